@@ -1,0 +1,114 @@
+"""What the rest of the package knows about data: a split, a pair of domains, an error."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+IGNORE_LABEL = 255
+"""Label value of a pixel that counts nowhere: unlabelled or void."""
+
+MAX_CLASSES = 254
+"""Labels are uint8 and 255 is void; 254 is kept free to mark an unknown value while reading."""
+
+
+class DataError(ValueError):
+    """A data set that cannot be used as it is.
+
+    The message names the file or folder, what is wrong with it and what to do about it.
+    """
+
+
+@runtime_checkable
+class Split(Protocol):
+    """Images of one role with their labels, by index. Safe to read from several threads.
+
+    Attributes:
+      names: a unique key per image that stays the same between runs; labels that people give are
+        stored under it.
+    """
+
+    names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def size(self, i: int) -> tuple[int, int]:
+        """Returns (height, width) of label `i` in pixels without decoding it."""
+        ...
+
+    def image(self, i: int) -> np.ndarray:
+        """Returns image `i`, uint8[H, W, 3] RGB. Do not write to it: it may be cached."""
+        ...
+
+    def label(self, i: int) -> np.ndarray:
+        """Returns label `i`, uint8[H, W]: a class number or 255. Do not write to it."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pair:
+    """A source and a target domain with the same classes.
+
+    Attributes:
+      name: the pair's name, as in `configs/NAME.py:PAIR`.
+      classes: class names; label value c means `classes[c]`.
+      palette: uint8[C, 3], an RGB colour per class for label maps and overlays.
+      source: source training images with labels.
+      pool: target training images. Only the oracle reads their labels.
+      evaluation: target images with labels, used for nothing but evaluation.
+
+    Raises:
+      ValueError: for classes or a palette that cannot be.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    palette: np.ndarray
+    source: Split
+    pool: Split
+    evaluation: Split
+
+    def __post_init__(self):
+        check_classes(self.classes)
+        palette = np.asarray(self.palette)
+        if palette.dtype != np.uint8 or palette.shape != (len(self.classes), 3):
+            raise ValueError(
+                f"palette must be uint8[{len(self.classes)}, 3], a colour for each class; "
+                f"got {palette.dtype}{list(palette.shape)}"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, void not counted."""
+        return len(self.classes)
+
+
+def check_classes(classes: tuple[str, ...]) -> None:
+    """Raises ValueError unless `classes` are 1 to 254 different, non-empty names."""
+    if isinstance(classes, str):
+        raise ValueError(f"classes must be a tuple of names, got the single text {classes!r}")
+    if not 1 <= len(classes) <= MAX_CLASSES:
+        raise ValueError(f"classes must hold 1 to {MAX_CLASSES} names, got {len(classes)}")
+    if not all(isinstance(name, str) and name for name in classes):
+        raise ValueError(f"classes must be non-empty names, got {tuple(classes)!r}")
+    repeated = sorted({name for name in classes if classes.count(name) > 1})
+    if repeated:
+        raise ValueError(f"classes must be different names, repeated: {', '.join(repeated)}")
+
+
+def default_palette(num_classes: int) -> np.ndarray:
+    """Returns uint8[num_classes, 3] distinct colours, none black.
+
+    The colours of PASCAL VOC's label maps from its second on: bit k of the three channels is taken
+    from bits 3k, 3k+1, 3k+2 of the class number, most significant first.
+    """
+    number = np.arange(1, num_classes + 1)
+    palette = np.zeros((num_classes, 3), np.uint8)
+    for bit in range(3):
+        for channel in range(3):
+            palette[:, channel] |= (((number >> (3 * bit + channel)) & 1) << (7 - bit)).astype(
+                np.uint8
+            )
+    return palette

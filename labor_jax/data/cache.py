@@ -1,0 +1,73 @@
+"""Keeps decoded images and labels in memory, so that small sets are decoded once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from labor_jax.data import base
+
+
+class MemoryCache:
+    """A bounded store of arrays that several splits can share.
+
+    What is in stays in: training reads each image once an epoch, and under that pattern evicting
+    the least recently used array would mean that a set larger than the cache never hits.
+    """
+
+    def __init__(self, max_bytes: int):
+        """Makes an empty cache.
+
+        Args:
+          max_bytes: most bytes of array data to keep; 0 keeps nothing.
+
+        Raises:
+          ValueError: if `max_bytes` is negative.
+        """
+        if max_bytes < 0:
+            raise ValueError(f"cache_bytes must be 0 (no cache) or more, got {max_bytes}")
+        self._free = max_bytes
+        self._arrays: dict[tuple, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Returns the array of `key`, from `make()` where it is not in the cache, read-only."""
+        array = self._arrays.get(key)
+        if array is not None:
+            return array
+        # Made outside the lock: threads decode different images at the same time, and two that
+        # happen to want the same one cost a second decoding, not a wrong result.
+        array = make().view()
+        array.flags.writeable = False
+        with self._lock:
+            if key not in self._arrays and array.nbytes <= self._free:
+                self._free -= array.nbytes
+                self._arrays[key] = array
+        return array
+
+
+class CachedSplit:
+    """A split whose decoded images and labels are kept in a `MemoryCache`."""
+
+    def __init__(self, split: base.Split, cache: MemoryCache):
+        self.names = split.names
+        self._split = split
+        self._cache = cache
+        self._key = object()  # an identity that no other split can take over, unlike id(self)
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def size(self, i: int) -> tuple[int, int]:
+        """Returns (height, width) of label `i`."""
+        return self._split.size(i)
+
+    def image(self, i: int) -> np.ndarray:
+        """Returns image `i`, uint8[H, W, 3], read-only."""
+        return self._cache.get((self._key, "image", i), lambda: self._split.image(i))
+
+    def label(self, i: int) -> np.ndarray:
+        """Returns label `i`, uint8[H, W], read-only."""
+        return self._cache.get((self._key, "label", i), lambda: self._split.label(i))

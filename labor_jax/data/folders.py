@@ -1,0 +1,357 @@
+"""Splits read from folders of images and label maps, checked before anything is trained."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import fnmatch
+import hashlib
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from labor_jax.data import base, cache, image_files
+from labor_jax.data.base import DataError
+from labor_jax.data.label_map import LabelMap
+
+# Label maps of splits up to this many pixels are all decoded at the start (about a second on one
+# core); larger splits are checked when a label map is read, unless verify="full".
+_CHECK_LABEL_PIXELS = 2**27
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+    """Where the files of one role (source, pool or evaluation) are.
+
+    Attributes:
+      images: images folder, below the root or absolute. Folders inside it are read too.
+      labels: labels folder with the same folders inside; empty for a role without labels.
+      pattern: globs on a file's path below `images` ("0006R0*", "*_leftImg8bit.png"); a file that
+        matches any of them belongs to the role. `*` also matches "/".
+      image_suffix: ending of image file names, before the extension, that label names lack
+        ("_leftImg8bit").
+      label_pattern: file name of an image's label; "{stem}" is the image's file name without
+        extension and `image_suffix`.
+      label_map: class number of each value in the label files ("7:0, 8:1, other:255"), see
+        `LabelMap`; empty where the values are the class numbers.
+    """
+
+    images: str
+    labels: str
+    pattern: str | Sequence[str] = "*"
+    image_suffix: str = ""
+    label_pattern: str = "{stem}.png"
+    label_map: str | Mapping[Any, int] = ""
+
+    def holds(self, file: str) -> bool:
+        """Whether a file, by its path below `images`, matches one of the patterns."""
+        patterns = (self.pattern,) if isinstance(self.pattern, str) else self.pattern
+        return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FolderSplit:
+    """A `Split` of image and label files. `read_split` makes one.
+
+    Attributes:
+      names: path of each image below the images folder, without extension.
+      image_paths: its file.
+      label_paths: its label's file; None for a role without labels.
+      sizes: its (height, width).
+      label_map: turns the values in label files into class numbers.
+    """
+
+    names: tuple[str, ...]
+    image_paths: tuple[pathlib.Path, ...]
+    label_paths: tuple[pathlib.Path, ...] | None
+    sizes: tuple[tuple[int, int], ...]
+    label_map: LabelMap
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def size(self, i: int) -> tuple[int, int]:
+        """Returns (height, width) of image and label `i`."""
+        return self.sizes[i]
+
+    def image(self, i: int) -> np.ndarray:
+        """Returns image `i`, uint8[H, W, 3].
+
+        Raises:
+          DataError: if the file cannot be decoded.
+        """
+        return image_files.read_image(self.image_paths[i])
+
+    def label(self, i: int) -> np.ndarray:
+        """Returns label `i`, uint8[H, W].
+
+        Raises:
+          DataError: if the role has no labels, the file cannot be decoded, or a value in it is not
+            a class.
+        """
+        if self.label_paths is None:
+            raise DataError(
+                f"{self.image_paths[i]} has no label: its role was set up without a labels "
+                "folder. Set `labels` to that folder, or let people answer instead of the oracle."
+            )
+        path = self.label_paths[i]
+        return self.label_map(image_files.read_label_values(path), path)
+
+
+def load(config: ml_collections.ConfigDict) -> base.Pair:
+    """Reads the pair `folders` from the folders named in a config.
+
+    Args:
+      config: `root`; `classes` (names); `palette` (an RGB triple per class; empty for
+        `base.default_palette`); `verify` (see `read_split`); `cache_bytes`; and for each of
+        `source`, `pool` and `evaluation` the fields of `Role` and `classes` (empty for the common
+        ones).
+
+    Returns:
+      The pair. The pool may lack labels, the other two not.
+
+    Raises:
+      DataError: for anything wrong with the files, or an image of the pool that is also one of
+        the evaluation.
+      ValueError: for a config field that cannot be.
+    """
+    roles, classes = {}, {}
+    for name in ("source", "pool", "evaluation"):
+        section = config[name]
+        roles[name] = Role(**{f.name: section[f.name] for f in dataclasses.fields(Role)})
+        classes[name] = tuple(section.classes or config.classes)
+    for name in ("pool", "evaluation"):
+        if classes[name] != classes["source"]:
+            raise DataError(
+                f"source and {name} have different classes: "
+                f"data.source.classes = {classes['source']}, "
+                f"data.{name}.classes = {classes[name]}. Give both the same list in the same "
+                "order; `label_map` turns the values in the files into its numbers."
+            )
+    palette = np.asarray(config.palette) if len(config.palette) else None
+    return load_roles(
+        "folders",
+        config.root,
+        roles,
+        classes["source"],
+        palette,
+        verify=config.verify,
+        cache_bytes=config.cache_bytes,
+    )
+
+
+def load_roles(
+    name: str,
+    root: str,
+    roles: Mapping[str, Role],
+    classes: tuple[str, ...],
+    palette: np.ndarray | None,
+    *,
+    verify: str = "headers",
+    cache_bytes: int = 0,
+) -> base.Pair:
+    """Reads a pair whose three roles are folders; `load` with the settings as arguments.
+
+    Args:
+      name: the pair's name.
+      root: folder that the roles' folders are below.
+      roles: "source", "pool" and "evaluation".
+      classes: class names.
+      palette: [C, 3] colours with channels 0 to 255; None for `base.default_palette`.
+      verify: see `read_split`.
+      cache_bytes: memory for decoded images and labels of the three splits together, 0 for none.
+
+    Raises:
+      DataError: see `load`.
+      ValueError: see `load`.
+    """
+    if not classes:
+        raise ValueError(f"{name} needs the names of its classes: set data.classes")
+    base.check_classes(classes)
+    if palette is None:
+        palette = base.default_palette(len(classes))
+    palette = np.asarray(palette)
+    if palette.shape != (len(classes), 3) or palette.min() < 0 or palette.max() > 255:
+        raise ValueError(
+            f"data.palette must hold a colour (three numbers, 0 to 255) for each of the "
+            f"{len(classes)} classes; got the shape {list(palette.shape)}"
+        )
+    for role in ("source", "evaluation"):
+        if not roles[role].labels:
+            raise DataError(f"{role} needs labels: set data.{role}.labels to their folder")
+    if not root:
+        raise DataError(f"{name} needs the folder of the data set: --config.data.root=DIR")
+    splits = {
+        role: read_split(root, role, roles[role], len(classes), verify)
+        for role in ("source", "pool", "evaluation")
+    }
+    _check_no_leak(splits["pool"], splits["evaluation"])
+    if cache_bytes:
+        memory = cache.MemoryCache(cache_bytes)
+        splits = {role: cache.CachedSplit(split, memory) for role, split in splits.items()}
+    return base.Pair(name=name, classes=classes, palette=palette.astype(np.uint8), **splits)
+
+
+def read_split(
+    root: str | os.PathLike, name: str, role: Role, num_classes: int, verify: str = "headers"
+) -> FolderSplit:
+    """Finds the files of a role and checks them.
+
+    Args:
+      root: folder that the role's folders are below.
+      name: the role's name, for messages.
+      role: where the files are.
+      num_classes: number of classes C; a label value must come out as 0 to C - 1 or 255.
+      verify: "headers" reads the header and the end of each file, decodes a file whose end looks
+        cut off, and decodes all label maps of a small split; "full" decodes every file.
+
+    Returns:
+      The split, ordered by name. A name is an image's path below `images`, with "/", without
+      extension and `image_suffix`.
+
+    Raises:
+      DataError: a folder is missing; no image matches; two images have one name; an image has no
+        label or a label no image; a file is unreadable, cut off or of the wrong kind; an image and
+        its label differ in size; a label value is not a class.
+      ValueError: for a field of `role` or a `verify` that cannot be.
+    """
+    if verify not in ("headers", "full"):
+        raise ValueError(f'data.verify must be "headers" or "full", got {verify!r}')
+    if role.label_pattern.count("{stem}") != 1 or "/" in role.label_pattern:
+        raise ValueError(
+            f'data.{name}.label_pattern must be a file name that holds "{{stem}}" once, got '
+            f"{role.label_pattern!r}"
+        )
+    label_map = LabelMap(role.label_map, num_classes, f"data.{name}.label_map")
+    root = pathlib.Path(root).expanduser()
+    files, stems = _find_images(root, name, role)
+    images = tuple(root / role.images / file for file in files.values())
+    labels = _find_labels(root, name, role, files, stems) if role.labels else None
+    sizes = image_files.check_images(images, f"{name} images")
+    if labels is not None:
+        label_sizes = image_files.check_labels(labels, f"{name} labels")
+        image_files.report(
+            f"{name} images differ in size from their labels (height x width)",
+            [
+                f"{image} is {a[0]}x{a[1]}, {label} is {b[0]}x{b[1]}"
+                for image, label, a, b in zip(images, labels, sizes, label_sizes, strict=True)
+                if a != b
+            ],
+            "Resize one of the two to the other's size, label maps by nearest neighbour.",
+        )
+    split = FolderSplit(tuple(files), images, labels, tuple(sizes), label_map)
+    pixels = sum(height * width for height, width in sizes)
+    if labels is not None and (verify == "full" or pixels <= _CHECK_LABEL_PIXELS):
+        # For its errors; `is None` so that no thread's result holds on to an array.
+        image_files.in_threads(lambda i: split.label(i) is None, range(len(split)))
+    if verify == "full":
+        image_files.in_threads(lambda i: split.image(i) is None, range(len(split)))
+    return split
+
+
+def _find_images(root: pathlib.Path, name: str, role: Role) -> tuple[dict[str, str], set[str]]:
+    """Returns the file of each name of the role, sorted, and the stems of all images there."""
+    folder = _folder(root, role.images, f"data.{name}.images")
+    files = image_files.list_files(folder)
+    stems = {
+        file: file.rsplit(".", 1)[0]
+        for file in files
+        if file.lower().endswith(image_files.EXTENSIONS)
+    }
+    if not stems:
+        raise DataError(
+            f"{name} is empty: {folder} holds no images ({' '.join(image_files.EXTENSIONS)}). "
+            f"Check data.root and data.{name}.images."
+        )
+    matching = [file for file in stems if role.holds(file)]
+    if not matching:
+        raise DataError(
+            f"{name} is empty: none of the {len(stems)} images in {folder} matches "
+            f"data.{name}.pattern = {role.pattern!r}; there are {image_files.listing(stems)}. "
+            "A pattern applies to the path below the folder, extension included."
+        )
+    image_files.report(
+        f"{name} images do not end in data.{name}.image_suffix = {role.image_suffix!r}",
+        [file for file in matching if not stems[file].endswith(role.image_suffix)],
+        f"Narrow data.{name}.pattern to images that do.",
+    )
+    by_name = collections.defaultdict(list)
+    for file in matching:
+        by_name[stems[file].removesuffix(role.image_suffix)].append(file)
+    image_files.report(
+        f"{name} images share a name, the path without extension,",
+        [" and ".join(files) for files in by_name.values() if len(files) > 1],
+        f"Remove one of them or narrow data.{name}.pattern.",
+    )
+    return {key: by_name[key][0] for key in sorted(by_name)}, set(stems.values())
+
+
+def _find_labels(
+    root: pathlib.Path, name: str, role: Role, images: Mapping[str, str], stems: set[str]
+) -> tuple[pathlib.Path, ...]:
+    """Returns the label of each of `images`, names to files, that `_find_images` found."""
+    folder = _folder(root, role.labels, f"data.{name}.labels")
+    before, after = role.label_pattern.split("{stem}")
+    labels = {}
+    for file in image_files.list_files(folder):
+        parent, slash, base_name = file.rpartition("/")
+        stem = base_name[len(before) : len(base_name) - len(after)]
+        if stem and base_name == before + stem + after:
+            labels[parent + slash + stem] = file
+    image_files.report(
+        f"{name} images have no label in {folder}",
+        [file for key, file in images.items() if key not in labels],
+        f"Add the labels, remove the images, or correct data.{name}.label_pattern = "
+        f"{role.label_pattern!r} (and image_suffix = {role.image_suffix!r}).",
+    )
+    image_files.report(
+        f"{name} labels have no image in {root / role.images}",
+        [
+            file
+            for key, file in labels.items()
+            # A label whose image exists without being of this role is another role's.
+            if key + role.image_suffix not in stems
+            and any(role.holds(key + role.image_suffix + end) for end in image_files.EXTENSIONS)
+        ],
+        "Add the images or remove the labels.",
+    )
+    return tuple(folder / labels[key] for key in images)
+
+
+def _check_no_leak(pool: FolderSplit, evaluation: FolderSplit) -> None:
+    """Raises DataError if a file, or a byte-for-byte copy of it, is in both splits."""
+    by_size = collections.defaultdict(list)
+    for path in evaluation.image_paths:
+        by_size[path.stat().st_size].append(path)
+    hashes: dict[pathlib.Path, bytes] = {}
+
+    def digest(path: pathlib.Path) -> bytes:
+        if path not in hashes:
+            with path.open("rb") as file:
+                hashes[path] = hashlib.file_digest(file, "sha256").digest()
+        return hashes[path]
+
+    same = []
+    for path in pool.image_paths:
+        for other in by_size.get(path.stat().st_size, ()):
+            if path.samefile(other) or digest(path) == digest(other):
+                same.append(f"{path}" if path == other else f"{path} = {other}")
+    image_files.report(
+        "images are both in the pool, where they are trained on, and in the evaluation",
+        same,
+        "Remove them from one of the two or narrow data.pool.pattern and data.evaluation.pattern.",
+    )
+
+
+def _folder(root: pathlib.Path, below: str, field: str) -> pathlib.Path:
+    folder = root / below
+    if folder.is_dir():
+        return folder
+    problem = "is not a folder" if folder.exists() else "does not exist"
+    missing = next((parent for parent in reversed(folder.parents) if not parent.exists()), folder)
+    where = "" if missing == folder or folder.exists() else f" (nor does {missing})"
+    raise DataError(f"{folder} {problem}{where}. Check data.root = {root} and {field} = {below!r}.")

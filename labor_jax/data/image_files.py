@@ -1,0 +1,181 @@
+"""Finding, decoding and checking image files, with errors that name the file."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from labor_jax.data.base import DataError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+# Modes whose conversion to RGB loses nothing but transparency; 16-bit and float images would clip.
+_COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+_LABEL_MODES = ("1", "L", "P", "I;16", "I;16L", "I;16B", "I;16N", "I")
+_LISTED = 5
+
+
+def read_image(path: pathlib.Path) -> np.ndarray:
+    """Returns uint8[H, W, 3], the image in RGB.
+
+    Raises:
+      DataError: if the file cannot be decoded.
+    """
+    with _naming(path), Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def read_label_values(path: pathlib.Path) -> np.ndarray:
+    """Returns uint8, uint16 or int32[H, W], the values in a label file as they are.
+
+    Raises:
+      DataError: if the file cannot be decoded or has several channels.
+    """
+    with _naming(path), Image.open(path) as image:
+        if image.mode not in _LABEL_MODES:
+            raise DataError(f"{path} {_NOT_A_LABEL}; its mode is {image.mode}.")
+        values = np.asarray(image)
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+_NOT_A_LABEL = (
+    "is no label map, a single-channel image of class numbers (convert colours to class numbers)"
+)
+
+
+def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, int]]:
+    """Reads the headers of images and looks for files that are cut off.
+
+    A file whose end is not where its format puts it (or whose format has no end marker) is decoded
+    to see whether it is complete; the others are not.
+
+    Args:
+      paths: the files.
+      what: what they are, for messages ("source images").
+
+    Returns:
+      (height, width) of each.
+
+    Raises:
+      DataError: naming the files that cannot be read and the number of them, or those that are
+        not 8-bit images.
+    """
+    return _check(
+        paths,
+        what,
+        _COLOUR_MODES,
+        "are not 8-bit colour or grey images",
+        "Convert them to 8 bits per channel.",
+    )
+
+
+def check_labels(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, int]]:
+    """Does for label maps what `check_images` does for images.
+
+    Raises:
+      DataError: naming the files that cannot be read or have several channels.
+    """
+    return _check(
+        paths,
+        what,
+        _LABEL_MODES,
+        "are not single-channel images of class numbers",
+        "Convert label maps in colours to class numbers.",
+    )
+
+
+def _check(
+    paths: Sequence[pathlib.Path], what: str, modes: Sequence[str], wrong: str, remedy: str
+) -> list[tuple[int, int]]:
+    def read(path: pathlib.Path) -> tuple[tuple[int, int], str, str]:
+        try:
+            with _naming(path), Image.open(path) as image:
+                if image.mode not in modes:
+                    return (0, 0), "", f"{path} (mode {image.mode})"
+                if not _has_end(path, image.format):
+                    image.load()
+                return (image.height, image.width), "", ""
+        except DataError as error:
+            return (0, 0), str(error), ""
+
+    Image.init()  # loads the readers here: doing so from several threads at once is not safe
+    found = in_threads(read, paths)
+    report(
+        f"{what} cannot be read",
+        [unreadable for _, unreadable, _ in found if unreadable],
+        "Copy or download them again.",
+    )
+    report(f"{what} {wrong}", [wrong_mode for *_, wrong_mode in found if wrong_mode], remedy)
+    return [size for size, *_ in found]
+
+
+def _has_end(path: pathlib.Path, image_format: str | None) -> bool:
+    """Whether a file has its format's end marker; False where that cannot be told."""
+    marker = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}.get(image_format)
+    if marker is None:
+        return False
+    with path.open("rb") as file:
+        file.seek(-len(marker), os.SEEK_END)
+        return file.read() == marker
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+    """Turns whatever a decoder raises inside the block into a DataError that names the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # OSError, SyntaxError, ValueError, struct.error, ... for bad bytes
+        reason = str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = "no such file"
+        elif isinstance(error, Image.UnidentifiedImageError):
+            reason = "not an image of a known format"
+        raise DataError(f"{path} cannot be read: {reason}") from error
+
+
+def list_files(folder: pathlib.Path) -> list[str]:
+    """Returns the paths, with "/", of all files below a folder, sorted; hidden ones left out."""
+    files, seen = [], set()
+    for directory, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(directory)
+        if real in seen:  # a link to a folder above it
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = pathlib.Path(directory).relative_to(folder)
+        files += [(below / name).as_posix() for name in names if not name.startswith(".")]
+    return sorted(files)
+
+
+def in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Returns `function` of every item, in order, computed by threads; re-raises their errors."""
+    # Mostly waiting for files and decoders that release the GIL, hence more threads than cores.
+    with concurrent.futures.ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as executor:
+        futures = [executor.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def report(problem: str, entries: Sequence[str], remedy: str) -> None:
+    """Raises DataError unless `entries`, the files that have the problem, are none."""
+    if entries:
+        raise DataError(f"{len(entries)} {problem}: {listing(entries)}. {remedy}")
+
+
+def listing(entries: Iterable[str]) -> str:
+    """Returns the first few entries and the number of the others as text."""
+    entries = list(entries)
+    more = f" and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
+    return ", ".join(entries[:_LISTED]) + more

@@ -1,0 +1,92 @@
+"""A small data set of folders, and splits in memory."""
+
+import types
+
+import ml_collections
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def _write(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def write_image():
+    """Writes an array as an image file and returns the path."""
+    return _write
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A data set in three roles of three 6x8 images with classes 0 to 2, and its config."""
+    rng = np.random.default_rng(0)
+    for role in ("source", "pool", "evaluation"):
+        for i in range(3):
+            _write(
+                tmp_path / role / "images" / "drive" / f"{role}_{i}.png",
+                rng.integers(0, 256, (6, 8, 3), np.uint8),
+            )
+            label = rng.integers(0, 3, (6, 8)).astype(np.uint8)
+            label[0, 0] = 255
+            _write(tmp_path / role / "labels" / "drive" / f"{role}_{i}.png", label)
+    config = ml_collections.ConfigDict(
+        {
+            "root": str(tmp_path),
+            "source_size": None,
+            "target_size": None,
+            "evaluation_size": None,
+            "cache_bytes": 0,
+            "verify": "headers",
+            "classes": ("road", "car", "sky"),
+            "palette": (),
+            **{
+                role: {
+                    "images": f"{role}/images",
+                    "labels": f"{role}/labels",
+                    "pattern": ("*",),
+                    "image_suffix": "",
+                    "label_pattern": "{stem}.png",
+                    "label_map": "",
+                    "classes": (),
+                }
+                for role in ("source", "pool", "evaluation")
+            },
+        }
+    )
+    return types.SimpleNamespace(root=tmp_path, config=config)
+
+
+class ArraySplit:
+    """A split of arrays in memory that counts how often each image and label was read."""
+
+    def __init__(self, images, labels=None):
+        self.images, self.labels = images, labels
+        self.names = tuple(f"image_{i}" for i in range(len(images)))
+        self.image_reads = np.zeros(len(images), int)
+        self.label_reads = np.zeros(len(images), int)
+
+    def __len__(self):
+        return len(self.names)
+
+    def size(self, i):
+        return self.images[i].shape[:2]
+
+    def image(self, i):
+        self.image_reads[i] += 1
+        return self.images[i]
+
+    def label(self, i):
+        self.label_reads[i] += 1
+        if self.labels is None:
+            raise AssertionError("the label of a split without labels was read")
+        return self.labels[i]
+
+
+@pytest.fixture
+def array_split():
+    """Makes a split of arrays in memory; without labels, reading one fails."""
+    return ArraySplit

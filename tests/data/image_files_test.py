@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from labor_jax.data import image_files
+from labor_jax.data.base import DataError
+
+_NOISE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+
+
+def _truncate(path, share=0.6):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "bmp", "webp", "tif", "ppm"])
+def test_a_file_cut_off_is_found_and_named(tmp_path, write_image, extension):
+    good = write_image(tmp_path / f"good.{extension}", _NOISE)
+    bad = write_image(tmp_path / f"bad.{extension}", _NOISE)
+    assert image_files.check_images([good], "x") == [(40, 50)]
+    _truncate(bad)
+    with pytest.raises(DataError, match=rf"1 pool images cannot be read: .*bad\.{extension}"):
+        image_files.check_images([good, bad], "pool images")
+
+
+def test_a_complete_jpeg_with_bytes_behind_its_end_is_fine(tmp_path, write_image):
+    path = write_image(tmp_path / "a.jpg", _NOISE)
+    path.write_bytes(path.read_bytes() + b"\0" * 100)
+    assert image_files.check_images([path], "x") == [(40, 50)]
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_no_image(tmp_path, content):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png cannot be read: not an image of a known format"):
+        image_files.check_images([path], "x")
+    with pytest.raises(DataError, match=r"a\.png cannot be read"):
+        image_files.read_image(path)
+
+
+def test_many_bad_files_are_counted_and_the_first_listed(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(8)]
+    with pytest.raises(DataError, match=r"8 x cannot be read: .*0\.png.*no such file.*and 3 more"):
+        image_files.check_images(paths, "x")
+
+
+def test_grey_palette_and_transparent_images_become_rgb(tmp_path):
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    for mode in ("L", "P", "LA", "RGBA", "1"):
+        path = tmp_path / f"{mode}.png"
+        Image.fromarray(grey).convert(mode).save(path)
+        image_files.check_images([path], "x")
+        image = image_files.read_image(path)
+        assert image.shape == (3, 4, 3)
+        assert image.dtype == np.uint8
+
+
+def test_a_16_bit_image_is_refused(tmp_path, write_image):
+    path = write_image(tmp_path / "deep.png", np.full((3, 4), 40_000, np.uint16))
+    with pytest.raises(DataError, match=r"not 8-bit.*deep\.png \(mode I;16\).*Convert"):
+        image_files.check_images([path], "x")
+
+
+def test_label_values_come_back_as_they_are(tmp_path, write_image):
+    values = np.array([[0, 1], [2, 255]], np.uint8)
+    paths = [
+        write_image(tmp_path / "8.png", values),
+        write_image(tmp_path / "16.png", values.astype(np.uint16) * 100),
+    ]
+    indexed = Image.fromarray(values).convert("P")
+    indexed.putpalette([9, 8, 7] * 256)
+    paths.append(tmp_path / "indexed.png")
+    indexed.save(paths[-1])
+    assert image_files.check_labels(paths, "x") == [(2, 2)] * 3
+    np.testing.assert_array_equal(image_files.read_label_values(paths[0]), values)
+    np.testing.assert_array_equal(image_files.read_label_values(paths[1]), values * 100.0)
+    np.testing.assert_array_equal(image_files.read_label_values(paths[2]), values)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_label_in_colours_is_refused(tmp_path, write_image, channels):
+    path = write_image(tmp_path / "colours.png", np.zeros((3, 4, channels), np.uint8))
+    with pytest.raises(DataError, match=r"not single-channel.*colours\.png \(mode RGBA?\).*Conv"):
+        image_files.check_labels([path], "pool labels")
+    with pytest.raises(DataError, match=r"colours\.png is no label map"):
+        image_files.read_label_values(path)
+
+
+def test_list_files_follows_links_without_running_in_circles(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "x.png").touch()
+    (tmp_path / "a" / ".hidden.png").touch()
+    (tmp_path / "a" / ".cache").mkdir()
+    (tmp_path / "a" / ".cache" / "y.png").touch()
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "z.png").touch()
+    (tmp_path / "a" / "linked").symlink_to(tmp_path / "other")
+    assert image_files.list_files(tmp_path / "a") == ["b/x.png", "linked/z.png"]
+
+
+def test_in_threads_keeps_order_and_raises():
+    assert image_files.in_threads(lambda x: x * x, range(50)) == [x * x for x in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        image_files.in_threads(lambda x: 1 // (x - 30), range(50))
