@@ -1,0 +1,17 @@
+"""Asking for labels and keeping them: the label store, the oracle, the cost of a round."""
+
+from labor_jax.annotation.cost import RoundCost, annotation_seconds, clicks, round_cost
+from labor_jax.annotation.database import LabelStoreError
+from labor_jax.annotation.oracle import Oracle
+from labor_jax.annotation.store import LabelStore, RoundStatistics
+
+__all__ = [
+    "LabelStore",
+    "LabelStoreError",
+    "Oracle",
+    "RoundCost",
+    "RoundStatistics",
+    "annotation_seconds",
+    "clicks",
+    "round_cost",
+]

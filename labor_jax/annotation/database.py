@@ -1,0 +1,231 @@
+"""One SQLite file for many threads and processes, with errors that people understand."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+# "LABR" in the file's header tells our files from other programs' databases.
+_APPLICATION_ID = 0x4C414252
+_METADATA = "CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+# How long a writer waits for another process's transaction.
+_BUSY_SECONDS = 30.0
+
+# SQLite's connections don't survive a fork, and a child must not even close them.
+_inherited_connections = []
+
+
+class LabelStoreError(RuntimeError):
+    """The file can't be used: damaged, full, locked, closed, another run's or no label store."""
+
+
+class _ThreadConnection:
+    """A thread's connection, closed when the thread ends."""
+
+    def __init__(self, connection: sqlite3.Connection):
+        self.connection = connection
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        if self._process == os.getpid():
+            self.connection.close()
+        else:
+            _inherited_connections.append(self.connection)
+
+    __del__ = close
+
+
+class Database:
+    """A label store's SQLite file.
+
+    Each thread of each process opens a connection of its own, also after pickling and after a fork.
+    Readers never wait (WAL), writers wait for each other. A transaction has reached the disk when
+    it ends: `synchronous=FULL`, where WAL's usual `NORMAL` may lose the last ones in a power cut.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        version: int,
+        schema: Sequence[str],
+        metadata: Mapping[str, str],
+        read_only: bool = False,
+    ):
+        """Opens the file, and creates it if there is none.
+
+        Args:
+          path: The file.
+          version: Version of the schema, kept in the file and checked.
+          schema: The statements that make its tables.
+          metadata: What a new file keeps about itself, see `metadata`.
+          read_only: Refuse to write, and to create the file.
+
+        Raises:
+          LabelStoreError: If the file is missing (and `read_only`), is damaged, is no label store,
+            or is of another version.
+        """
+        self.path = Path(path).absolute()
+        self._read_only = read_only
+        self._reset_connections()
+        if read_only and not self.path.exists():
+            raise LabelStoreError(f"there is no label store {self.path}")
+        if not self.path.parent.is_dir():
+            raise LabelStoreError(
+                f"label store {self.path} can't be made: {self.path.parent} is no directory"
+            )
+        try:
+            with self.explaining_errors():
+                if not read_only and self._is_empty():
+                    self._create(version, schema, metadata)
+                self._check(version)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes this process's connections, of all threads; it can't be used any more."""
+        with self._lock:
+            self._closed = True
+            for connection in list(self._connections):
+                connection.close()
+
+    def metadata(self) -> dict[str, str]:
+        """What the file keeps about itself since it was created."""
+        return dict(self.read("SELECT key, value FROM metadata"))
+
+    def read(self, statement: str, parameters: Sequence | Mapping = ()) -> list[tuple]:
+        """All rows of a query."""
+        with self.explaining_errors():
+            return self.connection().execute(statement, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction of this thread's connection; inside another, a part of that one."""
+        with self.explaining_errors():
+            connection = self.connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            # IMMEDIATE takes the write lock before anything is read, so that what is checked still
+            # holds when it is written.
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        if self._process != os.getpid():
+            closed = self._closed
+            self._reset_connections()
+            self._closed = closed
+        if self._closed:
+            raise LabelStoreError(f"label store {self.path} is closed")
+        try:
+            return self._local.held.connection
+        except AttributeError:
+            pass
+        mode = "ro" if self._read_only else "rwc"
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # for `close`
+        )
+        self._local.held = _ThreadConnection(connection)
+        with self._lock:
+            self._connections.add(self._local.held)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    @contextlib.contextmanager
+    def explaining_errors(self) -> Iterator[None]:
+        """Turns SQLite's errors into `LabelStoreError`s that name the file and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LabelStoreError(self._explained(error)) from error
+
+    def _is_empty(self) -> bool:
+        (objects,) = self.connection().execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        return objects == 0 and self._pragma("application_id") == 0
+
+    def _create(self, version: int, schema: Sequence[str], metadata: Mapping[str, str]) -> None:
+        self.connection().execute("PRAGMA journal_mode = WAL")
+        # Everything comes in one transaction: a process that is killed meanwhile leaves an empty
+        # file, which is taken as new.
+        with self.transaction() as connection:
+            if not self._is_empty():
+                return
+            for statement in (_METADATA, *schema):
+                connection.execute(statement)
+            connection.executemany("INSERT INTO metadata VALUES (?, ?)", metadata.items())
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {version}")
+
+    def _check(self, version: int) -> None:
+        if self._pragma("application_id") != _APPLICATION_ID:
+            raise LabelStoreError(
+                f"{self.path} is a database, but no label store; move it away or choose another "
+                "working directory"
+            )
+        found = self._pragma("user_version")
+        if found != version:
+            raise LabelStoreError(
+                f"label store {self.path} has schema version {found}; this version of labor_jax "
+                f"reads version {version}"
+            )
+        # Once in a run, so that damage shows before work is built upon it.
+        if not self._read_only:
+            result = self._pragma("quick_check(1)")
+            if result != "ok":
+                raise LabelStoreError(self._explained(sqlite3.DatabaseError(result)))
+
+    def _pragma(self, name: str) -> int | str:
+        return self.connection().execute(f"PRAGMA {name}").fetchone()[0]
+
+    def _reset_connections(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        # Weak, so that the thread alone keeps its connection.
+        self._connections = weakref.WeakSet()
+        self._closed = False
+
+    def __getstate__(self) -> dict:
+        return {"path": self.path, "_read_only": self._read_only}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._reset_connections()
+
+    def _explained(self, error: sqlite3.Error) -> str:
+        # The low byte is the primary code; an error of Python's own wrapper has none.
+        match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+            case sqlite3.SQLITE_FULL:
+                advice = "nothing of the last call was stored; free space and run it again"
+            case sqlite3.SQLITE_NOTADB:
+                advice = "the file is no label store; move it away or restore it"
+            case sqlite3.SQLITE_CORRUPT:
+                advice = "the file is damaged; restore it from a copy (with its -wal file)"
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                advice = f"another process has been writing for {_BUSY_SECONDS:.0f} s; end it first"
+            case sqlite3.SQLITE_READONLY:
+                advice = "it is opened for reading only, or its directory can't be written"
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM:
+                advice = "check the disk, and that the file and its directory can be written"
+            case _ if self._closed:
+                advice = "it was closed meanwhile"
+            case _:
+                advice = "the file may be damaged; restore it from a copy (with its -wal file)"
+        return f"label store {self.path}: {error}; {advice}"

@@ -1,0 +1,61 @@
+"""The oracle tells what is asked and nothing else."""
+
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from labor_jax.annotation import LabelStore, Oracle
+
+
+class Labels:
+    def __init__(self, **labels):
+        self.names = tuple(labels)
+        self.maps = list(labels.values())
+        self.reads = []
+
+    def __len__(self):
+        return len(self.maps)
+
+    def label(self, i):
+        self.reads.append(self.names[i])
+        return self.maps[i]
+
+
+@hypothesis.given(st.data())
+def test_tells_asked_pixels_only(data):
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=6))
+    label = data.draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 9, 255])))
+    query = data.draw(hnp.arrays(bool, shape))
+    held = label.copy()
+    split = Labels(other=np.zeros((2, 2), np.uint8), it=label)
+    answer = Oracle(split).answer("it", query)
+    assert answer.dtype == np.uint8 and answer.shape == shape
+    assert (answer[query] == held[query]).all() and (answer[~query] == 255).all()
+    np.testing.assert_array_equal(label, held)
+    assert split.reads == ["it"]
+
+
+def test_its_answers_go_into_the_store(tmp_path):
+    label = np.array([[0, 1], [255, 1]], np.uint8)
+    query = np.array([[True, False], [True, True]])
+    with LabelStore(tmp_path / "labels.sqlite", classes=["a", "b"]) as store:
+        store.open_round(1, ["it"])
+        store.ask_and_answer_many(1, [("it", query, Oracle(Labels(it=label)).answer("it", query))])
+        assert store.labels("it").tolist() == [[0, 255], [255, 1]]
+        assert store.statistics(1).labelled_pixels == 3
+
+
+def test_errors_say_what_was_asked():
+    oracle = Oracle(Labels(it=np.zeros((2, 3), np.uint8)))
+    with pytest.raises(ValueError, match="knows no image 'that' among the 1"):
+        oracle.answer("that", np.zeros((2, 3), bool))
+    with pytest.raises(ValueError, match=r"'it' is bool\[3, 2\]; its label map needs bool\[2, 3\]"):
+        oracle.answer("it", np.zeros((3, 2), bool))
+    with pytest.raises(ValueError, match=r"uint8\[2, 3\]"):
+        oracle.answer("it", np.zeros((2, 3), np.uint8))
+    twice = Labels(it=np.zeros((2, 3), np.uint8))
+    twice.names, twice.maps = ("it", "it"), twice.maps * 2
+    with pytest.raises(ValueError, match="2 images but 1 different names"):
+        Oracle(twice)

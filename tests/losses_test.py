@@ -1,0 +1,365 @@
+"""Each loss against a float64 twin that loops over pixels, and what all of them promise."""
+
+import math
+import subprocess
+import sys
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from labor_jax import losses
+
+BATCH_SHAPES = [(), (2,), (2, 3)]
+
+
+def softmax_twin(logits):
+    logits = np.asarray(logits, np.float64)
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def pixels(array):
+    return np.ndindex(*array.shape)
+
+
+def cross_entropy_twin(logits, labels, class_weights=None, ignore_label=255):
+    logits = np.asarray(logits, np.float64)
+    num_classes = logits.shape[-1]
+    total = weight = 0.0
+    for pixel in pixels(labels):
+        label = int(labels[pixel])
+        if label == ignore_label or not 0 <= label < num_classes:
+            continue
+        largest = logits[pixel].max()
+        log_sum = largest + math.log(np.exp(logits[pixel] - largest).sum())
+        w = 1.0 if class_weights is None else float(class_weights[label])
+        total += w * (log_sum - logits[pixel][label])
+        weight += w
+    return total / weight if weight else 0.0
+
+
+def adversarial_twin(discriminator_logits, is_source):
+    terms = []
+    for logit in np.asarray(discriminator_logits, np.float64).ravel():
+        x = -logit if is_source else logit
+        terms.append(max(x, 0.0) + math.log1p(math.exp(-abs(x))))
+    return np.mean(terms)
+
+
+def classifier_discrepancy_twin(logits_a, logits_b):
+    return np.abs(softmax_twin(logits_a) - softmax_twin(logits_b)).sum(-1).mean()
+
+
+def negative_learning_twin(logits, threshold=0.05):
+    terms = [-math.log(1 - p + 1e-6) for p in softmax_twin(logits).ravel() if p < threshold]
+    return np.mean(terms) if terms else 0.0
+
+
+def local_consistency_twin(logits, labels, ignore_label=255):
+    probabilities = softmax_twin(logits)
+    height, width = labels.shape[-2:]
+    terms = []
+    for *image, row, column in pixels(labels):
+        image = tuple(image)
+        label = int(labels[(*image, row, column)])
+        around = [(row + y, column + x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+        inside = [(y, x) for y, x in around if 0 <= y < height and 0 <= x < width]
+        on_boundary = any(int(labels[(*image, y, x)]) != label for y, x in inside)
+        if label == ignore_label or not 0 <= label < probabilities.shape[-1] or not on_boundary:
+            continue
+        clamped = [(np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)) for y, x in around]
+        mean = np.mean([probabilities[(*image, y, x)] for y, x in clamped], axis=0)
+        terms.append(np.abs(probabilities[(*image, row, column)] - mean).sum())
+    return np.mean(terms) if terms else 0.0
+
+
+def entropy_twin(logits):
+    probabilities = softmax_twin(logits)
+    terms = probabilities * np.log(np.maximum(probabilities, 1e-300))
+    return -terms.sum(-1).mean() / math.log(logits.shape[-1])
+
+
+def max_squares_twin(logits):
+    return -0.5 * (softmax_twin(logits) ** 2).sum(-1).mean()
+
+
+# Each loss as a function of (logits, labels), so that one test can go through all of them.
+LOSSES = {
+    "cross_entropy": (losses.cross_entropy, cross_entropy_twin),
+    "cross_entropy_weighted": (
+        lambda z, y: losses.cross_entropy(z, y, class_weights=jnp.arange(1.0, 1 + z.shape[-1])),
+        lambda z, y: cross_entropy_twin(z, y, class_weights=np.arange(1.0, 1 + z.shape[-1])),
+    ),
+    "adversarial_source": (
+        lambda z, y: losses.adversarial(z, is_source=True),
+        lambda z, y: adversarial_twin(z, True),
+    ),
+    "adversarial_target": (
+        lambda z, y: losses.adversarial(z, is_source=False),
+        lambda z, y: adversarial_twin(z, False),
+    ),
+    "classifier_discrepancy": (
+        lambda z, y: losses.classifier_discrepancy(z, z[..., ::-1]),
+        lambda z, y: classifier_discrepancy_twin(z, z[..., ::-1]),
+    ),
+    "negative_learning": (
+        lambda z, y: losses.negative_learning(z),
+        lambda z, y: negative_learning_twin(z),
+    ),
+    "local_consistency": (losses.local_consistency, local_consistency_twin),
+    "entropy": (lambda z, y: losses.entropy(z), lambda z, y: entropy_twin(z)),
+    "max_squares": (lambda z, y: losses.max_squares(z), lambda z, y: max_squares_twin(z)),
+}
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+def scene(seed, batch=(2,), height=6, width=5, num_classes=4, scale=3.0):
+    """Random logits, and labels with ties, lumps, void and values that are no class."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, scale, (*batch, height, width, num_classes)).astype(np.float32)
+    values = [*range(num_classes), 255, 255, num_classes, -1]
+    labels = rng.choice(values, (*batch, -(-height // 2), -(-width // 2)))
+    labels = labels.repeat(2, -2).repeat(2, -1)[..., :height, :width]
+    return logits, labels.astype(np.int32)
+
+
+@every_loss
+@pytest.mark.parametrize("batch", BATCH_SHAPES)
+def test_equals_twin_eagerly_and_compiled(name, batch):
+    loss, twin = LOSSES[name]
+    logits, labels = scene(seed=len(batch), batch=batch)
+    expected = twin(logits, labels)
+    for value in (loss(logits, labels), jax.jit(loss)(logits, labels)):
+        assert value.shape == () and value.dtype == jnp.float32
+        np.testing.assert_allclose(value, expected, rtol=2e-5, atol=1e-6)
+
+
+@every_loss
+def test_vmap_is_a_loss_per_image(name):
+    loss, twin = LOSSES[name]
+    logits, labels = scene(seed=7, batch=(3,))
+    expected = [twin(z, y) for z, y in zip(logits, labels, strict=True)]
+    np.testing.assert_allclose(jax.vmap(loss)(logits, labels), expected, rtol=2e-5, atol=1e-6)
+
+
+@every_loss
+def test_gradient_is_the_twins_finite_difference(name):
+    loss, twin = LOSSES[name]
+    # Small logits: no probability comes near negative learning's threshold, nor crosses it.
+    logits, labels = scene(seed=3, batch=(), height=4, width=4, scale=0.5)
+    if name == "negative_learning":
+        logits[..., 0] -= 6.0
+    gradient = jax.jit(jax.grad(loss))(logits, labels)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        direction = rng.normal(size=logits.shape)
+        step = 1e-6
+        logits64 = logits.astype(np.float64)
+        above = twin(logits64 + step * direction, labels)
+        below = twin(logits64 - step * direction, labels)
+        slope = np.sum(np.asarray(gradient, np.float64) * direction)
+        np.testing.assert_allclose(slope, (above - below) / (2 * step), rtol=1e-3, atol=1e-5)
+
+
+@every_loss
+def test_computes_in_float32_from_bfloat16(name):
+    loss, twin = LOSSES[name]
+    logits, labels = scene(seed=5)
+    logits = jnp.asarray(logits, jnp.bfloat16)
+    value = loss(logits, labels)
+    assert value.dtype == jnp.float32
+    rounded = np.asarray(logits, np.float32)
+    np.testing.assert_allclose(value, twin(rounded, labels), rtol=2e-5, atol=1e-6)
+    assert jax.grad(loss)(logits, labels).dtype == jnp.bfloat16
+
+
+@every_loss
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_huge_logits_stay_finite(name, size):
+    loss, twin = LOSSES[name]
+    logits, labels = scene(seed=11)
+    logits = np.where(logits > 0, np.float32(size), np.float32(-size))
+    value, gradient = jax.value_and_grad(loss)(logits, labels)
+    np.testing.assert_allclose(value, twin(logits, labels), rtol=2e-5, atol=2e-6)
+    assert np.isfinite(gradient).all()
+
+
+def nothing_counts():
+    logits, _ = scene(seed=13)
+    shape = logits.shape[:-1]
+    uniform = np.zeros_like(logits)
+    empty = np.zeros((0, 6, 5, 4), np.float32)
+    no_labels = np.zeros((0, 6, 5), np.int32)
+    weights = np.array([0.0, 1.0, 1.0, 1.0], np.float32)
+    yield "void", lambda z: losses.cross_entropy(z, np.full(shape, 255, np.int32)), logits
+    yield "no class", lambda z: losses.cross_entropy(z, np.full(shape, 4, np.int32)), logits
+    yield "negative", lambda z: losses.cross_entropy(z, np.full(shape, -7, np.int32)), logits
+    yield (
+        "weightless",
+        lambda z: losses.cross_entropy(z, np.zeros(shape, np.int32), class_weights=weights),
+        logits,
+    )
+    yield "all void", lambda z: losses.local_consistency(z, np.full(shape, 255, np.int32)), logits
+    yield "no boundary", lambda z: losses.local_consistency(z, np.ones(shape, np.int32)), logits
+    yield "all probable", losses.negative_learning, uniform
+    yield "empty cross-entropy", lambda z: losses.cross_entropy(z, no_labels), empty
+    yield "empty consistency", lambda z: losses.local_consistency(z, no_labels), empty
+    yield "empty negative", losses.negative_learning, empty
+    yield "empty entropy", losses.entropy, empty
+    yield "empty squares", losses.max_squares, empty
+    yield "empty discrepancy", lambda z: losses.classifier_discrepancy(z, z + 1), empty
+    yield "empty adversarial", lambda z: losses.adversarial(z, True), empty
+
+
+@pytest.mark.parametrize("loss, logits", [pytest.param(f, z, id=n) for n, f, z in nothing_counts()])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_exactly_zero_where_nothing_counts(loss, logits, scale):
+    value, gradient = jax.jit(jax.value_and_grad(loss))(logits * scale)
+    assert float(value) == 0.0
+    assert not np.any(np.asarray(gradient)), gradient
+
+
+# Few shapes, so that few programs are compiled; many contents.
+shapes = st.sampled_from([(1, 1, 1), (1, 1, 4), (1, 5, 1), (2, 3, 4)])
+compiled = {name: jax.jit(loss) for name, (loss, _) in LOSSES.items()}
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(
+    shape=shapes,
+    seed=st.integers(0, 10**6),
+    levels=st.integers(1, 3),
+)
+def test_any_shape_with_ties_equals_twin(shape, seed, levels):
+    num_classes = 4
+    rng = np.random.default_rng(seed)
+    logits = rng.integers(-levels, levels, (*shape, num_classes), endpoint=True) * 2.0
+    labels = rng.choice([*range(num_classes), 255, -1, num_classes], shape).astype(np.int32)
+    for name, (_, twin) in LOSSES.items():
+        value = compiled[name](logits.astype(np.float32), labels)
+        np.testing.assert_allclose(value, twin(logits, labels), rtol=5e-5, atol=2e-6, err_msg=name)
+
+
+@hypothesis.settings(max_examples=20, deadline=None)
+@hypothesis.given(st.integers(0, 10**6))
+def test_labels_that_are_no_class_change_nothing(seed):
+    rng = np.random.default_rng(seed)
+    logits, labels = scene(seed)
+    void = np.where((labels < 0) | (labels >= 4), 255, labels)
+    other = np.where(void == 255, rng.choice([-5, 4, 100, 255], labels.shape), labels)
+    assert losses.cross_entropy(logits, void) == losses.cross_entropy(logits, other)
+    poisoned = np.where((void == 255)[..., None], rng.normal(0, 50, logits.shape), logits)
+    assert losses.cross_entropy(poisoned, void) == losses.cross_entropy(logits, void)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.int32, np.uint32])
+def test_any_integer_type_of_labels(dtype):
+    logits, labels = scene(seed=17)
+    labels = np.where((labels < 0) | (labels >= 4), 100, labels)
+    for loss in (losses.cross_entropy, losses.local_consistency):
+        expected = loss(logits, labels, ignore_label=100)
+        assert loss(logits, labels.astype(dtype), ignore_label=100) == expected
+
+
+def test_more_classes_than_a_uint8_can_number():
+    logits = np.random.default_rng(0).normal(size=(2, 3, 300)).astype(np.float32)
+    labels = np.array([[0, 43, 44], [254, 255, 7]], np.uint8)
+    value = losses.cross_entropy(logits, labels)
+    np.testing.assert_allclose(value, cross_entropy_twin(logits, labels), rtol=1e-5)
+
+
+def test_ignore_label_may_be_a_class():
+    logits, labels = scene(seed=19)
+    for loss, twin in (LOSSES["cross_entropy"], LOSSES["local_consistency"]):
+        value = loss(logits, labels, ignore_label=0)
+        np.testing.assert_allclose(value, twin(logits, labels, ignore_label=0), rtol=2e-5)
+
+
+def test_class_weights_are_relative():
+    logits, labels = scene(seed=23)
+    weights = np.array([0.2, 3.0, 1.0, 0.0])
+    value = losses.cross_entropy(logits, labels, class_weights=weights)
+    np.testing.assert_allclose(value, cross_entropy_twin(logits, labels, weights), rtol=2e-5)
+    scaled = losses.cross_entropy(logits, labels, class_weights=100 * weights)
+    np.testing.assert_allclose(scaled, value, rtol=1e-5)
+    ones = losses.cross_entropy(logits, labels, class_weights=np.ones(4))
+    np.testing.assert_allclose(ones, losses.cross_entropy(logits, labels), rtol=1e-6)
+
+
+def test_discrepancy_of_copies_has_no_gradient_and_of_opposites_is_two():
+    logits, _ = scene(seed=29)
+    value, gradients = jax.value_and_grad(losses.classifier_discrepancy, argnums=(0, 1))(
+        logits, logits
+    )
+    assert value == 0.0
+    assert not any(np.any(gradient) for gradient in gradients)
+    opposite = 1e4 * np.eye(2, dtype=np.float32)
+    np.testing.assert_allclose(losses.classifier_discrepancy(opposite, opposite[::-1]), 2.0)
+
+
+def test_adversarial_domains_mirror_each_other():
+    logits = np.random.default_rng(0).normal(size=(2, 3, 3, 1)).astype(np.float32)
+    assert losses.adversarial(logits, True) == losses.adversarial(-logits, False)
+    np.testing.assert_allclose(losses.adversarial(np.zeros(3, np.float32), True), math.log(2))
+
+
+def test_negative_learning_threshold_moves_what_counts():
+    logits = jnp.log(jnp.array([[0.9, 0.06, 0.04]]))
+    only = -math.log(1 - 0.04 + 1e-6)
+    both = (only - math.log(1 - 0.06 + 1e-6)) / 2
+    np.testing.assert_allclose(losses.negative_learning(logits), only, rtol=1e-5)
+    np.testing.assert_allclose(losses.negative_learning(logits, threshold=0.07), both, rtol=1e-5)
+
+
+def test_boundary_is_marked_by_void_neighbours_but_not_by_the_images_border():
+    logits, _ = scene(seed=31, batch=(), height=3, width=3)
+    labels = np.full((3, 3), 2, np.int32)
+    assert losses.local_consistency(logits, labels) == 0.0
+    # The void corner makes the three pixels around it boundary pixels, and is none itself.
+    labels[0, 0] = 255
+    probabilities = softmax_twin(logits)
+    padded = np.pad(probabilities, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    distances = [
+        np.abs(probabilities[y, x] - padded[y : y + 3, x : x + 3].mean((0, 1))).sum()
+        for y, x in [(0, 1), (1, 0), (1, 1)]
+    ]
+    np.testing.assert_allclose(
+        losses.local_consistency(logits, labels), np.mean(distances), rtol=1e-5
+    )
+
+
+def test_entropy_spans_zero_to_one_and_knows_a_single_class():
+    np.testing.assert_allclose(losses.entropy(np.zeros((2, 3, 7), np.float32)), 1.0, rtol=1e-6)
+    assert losses.entropy(1e4 * np.eye(3, dtype=np.float32)) == 0.0
+    value, gradient = jax.value_and_grad(losses.entropy)(np.ones((2, 3, 1), np.float32))
+    assert value == 0.0 and not np.any(gradient)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda z, y: losses.cross_entropy(z, y[:1]), r"labels has shape \(1, 6, 5\)"),
+        (lambda z, y: losses.cross_entropy(z, y.astype(np.float32)), "dtype float32"),
+        (lambda z, y: losses.cross_entropy(z, y, class_weights=np.ones(3)), "4 classes"),
+        (lambda z, y: losses.local_consistency(z, y[:, :1]), r"labels has shape \(2, 1, 5\)"),
+        (lambda z, y: losses.local_consistency(z[0, 0], y[0, 0]), "H, W, C"),
+        (lambda z, y: losses.classifier_discrepancy(z, z[..., :1]), "have to agree"),
+    ],
+)
+def test_shapes_that_would_broadcast_silently_are_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*scene(seed=0))
+
+
+def test_imports_nothing_of_the_shell():
+    code = (
+        "import sys, jax.numpy; before = set(sys.modules); import labor_jax.losses;"
+        "print(*sorted(m for m in set(sys.modules) - before if not m.startswith('jax')))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["labor_jax", "labor_jax.losses"]
