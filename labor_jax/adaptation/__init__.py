@@ -1,0 +1,1 @@
+"""Unsupervised domain adaptation: the warm-up methods and LabOR's pixel selector."""

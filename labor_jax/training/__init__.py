@@ -1,0 +1,1 @@
+"""Train state and steps, device mesh, loop, checkpoints."""

@@ -1,0 +1,143 @@
+"""Checkpoints of a run: asynchronous, the last ones and the best, with fallback past damage."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+
+logger = logging.getLogger(__name__)
+
+Progress = dict[str, Any]
+
+
+class CheckpointError(RuntimeError):
+    """No checkpoint of a workdir can be read."""
+
+
+class Checkpoints:
+    """The checkpoints of one workdir, numbered by the run's global step.
+
+    Each holds a pytree of arrays ("state") and a JSON object ("progress": where in the experiment
+    the run is, and its results so far). Saving copies the arrays and returns; the files are written
+    behind the training's back. The last `keep` and the one with the best "miou" are kept.
+    """
+
+    def __init__(self, directory: str | os.PathLike, *, keep: int = 2):
+        """Opens or creates the folder.
+
+        Args:
+          directory: where the checkpoints lie.
+          keep: how many of the last ones to keep, besides the best: more than one, so that a
+            damaged last checkpoint costs minutes and not the run.
+        """
+        self._directory = Path(directory).absolute()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        policy = ocp.checkpoint_managers
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policy.AnyPreservationPolicy(
+                    [
+                        policy.LatestN(keep),
+                        policy.BestN(
+                            get_metric_fn=lambda metrics: metrics["miou"],
+                            n=1,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+                best_fn=lambda metrics: metrics["miou"],
+                enable_async_checkpointing=True,
+            ),
+            item_names=("state", "progress"),
+        )
+
+    def steps(self) -> list[int]:
+        """Global steps of the checkpoints that were written completely, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: Any, progress: Progress, *, miou: float | None = None) -> None:
+        """Starts to write a checkpoint; returns once `state` may be donated or changed.
+
+        Args:
+          step: the global step; a step already saved is left as it is.
+          state: a pytree of arrays.
+          progress: a JSON object.
+          miou: the model's mIoU at this step, where it was evaluated.
+        """
+        if step in self._manager.all_steps():
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress)
+            ),
+            metrics=None if miou is None else {"miou": miou},
+        )
+
+    def wait(self) -> None:
+        """Returns when everything saved is on disk; raises what went wrong in the background."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits and releases the folder."""
+        self._manager.close()
+
+    def restore_latest(
+        self, template: Callable[[Progress], Any], *, discard_damaged: bool = False
+    ) -> tuple[int, Any, Progress] | None:
+        """Reads the newest checkpoint that is whole.
+
+        Args:
+          template: from the progress to a pytree of `jax.ShapeDtypeStruct` (with shardings) that
+            the state must match.
+          discard_damaged: whether to delete newer checkpoints that can't be read, so that a run
+            that goes on from here can save those steps again.
+
+        Returns:
+          (global step, state, progress), or None where the folder holds no checkpoint.
+
+        Raises:
+          CheckpointError: there are checkpoints, but none can be read.
+        """
+        steps = sorted(self.steps(), reverse=True)
+        found = self._restore_first(steps, template)
+        if found and discard_damaged:
+            for step in steps[: steps.index(found[0])]:
+                self._manager.delete(step)
+        return found
+
+    def restore_best(self, template: Callable[[Progress], Any]) -> tuple[int, Any, Progress] | None:
+        """Like `restore_latest`, but tries the checkpoint of the best mIoU first."""
+        best = self._manager.best_step()
+        rest = sorted((s for s in self.steps() if s != best), reverse=True)
+        return self._restore_first(([] if best is None else [best]) + rest, template)
+
+    def _restore_first(self, steps, template):
+        for step in steps:
+            try:
+                progress = self._manager.restore(
+                    step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
+                )["progress"]
+                state = self._manager.restore(
+                    step,
+                    args=ocp.args.Composite(state=ocp.args.StandardRestore(template(progress))),
+                )["state"]
+                return step, state, progress
+            except Exception as error:  # orbax raises whatever its storage drivers raise
+                logger.warning(
+                    "Checkpoint %s cannot be read (%s: %s); falling back to the one before it.",
+                    self._directory / str(step),
+                    type(error).__name__,
+                    str(error).splitlines()[0] if str(error) else "no message",
+                )
+        if steps:
+            raise CheckpointError(
+                f"None of the checkpoints in {self._directory} can be read (tried steps "
+                f"{', '.join(map(str, steps))}). Restore that folder from a copy, or start again "
+                "in another workdir."
+            )
+        return None

@@ -1,0 +1,86 @@
+"""The training loop: batches in, state out, with progress, logs and checkpoints on the way."""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+
+class DivergedError(RuntimeError):
+    """A loss stopped being a finite number."""
+
+
+def train(
+    step: Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]],
+    state: Any,
+    batches: Iterable[Any],
+    *,
+    name: str,
+    start: int,
+    stop: int,
+    log_every: int,
+    on_log: Callable[[int, dict[str, float]], None],
+    checkpoint_every: int,
+    on_checkpoint: Callable[[int, Any], None],
+) -> Any:
+    """Takes the steps `start` to `stop` of a phase.
+
+    The host waits for the device only when it logs, so reading and computing overlap.
+
+    Args:
+      step: `(state, batch) -> (state, metrics)`, compiled; it may donate the state.
+      state: the state before step `start`.
+      batches: device batches, from that of step `start` on.
+      name: the phase's, for the progress bar and errors.
+      start: steps already taken.
+      stop: how many steps the phase has.
+      log_every: steps between two calls of `on_log`.
+      on_log: gets the steps taken and the metrics' means since the last call.
+      checkpoint_every: steps between two calls of `on_checkpoint`.
+      on_checkpoint: gets the steps taken and the state, which it must copy before it returns.
+
+    Returns:
+      The state after step `stop`.
+
+    Raises:
+      DivergedError: a metric is NaN or infinite.
+    """
+    waiting = []
+    bar = progress_bar(total=stop, initial=start, desc=name, unit="step")
+    with bar:
+        for taken, batch in zip(range(start + 1, stop + 1), batches, strict=False):
+            state, metrics = step(state, batch)
+            waiting.append(metrics)
+            bar.update()
+            if taken % log_every == 0 or taken == stop:
+                means = _means(jax.device_get(waiting))
+                waiting = []
+                _check_finite(means, name, taken)
+                bar.set_postfix(loss=f"{next(iter(means.values())):.3f}", refresh=False)
+                on_log(taken, means)
+            if taken % checkpoint_every == 0 and taken != stop:
+                on_checkpoint(taken, state)
+    return state
+
+
+def progress_bar(iterable=None, **options) -> tqdm:
+    """A progress bar with rate and time left; one line a half minute where there's no terminal."""
+    interval = 0.2 if sys.stderr.isatty() else 30.0
+    return tqdm(iterable, dynamic_ncols=True, mininterval=interval, maxinterval=interval, **options)
+
+
+def _means(metrics: list[dict[str, Any]]) -> dict[str, float]:
+    return {name: float(np.mean([each[name] for each in metrics])) for name in metrics[0]}
+
+
+def _check_finite(means: dict[str, float], name: str, taken: int) -> None:
+    bad = [metric for metric, value in means.items() if not np.isfinite(value)]
+    if bad:
+        raise DivergedError(
+            f"{', '.join(bad)} stopped being finite in phase {name} at or shortly before step "
+            f"{taken}. Lower the phase's learning rate (or set config.optimizer.clip_norm) and "
+            "start in a new workdir."
+        )

@@ -1,0 +1,118 @@
+"""The device mesh and the one way a step is compiled.
+
+A step is a pure function `(state, batch) -> (state, metrics)` that knows one thing about devices:
+the axis name `"batch"`, over which it takes its means. `data_parallel` compiles it once for all
+devices of all processes; the same function also runs under `jax.pmap(step, axis_name="batch")`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+BATCH_AXIS = "batch"
+
+
+def device_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """A one-dimensional mesh named `"batch"` over `devices` (default: all of all processes)."""
+    return Mesh(np.asarray(devices if devices is not None else jax.devices()), (BATCH_AXIS,))
+
+
+def data_parallel(
+    step: Callable[..., Any], mesh: Mesh, *, batched_arguments: Iterable[int], donate: bool = False
+) -> Callable[..., Any]:
+    """Compiles `step(state, batch)` so that the batch is split over the mesh and the state copied.
+
+    Args:
+      step: a function of positional arguments; it returns a pair whose first part is replicated
+        (the next state, or None) and whose second part is replicated too (metrics).
+      mesh: from `device_mesh`.
+      batched_arguments: positions of the arguments whose leaves have a leading batch dimension.
+      donate: whether the buffers of argument 0 (the state) may be reused for the result.
+
+    Returns:
+      The compiled function.
+    """
+    return _compile(step, mesh, batched_arguments, (PartitionSpec(), PartitionSpec()), donate)
+
+
+def data_parallel_map(
+    function: Callable[..., Any], mesh: Mesh, *, batched_arguments: Iterable[int]
+) -> Callable[..., Any]:
+    """Like `data_parallel`, for functions whose results keep the leading batch dimension."""
+    return _compile(function, mesh, batched_arguments, PartitionSpec(BATCH_AXIS), donate=False)
+
+
+def _compile(function, mesh, batched_arguments, out_specs, donate):
+    batched = frozenset(batched_arguments)
+
+    def call(*arguments):
+        in_specs = tuple(
+            PartitionSpec(BATCH_AXIS) if i in batched else PartitionSpec()
+            for i in range(len(arguments))
+        )
+        # Without the check, gradients and collectives mean exactly what they mean under pmap.
+        sharded = jax.shard_map(
+            function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
+        )
+        return sharded(*arguments)
+
+    return jax.jit(call, donate_argnums=(0,) if donate else ())
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts a copy of every leaf on every device of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def shard_batch(batch: Any, mesh: Mesh) -> Any:
+    """Splits host arrays along their first dimension over the mesh.
+
+    Raises:
+      ValueError: the batch does not divide evenly over this process's devices.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
+    local_devices = len(mesh.local_devices)
+
+    def put(array):
+        if array.shape[0] % local_devices:
+            raise ValueError(
+                f"A batch of {array.shape[0]} images does not divide over {local_devices} devices; "
+                "choose a batch size that is a multiple of the number of devices."
+            )
+        return jax.make_array_from_process_local_data(sharding, np.asarray(array))
+
+    return jax.tree.map(put, batch)
+
+
+def prefetch_to_devices(batches: Iterable[Any], mesh: Mesh, *, depth: int = 2) -> Iterator[Any]:
+    """Copies `depth` batches ahead, so that reading and copying overlap the device's work."""
+    waiting = []
+    for batch in batches:
+        waiting.append(shard_batch(batch, mesh))
+        if len(waiting) >= depth:
+            yield waiting.pop(0)
+    yield from waiting
+
+
+def global_mean(local_mean: jax.Array, count: jax.Array, axis_name: str | None) -> jax.Array:
+    """This device's share of the mean over all devices' counted pixels.
+
+    A device whose pixels are mostly ignored must not weigh as much as a full one, so that one
+    device and eight give the same loss. Summing the results (and their gradients) over the axis
+    gives the global mean.
+
+    Args:
+      local_mean: f32[], mean over this device's `count` pixels (0 when there is none).
+      count: f32[] or int32[], how many pixels that is.
+      axis_name: the device axis, or None outside of one.
+
+    Returns:
+      f32[], `local_mean * count / total count`.
+    """
+    total = count if axis_name is None else jax.lax.psum(count, axis_name)
+    share = jnp.where(total > 0, count / jnp.maximum(total, 1), 0.0)
+    return local_mean * jax.lax.stop_gradient(share.astype(jnp.float32))
