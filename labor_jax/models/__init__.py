@@ -1,0 +1,43 @@
+"""Segmentation models: backbones, heads, discriminator, and published weights for them."""
+
+from labor_jax.models.deeplab import DeepLabV2, DeepLabV3Plus
+from labor_jax.models.discriminator import Discriminator
+from labor_jax.models.efficientnet_lite import EfficientNetLite0
+from labor_jax.models.features import Features
+from labor_jax.models.layers import resize_bilinear_align_corners
+from labor_jax.models.normalization import denormalize_images, normalize_images
+from labor_jax.models.pretrained import WeightsError, load_backbone, to_tensors
+from labor_jax.models.resnet import ResNet
+from labor_jax.models.segmenter import (
+    BACKBONES,
+    Segmenter,
+    apply,
+    build_segmenter,
+    classify,
+    extract,
+    init_variables,
+    trainable_mask,
+)
+
+__all__ = [
+    "BACKBONES",
+    "DeepLabV2",
+    "DeepLabV3Plus",
+    "Discriminator",
+    "EfficientNetLite0",
+    "Features",
+    "ResNet",
+    "Segmenter",
+    "WeightsError",
+    "apply",
+    "build_segmenter",
+    "classify",
+    "denormalize_images",
+    "extract",
+    "init_variables",
+    "load_backbone",
+    "normalize_images",
+    "resize_bilinear_align_corners",
+    "to_tensors",
+    "trainable_mask",
+]

@@ -1,0 +1,361 @@
+"""Layers the backbones and heads share: batch norm, depthwise convolution, bilinear resizing."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+BATCH_NORM_MODES = ("trained", "frozen")
+
+# Measured on CPUs: from 5 on the folding no longer shows in the time, more only compile longer.
+_ROW_FOLDS = 8
+
+# He et al. 2015 with fan-out, as torchvision initialises its residual networks.
+he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, computed in float32.
+
+    In mode "trained" a call with `train=True` normalises by the batch's own mean and variance and
+    moves the running ones towards them; with `train=False` it uses the running ones. In mode
+    "frozen" the running statistics are always used and never move, and scale and bias receive a
+    gradient of exactly zero (`stop_gradient`). They stay in "params", so that the two modes share
+    one layout of variables; weight decay has to be masked for them, see
+    `labor_jax.models.trainable_mask`.
+
+    Attributes:
+      mode: "trained" or "frozen".
+      epsilon: added to the variance.
+      momentum: share of the old running statistic that a training call keeps.
+      axis_name: the device axis over which batch statistics are averaged, or None for one device.
+      dtype: dtype of the result.
+    """
+
+    mode: str = "trained"
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, train: bool) -> jax.Array:
+        """Normalises `inputs`, floating [..., C], to `dtype` of the same shape."""
+        channels = inputs.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
+        x = inputs.astype(jnp.float32)
+        if self.mode == "frozen":
+            scale, bias = jax.lax.stop_gradient((scale, bias))
+        if self.mode == "frozen" or not train:
+            mean, var = running_mean.value, running_var.value
+        else:
+            axes = tuple(range(inputs.ndim - 1))
+            # Centred at the running mean, so that E[x^2] - E[x]^2 does not cancel for a large mean
+            # while both moments still come from one pass and one reduction over devices.
+            shift = jax.lax.stop_gradient(running_mean.value)
+            centred = x - shift
+            moments = jnp.stack([jnp.mean(centred, axes), jnp.mean(jnp.square(centred), axes)])
+            if self.axis_name is not None and not self.is_initializing():
+                moments = jax.lax.pmean(moments, self.axis_name)
+            var = jnp.maximum(moments[1] - jnp.square(moments[0]), 0.0)
+            mean = moments[0] + shift
+            if not self.is_initializing():
+                keep = self.momentum
+                running_mean.value = keep * running_mean.value + (1 - keep) * mean
+                running_var.value = keep * running_var.value + (1 - keep) * var
+        multiplier = scale * jax.lax.rsqrt(var + self.epsilon)
+        return ((x - mean) * multiplier + bias).astype(self.dtype)
+
+
+def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """TensorFlow's SAME padding: output ceil(size / stride), the odd pixel after the image."""
+    span = (kernel - 1) * dilation + 1
+    total = max((-(-size // stride) - 1) * stride + span - size, 0)
+    return total // 2, total - total // 2
+
+
+def depthwise_convolution(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    implementation: str = "auto",
+) -> jax.Array:
+    """Convolves every channel with its own k x k filter, TensorFlow-"SAME" padded.
+
+    The two implementations give the same values and gradients. "shifts" writes the convolution as
+    a sum of k^2 shifted products, which a CPU compiler fuses into one loop; "convolution" is
+    `lax.conv_general_dilated`, which accelerators run best.
+
+    Args:
+      inputs: f32 or bf16[B, H, W, C].
+      kernel: same dtype, [k, k, 1, C].
+      stride: output pixels lie this many input pixels apart.
+      dilation: filter taps lie this many input pixels apart.
+      implementation: "shifts", "convolution", or "auto": "shifts" where the default backend is
+        the CPU when the call is traced.
+
+    Returns:
+      [B, ceil(H / stride), ceil(W / stride), C] in the dtype of `inputs`.
+
+    Raises:
+      ValueError: for an unknown implementation.
+    """
+    if implementation == "auto":
+        implementation = "shifts" if jax.default_backend() == "cpu" else "convolution"
+    if implementation == "shifts":
+        return _depthwise_shifts(inputs, kernel, stride, dilation)
+    if implementation != "convolution":
+        raise ValueError(
+            f"implementation is {implementation!r}; valid: 'auto', 'shifts', 'convolution'."
+        )
+    padding = [
+        _same_padding(size, taps, stride, dilation)
+        for size, taps in zip(inputs.shape[1:3], kernel.shape[:2], strict=True)
+    ]
+    return jax.lax.conv_general_dilated(
+        inputs,
+        kernel,
+        window_strides=(stride, stride),
+        padding=padding,
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=inputs.shape[-1],
+    )
+
+
+def _shifted_views(
+    padded: jax.Array, kernel_size: tuple[int, int], out_size: tuple[int, int], stride, dilation
+):
+    """Yields (row tap, column tap, the pixels of `padded` which that tap multiplies)."""
+    batch, _, _, channels = padded.shape
+    for row in range(kernel_size[0]):
+        for column in range(kernel_size[1]):
+            top, left = row * dilation, column * dilation
+            view = jax.lax.slice(
+                padded,
+                (0, top, left, 0),
+                (
+                    batch,
+                    top + (out_size[0] - 1) * stride + 1,
+                    left + (out_size[1] - 1) * stride + 1,
+                    channels,
+                ),
+                (1, stride, stride, 1),
+            )
+            yield row, column, view
+
+
+def _sum_of_products(padded, kernel, out_size, stride, dilation):
+    total = None
+    for row, column, view in _shifted_views(padded, kernel.shape[:2], out_size, stride, dilation):
+        term = view.astype(jnp.float32) * kernel[row, column, 0].astype(jnp.float32)
+        total = term if total is None else total + term
+    return total
+
+
+def _pad_same(inputs, kernel_size, stride, dilation):
+    rows, columns = (
+        _same_padding(size, taps, stride, dilation)
+        for size, taps in zip(inputs.shape[1:3], kernel_size, strict=True)
+    )
+    padded = jnp.pad(inputs, ((0, 0), rows, columns, (0, 0)))
+    return jax.lax.optimization_barrier(padded), (rows, columns)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _depthwise_shifts(inputs, kernel, stride, dilation):
+    padded, _ = _pad_same(inputs, kernel.shape[:2], stride, dilation)
+    out_size = tuple(-(-size // stride) for size in inputs.shape[1:3])
+    return _sum_of_products(padded, kernel, out_size, stride, dilation).astype(inputs.dtype)
+
+
+def _depthwise_shifts_forward(inputs, kernel, stride, dilation):
+    return _depthwise_shifts(inputs, kernel, stride, dilation), (inputs, kernel)
+
+
+def _depthwise_shifts_backward(stride, dilation, residuals, cotangent):
+    inputs, kernel = residuals
+    height, width = inputs.shape[1:3]
+    padded, pads = _pad_same(inputs, kernel.shape[:2], stride, dilation)
+    out_size = cotangent.shape[1:3]
+
+    # A plain reduction over pixels compiles to slow strided loops on the CPU. Instead fold the rows
+    # into a few by shifted products, which vectorise, and let a product with ones sum the rest.
+    # A loop over the filter's rows, as k^2 copies of this would take long to compile.
+    batch, _, padded_width, channels = padded.shape
+    folds = min(_ROW_FOLDS, out_size[0])
+    rows = -(-out_size[0] // folds)
+    missing = rows * folds - out_size[0]
+    cotangent = jax.lax.optimization_barrier(cotangent)
+    tall_cotangent = jnp.pad(cotangent, ((0, 0), (0, missing), (0, 0), (0, 0)))
+    tall_padded = jnp.pad(padded, ((0, 0), (0, missing * stride), (0, 0), (0, 0)))
+    tall_size = (rows * folds, out_size[1])
+    band_shape = (batch, (tall_size[0] - 1) * stride + 1, padded_width, channels)
+    ones = jnp.ones(batch * rows * out_size[1], jnp.float32)
+
+    def gradient_of_row(top):
+        band = jax.lax.dynamic_slice(tall_padded, (0, top, 0, 0), band_shape)
+        gradients = []
+        for _, _, view in _shifted_views(band, (1, kernel.shape[1]), tall_size, stride, dilation):
+            folded = sum(
+                view[:, fold : fold + rows].astype(jnp.float32)
+                * tall_cotangent[:, fold : fold + rows].astype(jnp.float32)
+                for fold in range(0, tall_size[0], rows)
+            )
+            gradients.append(
+                jnp.matmul(
+                    ones, folded.reshape(-1, channels), precision=jax.lax.Precision.HIGHEST
+                )
+            )
+        return jnp.stack(gradients)
+
+    tops = jnp.arange(kernel.shape[0]) * dilation
+    kernel_gradient = jax.lax.map(gradient_of_row, tops).reshape(kernel.shape)
+
+    # The transposed convolution, again as shifted products: spread the cotangent over the input
+    # grid (zeros between strides), pad it so that every input pixel sees all its taps, and
+    # correlate with the flipped filter.
+    config = [(0, 0, 0)]
+    for size, out, taps, (before, _) in zip(
+        (height, width), out_size, kernel.shape[:2], pads, strict=True
+    ):
+        spread = (out - 1) * stride + 1
+        low = (taps - 1) * dilation - before
+        config.append((low, size + (taps - 1) * dilation - spread - low, stride - 1))
+    config.append((0, 0, 0))
+    spread = jax.lax.pad(cotangent, jnp.zeros((), cotangent.dtype), config)
+    flipped = kernel[::-1, ::-1]
+    input_gradient = _sum_of_products(spread, flipped, (height, width), 1, dilation)
+    return input_gradient.astype(inputs.dtype), kernel_gradient.astype(kernel.dtype)
+
+
+_depthwise_shifts.defvjp(_depthwise_shifts_forward, _depthwise_shifts_backward)
+
+
+class PointwiseConv(nn.Module):
+    """1x1 convolution without bias, written as a matrix product: twice as fast on CPUs.
+
+    Attributes:
+      features: output channels.
+      stride: output pixels lie this many input pixels apart.
+      dtype: dtype of the computation; the filter is kept in float32.
+      kernel_init: initialiser of the filter [1, 1, C, features].
+    """
+
+    features: int
+    stride: int = 1
+    dtype: Any = jnp.float32
+    kernel_init: Any = he_normal_fan_out
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """Maps `inputs` [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]."""
+        shape = (1, 1, inputs.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        x = inputs[:, :: self.stride, :: self.stride].astype(self.dtype)
+        return x @ kernel[0, 0].astype(self.dtype)
+
+
+class DepthwiseConv(nn.Module):
+    """Depthwise convolution without bias, [B, H, W, C] to [B, ceil(H/s), ceil(W/s), C].
+
+    Attributes:
+      kernel_size: k of the k x k filters.
+      stride: see `depthwise_convolution`.
+      dilation: see `depthwise_convolution`.
+      dtype: dtype of the computation; the filter is kept in float32.
+    """
+
+    kernel_size: int
+    stride: int = 1
+    dilation: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """Convolves `inputs` [B, H, W, C]; see `depthwise_convolution`."""
+        shape = (self.kernel_size, self.kernel_size, 1, inputs.shape[-1])
+        # The fan of a depthwise filter is its own k^2 taps: [k, k, 1, C] makes that the fan-in.
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32)
+        return depthwise_convolution(
+            inputs.astype(self.dtype),
+            kernel.astype(self.dtype),
+            stride=self.stride,
+            dilation=self.dilation,
+        )
+
+
+def _taps(in_size: int, out_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each output pixel's two input pixels and the weight of the second, aligned corners."""
+    position = np.linspace(0.0, in_size - 1.0, out_size) if out_size > 1 else np.zeros(1)
+    low = np.minimum(np.floor(position).astype(np.int64), max(in_size - 2, 0))
+    return low, np.minimum(low + 1, in_size - 1), (position - low).astype(np.float32)
+
+
+def _interpolate_rows(x: jax.Array, size: int) -> jax.Array:
+    """Interpolates axis -3."""
+    low, high, weight = _taps(x.shape[-3], size)
+    lower, upper = jnp.take(x, low, axis=-3), jnp.take(x, high, axis=-3)
+    return lower + (upper - lower) * weight[:, None, None]
+
+
+def _interpolation_matrix(in_size: int, out_size: int) -> np.ndarray:
+    """`_taps` as a matrix [out_size, in_size]."""
+    low, high, weight = _taps(in_size, out_size)
+    matrix = np.zeros((out_size, in_size), np.float32)
+    rows = np.arange(out_size)
+    matrix[rows, low] += 1.0 - weight
+    matrix[rows, high] += weight
+    return matrix
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _resize(x, size):
+    x = _interpolate_rows(x, size[0])
+    return jnp.swapaxes(_interpolate_rows(jnp.swapaxes(x, -3, -2), size[1]), -3, -2)
+
+
+def _resize_forward(x, size):
+    return _resize(x, size), x.shape
+
+
+def _resize_backward(size, shape, cotangent):
+    # The transpose of a gather is a scatter, which is slow everywhere; two products are not.
+    highest = jax.lax.Precision.HIGHEST
+    rows = _interpolation_matrix(shape[-3], size[0])
+    columns = _interpolation_matrix(shape[-2], size[1])
+    x = jnp.einsum("Ww,...hWc->...hwc", columns, cotangent, precision=highest)
+    return (jnp.einsum("Hh,...Hwc->...hwc", rows, x, precision=highest),)
+
+
+_resize.defvjp(_resize_forward, _resize_backward)
+
+
+def resize_bilinear_align_corners(inputs: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Bilinear resizing whose corner pixels coincide with the input's.
+
+    Output row i reads input position i (h - 1) / (H - 1), as the `align_corners=True` of DeepLab
+    and its descendants; `jax.image.resize` has no such mode.
+
+    Args:
+      inputs: floating [..., h, w, C].
+      size: (H, W), both positive.
+
+    Returns:
+      f32[..., H, W, C].
+
+    Raises:
+      ValueError: when a size is not positive.
+    """
+    if min(size) < 1:
+        raise ValueError(f"size is {tuple(size)}; both height and width must be at least 1.")
+    x = inputs.astype(jnp.float32)
+    return x if x.shape[-3:-1] == tuple(size) else _resize(x, tuple(size))

@@ -1,0 +1,27 @@
+"""Input normalisation."""
+
+import jax
+import jax.numpy as jnp
+
+# Of ImageNet's RGB in 0 to 1, as torchvision's weights expect.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalize_images(images: jax.Array) -> jax.Array:
+    """Scales 0-255 RGB to 0-1 and normalises it by ImageNet's mean and standard deviation.
+
+    Args:
+      images: uint8 or floating [..., 3], RGB in 0 to 255.
+
+    Returns:
+      f32[..., 3].
+    """
+    mean, std = jnp.asarray(IMAGENET_MEAN), jnp.asarray(IMAGENET_STD)
+    return (images.astype(jnp.float32) / 255.0 - mean) / std
+
+
+def denormalize_images(images: jax.Array) -> jax.Array:
+    """Inverts `normalize_images`: f32[..., 3] to RGB f32[..., 3] in 0 to 255."""
+    mean, std = jnp.asarray(IMAGENET_MEAN), jnp.asarray(IMAGENET_STD)
+    return (images.astype(jnp.float32) * std + mean) * 255.0

@@ -1,0 +1,171 @@
+"""Residual networks as dense feature extractors (He et al. 2016, arXiv 1512.03385)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from labor_jax.models.features import Features, stage_strides, valid_output_strides
+from labor_jax.models.layers import BatchNorm, PointwiseConv, he_normal_fan_out
+
+# name: (bottleneck blocks?, blocks in each of the four stages)
+RESNETS = {
+    "resnet18": (False, (2, 2, 2, 2)),
+    "resnet34": (False, (3, 4, 6, 3)),
+    "resnet50": (True, (3, 4, 6, 3)),
+    "resnet101": (True, (3, 4, 23, 3)),
+}
+STEMS = ("imagenet", "small")
+_ENTRY_STRIDE = {"imagenet": 4, "small": 2}
+_NATIVE_STRIDES = (1, 2, 2, 2)
+
+
+class _Block(nn.Module):
+    """A residual block; submodules carry torchvision's names.
+
+    Attributes:
+      width: channels of the 3x3 convolutions; the block returns 4 x width with `bottleneck`.
+      stride: of the block (v1.5: in the bottleneck's 3x3 convolution).
+      first_dilation: dilation of the convolution that carries the stride. It reads features from
+        before the (possibly removed) stride, so it keeps the dilation of the stage before.
+      dilation: dilation of a later 3x3 convolution in the block.
+    """
+
+    width: int
+    bottleneck: bool
+    stride: int
+    first_dilation: int
+    dilation: int
+    norm: Any
+    dtype: Any
+
+    def _conv(self, name, features, kernel, stride=1, dilation=1):
+        if kernel == 1:
+            return PointwiseConv(features, stride, dtype=self.dtype, name=name)
+        return nn.Conv(
+            features,
+            (kernel, kernel),
+            strides=stride,
+            padding=dilation * (kernel // 2),
+            kernel_dilation=dilation,
+            use_bias=False,
+            dtype=self.dtype,
+            kernel_init=he_normal_fan_out,
+            name=name,
+        )
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        channels = self.width * (4 if self.bottleneck else 1)
+        residual = x
+        if self.stride != 1 or x.shape[-1] != channels:
+            residual = self._conv("downsample_conv", channels, 1, self.stride)(x)
+            residual = self.norm(name="downsample_bn")(residual, train)
+        if self.bottleneck:
+            y = self._conv("conv1", self.width, 1)(x)
+            y = nn.relu(self.norm(name="bn1")(y, train))
+            y = self._conv("conv2", self.width, 3, self.stride, self.first_dilation)(y)
+            y = nn.relu(self.norm(name="bn2")(y, train))
+            y = self._conv("conv3", channels, 1)(y)
+            y = self.norm(name="bn3")(y, train)
+        else:
+            y = self._conv("conv1", channels, 3, self.stride, self.first_dilation)(x)
+            y = nn.relu(self.norm(name="bn1")(y, train))
+            y = self._conv("conv2", channels, 3, 1, self.dilation)(y)
+            y = self.norm(name="bn2")(y, train)
+        return nn.relu(residual + y)
+
+
+class ResNet(nn.Module):
+    """ResNet-18/34/50/101 in torchvision's layout, dilated to a chosen output stride.
+
+    Strides of the features, relative to the image (rounded up):
+
+    | stem       | conv1           | low (stage 1) | native stages 2, 3, 4 | output_stride  |
+    |------------|-----------------|---------------|-----------------------|----------------|
+    | "imagenet" | 7x7/2 + pool /2 | 4             | 8, 16, 32             | 4, 8, 16 or 32 |
+    | "small"    | 3x3/2           | 2             | 4, 8, 16              | 2, 4, 8 or 16  |
+
+    A stage that would go beyond `output_stride` keeps its resolution and dilates its 3x3
+    convolutions instead (DeepLab, arXiv 1606.00915, section 3.1), so that it computes the native
+    network's features on a denser grid.
+
+    Attributes:
+      layout: one of `RESNETS`.
+      width: channels of stage 1's 3x3 convolutions; 64 is the published network.
+      stem: "imagenet" as published, or "small" for images of some hundred pixels or fewer.
+      output_stride: stride of the high-level features.
+      batch_norm: "trained" or "frozen", see `labor_jax.models.layers.BatchNorm`.
+      axis_name: device axis for batch statistics in training, or None.
+      dtype: of the computation; parameters are float32.
+    """
+
+    layout: str = "resnet101"
+    width: int = 64
+    stem: str = "imagenet"
+    output_stride: int = 8
+    batch_norm: str = "trained"
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @staticmethod
+    def output_strides(stem: str) -> tuple[int, ...]:
+        """The valid values of `output_stride` for a stem."""
+        return valid_output_strides(_NATIVE_STRIDES, _ENTRY_STRIDE[stem])
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> Features:
+        """Computes features.
+
+        Args:
+          images: f32[B, H, W, 3], normalised.
+          train: whether batch norm in mode "trained" uses and updates batch statistics.
+
+        Returns:
+          Features in `dtype`: low [B, H/4, W/4, C1] (H/2 with the small stem), high
+          [B, H/output_stride, W/output_stride, C2]; (C1, C2) is width x (1, 8) for basic and
+          width x (4, 32) for bottleneck blocks; sizes are rounded up.
+        """
+        bottleneck, blocks = RESNETS[self.layout]
+
+        def norm(name):
+            return BatchNorm(self.batch_norm, axis_name=self.axis_name, dtype=self.dtype, name=name)
+
+        kernel = 7 if self.stem == "imagenet" else 3
+        x = nn.Conv(
+            self.width,
+            (kernel, kernel),
+            strides=2,
+            padding=kernel // 2,
+            use_bias=False,
+            dtype=self.dtype,
+            kernel_init=he_normal_fan_out,
+            name="conv1",
+        )(images.astype(self.dtype))
+        x = nn.relu(norm(name="bn1")(x, train))
+        if self.stem == "imagenet":
+            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+
+        strides, dilations = stage_strides(
+            _NATIVE_STRIDES, _ENTRY_STRIDE[self.stem], self.output_stride
+        )
+        low = None
+        previous_dilation = 1
+        for stage, (count, stride, dilation) in enumerate(
+            zip(blocks, strides, dilations, strict=True)
+        ):
+            for index in range(count):
+                x = _Block(
+                    width=self.width * 2**stage,
+                    bottleneck=bottleneck,
+                    stride=stride if index == 0 else 1,
+                    first_dilation=previous_dilation if index == 0 else dilation,
+                    dilation=dilation,
+                    norm=norm,
+                    dtype=self.dtype,
+                    name=f"layer{stage + 1}_{index}",
+                )(x, train)
+            previous_dilation = dilation
+            low = x if low is None else low
+        return Features(low=low, high=x)
