@@ -9,6 +9,7 @@ disk when the call returns. While the file is open, or after its process was kil
 `labels.sqlite-wal` beside it belongs to it: copy both.
 """
 
+import collections
 import contextlib
 import hashlib
 import json
@@ -183,7 +184,8 @@ class LabelStore:
         if not images:
             raise ValueError(f"round {round} has no images to ask")
         if len(set(images)) < len(images):
-            repeated = sorted({image for image in images if images.count(image) > 1})
+            counts = collections.Counter(images)
+            repeated = [image for image, count in counts.items() if count > 1]
             raise ValueError(f"round {round} lists images more than once: {_shortened(repeated)}")
         with self._database.transaction() as connection:
             recorded = self._round_images(connection, round)
@@ -193,8 +195,8 @@ class LabelStore:
                     [(round, image, position) for position, image in enumerate(images)],
                 )
             elif set(recorded) != set(images):
-                missing = [image for image in recorded if image not in set(images)]
-                added = [image for image in images if image not in set(recorded)]
+                missing = sorted(set(recorded) - set(images))
+                added = sorted(set(images) - set(recorded))
                 raise ValueError(
                     f"round {round} was opened in {self.path} with other images: "
                     f"{len(missing)} of its {len(recorded)} are missing now "

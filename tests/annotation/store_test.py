@@ -1,13 +1,8 @@
 """The label store: what it keeps, what it refuses, and what survives."""
 
 import contextlib
-import os
-import pickle
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 import zlib
@@ -23,6 +18,18 @@ from labor_jax.annotation import LabelStore, LabelStoreError
 
 CLASSES = ("road", "building", "sky")
 SHAPE = (5, 7)
+
+
+def filled(path):
+    with LabelStore(path, classes=CLASSES) as store:
+        names = [f"image {i}" for i in range(40)]
+        store.open_round(1, names)
+        items = [
+            (n, random_labels(i, (64, 64)) < 3, random_labels(i, (64, 64)))
+            for i, n in enumerate(names)
+        ]
+        store.ask_and_answer_many(1, items)
+        return store.digest()
 
 
 def query_of(*pixels, shape=SHAPE):
@@ -364,40 +371,6 @@ StoreMachine.TestCase.settings = hypothesis.settings(
 TestStore = StoreMachine.TestCase
 
 
-# The file.
-
-
-def filled(path):
-    with LabelStore(path, classes=CLASSES) as store:
-        names = [f"image {i}" for i in range(40)]
-        store.open_round(1, names)
-        items = [
-            (n, random_labels(i, (64, 64)) < 3, random_labels(i, (64, 64)))
-            for i, n in enumerate(names)
-        ]
-        store.ask_and_answer_many(1, items)
-        return store.digest()
-
-
-def test_closing_leaves_one_file_that_reopens_the_same(path):
-    digest = filled(path)
-    assert os.listdir(path.parent) == ["labels.sqlite"]
-    for read_only in (False, True):
-        with LabelStore(path, classes=CLASSES, read_only=read_only) as store:
-            assert store.digest() == digest and store.classes == CLASSES and store.path == path
-
-
-def test_read_only_refuses_to_write_and_to_create(path):
-    with pytest.raises(LabelStoreError, match=r"there is no label store .*labels\.sqlite"):
-        LabelStore(path, classes=CLASSES, read_only=True)
-    assert not path.exists()
-    filled(path)
-    with LabelStore(path, classes=CLASSES, read_only=True) as store:
-        with pytest.raises(LabelStoreError, match="opened for reading only"):
-            store.open_round(2, ["a"])
-        assert store.rounds() == [1]
-
-
 def test_other_classes_are_refused(path):
     filled(path)
     for classes in (CLASSES[:2], CLASSES[::-1]):
@@ -406,50 +379,6 @@ def test_other_classes_are_refused(path):
     for classes in ((), ["a", "a"], "road"):
         with pytest.raises(ValueError, match="classes"):
             LabelStore(path, classes=classes)
-
-
-def test_foreign_files_are_refused_and_left_alone(path):
-    path.write_text("a list of labels, by hand\n" * 100)
-    with pytest.raises(LabelStoreError, match=r"labels\.sqlite: file is not a database"):
-        LabelStore(path, classes=CLASSES)
-    path.unlink()
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    before = path.read_bytes()
-    with pytest.raises(LabelStoreError, match="no label store"):
-        LabelStore(path, classes=CLASSES)
-    assert path.read_bytes() == before
-
-
-def test_a_newer_schema_is_refused(path):
-    filled(path)
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-        connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(LabelStoreError, match=r"schema version 99.*reads version 1"):
-        LabelStore(path, classes=CLASSES)
-
-
-def test_a_missing_folder_and_a_folder_as_file_are_named(tmp_path):
-    with pytest.raises(LabelStoreError, match="nowhere is no directory"):
-        LabelStore(tmp_path / "nowhere" / "labels.sqlite", classes=CLASSES)
-    with pytest.raises(LabelStoreError, match="unable to open database file"):
-        LabelStore(tmp_path, classes=CLASSES)
-
-
-def test_a_creation_that_was_cut_off_is_taken_as_new(path):
-    path.touch()
-    with LabelStore(path, classes=CLASSES) as store:
-        store.open_round(0, ["a"])
-
-
-@pytest.mark.parametrize("keep", [0.2, 0.5, 0.9])
-def test_a_truncated_file_is_an_error(path, keep):
-    filled(path)
-    with open(path, "r+b") as file:
-        file.truncate(int(path.stat().st_size * keep))
-    with pytest.raises(LabelStoreError, match=r"labels\.sqlite.*(damaged|restore)"):
-        LabelStore(path, classes=CLASSES)
 
 
 def test_a_damaged_answer_is_an_error_that_names_the_image(path):
@@ -467,92 +396,6 @@ def test_a_damaged_answer_is_an_error_that_names_the_image(path):
             with pytest.raises(LabelStoreError, match=f"damaged at image '{image}', round 1"):
                 store.labels(image)
         assert (store.labels("image 5") < 3).any()
-
-
-def test_a_full_disk_is_an_error_that_loses_nothing_stored(path, store):
-    store.open_round(1, [str(i) for i in range(200)])
-    # The same error SQLite gives for a full disk.
-    pages = path.stat().st_size // 4096 + 20
-    store._database.connection().execute(f"PRAGMA max_page_count = {pages}")
-    labels = np.random.default_rng(0).integers(0, 3, (64, 64)).astype(np.uint8)
-    stored = []
-    with pytest.raises(LabelStoreError, match=r"labels\.sqlite: database or disk is full.*free"):
-        for image in store.images(1):
-            store.ask_and_answer_many(1, [(image, np.ones((64, 64), bool), labels)])
-            stored.append(image)
-    assert stored and store.unasked(1) == store.images(1)[len(stored) :]
-    np.testing.assert_array_equal(store.labels(stored[-1]), labels)
-    store._database.connection().execute("PRAGMA max_page_count = 1000000")
-    store.ask_and_answer_many(1, [(store.unasked(1)[0], np.ones((64, 64), bool), labels)])
-
-
-def test_a_closed_store_says_so(path):
-    store = LabelStore(path, classes=CLASSES)
-    store.close()
-    store.close()
-    with pytest.raises(LabelStoreError, match="is closed"):
-        store.rounds()
-
-
-WRITER = """
-import sys, numpy as np
-from labor_jax.annotation import LabelStore
-store = LabelStore(sys.argv[1], classes=["a", "b"])
-names = [str(i) for i in range(100_000)]
-store.open_round(1, names)
-for i, name in enumerate(names):
-    labels = np.random.default_rng(i).integers(0, 2, (32, 32))
-    store.ask_and_answer_many(1, [(name, labels == labels, labels)])
-    print(name, flush=True)
-"""
-
-
-def test_a_killed_process_loses_nothing_it_acknowledged(path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
-    )
-    acknowledged = [process.stdout.readline().strip() for _ in range(30)]
-    process.send_signal(signal.SIGKILL)
-    acknowledged += process.stdout.read().split("\n")[:-1]
-    process.stdout.close()
-    assert process.wait() == -signal.SIGKILL
-    with LabelStore(path, classes=["a", "b"]) as store:
-        for name in acknowledged:
-            expected = np.random.default_rng(int(name)).integers(0, 2, (32, 32))
-            np.testing.assert_array_equal(store.labels(name), expected)
-        assert store.pending(1) == []
-        assert len(acknowledged) <= store.statistics(1).answered_images <= len(acknowledged) + 1
-
-
-# Threads and processes.
-
-
-def test_threads_read_while_another_writes(store):
-    names = [str(i) for i in range(20)]
-    store.open_round(1, names)
-    full = np.ones(SHAPE, bool)
-    errors, done = [], threading.Event()
-
-    def read():
-        try:
-            while not done.is_set():
-                for i, name in enumerate(names):
-                    labels = store.labels(name, shape=SHAPE)
-                    assert (labels == i % 3).all() or (labels == 255).all()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for i, name in enumerate(names):
-        store.ask_and_answer_many(1, [(name, full, np.full(SHAPE, i % 3, np.uint8))])
-    done.set()
-    for thread in threads:
-        thread.join()
-    assert not errors and store.round_complete(1)
-    # The threads' connections went with them.
-    assert len(store._database._connections) == 1
 
 
 def test_of_threads_that_ask_the_same_pixel_one_wins(store):
@@ -574,44 +417,3 @@ def test_of_threads_that_ask_the_same_pixel_one_wins(store):
         thread.join()
     assert sorted(outcomes) == [False] * 7 + [True]
     assert store.statistics(7).labelled_pixels == 2
-
-
-CREATOR = """
-import sys, numpy as np
-from labor_jax.annotation import LabelStore
-sys.stdin.read(1)
-with LabelStore(sys.argv[1], classes=["a", "b"]) as store:
-    store.open_round(1, ["0", "1", "2"])
-    store.ask(sys.argv[2], 1, np.ones((3, 3), bool))
-"""
-
-
-def test_processes_create_and_fill_one_file_together(path):
-    processes = [
-        subprocess.Popen([sys.executable, "-c", CREATOR, path, image], stdin=subprocess.PIPE)
-        for image in "012"
-    ]
-    for process in processes:
-        process.stdin.close()
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    with LabelStore(path, classes=["a", "b"]) as store:
-        assert store.pending(1) == ["0", "1", "2"]
-
-
-def test_works_after_pickling_and_after_a_fork(store):
-    store.open_round(1, ["a", "b"])
-    store.ask("a", 1, query_of((0, 0)))
-    with pickle.loads(pickle.dumps(store)) as copy:
-        assert copy.digest() == store.digest()
-        copy.ask("b", 1, query_of())
-    # A bare fork that ends without Python's clean-up, as a forked worker does.
-    child = os.fork()
-    if child == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            store.answer("a", 1, np.zeros(SHAPE, np.uint8))
-            store.close()
-            code = 0
-        os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
-    assert store.round_complete(1) and store.labels("a")[0, 0] == 0

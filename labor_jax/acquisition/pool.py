@@ -1,0 +1,41 @@
+"""Scoring and selection of a batch of pool images as one pure function."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from labor_jax import models
+from labor_jax.acquisition.queries import PoolImage, Query, Strategy
+from labor_jax.adaptation import pixel_selector
+
+
+def make_pool_query(
+    segmenter: models.Segmenter, strategy: Strategy, size: tuple[int, int]
+) -> Callable[..., Query]:
+    """Builds the function that turns pool images into queries.
+
+    Args:
+      segmenter: backbone and classifier.
+      strategy: from `queries.build`.
+      size: (H, W) of the labels, where the query is made: no asked pixel is lost to resizing.
+
+    Returns:
+      `query(model, selector, key, images, available, index) -> Query` with the model's variables,
+      the pixel selector's (`{"backbone": …, "classifiers": (…, …)}`) or None, a random key of the
+      round, images uint8[B, h, w, 3], available bool[B, H, W] and the images' numbers in the pool
+      int32[B]. An image's query does not depend on the batch that it is in.
+    """
+
+    def query(model: Any, selector: Any, key: jax.Array, images, available, index) -> Query:
+        images = models.normalize_images(images)
+        logits, _ = models.apply(segmenter, model, images, size=size)
+        selector_logits = None
+        if selector is not None:
+            selector_logits = pixel_selector.selector_logits(
+                segmenter, selector["backbone"], selector["classifiers"], images, size
+            )
+        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
+        return jax.vmap(strategy)(PoolImage(logits, selector_logits, available, keys))
+
+    return query

@@ -1,0 +1,261 @@
+"""Acquisition scores: how much a label of each pixel is worth, from logits alone.
+
+All are pure, jit-, vmap- and grad-safe, take any leading batch shape, compute in float32 whatever
+the dtype of the logits, and are higher where a label is worth more.
+
+References:
+  RIPU: Xie et al., "Towards Fewer Annotations: Active Learning via Region Impurity and Prediction
+    Uncertainty for Domain Adaptive Semantic Segmentation", CVPR 2022, arXiv 2111.12940.
+  LabOR: Shin et al., "LabOR: Labeling Only if Required for Domain Adaptive Semantic Segmentation",
+    ICCV 2021, arXiv 2108.05570.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from labor_jax.acquisition import windows
+
+# Inside the logarithms of RIPU's published code. It is part of the method: it leaves pure windows
+# slightly below zero, so that among them the least uncertain wins.
+EPSILON = 1e-6
+
+
+@jax.jit
+def softmax_entropy(logits: jax.Array) -> jax.Array:
+    """Entropy of the predicted distribution, as a share of its largest value.
+
+    `-sum_c p_c log(p_c + 1e-6) / log C` (RIPU).
+
+    Args:
+      logits: f32[..., C], `C >= 2`.
+
+    Returns:
+      f32[...], between about -1e-6 and 1.
+
+    Raises:
+      ValueError: If there are fewer than two classes.
+    """
+    _check_classes(logits)
+    probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+    return _normalised_entropy(probabilities, logits.shape[-1])
+
+
+@jax.jit
+def least_confidence(logits: jax.Array) -> jax.Array:
+    """One minus the largest probability.
+
+    Args:
+      logits: f32[..., C], `C >= 2`.
+
+    Returns:
+      f32[...] in [0, 1 - 1/C].
+
+    Raises:
+      ValueError: If there are fewer than two classes.
+    """
+    _check_classes(logits)
+    return 1.0 - jnp.max(jax.nn.softmax(logits.astype(jnp.float32)), axis=-1)
+
+
+@jax.jit
+def margin(logits: jax.Array) -> jax.Array:
+    """One minus the gap between the two largest probabilities (high where two classes compete).
+
+    Args:
+      logits: f32[..., C], `C >= 2`.
+
+    Returns:
+      f32[...] in [0, 1].
+
+    Raises:
+      ValueError: If there are fewer than two classes.
+    """
+    _check_classes(logits)
+    probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+    best = jnp.argmax(probabilities, axis=-1, keepdims=True)
+    is_best = lax.broadcasted_iota(best.dtype, probabilities.shape, probabilities.ndim - 1) == best
+    first = jnp.sum(jnp.where(is_best, probabilities, 0.0), axis=-1)
+    second = jnp.max(jnp.where(is_best, -1.0, probabilities), axis=-1)
+    return 1.0 - (first - second)
+
+
+@functools.partial(jax.jit, static_argnames="radius")
+def region_impurity(logits: jax.Array, radius: int) -> jax.Array:
+    """Entropy of the predicted classes in the window around each pixel.
+
+    `-sum_c d_c log(d_c + 1e-6) / log C`, where `d_c` is the share of the pixels predicted as class
+    c in the `(2 * radius + 1)^2` window clipped to the image (RIPU). Classes are counted in whole
+    numbers, so the shares are exact. It is piecewise constant: its gradient is zero.
+
+    Args:
+      logits: f32[..., H, W, C], `C >= 2`; ties in the prediction go to the lowest class.
+      radius: Window radius in pixels, a static int >= 0.
+
+    Returns:
+      f32[..., H, W], between about -1e-6 and 1.
+
+    Raises:
+      ValueError: If there are fewer than two classes or three axes, or the radius is negative.
+      TypeError: If the radius is no integer.
+    """
+    radius = _check_window(logits, radius)
+    num_classes = logits.shape[-1]
+    *batch, height, width = logits.shape[:-1]
+    labels = jnp.argmax(logits, axis=-1).astype(jnp.int32).reshape(-1, height, width)
+    # One image at a time bounds the memory to a few planes, whatever the batch.
+    impurity = lax.map(lambda image: _label_impurity(image, num_classes, radius), labels)
+    return impurity.reshape(*batch, height, width)
+
+
+@functools.partial(jax.jit, static_argnames="radius")
+def prediction_uncertainty(logits: jax.Array, radius: int) -> jax.Array:
+    """Mean `softmax_entropy` in the clipped window around each pixel (RIPU).
+
+    Args:
+      logits: f32[..., H, W, C], `C >= 2`.
+      radius: Window radius in pixels, a static int >= 0.
+
+    Returns:
+      f32[..., H, W], between about -1e-6 and 1.
+
+    Raises:
+      ValueError: If there are fewer than two classes or three axes, or the radius is negative.
+      TypeError: If the radius is no integer.
+    """
+    radius = _check_window(logits, radius)
+    return windows.window_mean(softmax_entropy(logits), radius)
+
+
+@functools.partial(jax.jit, static_argnames="radius")
+def ripu(logits: jax.Array, radius: int) -> jax.Array:
+    """Region impurity times prediction uncertainty: RIPU's acquisition function.
+
+    Args:
+      logits: f32[..., H, W, C], `C >= 2`.
+      radius: Window radius in pixels, a static int >= 0.
+
+    Returns:
+      f32[..., H, W].
+
+    Raises:
+      ValueError: If there are fewer than two classes or three axes, or the radius is negative.
+      TypeError: If the radius is no integer.
+    """
+    return region_impurity(logits, radius) * prediction_uncertainty(logits, radius)
+
+
+@jax.jit
+def inconsistency_mask(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
+    """Where two classifiers predict different classes; LabOR Eq. 2.
+
+    Args:
+      logits_a: f32[..., C] of one classifier.
+      logits_b: f32[..., C] of the other, the same shape.
+
+    Returns:
+      bool[...]. Ties in a prediction go to the lowest class.
+
+    Raises:
+      ValueError: If the shapes differ.
+    """
+    _check_same_shape(logits_a, logits_b)
+    return jnp.argmax(logits_a, axis=-1) != jnp.argmax(logits_b, axis=-1)
+
+
+@jax.jit
+def discrepancy_map(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
+    """How far two classifiers' distributions are apart at each pixel; LabOR Eq. 4 before its mean.
+
+    `sum_c |softmax(a)_c - softmax(b)_c|`.
+
+    Args:
+      logits_a: f32[..., C] of one classifier.
+      logits_b: f32[..., C] of the other, the same shape.
+
+    Returns:
+      f32[...] in [0, 2].
+
+    Raises:
+      ValueError: If the shapes differ.
+    """
+    _check_same_shape(logits_a, logits_b)
+    difference = jax.nn.softmax(logits_a.astype(jnp.float32)) - jax.nn.softmax(
+        logits_b.astype(jnp.float32)
+    )
+    return jnp.sum(jnp.abs(difference), axis=-1)
+
+
+def random_score(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Uniform noise: selecting by it draws pixels at random without replacement.
+
+    Args:
+      key: A `jax.random` key.
+      shape: Shape of the score, such as `(B, H, W)`.
+
+    Returns:
+      f32[shape] in [0, 1).
+    """
+    return jax.random.uniform(key, shape, jnp.float32)
+
+
+def _normalised_entropy(probabilities: jax.Array, num_classes: int) -> jax.Array:
+    terms = probabilities * jnp.log(probabilities + EPSILON)
+    return -jnp.sum(terms, axis=-1) / math.log(num_classes)
+
+
+def _label_impurity(labels: jax.Array, num_classes: int, radius: int) -> jax.Array:
+    """`region_impurity` of one label map, i32[H, W] to f32[H, W]."""
+    height, width = labels.shape
+    area = windows.window_area(height, width, radius)
+    largest_count = min(2 * radius + 1, height) * min(2 * radius + 1, width)
+    # Several classes share an integer, each in a field wide enough for a full window's count.
+    fields = 2 if largest_count < 2**16 else 1
+    bits = 32 // fields
+
+    def add_classes(word: jax.Array, total: jax.Array) -> jax.Array:
+        field = labels - word * fields
+        one = jnp.left_shift(jnp.uint32(1), (field * bits).astype(jnp.uint32))
+        packed = jnp.where((field >= 0) & (field < fields), one, jnp.uint32(0))
+        counts = windows.column_window_sum(windows.window_sum(packed, radius, 1), radius)
+        for index in range(fields):
+            count = (counts >> (index * bits)) & jnp.uint32(2**bits - 1)
+            share = count.astype(jnp.float32) / area
+            total = total - share * jnp.log(share + EPSILON)
+        return total
+
+    words = -(-num_classes // fields)
+    total = lax.fori_loop(0, words, add_classes, jnp.zeros((height, width), jnp.float32))
+    return total / math.log(num_classes)
+
+
+def _check_classes(logits: jax.Array) -> None:
+    if logits.ndim < 1 or logits.shape[-1] < 2:
+        raise ValueError(
+            f"logits must have at least 2 classes on the last axis, got shape {logits.shape}; "
+            "an entropy or a margin of a single class is not defined"
+        )
+
+
+def _check_window(logits: jax.Array, radius: int) -> int:
+    if logits.ndim < 3:
+        raise ValueError(f"logits must be f32[..., H, W, C], got shape {logits.shape}")
+    _check_classes(logits)
+    radius = operator.index(radius)
+    if radius < 0:
+        raise ValueError(f"radius must be 0 or more, got {radius}")
+    return radius
+
+
+def _check_same_shape(logits_a: jax.Array, logits_b: jax.Array) -> None:
+    if logits_a.shape != logits_b.shape:
+        raise ValueError(
+            "the two classifiers' logits must have one shape, "
+            f"got {logits_a.shape} and {logits_b.shape}"
+        )
