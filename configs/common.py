@@ -1,0 +1,184 @@
+"""The fields of every experiment, each with what it means, and the settings of each data pair.
+
+A method's config starts from `base(method, pair)` and sets what makes it that method. Any field can
+be overridden on the command line: `--config.rounds=2`.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+
+def base(method: str, pair: str) -> ConfigDict:
+    """LabOR on a data pair, before a method's own settings.
+
+    Args:
+      method: the method's name, for the summary and the default workdir.
+      pair: one of `PAIRS`.
+
+    Raises:
+      ValueError: unknown pair.
+    """
+    if pair not in PAIRS:
+        raise ValueError(f"Unknown data pair {pair!r}; choose one of: {', '.join(PAIRS)}.")
+    config = ConfigDict()
+    config.method = method
+    config.pair = pair
+    config.seed = 0  # of weights, order, augmentation, noise and random acquisition
+    config.annotator = "oracle"  # who answers: "oracle" reads the pool's held labels
+    # The workdir of a finished run of configs/warmup.py with the same data, model, optimiser, seed
+    # and warm-up: this run then starts where that one ended. Empty: warm up here.
+    config.warm_start = ""
+
+    config.source_batch_size = 4  # images a step, over all devices
+    config.target_batch_size = 4
+    config.evaluation_batch_size = 8  # also of scoring the pool
+    config.log_every = 20  # steps
+    config.checkpoint_every = 100  # steps, within a phase; each phase also ends in one
+    config.preview_images = 4  # pool images that the report shows
+
+    config.model = model = ConfigDict()
+    model.backbone = "resnet18"  # resnet18, resnet34, resnet50, resnet101, efficientnet_lite0
+    model.width = 64  # channels of a ResNet's first stage; 64 is the published network
+    model.stem = "imagenet"  # "small": a ResNet that starts at stride 2, for small images
+    model.output_stride = 8  # of the backbone's last features
+    model.batch_norm = "trained"  # "frozen": neither statistics nor scale and bias move
+    model.head = "deeplab_v3plus"  # or "deeplab_v2"
+    model.head_channels = 256  # of the v3+ head
+    model.dropout = 0.1  # share of channels that the head drops in training
+    model.dtype = "float32"  # of the computation, or "bfloat16"; losses and scores are float32
+    # "": random weights; "imagenet": EfficientNet-Lite0's from the installed extra `pretrained`;
+    # or a .pth, .safetensors or .npz file in torchvision's naming.
+    model.pretrained = ""
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "sgd"  # or "adamw"
+    optimizer.momentum = 0.9  # of SGD
+    optimizer.weight_decay = 5e-4
+    optimizer.classifier_multiplier = 10.0  # the classifier's rate over the backbone's
+    optimizer.power = 0.9  # of the poly schedule, which each phase runs down to 0
+    optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping
+
+    config.source = source = ConfigDict()  # supervised on source (LabOR Eq. 1, L_s)
+    source.steps = 1000
+    source.learning_rate = 2.5e-4
+
+    config.warmup = warmup = ConfigDict()  # then adversarial on the outputs (L_s + L_adv)
+    warmup.steps = 1000
+    warmup.learning_rate = 2.5e-4
+    warmup.adversarial_weight = 1e-3  # AdaptSegNet
+    warmup.discriminator_learning_rate = 1e-4
+    warmup.discriminator_input = "softmax"  # AdaptSegNet; "self_information" is ADVENT's
+    warmup.discriminator_width = 64  # channels of its first convolution
+
+    # LabOR asks in 3 rounds. Its text leaves the following open; each choice is ours.
+    config.rounds = 3
+    config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)
+    selector.steps = 200
+    selector.learning_rate = 2.5e-4
+    selector.discrepancy_weight = 1.0  # of Eq. 4 against Eq. 3; on softmax outputs
+    selector.reversal = 1.0  # how strongly φ' minimises what θ'₁ and θ'₂ maximise
+    # Two equal copies would never part: noise on the kernels at the start, as a share of each
+    # kernel's standard deviation, and a dropout mask on the features for each classifier.
+    selector.noise = 0.1
+    selector.feature_dropout = 0.1
+    selector.pseudo_label_threshold = 0.0  # confidence that a pseudo label needs; 0: all count
+
+    config.round = round_ = ConfigDict()  # training on the answers (Eq. 5), in each round
+    round_.steps = 500
+    round_.learning_rate = 2.5e-4
+    round_.target_weight = 1.0  # Eq. 5
+    round_.source_weight = 1.0  # source CE joins it; 0: target labels alone
+    round_.adversarial_weight = 0.0  # L_adv joins it too where above 0
+    round_.discriminator_learning_rate = 1e-4
+    round_.local_consistency_weight = 0.0  # RIPU's term on source
+    round_.negative_learning_weight = 0.0  # RIPU's term on target
+
+    config.acquisition = acquisition = ConfigDict()
+    acquisition.method = "spl"  # "spl", "ppl", "random" or "all"
+    # SPL: largest share of an image asked, over all rounds; of the inconsistent pixels those of
+    # largest discrepancy. 0: all of the mask, as in the paper (about 2.2% on Cityscapes).
+    acquisition.max_fraction = 0.0
+    acquisition.distance = "euclidean"  # PPL: to the prototype; or "cosine"
+    acquisition.fraction = 0.0  # random: share of an image asked, over all rounds
+    acquisition.points = 0  # random: or this many pixels an image and round
+
+    config.data = data = ConfigDict()
+    data.root = ""  # the folder of the data set
+    size = placeholder(tuple)
+    data.source_size = size  # (height, width) that images are resized to; None: their own
+    data.target_size = placeholder(tuple)
+    data.evaluation_size = placeholder(tuple)
+    data.cache_bytes = 2**29  # memory for decoded images and labels, all splits together
+    data.num_threads = placeholder(int)  # that read and augment; None: the number of cores
+    data.verify = "headers"  # or "full": decode every file before the run starts
+    data.augment = augment = ConfigDict()  # of training images; see labor_jax.data.AUGMENT_FIELDS
+    augment.flip = True
+    augment.scale = placeholder(tuple)  # (0.75, 1.5); needs crop
+    augment.crop = placeholder(tuple)  # (height, width)
+    augment.brightness = 0.0
+    augment.contrast = 0.0
+    augment.saturation = 0.0
+    augment.hue = 0.0
+    augment.blur = 0.0
+
+    PAIRS[pair](config)
+    return config
+
+
+def _street(config: ConfigDict) -> None:
+    """Embedded scenes: simulator → camera. A small network from random weights, minutes on a CPU."""
+    data = config.data
+    data.seed = 0  # of the scenes; the run's seed doesn't change them
+    data.image_size = (64, 128)
+    data.source_count = 256
+    data.pool_count = 64
+    data.evaluation_count = 64
+    config.source_batch_size = 8
+    config.target_batch_size = 8
+    config.evaluation_batch_size = 16
+    config.model.update(width=32, stem="small", output_stride=8, head_channels=64)
+    config.optimizer.update(
+        name="adamw", weight_decay=1e-2, classifier_multiplier=1.0, clip_norm=1.0
+    )
+    config.source.update(steps=400, learning_rate=2e-3)
+    config.warmup.update(steps=100, learning_rate=5e-4, discriminator_width=16)
+    config.selector.update(steps=40, learning_rate=5e-4)
+    config.round.update(steps=120, learning_rate=1e-3)
+
+
+def _camvid(config: ConfigDict) -> None:
+    """CamVid day → dusk with ImageNet weights; `data.root` is the folder of images/ and labels/."""
+    data = config.data
+    data.update(source_size=(180, 240), target_size=(180, 240), evaluation_size=(180, 240))
+    config.model.update(
+        backbone="efficientnet_lite0",
+        pretrained="imagenet",
+        output_stride=16,
+        head_channels=128,
+    )
+    config.optimizer.update(
+        name="adamw", weight_decay=1e-2, classifier_multiplier=10.0, clip_norm=1.0
+    )
+    config.source.update(steps=300, learning_rate=2e-4)
+    config.warmup.update(steps=100, learning_rate=1e-4, discriminator_width=32)
+    config.selector.update(steps=40, learning_rate=1e-4)
+    config.round.update(steps=100, learning_rate=2e-4)
+
+
+def _folders(config: ConfigDict) -> None:
+    """Image and label folders of your own; see README, "Your own folders"."""
+    data = config.data
+    data.classes = ()  # names, in label order: --config.data.classes="('road', 'sky')"
+    data.palette = ()  # an RGB triple a class; empty: distinct colours
+    for role in ("source", "pool", "evaluation"):
+        section = data[role] = ConfigDict()
+        section.images = f"{role}/images"  # below data.root, or absolute
+        section.labels = f"{role}/labels"  # label values: class numbers, 255 for void
+        section.pattern = "*"  # which files of the folder, a glob on the path below it
+        section.image_suffix = ""  # what image names have and label names lack, "_leftImg8bit"
+        section.label_pattern = "{stem}.png"  # file name of an image's label
+        section.label_map = ""  # class numbers of the values in the files: "7:0, 8:1, other:255"
+        section.classes = ()  # if a role has its own list: it must equal the source's
+
+
+PAIRS = {"street": _street, "camvid": _camvid, "folders": _folders}

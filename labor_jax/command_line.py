@@ -1,0 +1,92 @@
+"""What the package's commands share: logging, and errors that are for people."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from labor_jax.workdir import ConfigError, is_disk_full
+
+
+def run(main: Callable[[Sequence[str]], Any]) -> int:
+    """Parses the flags and calls `main`; says in a few lines what a user did wrong.
+
+    Args:
+      main: gets the arguments that are no flags.
+
+    Returns:
+      The process's exit status: 0; 1 after an error that the user can mend; 130 after Ctrl-C.
+      Errors that are the package's own fault keep their traceback.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every file it writes
+    try:
+        try:
+            arguments = flags.FLAGS(sys.argv)
+        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+            raise app.UsageError(_explain_flags(error)) from error
+        main(arguments)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command resumes the run.", file=sys.stderr)
+        return 130
+    except app.UsageError as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if is_disk_full(error):
+            print(
+                f"The disk is full: {error}\nFree some space and run the same command; the run "
+                "resumes from its last checkpoint, and no answer in the label store is lost.",
+                file=sys.stderr,
+            )
+        elif isinstance(error, _mendable()):
+            notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", ()))
+            print(f"{type(error).__name__}: {error}{notes}", file=sys.stderr)
+        else:
+            raise
+        return 1
+    return 0
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """The errors whose message is all that a user needs."""
+    from labor_jax.annotation import LabelStoreError
+    from labor_jax.data import DataError
+    from labor_jax.models.pretrained import WeightsError
+    from labor_jax.training.checkpoints import CheckpointError
+    from labor_jax.training.loop import DivergedError
+
+    return (CheckpointError, ConfigError, DataError, DivergedError, LabelStoreError, WeightsError)
+
+
+def _explain_flags(error: Exception) -> str:
+    """A flag error with the valid fields of a config where one is unknown."""
+    try:
+        config = flags.FLAGS["config"].value
+    except Exception:
+        return str(error)
+    if not isinstance(config, ConfigDict) or not isinstance(error, (AttributeError, KeyError)):
+        return str(error)
+    for argument in sys.argv[1:]:
+        name = argument.lstrip("-").partition("=")[0]
+        if name.startswith("config."):
+            problem = _unknown_field(config, name)
+            if problem:
+                return problem
+    return str(error)
+
+
+def _unknown_field(config: ConfigDict, name: str) -> str | None:
+    here, path = config, "config"
+    for field in name.split(".")[1:]:
+        if not isinstance(here, ConfigDict):
+            return f"{path} is a value, so it has no field {field!r}."
+        if field not in here:
+            return f"Unknown field {path}.{field}; the fields of {path} are: {', '.join(sorted(here))}."
+        here, path = here[field], f"{path}.{field}"
+    return None

@@ -1,0 +1,92 @@
+"""What a config names: data, modules and first variables, built and checked once."""
+
+import dataclasses
+import zlib
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from labor_jax import models
+from labor_jax.data import Pair, load_pair
+from labor_jax.models import pretrained
+from labor_jax.training import mesh as mesh_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Components:
+    """The parts of a run.
+
+    Attributes:
+      config: the run's.
+      pair: source, pool and evaluation split.
+      mesh: all devices.
+      segmenter: backbone and classifier; training it updates batch norm as the config says.
+      frozen_segmenter: the same with frozen batch norm, for the pixel selector.
+      discriminator: AdaptSegNet's.
+    """
+
+    config: ConfigDict
+    pair: Pair
+    mesh: Mesh
+    segmenter: models.Segmenter
+    frozen_segmenter: models.Segmenter
+    discriminator: models.Discriminator
+
+
+def build(config: ConfigDict, pair: Pair | None = None) -> Components:
+    """Builds the modules and loads (and checks) the data.
+
+    Args:
+      config: see configs/common.py.
+      pair: data that stands in for what `config.pair` names.
+
+    Raises:
+      DataError, ValueError: from the data or the model's config.
+    """
+    pair = pair if pair is not None else load_pair(config.pair, config.data)
+    frozen = ConfigDict({**config.model.to_dict(), "batch_norm": "frozen"})
+    return Components(
+        config=config,
+        pair=pair,
+        mesh=mesh_lib.device_mesh(),
+        segmenter=models.build_segmenter(
+            config.model, pair.num_classes, axis_name=mesh_lib.BATCH_AXIS
+        ),
+        frozen_segmenter=models.build_segmenter(frozen, pair.num_classes),
+        discriminator=models.Discriminator(width=config.warmup.discriminator_width),
+    )
+
+
+def initial_variables(parts: Components) -> dict[str, Any]:
+    """The model's and the discriminator's variables before the first step, without file access."""
+    key = phase_key(parts.config.seed, "initial")
+    model_key, discriminator_key = jax.random.split(key)
+    size = tuple(parts.config.data.target_size or (64, 64))
+    maps = jax.ShapeDtypeStruct((1, *size, parts.pair.num_classes), "float32")
+    return {
+        "model": models.init_variables(parts.segmenter, model_key, size),
+        "discriminator": parts.discriminator.lazy_init(discriminator_key, maps)["params"],
+    }
+
+
+def load_pretrained(parts: Components, variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables with the backbone's weights that `config.model.pretrained` names, if any."""
+    source = parts.config.model.pretrained
+    if not source:
+        return variables
+    backbone = pretrained.load_backbone(
+        source, parts.config.model.backbone, variables["model"]["backbone"]
+    )
+    return {**variables, "model": {**variables["model"], "backbone": backbone}}
+
+
+def phase_key(seed: int, name: str) -> jax.Array:
+    """A random key that depends on the run's seed and the phase's name alone."""
+    return jax.random.fold_in(jax.random.key(seed), data_seed(0, name))
+
+
+def data_seed(seed: int, name: str) -> int:
+    """An integer below 2^31 that depends on its arguments alone, for host-side randomness."""
+    return zlib.crc32(f"{seed}/{name}".encode()) & 0x7FFFFFFF

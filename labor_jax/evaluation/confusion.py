@@ -1,0 +1,56 @@
+"""Confusion matrix and intersection over union."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def confusion_matrix(
+    predictions: jax.Array, labels: jax.Array, num_classes: int, ignore_label: int = 255
+) -> jax.Array:
+    """Counts pixels by label and predicted class.
+
+    Args:
+      predictions: int32[...], classes 0 to C - 1.
+      labels: int32[...], classes or `ignore_label`; ignored pixels are not counted.
+      num_classes: C.
+      ignore_label: the label that does not count.
+
+    Returns:
+      int32[C, C]; row = label, column = prediction. Exact up to 2^31 pixels.
+    """
+    counted = labels != ignore_label
+    cell = jnp.where(counted, labels * num_classes + predictions, num_classes**2)
+    counts = jnp.bincount(cell.ravel(), length=num_classes**2 + 1)
+    return counts[:-1].reshape(num_classes, num_classes)
+
+
+def intersection_over_union(confusion: np.ndarray) -> np.ndarray:
+    """IoU of each class.
+
+    Args:
+      confusion: [C, C] counts; row = label, column = prediction.
+
+    Returns:
+      float64[C]; NaN for a class that is neither labelled nor predicted, which means leave out.
+    """
+    confusion = np.asarray(confusion, np.float64)
+    intersection = np.diag(confusion)
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - intersection
+    return np.divide(intersection, union, out=np.full(len(union), np.nan), where=union > 0)
+
+
+def mean_iou(confusion: np.ndarray) -> float:
+    """The mean of `intersection_over_union` over the classes that occur in the labels.
+
+    A class without a labelled pixel has no IoU to average; predicting it still costs the classes
+    whose pixels it took.
+
+    Raises:
+      ValueError: no pixel is labelled.
+    """
+    confusion = np.asarray(confusion)
+    labelled = confusion.sum(axis=1) > 0
+    if not labelled.any():
+        raise ValueError("The evaluation split has no labelled pixel, so it has no mIoU.")
+    return float(intersection_over_union(confusion)[labelled].mean())

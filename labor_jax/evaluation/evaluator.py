@@ -1,0 +1,117 @@
+"""Evaluation of a model on a split, at the labels' own resolution."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from labor_jax import models
+from labor_jax.data import pipeline
+from labor_jax.evaluation import confusion
+from labor_jax.training import mesh as mesh_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+      miou: mean IoU over the classes that occur in the labels, 0 to 1.
+      per_class_iou: class name to IoU; NaN where a class is neither labelled nor predicted.
+      confusion: int64[C, C]; row = label, column = prediction.
+    """
+
+    miou: float
+    per_class_iou: dict[str, float]
+    confusion: np.ndarray
+
+
+def make_evaluator(
+    segmenter: models.Segmenter, classes: Sequence[str], mesh: Mesh
+) -> Callable[..., Evaluation]:
+    """Compiles the evaluation of a model.
+
+    Args:
+      segmenter: backbone and classifier.
+      classes: names, in label order.
+      mesh: the devices.
+
+    Returns:
+      `evaluate(model, split, batch_size, size, progress=iter)`: the model's variables, a split, the
+      global batch size, the model's input size (None: the images' own) and a wrapper for the
+      iterator that may show progress.
+    """
+
+    def count(model, images, labels, valid):
+        logits, _ = models.apply(
+            segmenter, model, models.normalize_images(images), size=labels.shape[1:]
+        )
+        labels = jnp.where(valid[:, None, None], labels, 255)
+        predictions = jnp.argmax(logits, axis=-1)
+        counts = confusion.confusion_matrix(predictions, labels, len(classes))
+        return None, jax.lax.psum(counts, mesh_lib.BATCH_AXIS)
+
+    compiled = mesh_lib.data_parallel(count, mesh, batched_arguments=(1, 2, 3))
+
+    def evaluate(model, split, *, batch_size, size, progress=iter) -> Evaluation:
+        batches = pipeline.inference_batches(
+            split, batch_size=batch_size, size=size, with_labels=True
+        )
+        counts = []
+        for batch in progress(batches):
+            sharded = mesh_lib.shard_batch(
+                {key: batch[key] for key in ("image", "label", "valid")}, mesh
+            )
+            counts.append(compiled(model, sharded["image"], sharded["label"], sharded["valid"])[1])
+        total = np.sum([np.asarray(each, np.int64) for each in counts], axis=0)
+        iou = confusion.intersection_over_union(total)
+        return Evaluation(
+            miou=confusion.mean_iou(total),
+            per_class_iou=dict(zip(classes, iou.tolist(), strict=True)),
+            confusion=total,
+        )
+
+    return evaluate
+
+
+def make_predictor(segmenter: models.Segmenter, mesh: Mesh) -> Callable[..., Iterator]:
+    """Compiles prediction.
+
+    Args:
+      segmenter: backbone and classifier.
+      mesh: the devices.
+
+    Returns:
+      `predict(model, split, numbers, size, batch_size=…)`, an iterator of (number, int32[H, W]
+      classes at the image's own resolution) over the images `numbers` of a split. It never reads
+      labels.
+    """
+
+    @functools.cache
+    def compiled(size: tuple[int, int]):
+        def classes(model, images):
+            logits, _ = models.apply(segmenter, model, models.normalize_images(images), size=size)
+            return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+
+        return mesh_lib.data_parallel_map(classes, mesh, batched_arguments=(1,))
+
+    def predict(model, split, numbers, size, *, batch_size=None):
+        model = mesh_lib.replicate(model, mesh)
+        batches = pipeline.inference_batches(
+            split,
+            batch_size=batch_size or mesh.size,
+            size=size,
+            with_labels=False,
+            indices=numbers,
+        )
+        for batch in batches:
+            images = mesh_lib.shard_batch(batch["image"], mesh)
+            predicted = compiled(split.size(int(batch["index"][0])))(model, images)
+            for number, labels in zip(batch["index"][batch["valid"]], predicted, strict=False):
+                yield int(number), np.asarray(labels)
+
+    return predict

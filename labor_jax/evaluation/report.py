@@ -1,0 +1,101 @@
+"""A run's results for people: the table on the console and `report.html`."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from labor_jax.annotation import LabelStore
+from labor_jax.data import Pair
+from labor_jax.evaluation.previews import preview_numbers
+from labor_jax.evaluation.strip import draw_strip
+from labor_jax.workdir import Workdir, write_atomically
+
+
+def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """The run's stages: name, labelled share, pixels an image, annotation time, mIoU."""
+    rows = []
+    for name, key in (("source-only", "source_only_miou"), ("warm-up", "warmup_miou")):
+        if summary[key] is not None:
+            rows.append((name, "0", "0", "0", _percent(summary[key])))
+    for entry in summary["rounds"]:
+        rows.append(
+            (
+                f"round {entry['round']}",
+                f"{100 * entry['labelled_fraction']:.2f}%",
+                f"{entry['pixels_per_image']:.0f}",
+                f"{entry['annotation_seconds'] / 3600:.1f} h",
+                _percent(entry["miou"]),
+            )
+        )
+    return rows
+
+
+_HEADER = ("stage", "labelled", "pixels/image", "annotation", "mIoU")
+
+
+def text_table(summary: dict[str, Any]) -> str:
+    """The stages as an aligned text table."""
+    rows = [_HEADER, *table_rows(summary)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADER))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    title = f"{summary['method']} on {summary['pair']}, seed {summary['seed']}"
+    return "\n".join(["", title, *lines])
+
+
+def write_summary(folder: Workdir, summary: dict[str, Any]) -> None:
+    """Writes `summary.json`."""
+    write_atomically(folder.summary, json.dumps(summary, indent=2) + "\n")
+
+
+def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: LabelStore) -> None:
+    """Writes `report.html`, one file without outside references."""
+    title = html.escape(f"{summary['method']} on {summary['pair']}, seed {summary['seed']}")
+    stages = _html_table(_HEADER, table_rows(summary))
+    classes = _html_table(
+        ("class", "IoU"),
+        [
+            (name, "not in the labels" if iou is None else _percent(iou))
+            for name, iou in (summary["per_class_iou"] or {}).items()
+        ],
+    )
+    strips = "".join(
+        f'<img alt="{html.escape(pair.pool.names[number])}" src="data:image/png;base64,{encoded}">'
+        for number, encoded in _encoded_strips(folder, pair, store)
+    )
+    write_atomically(
+        folder.report,
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        f"<title>{title}</title><style>body{{font:15px system-ui;margin:2em;max-width:72em}}"
+        "td,th{padding:.2em 1em;text-align:right}td:first-child,th:first-child{text-align:left}"
+        "img{display:block;max-width:100%;margin:.5em 0}</style>"
+        f"<h1>{title}</h1>{stages}<h2>Images of the pool</h2>{strips}<h2>Classes</h2>{classes}\n",
+    )
+
+
+def _encoded_strips(folder, pair, store):
+    config = folder.read_config()
+    for number in preview_numbers(len(pair.pool), config.preview_images):
+        buffer = io.BytesIO()
+        draw_strip(folder, pair, store, number).save(buffer, "PNG")
+        yield number, base64.b64encode(buffer.getvalue()).decode()
+
+
+def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%"

@@ -1,0 +1,391 @@
+"""The experiment: warm-up, rounds of asking and training, report. Read `run` first.
+
+Every phase ends in a checkpoint and long ones have some on the way. What a phase does depends on
+the config, the carry from the phase before and the label store alone, so a run that was killed and
+is started again by the same command ends as if it had never been killed.
+"""
+
+import contextlib
+import functools
+import importlib.metadata
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import labor_jax
+from labor_jax import components, restored, validation
+from labor_jax.acquisition import pool, queries
+from labor_jax.annotation import LabelStore, Oracle, round_cost
+from labor_jax.components import Components
+from labor_jax.data import Pair, pipeline
+from labor_jax.evaluation import evaluator, report
+from labor_jax.evaluation.previews import Previews
+from labor_jax.phase_training import PhaseTraining, phase_training
+from labor_jax.phases import Phase, plan
+from labor_jax.training import loop, metrics
+from labor_jax.training import mesh as mesh_lib
+from labor_jax.training.checkpoints import Checkpoints
+from labor_jax.workdir import Workdir
+
+logger = logging.getLogger(__name__)
+
+Carry = dict[str, Any]
+"""What a phase hands on: {"model", "discriminator", "selector" (only from selector to query)}."""
+
+
+def run(
+    config: ConfigDict, workdir: str | os.PathLike, *, pair: Pair | None = None
+) -> dict[str, Any]:
+    """Runs, or resumes, an experiment.
+
+    Args:
+      config: see configs/common.py.
+      workdir: the folder of everything the run writes.
+      pair: data that stands in for what `config.pair` names.
+
+    Returns:
+      What `summary.json` holds.
+
+    Raises:
+      ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
+      ValueError: each says what is wrong, where, and what to do.
+    """
+    validation.check_config(config, device_count=jax.device_count())
+    parts = components.build(config, pair)
+    with (
+        contextlib.closing(Workdir.open(workdir, config)) as folder,
+        LabelStore(folder.labels, classes=parts.pair.classes) as store,
+        contextlib.closing(Checkpoints(folder.checkpoints)) as checkpoints,
+    ):
+        session = Session(parts, folder, store, checkpoints)
+        step, carry, training_state = session.start_or_resume()
+        for phase in session.phases:
+            if phase.last_step > step:
+                carry = session.run_phase(phase, carry, training_state)
+                training_state = None
+        return session.finish()
+
+
+class Session:
+    """One process's work on a run: the open files, the compiled functions, the results so far."""
+
+    def __init__(
+        self, parts: Components, folder: Workdir, store: LabelStore, checkpoints: Checkpoints
+    ):
+        """Takes what `run` opened."""
+        self.parts = parts
+        self.config = parts.config
+        self.phases = plan(parts.config)
+        self.folder = folder
+        self.store = store
+        self.checkpoints = checkpoints
+        self.oracle = Oracle(parts.pair.pool)
+        self.strategy = queries.build(self.config.acquisition, self.config.rounds)
+        self.evaluate = evaluator.make_evaluator(
+            parts.frozen_segmenter, parts.pair.classes, parts.mesh
+        )
+        self.previews = Previews(
+            folder.previews,
+            parts.pair.pool,
+            parts.frozen_segmenter,
+            parts.mesh,
+            size=self.config.data.evaluation_size,
+            count=self.config.preview_images,
+        )
+        self.results: dict[str, Any] = {"miou": {}, "rounds": [], "seconds": {}}
+        self.metrics: metrics.MetricsFile | None = None
+
+    def start_or_resume(self) -> tuple[int, Carry | None, Any]:
+        """Finds where the run is.
+
+        Returns:
+          (global step, carry, training state); the training state is None between phases.
+        """
+        found = self.checkpoints.restore_latest(self._template, discard_damaged=True)
+        if found:
+            step, tree, progress = found
+            self.results = progress["results"]
+            logger.info("Resuming in phase %s after global step %d.", progress["phase"], step)
+        else:
+            step, tree = 0, {"carry": self._initial_carry(), "training": None}
+            if self.config.warm_start:
+                step, tree, self.results = restored.load_warm_start(self.parts, self.phases)
+                logger.info("Starting after the warm-up of %s.", self.config.warm_start)
+        self.metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
+        return step, tree["carry"], tree["training"]
+
+    def run_phase(self, phase: Phase, carry: Carry | None, training_state: Any) -> Carry:
+        """Runs a phase, from its start or from a state that a checkpoint held."""
+        number = self.phases.index(phase) + 1
+        logger.info("Phase %d of %d: %s", number, len(self.phases), phase.name)
+        started = time.monotonic() - self.results["seconds"].get(phase.name, 0.0)
+
+        def save(taken: int, tree: dict[str, Any], *, miou: float | None = None) -> None:
+            self.results["seconds"][phase.name] = time.monotonic() - started
+            progress = {"phase": phase.name, "taken": taken, "results": self.results}
+            self.checkpoints.save(
+                phase.first_step + taken, tree, metrics.jsonable(progress), miou=miou
+            )
+
+        if phase.kind == "query":
+            carry = self._query(phase, carry)
+        else:
+            carry = self._train(phase, carry, training_state, save)
+        miou = self._evaluate(phase, carry["model"]) if phase.evaluates else None
+        self.results["seconds"][phase.name] = time.monotonic() - started
+        if phase.kind == "train":
+            self.results["rounds"].append(self._round_result(phase.round, miou))
+        save(phase.steps, {"carry": carry, "training": None}, miou=miou)
+        return carry
+
+    def finish(self) -> dict[str, Any]:
+        """Writes `summary.json` and `report.html`; returns the summary."""
+        self.checkpoints.wait()
+        self.metrics.close()
+        summary = metrics.jsonable(self._summary())
+        report.write_summary(self.folder, summary)
+        report.write_report(self.folder, summary, self.parts.pair, self.store)
+        return summary
+
+    def _train(self, phase: Phase, carry: Carry | None, state: Any, save) -> Carry:
+        """Runs the steps of a phase that trains the model or the pixel selector."""
+        training = self._training(phase.kind)
+        if state is None:
+            state = training.create(carry, components.phase_key(self.config.seed, phase.name))
+            # The step gives the state's buffers away; the carry, and leaves that two classifiers
+            # share, need their own.
+            state = jax.tree.map(jnp.copy, state)
+        state = mesh_lib.replicate(state, self.parts.mesh)
+        start = int(state.step)
+        step, carried = training.step, None
+        if phase.kind == "selector":
+            model = mesh_lib.replicate(carry["model"], self.parts.mesh)
+            step = lambda state, batch: training.step(state, model, batch)  # noqa: E731
+            carried = carry
+        with contextlib.closing(self._batches(phase, training, start)) as batches:
+            state = loop.train(
+                step,
+                state,
+                batches,
+                name=phase.name,
+                start=start,
+                stop=phase.steps,
+                log_every=self.config.log_every,
+                on_log=lambda taken, values: self.metrics.write(
+                    phase.first_step + taken, phase.name, **values
+                ),
+                checkpoint_every=self.config.checkpoint_every,
+                on_checkpoint=lambda taken, state: save(
+                    taken, {"carry": carried, "training": state}
+                ),
+            )
+        if phase.kind == "selector":
+            selector = {"backbone": state.backbone, "classifiers": state.classifiers}
+            return {**carry, "selector": selector}
+        return {"model": state.model, "discriminator": state.discriminator, "selector": None}
+
+    def _query(self, phase: Phase, carry: Carry) -> Carry:
+        """Scores and selects on the pool's images not yet asked in this round; stores answers."""
+        pool_split, names = self.parts.pair.pool, self.parts.pair.pool.names
+        self.store.open_round(phase.round, names)
+        left = set(self.store.unasked(phase.round))
+        indices = [number for number, name in enumerate(names) if name in left]
+        key = components.phase_key(self.config.seed, phase.name)
+        model, selector = mesh_lib.replicate((carry["model"], carry["selector"]), self.parts.mesh)
+
+        def asked() -> Iterator[tuple[np.ndarray, queries.Query]]:
+            batches = pipeline.inference_batches(
+                pool_split,
+                batch_size=self.config.evaluation_batch_size,
+                size=self.config.data.target_size,
+                with_labels=False,
+                indices=indices,
+            )
+            for batch in batches:
+                size = pool_split.size(int(batch["index"][0]))
+                available = np.stack(
+                    [
+                        ~self.store.asked(names[i], up_to_round=phase.round - 1, shape=size)
+                        for i in batch["index"]
+                    ]
+                )
+                on_device = mesh_lib.shard_batch(
+                    {
+                        "image": batch["image"],
+                        "available": available,
+                        "index": batch["index"].astype(np.int32),
+                    },
+                    self.parts.mesh,
+                )
+                query = self._pool_query(size)(
+                    model,
+                    selector,
+                    key,
+                    on_device["image"],
+                    on_device["available"],
+                    on_device["index"],
+                )
+                yield batch["index"][batch["valid"]], query
+
+        bar = loop.progress_bar(total=len(indices), desc=phase.name, unit="image")
+        with bar:
+            for numbers, query in _one_ahead(asked()):
+                pixels, candidates = jax.device_get((query.pixels, query.candidates))
+                self.store.ask_and_answer_many(
+                    phase.round,
+                    [
+                        (names[i], asked, self.oracle.answer(names[i], asked))
+                        for i, asked in zip(numbers, pixels, strict=False)
+                    ],
+                )
+                self.previews.write_candidates(phase.name, numbers, candidates)
+                bar.update(len(numbers))
+        return {**carry, "selector": None}
+
+    def _evaluate(self, phase: Phase, model: Any) -> float:
+        evaluation = self.evaluate(
+            mesh_lib.replicate(model, self.parts.mesh),
+            self.parts.pair.evaluation,
+            batch_size=self.config.evaluation_batch_size,
+            size=self.config.data.evaluation_size,
+        )
+        self.results["miou"][phase.name] = evaluation.miou
+        self.results["per_class_iou"] = evaluation.per_class_iou
+        self.metrics.write(
+            phase.last_step,
+            phase.name,
+            miou=evaluation.miou,
+            per_class_iou=evaluation.per_class_iou,
+        )
+        logger.info("%s: mIoU on target %.2f%%", phase.name, 100 * evaluation.miou)
+        self.previews.write_predictions(phase.name, model)
+        return evaluation.miou
+
+    def _batches(self, phase: Phase, training: PhaseTraining, start: int) -> Iterator[Any]:
+        """Device batches of a phase from step `start` on."""
+        config, pair = self.config, self.parts.pair
+
+        def stream(role, split, labels, batch_size, size, sparse):
+            return pipeline.training_batches(
+                split,
+                labels,
+                batch_size=batch_size,
+                size=size,
+                augment=config.data.augment,
+                seed=components.data_seed(config.seed, f"{phase.name}/{role}"),
+                start=start,
+                sparse_labels=sparse,
+                num_threads=config.data.num_threads,
+            )
+
+        streams = {}
+        if training.uses_source:
+            streams["source"] = stream(
+                "source",
+                pair.source,
+                pair.source.label,
+                config.source_batch_size,
+                config.data.source_size,
+                False,
+            )
+        if training.uses_target:
+            labels = None
+            if phase.kind == "train":
+                labels = functools.partial(self._stored_labels, phase.round)
+            streams["target"] = stream(
+                "target", pair.pool, labels, config.target_batch_size, config.data.target_size, True
+            )
+        with contextlib.ExitStack() as stack:
+            for each in streams.values():
+                stack.enter_context(contextlib.closing(each))
+            batches = (
+                dict(zip(streams, parts, strict=True))
+                for parts in zip(*streams.values(), strict=True)
+            )
+            if phase.kind == "selector":
+                batches = ({"image": batch["target"]["image"]} for batch in batches)
+            yield from mesh_lib.prefetch_to_devices(batches, self.parts.mesh)
+
+    def _stored_labels(self, up_to_round: int, index: int) -> np.ndarray:
+        """The only target labels that training sees: those the store holds by that round."""
+        split = self.parts.pair.pool
+        return self.store.labels(
+            split.names[index], up_to_round=up_to_round, shape=split.size(index)
+        )
+
+    @functools.cache  # noqa: B019, the session lives as long as the process
+    def _training(self, kind: str) -> PhaseTraining:
+        return phase_training(self.parts, kind)
+
+    @functools.cache  # noqa: B019
+    def _pool_query(self, size: tuple[int, int]):
+        function = pool.make_pool_query(self.parts.frozen_segmenter, self.strategy, size)
+        return mesh_lib.data_parallel_map(function, self.parts.mesh, batched_arguments=(3, 4, 5))
+
+    def _initial_carry(self) -> Carry:
+        variables = components.initial_variables(self.parts)
+        variables = components.load_pretrained(self.parts, variables)
+        return {**variables, "selector": None}
+
+    def _template(self, progress: dict[str, Any]) -> dict[str, Any]:
+        return restored.checkpoint_template(self.parts, self.phases, progress)
+
+    def _round_result(self, number: int, miou: float) -> dict[str, Any]:
+        """A round's entry in the summary; pixels, clicks and annotation time are those so far."""
+        asked = self.store.statistics(number)
+        cost = round_cost(
+            queries.ANSWERED_AS[self.config.acquisition.method],
+            (self.store.query(name, number) for name in self.store.images(number)),
+        )
+        before = self.results["rounds"][-1] if self.results["rounds"] else {}
+        return {
+            "round": number,
+            "miou": miou,
+            "labelled_pixels": asked.labelled_pixels,
+            "labelled_fraction": asked.labelled_fraction,
+            "pixels_per_image": asked.pixels_per_image,
+            "clicks": cost.clicks + before.get("clicks", 0),
+            "annotation_seconds": cost.seconds + before.get("annotation_seconds", 0.0),
+            "wall_seconds": sum(
+                seconds
+                for name, seconds in self.results["seconds"].items()
+                if name.startswith(f"round_{number}/")
+            ),
+        }
+
+    def _summary(self) -> dict[str, Any]:
+        miou = self.results["miou"]
+        packages = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
+        return {
+            "method": self.config.method,
+            "pair": self.config.pair,
+            "seed": self.config.seed,
+            "final_miou": list(miou.values())[-1],
+            "source_only_miou": miou.get("source"),
+            "warmup_miou": miou.get("warmup"),
+            "rounds": self.results["rounds"],
+            "per_class_iou": self.results["per_class_iou"],
+            "wall_seconds": sum(self.results["seconds"].values()),
+            "versions": {
+                "labor_jax": labor_jax.__version__,
+                **{name: importlib.metadata.version(name) for name in packages},
+            },
+        }
+
+
+def _one_ahead(results: Iterator[Any]) -> Iterator[Any]:
+    """Yields each result after the next one was dispatched, so that the device never waits."""
+    waiting = None
+    for result in results:
+        if waiting is not None:
+            yield waiting
+        waiting = result
+    if waiting is not None:
+        yield waiting

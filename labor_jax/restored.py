@@ -1,0 +1,150 @@
+"""Reading a run from its workdir: its model for evaluation and prediction, its warm-up for others."""
+
+import contextlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from labor_jax import components
+from labor_jax.components import Components
+from labor_jax.phase_training import phase_training
+from labor_jax.phases import Phase, plan
+from labor_jax.training.checkpoints import CheckpointError, Checkpoints
+from labor_jax.workdir import ConfigError, Workdir, differing_fields
+
+# What a warm-up depends on; the rest of two configs may differ.
+_WARMUP_FIELDS = (
+    "data",
+    "model",
+    "optimizer",
+    "pair",
+    "seed",
+    "source",
+    "source_batch_size",
+    "target_batch_size",
+    "warmup",
+)
+
+
+class RestoredModel(NamedTuple):
+    """A run's model.
+
+    Attributes:
+      parts: the run's components.
+      model: `{"backbone": variables, "classifier": variables}`.
+      phase: name of the phase that the checkpoint is of.
+      step: its global step.
+    """
+
+    parts: Components
+    model: dict[str, Any]
+    phase: str
+    step: int
+
+
+def checkpoint_template(
+    parts: Components, phases: tuple[Phase, ...], progress: dict[str, Any]
+) -> dict[str, Any]:
+    """What a checkpoint holds, as shapes: `{"carry": carry or None, "training": state or None}`.
+
+    Args:
+      parts: the run's components.
+      phases: the run's.
+      progress: the checkpoint's.
+    """
+    phase = next(each for each in phases if each.name == progress["phase"])
+    replicated = NamedSharding(parts.mesh, PartitionSpec())
+
+    def shapes():
+        carry = {**components.initial_variables(parts), "selector": None}
+        if progress["taken"] == phase.steps:
+            if phase.kind == "selector":
+                model = carry["model"]
+                classifiers = (model["classifier"], model["classifier"])
+                carry["selector"] = {"backbone": model["backbone"], "classifiers": classifiers}
+            return {"carry": carry, "training": None}
+        training = phase_training(parts, phase.kind).create(carry, jax.random.key(0))
+        return {"carry": carry if phase.kind == "selector" else None, "training": training}
+
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
+        jax.eval_shape(shapes),
+    )
+
+
+def restore_model(workdir: Path, which: str) -> RestoredModel:
+    """Reads the model of a run, finished or not.
+
+    Args:
+      workdir: the run's.
+      which: "best" (by mIoU on the evaluation split) or "last".
+
+    Raises:
+      ConfigError: there is no run in `workdir`.
+      CheckpointError: it has no checkpoint yet, or none that can be read.
+    """
+    folder = Workdir.existing(workdir)
+    parts = components.build(folder.read_config())
+    phases = plan(parts.config)
+    with contextlib.closing(Checkpoints(folder.checkpoints)) as checkpoints:
+        restore = checkpoints.restore_best if which == "best" else checkpoints.restore_latest
+        found = restore(lambda progress: checkpoint_template(parts, phases, progress))
+    if found is None:
+        raise CheckpointError(f"{folder.path} has no checkpoint yet; let the run take some steps.")
+    step, tree, progress = found
+    model = (tree["carry"] or {}).get("model") or tree["training"].model
+    return RestoredModel(parts, model, progress["phase"], step)
+
+
+def load_warm_start(
+    parts: Components, phases: tuple[Phase, ...]
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """Takes over the end of another run's warm-up, as if this run had done it.
+
+    Args:
+      parts: this run's components; `config.warm_start` names the other's workdir.
+      phases: this run's.
+
+    Returns:
+      (global step, checkpoint tree, results).
+
+    Raises:
+      ConfigError: the other run warmed up differently, or isn't over.
+      CheckpointError: its checkpoint can't be read.
+    """
+    folder = Workdir.existing(parts.config.warm_start)
+    theirs, ours = (
+        {field: config.to_dict().get(field) for field in _WARMUP_FIELDS}
+        for config in (folder.read_config(), parts.config)
+    )
+    differing = differing_fields(_plain(theirs), _plain(ours))
+    if differing:
+        raise ConfigError(
+            f"config.warm_start names {folder.path}, whose warm-up is another one: "
+            + "; ".join(
+                f"config.{name} is {old!r} there and {new!r} here"
+                for name, (old, new) in differing.items()
+            )
+        )
+    their_phases = plan(folder.read_config())
+    with contextlib.closing(Checkpoints(folder.checkpoints)) as checkpoints:
+        found = checkpoints.restore_latest(
+            lambda progress: checkpoint_template(parts, their_phases, progress)
+        )
+    last = [phase for phase in phases if phase.kind in ("source", "warmup")][-1]
+    if found is None or (found[2]["phase"], found[2]["taken"]) != (last.name, last.steps):
+        raise ConfigError(
+            f"config.warm_start names {folder.path}, whose last checkpoint is not the end of its "
+            f"warm-up ({last.name}); give the workdir of a finished run of configs/warmup.py."
+        )
+    _, tree, progress = found
+    return last.last_step, tree, progress["results"]
+
+
+def _plain(tree: Any) -> Any:
+    """Tuples as lists, as JSON has it."""
+    if isinstance(tree, dict):
+        return {key: _plain(value) for key, value in tree.items()}
+    return list(tree) if isinstance(tree, tuple) else tree

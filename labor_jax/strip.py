@@ -1,0 +1,42 @@
+"""The command line: `python -m labor_jax.strip --workdir runs/x --output strip.png`.
+
+Draws one of a run's preview images: image, inconsistency mask, asked labels, prediction before the
+rounds and after.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from labor_jax import command_line
+from labor_jax.annotation import LabelStore
+from labor_jax.data import load_pair
+from labor_jax.evaluation.previews import preview_numbers
+from labor_jax.evaluation.strip import draw_strip
+from labor_jax.workdir import Workdir
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
+_OUTPUT = flags.DEFINE_string("output", "strip.png", "The picture to write.")
+_IMAGE = flags.DEFINE_integer("image", 0, "Which of the run's preview images, from 0.")
+_SCALE = flags.DEFINE_integer("scale", 2, "Pixels of the strip for one of the image.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Draws a run's strip."""
+    if len(argv) > 1 or not _WORKDIR.value:
+        raise app.UsageError("Give --workdir, and no other arguments than flags.")
+    folder = Workdir.existing(_WORKDIR.value)
+    config = folder.read_config()
+    pair = load_pair(config.pair, config.data)
+    numbers = preview_numbers(len(pair.pool), config.preview_images)
+    if not 0 <= _IMAGE.value < len(numbers):
+        raise app.UsageError(f"--image is {_IMAGE.value}; the run has {len(numbers)} previews.")
+    with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
+        strip = draw_strip(folder, pair, store, numbers[_IMAGE.value], scale=_SCALE.value)
+    strip.save(_OUTPUT.value)
+    logging.info("Wrote %s", _OUTPUT.value)
+
+
+if __name__ == "__main__":
+    raise SystemExit(command_line.run(main))

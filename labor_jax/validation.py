@@ -1,0 +1,79 @@
+"""Checks of a config before any data is read or any step compiled."""
+
+from ml_collections import ConfigDict
+
+from labor_jax.acquisition import queries
+from labor_jax.adaptation import adversarial
+from labor_jax.training import optimizers
+from labor_jax.workdir import ConfigError
+
+ANNOTATORS = ("oracle",)
+
+
+def check_config(config: ConfigDict, *, device_count: int) -> None:
+    """Raises a ConfigError that lists every field whose value can't be run.
+
+    Args:
+      config: see configs/common.py.
+      device_count: over how many devices a batch is split.
+    """
+    problems = []
+
+    def require(fine: bool, field: str, needs: str) -> None:
+        if not fine:
+            value = config
+            for name in field.split("."):
+                value = value[name]
+            problems.append(f"config.{field} is {value!r}; {needs}.")
+
+    def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
+        require(value in valid, field, f"choose one of: {', '.join(valid)}")
+
+    one_of("annotator", config.annotator, ANNOTATORS)
+    one_of("acquisition.method", config.acquisition.method, queries.METHODS)
+    one_of("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS)
+    one_of(
+        "warmup.discriminator_input",
+        config.warmup.discriminator_input,
+        adversarial.DISCRIMINATOR_INPUTS,
+    )
+    for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size"):
+        require(
+            config[field] > 0 and config[field] % device_count == 0,
+            field,
+            f"it must be a positive multiple of the number of devices ({device_count})",
+        )
+    for field in ("rounds", "preview_images", "seed"):
+        require(config[field] >= 0, field, "it can't be negative")
+    for field in ("log_every", "checkpoint_every"):
+        require(config[field] > 0, field, "it must be at least 1")
+    for phase in ("source", "warmup", "selector", "round"):
+        require(config[phase].steps >= 0, f"{phase}.steps", "it can't be negative")
+        require(config[phase].learning_rate > 0, f"{phase}.learning_rate", "it must be above 0")
+    require(
+        config.source.steps + config.warmup.steps > 0,
+        "source.steps",
+        "source.steps and warmup.steps can't both be 0, or there is no model to start from",
+    )
+    if config.rounds:
+        require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
+        if config.acquisition.method in queries.METHODS and queries.uses_selector(
+            config.acquisition.method
+        ):
+            require(
+                config.selector.steps > 0,
+                "selector.steps",
+                f"{config.acquisition.method} needs a trained pixel selector",
+            )
+            require(
+                config.selector.noise > 0 or config.selector.feature_dropout > 0,
+                "selector.noise",
+                "with selector.feature_dropout 0 as well, the two classifiers stay copies",
+            )
+    require(
+        0 <= config.selector.feature_dropout < 1,
+        "selector.feature_dropout",
+        "it is a share from 0 to below 1",
+    )
+    if problems:
+        raise ConfigError("The config can't be run:\n  " + "\n  ".join(problems))

@@ -1,0 +1,175 @@
+"""A run's folder: what lies where, and that it belongs to one config and one process."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+# Fields that change what a run shows or where it reads, and not what it computes.
+FREE_FIELDS = (
+    "checkpoint_every",
+    "data.cache_bytes",
+    "data.num_threads",
+    "data.root",
+    "data.verify",
+    "log_every",
+    "preview_images",
+    "warm_start",
+)
+
+
+class ConfigError(ValueError):
+    """A config that can't be run, or not in this workdir."""
+
+
+class Workdir:
+    """The files of one run.
+
+    `config.json`, `metrics.jsonl`, `labels.sqlite`, `checkpoints/`, `previews/`, `report.html`,
+    and `summary.json` once the run is over.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Names the folder; `open` and `existing` also check it."""
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.labels = self.path / "labels.sqlite"
+        self.checkpoints = self.path / "checkpoints"
+        self.previews = self.path / "previews"
+        self.report = self.path / "report.html"
+        self.summary = self.path / "summary.json"
+        self._lock = None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, config: ConfigDict) -> "Workdir":
+        """Opens or creates the folder for a run with this config, and locks it.
+
+        Raises:
+          ConfigError: the folder holds a run of another config, which the error tells apart field
+            by field; or another process is running in it.
+        """
+        folder = cls(path)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.previews.mkdir(exist_ok=True)
+        folder._acquire_lock()
+        described = json.loads(config.to_json())
+        if folder.config.exists():
+            _check_same(folder.read_config().to_dict(), described, folder.path)
+        elif any(folder.checkpoints.glob("*")) or folder.labels.exists():
+            raise ConfigError(
+                f"{folder.path} holds checkpoints or labels but no config.json, so nobody can tell "
+                "which run they belong to. Choose another --workdir."
+            )
+        write_atomically(folder.config, json.dumps(described, indent=2, sort_keys=True) + "\n")
+        return folder
+
+    @classmethod
+    def existing(cls, path: str | os.PathLike) -> "Workdir":
+        """The folder of a run that was started before.
+
+        Raises:
+          ConfigError: there is no run in it.
+        """
+        folder = cls(path)
+        if not folder.config.exists():
+            raise ConfigError(
+                f"{folder.path} holds no run (no config.json in it). Give the --workdir of a run "
+                "of labor_jax.main."
+            )
+        return folder
+
+    def read_config(self) -> ConfigDict:
+        """The config that the run was started with.
+
+        Raises:
+          ConfigError: config.json is not JSON.
+        """
+        try:
+            return ConfigDict(json.loads(self.config.read_text()))
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{self.config} is damaged ({error}); restore it.") from error
+
+    def close(self) -> None:
+        """Releases the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _acquire_lock(self) -> None:
+        lock = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise ConfigError(
+                f"Another process is running in {self.path}. Wait for it, stop it, or choose "
+                "another --workdir."
+            ) from None
+        self._lock = lock
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a kill leaves the old content or the new, never a part."""
+    replacement = path.with_name(path.name + ".tmp")
+    with replacement.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(replacement, path)
+
+
+def differing_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted names of the fields that differ, with both values; None stands for absent."""
+    flat_before, flat_after = dict(_flatten(before)), dict(_flatten(after))
+    return {
+        name: (flat_before.get(name), flat_after.get(name))
+        for name in sorted(flat_before.keys() | flat_after.keys())
+        if flat_before.get(name) != flat_after.get(name)
+    }
+
+
+def _check_same(before: dict[str, Any], after: dict[str, Any], path: Path) -> None:
+    differing = {
+        name: values
+        for name, values in differing_fields(before, after).items()
+        if name not in FREE_FIELDS
+    }
+    if differing:
+        listed = "\n".join(
+            f"  config.{name}: {old!r} there, {new!r} now" for name, (old, new) in differing.items()
+        )
+        raise ConfigError(
+            f"{path} holds a run of another config:\n{listed}\nRun that config again to resume it, "
+            f"choose another --workdir, or delete the folder to start anew."
+        )
+
+
+def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, tree
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, says that no space is left."""
+    while error is not None:
+        if any(
+            text in str(error).lower()
+            for text in ("no space left", "disk is full", "disk full", "disk quota exceeded")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes free on the path's file system."""
+    return shutil.disk_usage(path).free
