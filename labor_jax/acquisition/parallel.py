@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from labor_jax.acquisition import ranking, windows
+from labor_jax.acquisition import loops, ranking, windows
 
 
 def greedy_centers(key: jax.Array, count: int, suppression_radius: int) -> jax.Array:
@@ -70,5 +70,6 @@ def _settle(rank: jax.Array, count: int, radius: int) -> jax.Array:
         taken = windows.window_any(best, radius)
         return jnp.where(taken, none, left), jnp.where(best, left, kept_rank)
 
-    _, kept_rank = lax.while_loop(unsettled, keep_best, (rank, jnp.full_like(rank, none)))
+    kept_rank = loops.initial(jnp.full_like(rank, none), rank)
+    _, kept_rank = lax.while_loop(unsettled, keep_best, (rank, kept_rank))
     return kept_rank < none

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from labor_jax.acquisition import windows
+from labor_jax.acquisition import loops, windows
 
 # The key of a pixel that cannot be asked: below the key of every score, -inf and NaN included.
 UNAVAILABLE = np.int32(np.iinfo(np.int32).min)
@@ -61,7 +61,8 @@ def best_mask(key: jax.Array, count: int) -> jax.Array:
         candidate = threshold | jnp.left_shift(jnp.uint32(1), jnp.uint32(31) - step)
         return jnp.where(_count(code >= candidate) >= count, candidate, threshold)
 
-    threshold = lax.fori_loop(jnp.uint32(0), jnp.uint32(32), refine, jnp.uint32(0))
+    threshold = loops.initial(jnp.uint32(0), code)
+    threshold = lax.fori_loop(jnp.uint32(0), jnp.uint32(32), refine, threshold)
     above = code > threshold
     tied = (code == threshold) & (threshold > 0)
     return above | _first_in_order(tied, count - _count(above))
@@ -96,7 +97,8 @@ def ranked_pixels(
         reached = counts[middle, column] >= nth
         return jnp.where(reached, low, middle + 1), jnp.where(reached, middle, high)
 
-    bounds = jnp.zeros_like(column), jnp.full_like(column, height - 1)
+    low, high = jnp.zeros_like(column), jnp.full_like(column, height - 1)
+    bounds = loops.initial(low, column), loops.initial(high, column)
     row, _ = lax.fori_loop(0, math.ceil(math.log2(height)) if height > 1 else 0, halve, bounds)
     # Slots ascend by column, then row: a stable sort by score keeps that for ties.
     descending = jnp.where(valid, ~key[row, column], jnp.iinfo(jnp.int32).max)

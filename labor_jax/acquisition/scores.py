@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from labor_jax.acquisition import windows
+from labor_jax.acquisition import loops, windows
 
 # Inside the logarithms of RIPU's published code. It is part of the method: it leaves pure windows
 # slightly below zero, so that among them the least uncertain wins.
@@ -231,7 +231,8 @@ def _label_impurity(labels: jax.Array, num_classes: int, radius: int) -> jax.Arr
         return total
 
     words = -(-num_classes // fields)
-    total = lax.fori_loop(0, words, add_classes, jnp.zeros((height, width), jnp.float32))
+    total = loops.initial(jnp.zeros((height, width), jnp.float32), labels)
+    total = lax.fori_loop(0, words, add_classes, total)
     return total / math.log(num_classes)
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from labor_jax.acquisition import loops
 from labor_jax.acquisition.ranking import UNAVAILABLE
 
 # Rows in a band. A pick reads about H / BAND + BAND rows of a column; 32 is best for 1024 rows.
@@ -81,7 +82,7 @@ def _pick_all(key: jax.Array, count: int, radius: int) -> jax.Array:
         columns = lax.dynamic_update_slice(columns, jnp.max(strip, axis=0), (left,))
         return index + 1, jnp.max(columns), key, bands, columns, centers
 
-    centers = jnp.full((count, 2), -1, jnp.int32)
+    centers = loops.initial(jnp.full((count, 2), -1, jnp.int32), key)
     state = jnp.int32(0), jnp.max(columns), key, bands, columns, centers
     return lax.while_loop(unfinished, pick, state)[-1]
 

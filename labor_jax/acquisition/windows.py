@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from labor_jax.acquisition import loops
+
 
 def window_size(size: int, radius: int) -> jax.Array:
     """Elements of a clipped 1-D window of `radius` around each of `size` places, i32[size]."""
@@ -104,7 +106,7 @@ def _scanned_column_sums(x: jax.Array) -> jax.Array:
         total = total + row
         return total, total
 
-    return lax.scan(add_row, jnp.zeros_like(x[0]), x)[1]
+    return lax.scan(add_row, loops.initial(jnp.zeros_like(x[0]), x), x)[1]
 
 
 def _cumulative_column_sums(x: jax.Array) -> jax.Array:

@@ -56,8 +56,8 @@ class BatchNorm(nn.Module):
             mean, var = running_mean.value, running_var.value
         else:
             axes = tuple(range(inputs.ndim - 1))
-            # Centred at the running mean, so that E[x^2] - E[x]^2 does not cancel for a large mean
-            # while both moments still come from one pass and one reduction over devices.
+            # One pass and one reduction over devices for both moments; centred at the running
+            # mean, so that E[x^2] - E[x]^2 does not cancel once that has come near the batch's.
             shift = jax.lax.stop_gradient(running_mean.value)
             centred = x - shift
             moments = jnp.stack([jnp.mean(centred, axes), jnp.mean(jnp.square(centred), axes)])
@@ -189,36 +189,33 @@ def _depthwise_shifts_backward(stride, dilation, residuals, cotangent):
 
     # A plain reduction over pixels compiles to slow strided loops on the CPU. Instead fold the rows
     # into a few by shifted products, which vectorise, and let a product with ones sum the rest.
-    # A loop over the filter's rows, as k^2 copies of this would take long to compile.
-    batch, _, padded_width, channels = padded.shape
+    # A loop over the taps, because compiling k^2 copies of this takes longer than it saves.
+    batch, _, _, channels = inputs.shape
     folds = min(_ROW_FOLDS, out_size[0])
     rows = -(-out_size[0] // folds)
     missing = rows * folds - out_size[0]
     cotangent = jax.lax.optimization_barrier(cotangent)
     tall_cotangent = jnp.pad(cotangent, ((0, 0), (0, missing), (0, 0), (0, 0)))
     tall_padded = jnp.pad(padded, ((0, 0), (0, missing * stride), (0, 0), (0, 0)))
-    tall_size = (rows * folds, out_size[1])
-    band_shape = (batch, (tall_size[0] - 1) * stride + 1, padded_width, channels)
+    window = [(out - 1) * stride + 1 for out in (rows * folds, out_size[1])]
     ones = jnp.ones(batch * rows * out_size[1], jnp.float32)
 
-    def gradient_of_row(top):
-        band = jax.lax.dynamic_slice(tall_padded, (0, top, 0, 0), band_shape)
-        gradients = []
-        for _, _, view in _shifted_views(band, (1, kernel.shape[1]), tall_size, stride, dilation):
-            folded = sum(
-                view[:, fold : fold + rows].astype(jnp.float32)
-                * tall_cotangent[:, fold : fold + rows].astype(jnp.float32)
-                for fold in range(0, tall_size[0], rows)
-            )
-            gradients.append(
-                jnp.matmul(
-                    ones, folded.reshape(-1, channels), precision=jax.lax.Precision.HIGHEST
-                )
-            )
-        return jnp.stack(gradients)
+    def gradient_of_tap(tap):
+        view = jax.lax.dynamic_slice(
+            tall_padded,
+            (0, tap[0] * dilation, tap[1] * dilation, 0),
+            (batch, *window, channels),
+        )[:, ::stride, ::stride]
+        folded = sum(
+            view[:, top : top + rows].astype(jnp.float32)
+            * tall_cotangent[:, top : top + rows].astype(jnp.float32)
+            for top in range(0, rows * folds, rows)
+        )
+        return jnp.matmul(ones, folded.reshape(-1, channels), precision=jax.lax.Precision.HIGHEST)
 
-    tops = jnp.arange(kernel.shape[0]) * dilation
-    kernel_gradient = jax.lax.map(gradient_of_row, tops).reshape(kernel.shape)
+    taps = np.stack(np.meshgrid(*map(np.arange, kernel.shape[:2]), indexing="ij"), -1)
+    kernel_gradient = jax.lax.map(gradient_of_tap, jnp.asarray(taps.reshape(-1, 2)))
+    kernel_gradient = kernel_gradient.reshape(kernel.shape)
 
     # The transposed convolution, again as shifted products: spread the cotangent over the input
     # grid (zeros between strides), pad it so that every input pixel sees all its taps, and

@@ -71,7 +71,7 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
     _require("backbone", config.backbone, BACKBONES)
     _require("head", config.head, HEADS)
     _require("batch_norm", config.batch_norm, BATCH_NORM_MODES)
-    _require("dtype", jnp.dtype(config.dtype).name, DTYPES)
+    _require("dtype", config.dtype, DTYPES)
     if not 0.0 <= config.dropout < 1.0:
         raise ValueError(f"config.model.dropout is {config.dropout}; it must lie in [0, 1).")
     if num_classes < 2:

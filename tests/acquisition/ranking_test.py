@@ -42,7 +42,7 @@ _best_mask = jax.jit(
 )
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 30, 35, 100])
+@pytest.mark.parametrize("count", [0, 1, 20, 100])
 @hypothesis.settings(max_examples=25, deadline=None)
 @hypothesis.given(
     score=hnp.arrays(np.float32, (5, 7), elements=st.sampled_from([*SPECIAL, 0.5, 2.0])),
@@ -56,7 +56,7 @@ def test_best_mask_holds_exactly_the_best(count, score, available):
 
 
 _ranked = jax.jit(
-    lambda score, mask: ranking.ranked_pixels(mask, ranking.sort_key(score, mask), 35)
+    lambda score, mask: ranking.ranked_pixels(mask, ranking.sort_key(score, mask), mask.size)
 )
 
 
@@ -74,6 +74,5 @@ def test_ranked_pixels_come_best_first(score, mask):
 
 
 def test_ranked_pixels_of_one_row():
-    key = ranking.sort_key(np.float32([[3, 1, 2]]), np.ones((1, 3), bool))
-    _, columns, _ = ranking.ranked_pixels(np.ones((1, 3), bool), key, 3)
+    _, columns, _ = _ranked(np.float32([[3, 1, 2]]), np.ones((1, 3), bool))
     assert columns.tolist() == [0, 2, 1]

@@ -123,6 +123,16 @@ def test_batches_of_any_rank_equal_single_images():
         np.testing.assert_allclose(mapped, batch, atol=1e-6)
 
 
+def test_scores_work_under_shard_map():
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))
+    spec = jax.sharding.PartitionSpec("batch")
+    logits = _logits("random", (2, 6, 5, 4))
+    sharded = jax.shard_map(
+        lambda logits: acquisition.ripu(logits, 1), mesh=mesh, in_specs=spec, out_specs=spec
+    )
+    np.testing.assert_allclose(jax.jit(sharded)(logits), acquisition.ripu(logits, 1), atol=1e-6)
+
+
 def test_low_precision_logits_are_scored_in_float32():
     logits = jnp.asarray(_logits("random", (4, 4, 5)), jnp.bfloat16)
     widened = logits.astype(jnp.float32)

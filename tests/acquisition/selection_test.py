@@ -4,6 +4,7 @@ import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -95,13 +96,32 @@ def test_forms_agree_on_a_large_smooth_image():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_work_under_vmap(form):
-    score = jax.random.normal(jax.random.key(1), (3, 20, 24)).round(1)
+    rng = np.random.default_rng(1)
+    score = rng.integers(0, 30, (3, 20, 24)).astype(np.float32)
     # The images run out after different numbers of picks.
-    available = jnp.stack([jnp.ones((20, 24), bool), score[1] > 0, jnp.zeros((20, 24), bool)])
+    available = rng.random(score.shape) < np.float32([1.0, 0.2, 0.0])[:, None, None]
     batch = jax.jit(jax.vmap(lambda s, a: _centers(form, s, a, 25, 2)))(score, available)
     for index in range(3):
         single = _centers(form, score[index], available[index], 25, 2)
         np.testing.assert_array_equal(batch[index], single)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_work_under_shard_map(form):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))
+    score = np.random.default_rng(2).random((2, 10, 12), np.float32)
+    select = jax.vmap(lambda s: _centers(form, s, jnp.ones(s.shape, bool), 5, 2))
+    spec = jax.sharding.PartitionSpec("batch")
+    sharded = jax.jit(jax.shard_map(select, mesh=mesh, in_specs=spec, out_specs=spec))
+    np.testing.assert_array_equal(sharded(score), select(score))
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_a_batch_compiles_for_accelerators(platform):
+    select = functools.partial(acquisition.select_regions, count=5, radius=1, suppression_radius=2)
+    score, available = (jax.ShapeDtypeStruct((2, 10, 12), dtype) for dtype in ("float32", "bool"))
+    exported = jax.export.export(jax.jit(jax.vmap(select)), platforms=[platform])
+    assert exported(score, available).platforms == (platform,)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +251,7 @@ def _capped_twin(mask, discrepancy, available, max_pixels):
     return query
 
 
-@pytest.mark.parametrize("max_pixels", [None, 0, 1, 9, 35, 1000])
+@pytest.mark.parametrize("max_pixels", [None, 0, 9, 1000])
 @hypothesis.settings(max_examples=15, deadline=None)
 @hypothesis.given(
     mask=hnp.arrays(np.bool_, (5, 7)),

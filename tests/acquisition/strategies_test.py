@@ -99,3 +99,17 @@ def test_unknown_strategy_lists_the_valid_ones(predictions, available):
 def test_budgets_are_those_of_the_paper():
     assert acquisition.region_count(1024, 2048, ratio=0.022, rounds=5, radius=1) == 1026
     assert acquisition.point_count(1024, 2048, pixels=40, rounds=5) == 21
+
+
+@pytest.mark.parametrize("strategy", ["spl", "ppl"])
+def test_labor_works_under_shard_map(strategy, predictions, available):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))
+    spec = jax.sharding.PartitionSpec("batch")
+    sharded = jax.shard_map(
+        lambda predictions, available: _acquire(strategy, predictions, available),
+        mesh=mesh,
+        in_specs=spec,
+        out_specs=spec,
+    )
+    expected = _acquire(strategy, predictions, available)
+    np.testing.assert_array_equal(jax.jit(sharded)(predictions, available).query, expected.query)

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labor_jax.data import street
-from labor_jax.data.street import sensor, styles
+from labor_jax.data.street import layout, light, sensor, styles
 from labor_jax.data.street.canvas import Camera, Canvas
 from labor_jax.data.street.dice import Dice
-from labor_jax.data.street.layout import compose
 from labor_jax.data.street.shading import shade
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -164,12 +163,12 @@ def test_camera_is_noisy_and_simulator_is_clean(splits):
 def test_labels_and_colours_come_from_one_map():
     """Before the camera, colours change where labels do: both are looked up by surface."""
     dice = Dice(np.random.default_rng(4))
-    light = styles.simulator_light(dice)
-    canvas = compose(
-        (96, 192), styles.SIMULATOR_STATISTICS, styles.SIMULATOR_MATERIALS, light, dice
+    noon = light.simulator_light(dice)
+    canvas = layout.compose(
+        (96, 192), styles.SIMULATOR_STATISTICS, styles.SIMULATOR_MATERIALS, noon, dice
     )
     labels = canvas.labels()
-    colours = shade(canvas, light, 0)
+    colours = shade(canvas, noon, 0)
     edge = labels[:, 1:] != labels[:, :-1]
     step = np.abs(np.diff(colours, axis=2)).max(0)
     assert colours.shape == (3, 96, 192)
@@ -217,6 +216,24 @@ def test_planes_give_back_the_depth_of_projected_points(x, y, near, length, part
             np.testing.assert_allclose(inverse, 1.0 / z, rtol=1e-3)
 
 
+@pytest.mark.parametrize("x", [-4.0, 4.0])
+def test_what_stands_before_a_flank_is_drawn_after_it(x):
+    """A train beside the camera from 8 to 32 m; the camera is between the two tracks."""
+    camera = Camera(focal=1.0, height=1.5, horizon=0.5, centre=1.0, offset=0.0, bend=0.0)
+    scene = layout.Scene(Canvas(camera, (32, 64)), None, None, None, None, None)
+    order = []
+    scene.add(0.4 * x, 20.0, lambda: order.append("car between camera and train"))
+    scene.add_long(x, 8.0, 32.0, lambda: order.append("train"))
+    scene.add(1.5 * x, 12.0, lambda: order.append("person behind the train"))
+    scene.add(-1.5 * x, 40.0, lambda: order.append("far house"))
+    scene.add(1.5 * x, 5.0, lambda: order.append("near lamp"))
+    scene.draw()
+    assert order == [
+        *("far house", "person behind the train", "train"),
+        *("car between camera and train", "near lamp"),
+    ]
+
+
 def test_later_surfaces_cover_earlier_ones():
     camera = Camera(focal=1.0, height=1.5, horizon=0.5, centre=1.0, offset=0.0, bend=0.0)
     canvas = Canvas(camera, (32, 64))
@@ -231,13 +248,13 @@ def test_later_surfaces_cover_earlier_ones():
 
 
 def test_camera_dims_the_corners_and_keeps_the_shape():
-    light = np.full((3, 48, 96), 0.5, np.float32)
+    grey = np.full((3, 48, 96), 0.5, np.float32)
     rng = np.random.default_rng(0)
-    image = sensor.render_camera(light, Dice(rng), rng).astype(float)
+    image = sensor.render_camera(grey, Dice(rng), rng).astype(float)
     assert image.shape == (48, 96, 3)
     assert image[20:28, 40:56].mean() > image[:4, :4].mean() + 3.0
     assert image[20:28, 40:56].std() > 0.5
-    assert (sensor.render_clean(light) == 128).all()
+    assert (sensor.render_clean(grey) == 128).all()
 
 
 def test_split_gives_rendered_scenes_by_index():

@@ -9,7 +9,8 @@ import numpy as np
 from labor_jax.data.street.canvas import Camera, Canvas, Face, Texture
 from labor_jax.data.street.classes import Label
 from labor_jax.data.street.dice import Dice
-from labor_jax.data.street.styles import Light, Materials, Statistics
+from labor_jax.data.street.light import Light
+from labor_jax.data.street.styles import Materials, Statistics
 
 _KERB = 0.22
 _OVERLAP = 0.5  # of the pavement under what stands along it, so that no gap shows at its foot

@@ -10,14 +10,15 @@ from labor_jax.data.street.canvas import Canvas
 from labor_jax.data.street.classes import Label
 from labor_jax.data.street.dice import Dice
 from labor_jax.data.street.ground import Street, paint_ground, sample_street
-from labor_jax.data.street.styles import Light, Materials, Statistics
+from labor_jax.data.street.light import Light
+from labor_jax.data.street.styles import Materials, Statistics
 
 _FIRST = 1.2  # depth in metres at which the roadside begins
 _LAST = 120.0
 _LONG = 5.0  # length in metres from which a vehicle's flank counts when things are ordered
 
 
-class _Scene:
+class Scene:
     """The things of one scene, gathered in any order and drawn from far to near."""
 
     def __init__(
@@ -135,7 +136,7 @@ def compose(
     has_train = dice.chance(statistics.train)
     street, camera = sample_street(dice, statistics, has_train)
     canvas = Canvas(camera, size)
-    scene = _Scene(canvas, street, dice, statistics, materials, light)
+    scene = Scene(canvas, street, dice, statistics, materials, light)
     paint_ground(canvas, street, materials, light, dice)
     roadside.draw_skyline(canvas, dice, materials)
     for side in range(2):
@@ -153,7 +154,7 @@ def compose(
     return canvas
 
 
-def _line_with_fronts(scene: _Scene, side: int) -> None:
+def _line_with_fronts(scene: Scene, side: int) -> None:
     """Fills one side of the street with buildings, walls, fences, parks and gaps."""
     dice, street, canvas, materials = scene.dice, scene.street, scene.canvas, scene.materials
     sign = -1.0 if side == 0 else 1.0
@@ -205,7 +206,7 @@ def _line_with_fronts(scene: _Scene, side: int) -> None:
         z = far
 
 
-def _add_furniture(scene: _Scene) -> None:
+def _add_furniture(scene: Scene) -> None:
     """Adds street trees, lamps, traffic lights and signs along the kerbs."""
     dice, canvas, materials, street = scene.dice, scene.canvas, scene.materials, scene.street
     statistics = scene.statistics
@@ -231,7 +232,7 @@ def _add_furniture(scene: _Scene) -> None:
         scene.shadow(x, z, 0.3, 3.0)
 
 
-def _add_along(scene: _Scene, kind: str, lane, near: float) -> bool:
+def _add_along(scene: Scene, kind: str, lane, near: float) -> bool:
     """Adds a vehicle that drives in a lane; returns False when there is no room."""
     dice = scene.dice
     shape, paint = vehicles.sample_vehicle(dice, kind, scene.materials)
@@ -248,7 +249,7 @@ def _add_along(scene: _Scene, kind: str, lane, near: float) -> bool:
     return True
 
 
-def _add_across(scene: _Scene, kind: str, z: float) -> bool:
+def _add_across(scene: Scene, kind: str, z: float) -> bool:
     """Adds a vehicle that crosses at depth z; returns False when there is no room."""
     dice = scene.dice
     shape, paint = vehicles.sample_vehicle(dice, kind, scene.materials)
@@ -265,7 +266,7 @@ def _add_across(scene: _Scene, kind: str, z: float) -> bool:
     return True
 
 
-def _add_large_vehicles(scene: _Scene, has_train: bool) -> None:
+def _add_large_vehicles(scene: Scene, has_train: bool) -> None:
     """Adds the train, and buses and trucks, near enough to be seen."""
     dice, street = scene.dice, scene.street
     if has_train:
@@ -284,7 +285,7 @@ def _add_large_vehicles(scene: _Scene, has_train: bool) -> None:
                 break
 
 
-def _add_cars(scene: _Scene) -> None:
+def _add_cars(scene: Scene) -> None:
     """Adds moving and parked cars."""
     dice, street, statistics = scene.dice, scene.street, scene.statistics
     lanes = [lane for lane in street.lanes if not lane.tram] or list(street.lanes)
@@ -311,7 +312,7 @@ def _add_cars(scene: _Scene) -> None:
             z += length + dice.uniform(0.7, 6.0)
 
 
-def _add_cycles(scene: _Scene) -> None:
+def _add_cycles(scene: Scene) -> None:
     """Adds ridden and parked bicycles and motorcycles."""
     dice, materials, statistics = scene.dice, scene.materials, scene.statistics
     grain = materials.body_grain
@@ -344,7 +345,7 @@ def _add_cycles(scene: _Scene) -> None:
         scene.add(x, z, draw)
 
 
-def _add_people(scene: _Scene) -> None:
+def _add_people(scene: Scene) -> None:
     """Adds people on the pavements and, at a crossing, on the road."""
     dice, street = scene.dice, scene.street
     for _ in range(dice.count(scene.statistics.people)):

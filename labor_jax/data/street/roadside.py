@@ -5,7 +5,8 @@ from __future__ import annotations
 from labor_jax.data.street.canvas import Canvas, Face, Point, Texture
 from labor_jax.data.street.classes import Label
 from labor_jax.data.street.dice import Colour, Dice
-from labor_jax.data.street.styles import Light, Materials
+from labor_jax.data.street.light import Light
+from labor_jax.data.street.styles import Materials
 
 _DARK = (0.04, 0.04, 0.05)
 

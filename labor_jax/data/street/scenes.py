@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from labor_jax.data.street import sensor, styles
+from labor_jax.data.street import light, sensor, styles
 from labor_jax.data.street.dice import Dice
 from labor_jax.data.street.layout import compose
 from labor_jax.data.street.shading import shade
@@ -20,9 +20,9 @@ _STYLES = {
     "simulator": (
         styles.SIMULATOR_STATISTICS,
         styles.SIMULATOR_MATERIALS,
-        styles.simulator_light,
+        light.simulator_light,
     ),
-    "camera": (styles.CAMERA_STATISTICS, styles.CAMERA_MATERIALS, styles.camera_light),
+    "camera": (styles.CAMERA_STATISTICS, styles.CAMERA_MATERIALS, light.camera_light),
 }
 _RECENT = 32
 
@@ -82,9 +82,9 @@ def render(
     rng = np.random.default_rng(key)
     dice = Dice(rng)
     statistics, materials, sample_light = _STYLES[domain]
-    light = sample_light(dice)
-    canvas = compose(size, statistics, materials, light, dice)
-    colours = shade(canvas, light, dice.integer(0, 127))
+    weather = sample_light(dice)
+    canvas = compose(size, statistics, materials, weather, dice)
+    colours = shade(canvas, weather, dice.integer(0, 127))
     labels = canvas.labels()
     if domain == "camera":
         return sensor.render_camera(colours, dice, rng), labels

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from labor_jax.data.street.canvas import FIELDS, INVERSE_DEPTHS, Canvas, Face
-from labor_jax.data.street.styles import Light
+from labor_jax.data.street.light import Light
 
 _ROW = {name: row for row, name in enumerate(FIELDS)}
 _BITS = 8

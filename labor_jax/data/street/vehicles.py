@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from labor_jax.data.street.canvas import Canvas, Face, Point, Texture
+from labor_jax.data.street.canvas import Canvas, Face, Plane, Point, Texture
 from labor_jax.data.street.classes import Label
 from labor_jax.data.street.dice import Colour, Dice
 from labor_jax.data.street.styles import Materials
@@ -125,32 +125,26 @@ def draw_along(
             for points in (profile, glass, panel)
         )
         wheels = tuple(1 - wheel for wheel in wheels)
-    inner_is_left = x + camera.shift(z) > camera.offset
-    inner, outer = (-0.5 * width, 0.5 * width) if inner_is_left else (0.5 * width, -0.5 * width)
-    inner, outer = x + inner, x + outer
+    lateral = x + camera.shift(z) - camera.offset
+    half = math.copysign(0.5 * width, lateral)
+    inner, outer = x - half, x + half
 
     rear = camera.facing(z)
     side = camera.along(inner, z, z + length)
-    face = Face.LEFT if inner_is_left else Face.RIGHT
-    texture = Texture(paint.grain, 1.5)
+    face = Face.LEFT if lateral > 0.0 else Face.RIGHT
 
-    def flank(points: Profile) -> list[Point]:
-        return [camera.project(inner, up * height, z + part * length) for part, up in points]
+    def flank(points: Profile, at: float = inner) -> list[Point]:
+        return [camera.project(at, up * height, z + part * length) for part, up in points]
 
     def part_colour(part: float) -> Colour:
         in_cargo = shape.label == Label.TRUCK and (part > 0.26 if oncoming else part < 0.74)
         return paint.second if in_cargo else paint.body
 
-    body_side = canvas.surface(shape.label, paint.body, side, face, texture)
-    glass_side = canvas.surface(shape.label, paint.glass, side, face)
     glass_rear = canvas.surface(shape.label, paint.glass, rear)
     tyre = canvas.surface(shape.label, paint.tyre, rear)
 
     # Towards the viewer, farthest first, so that nearer faces cover what they hide.
-    near_edges, far_edges = (
-        flank(profile),
-        [camera.project(outer, up * height, z + part * length) for part, up in profile],
-    )
+    near_edges, far_edges = flank(profile), flank(profile, outer)
     for k in range(len(profile) - 2, -1, -1):
         (part, up), (next_part, next_up) = profile[k], profile[k + 1]
         if next_up < up - 0.1 and not (next_part - part > 0.05):
@@ -164,18 +158,29 @@ def draw_along(
         canvas.polygon(quad, surface)
         if not flat and next_up > up and up >= 0.48 and shape.label != Label.TRUCK:
             canvas.polygon(_inset(quad, 0.12), glass_rear)
-    canvas.polygon(near_edges, body_side)
-    if panel:
-        second_side = canvas.surface(shape.label, paint.second, side, face, texture)
-        canvas.polygon(flank(panel), second_side)
-    if shape.label in (Label.BUS, Label.TRAIN):
-        pillars = Texture(second=paint.glass, period=(1.6, 99.0), duty=(0.86, 1.0))
-        glass_side = canvas.surface(shape.label, paint.body, side, face, pillars)
-    canvas.polygon(flank(glass), glass_side)
-    for wheel in wheels:
-        radius = (shape.wheel / length, shape.wheel / height)
-        canvas.polygon(flank(tuple(_wheel((wheel, shape.wheel / height), radius))), tyre)
+    if abs(lateral) > 0.5 * width:  # else the rear hides both flanks
+        body, second, windows = _flank_surfaces(canvas, shape, paint, side, face)
+        canvas.polygon(near_edges, body)
+        if panel:
+            canvas.polygon(flank(panel), second)
+        canvas.polygon(flank(glass), windows)
+        for wheel in wheels:
+            radius = (shape.wheel / length, shape.wheel / height)
+            canvas.polygon(flank(_wheel((wheel, shape.wheel / height), radius)), tyre)
     _draw_end(canvas, shape, paint, x, z, oncoming, tyre)
+
+
+def _flank_surfaces(
+    canvas: Canvas, shape: Shape, paint: Paint, plane: Plane, face: Face
+) -> tuple[int, int, int]:
+    """Returns the surfaces of a flank's body, panel and windows."""
+    texture = Texture(paint.grain, 1.5)
+    body = canvas.surface(shape.label, paint.body, plane, face, texture)
+    second = canvas.surface(shape.label, paint.second, plane, face, texture)
+    if shape.label in _PILLARED:
+        pillars = Texture(second=paint.glass, period=(1.6, 99.0), duty=(0.86, 1.0))
+        return body, second, canvas.surface(shape.label, paint.body, plane, face, pillars)
+    return body, second, canvas.surface(shape.label, paint.glass, plane, face)
 
 
 def _inset(quad: list[Point], margin: float) -> list[Point]:
@@ -211,18 +216,9 @@ def _draw_end(
         a, b = sign * half * 0.92, sign * half * 0.62
         canvas.upright(x, z, [(a, base), (b, base), (b, base + size), (a, base + size)], lamp)
     plate = canvas.surface(shape.label, (0.85, 0.85, 0.80), plane)
-    half_plate, foot = 0.26, base - 0.6 * size
-    canvas.upright(
-        x,
-        z,
-        [
-            (-half_plate, foot),
-            (half_plate, foot),
-            (half_plate, foot + 0.13),
-            (-half_plate, foot + 0.13),
-        ],
-        plate,
-    )
+    foot = base - 0.6 * size
+    corners = [(-0.26, foot), (0.26, foot), (0.26, foot + 0.13), (-0.26, foot + 0.13)]
+    canvas.upright(x, z, corners, plate)
 
 
 def draw_across(
@@ -237,7 +233,6 @@ def draw_across(
         return [(turn * (part - 0.5) * length, up * height) for part, up in points]
 
     plane = camera.facing(z)
-    texture = Texture(paint.grain, 1.5)
     end = x - 0.5 * length if x + camera.shift(z) > camera.offset else x + 0.5 * length
     end_face = Face.LEFT if end < x else Face.RIGHT
     end_surface = canvas.surface(
@@ -248,16 +243,11 @@ def draw_across(
         [(end, low, z), (end, top, z), (end, top, z + width), (end, low, z + width)], end_surface
     )
 
-    body = canvas.surface(shape.label, paint.body, plane, Face.FRONT, texture)
+    body, second, windows = _flank_surfaces(canvas, shape, paint, plane, Face.FRONT)
     canvas.upright(x, z, flank(shape.profile), body)
     if shape.panel:
-        second = canvas.surface(shape.label, paint.second, plane, Face.FRONT, texture)
         canvas.upright(x, z, flank(shape.panel), second)
-    glass = canvas.surface(shape.label, paint.glass, plane)
-    if shape.label in (Label.BUS, Label.TRAIN):
-        pillars = Texture(second=paint.glass, period=(1.6, 99.0), duty=(0.86, 1.0))
-        glass = canvas.surface(shape.label, paint.body, plane, Face.FRONT, pillars)
-    canvas.upright(x, z, flank(shape.glass), glass)
+    canvas.upright(x, z, flank(shape.glass), windows)
     tyre = canvas.surface(shape.label, paint.tyre, plane)
     hub = canvas.surface(shape.label, (0.55, 0.55, 0.57), plane)
     for wheel in shape.wheels:

@@ -1,0 +1,163 @@
+"""Speed of acquisition as ratios measured in one run: `python benchmarks/acquisition.py`.
+
+Scores: what the window's radius costs, and the memory beside the logits. Selection: against a NumPy
+loop with a full argmax a pick, and the same loop in XLA. Pool: a batch scored and selected in one
+compiled call. Times are the smallest of a few repetitions, compilation left out; every selection is
+checked against the NumPy loop before it is timed.
+
+On a CPU with two cores the parts take about half a minute together. `--height` and `--width` give
+another image size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from labor_jax import acquisition
+from labor_jax.acquisition import parallel, ranking
+
+NUM_CLASSES = 19
+
+
+def seconds(call: Callable[[], object], repetitions: int = 5) -> float:
+    jax.block_until_ready(call())
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def numpy_loop(score, available, count, suppression_radius):
+    """Greedy centres by a full argmax a pick, in the memory order that makes it fastest."""
+    height = score.shape[0]
+    # Transposed, so that the first largest element is the one in the lowest column, then row.
+    left = np.ascontiguousarray(np.where(available, score, -np.inf).T)
+    centers = np.empty((count, 2), np.int32)
+    reach = suppression_radius
+    for pick in range(count):
+        x, y = divmod(int(left.argmax()), height)
+        centers[pick] = y, x
+        left[max(x - reach, 0) : x + reach + 1, max(y - reach, 0) : y + reach + 1] = -np.inf
+    return centers
+
+
+@functools.partial(jax.jit, static_argnames=("count", "suppression_radius"))
+def xla_loop(score, available, count, suppression_radius):
+    """The same loop in XLA: a full argmax and a full-size mask a pick."""
+    height, width = score.shape
+    rows, columns = jnp.arange(height), jnp.arange(width)[:, None]
+
+    def pick(index, state):
+        left, centers = state
+        x, y = jnp.divmod(jnp.argmax(left), height)
+        near = (jnp.abs(rows - y) <= suppression_radius) & (
+            jnp.abs(columns - x) <= suppression_radius
+        )
+        return jnp.where(near, -jnp.inf, left), centers.at[index].set(jnp.stack([y, x]))
+
+    left = jnp.where(available, score, -jnp.inf).T
+    return jax.lax.fori_loop(0, count, pick, (left, jnp.zeros((count, 2), jnp.int32)))[1]
+
+
+def report_scores(logits) -> None:
+    print(f"Scores of {'x'.join(map(str, logits.shape))} float32 logits")
+    entropy = seconds(lambda: acquisition.softmax_entropy(logits))
+    for score in (
+        acquisition.region_impurity,
+        acquisition.prediction_uncertainty,
+        acquisition.ripu,
+    ):
+        times, memory = [], 0
+        for radius in (1, 32):
+            analysis = score.lower(logits, radius).compile().memory_analysis()
+            memory = max(memory, analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
+            times.append(seconds(functools.partial(score, logits, radius)))
+        print(
+            f"  {score.__name__:23} radius 32 / radius 1: {times[1] / times[0]:5.2f}    "
+            f"radius 1 / softmax_entropy: {times[0] / entropy:5.2f}    "
+            f"peak memory, logits included: {1 + memory / logits.nbytes:4.2f} x logits"
+        )
+
+
+def report_selection(score, available, count, radius, suppression_radius) -> None:
+    print(f"Selection of {count} with suppression radius {suppression_radius}")
+    host_score, host_available = np.asarray(score), np.asarray(available)
+    expected = numpy_loop(host_score, host_available, count, suppression_radius)
+    select = functools.partial(
+        acquisition.select_regions,
+        score,
+        available,
+        count=count,
+        radius=radius,
+        suppression_radius=suppression_radius,
+    )
+    np.testing.assert_array_equal(select().centers, expected)
+
+    ours = seconds(select, 10)
+    loop = seconds(lambda: numpy_loop(host_score, host_available, count, suppression_radius), 3)
+    # A few picks tell the price of all: each passes over the whole image.
+    few = 4
+    full_argmax = seconds(lambda: xla_loop(score, available, few, suppression_radius), 2)
+    print(f"  NumPy loop / ours:             {loop / ours:8.1f}")
+    print(f"  XLA full-argmax loop / ours:   {full_argmax / few * count / ours:8.1f}")
+
+    @jax.jit
+    def in_parallel(score, available):
+        key = ranking.sort_key(score, available)
+        return parallel.greedy_centers(key, count, suppression_radius)
+
+    np.testing.assert_array_equal(in_parallel(score, available), expected)
+    other = seconds(lambda: in_parallel(score, available), 2)
+    print(f"  parallel form / ours:          {other / ours:8.1f}    (same picks)")
+
+
+def report_pool(logits, available, count) -> None:
+    @jax.jit
+    def acquire(logits, available):
+        select = functools.partial(
+            acquisition.select_regions, count=count, radius=1, suppression_radius=2
+        )
+        return jax.vmap(select)(acquisition.ripu(logits, 1), available)
+
+    score = jax.jit(lambda logits: acquisition.ripu(logits, 1))
+    batch = logits.shape[0]
+    whole = seconds(lambda: acquire(logits, available), 3)
+    scoring = seconds(lambda: score(logits), 3)
+    print(f"Pool: a batch of {batch}, ripu and {count} regions each, in one compiled call")
+    print(f"  {batch / whole:.2f} images/s; scoring is {scoring / whole:.0%} of the time")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--height", type=int, default=1024)
+    parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--batch", type=int, default=2, help="images in the pool's batch")
+    size = parser.parse_args()
+    height, width, batch = size.height, size.width, size.batch
+    print(f"jax {jax.__version__} on {jax.device_count()} {jax.default_backend()}")
+
+    keys = jax.random.split(jax.random.key(0), 2)
+    coarse = jax.random.normal(keys[0], (batch, height // 16, width // 16, NUM_CLASSES))
+    logits = jax.image.resize(3 * coarse, (batch, height, width, NUM_CLASSES), "linear")
+    available = jnp.ones((batch, height, width), bool)
+    score = jax.random.uniform(keys[1], (height, width))
+
+    regions = acquisition.region_count(height, width, ratio=0.022, rounds=5, radius=1)
+    points = acquisition.point_count(height, width, pixels=40, rounds=5)
+    report_scores(logits[0])
+    report_selection(score, available[0], regions, radius=1, suppression_radius=2)
+    report_selection(score, available[0], points, radius=0, suppression_radius=32)
+    report_pool(logits, available, regions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Tests of batch norm, depthwise and pointwise convolution, and aligned bilinear resizing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import PartitionSpec
+
+from labor_jax.models import layers
+
+
+def naive_depthwise(x, kernel, stride, dilation):
+    """TensorFlow's SAME depthwise convolution, pixel by pixel."""
+    batch, height, width, channels = x.shape
+    taps = kernel.shape[0]
+    out_h, out_w = -(-height // stride), -(-width // stride)
+    span = (taps - 1) * dilation + 1
+    top = max((out_h - 1) * stride + span - height, 0) // 2
+    left = max((out_w - 1) * stride + span - width, 0) // 2
+    out = np.zeros((batch, out_h, out_w, channels))
+    for i in range(out_h):
+        for j in range(out_w):
+            for a in range(taps):
+                for b in range(taps):
+                    row = i * stride - top + a * dilation
+                    column = j * stride - left + b * dilation
+                    if 0 <= row < height and 0 <= column < width:
+                        out[:, i, j] += x[:, row, column] * kernel[a, b, 0]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("size", "taps", "stride", "dilation"),
+    [
+        ((5, 8), 3, 1, 1),
+        ((6, 7), 5, 2, 1),
+        ((9, 6), 3, 1, 3),
+        ((11, 19), 5, 1, 2),
+        ((2, 3), 5, 2, 1),
+    ],
+)
+def test_depthwise_forms_agree_in_values_and_gradients(size, taps, stride, dilation):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, *size, 3)).astype(np.float32)
+    kernel = rng.normal(size=(taps, taps, 1, 3)).astype(np.float32)
+    expected = naive_depthwise(x, kernel, stride, dilation)
+    cotangent = rng.normal(size=expected.shape).astype(np.float32)
+
+    def run(implementation):
+        def convolve(x, kernel):
+            return layers.depthwise_convolution(
+                x, kernel, stride=stride, dilation=dilation, implementation=implementation
+            )
+
+        value, pullback = jax.vjp(convolve, x, kernel)
+        return value, *pullback(cotangent)
+
+    shifts, convolution = jax.jit(run, static_argnums=0)("shifts"), run("convolution")
+    np.testing.assert_allclose(shifts[0], expected, atol=1e-5)
+    for ours, reference in zip(shifts, convolution, strict=True):
+        np.testing.assert_allclose(ours, reference, atol=2e-5)
+
+
+def test_depthwise_keeps_bfloat16():
+    x = jnp.ones((1, 4, 4, 2), jnp.bfloat16)
+    kernel = jnp.ones((3, 3, 1, 2), jnp.bfloat16)
+
+    def total(kernel):
+        return layers.depthwise_convolution(x, kernel, implementation="shifts").sum()
+
+    assert layers.depthwise_convolution(x, kernel).dtype == jnp.bfloat16
+    gradient = jax.grad(total)(kernel)
+    assert gradient.dtype == jnp.bfloat16
+    # The centre tap sees all 16 pixels, a corner tap 9.
+    assert gradient[1, 1, 0, 0] == 16 and gradient[0, 0, 0, 0] == 9
+
+
+def test_depthwise_rejects_unknown_implementation():
+    with pytest.raises(ValueError, match="'shifts', 'convolution'"):
+        layers.depthwise_convolution(
+            jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), implementation="winograd"
+        )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_pointwise_equals_convolution(stride):
+    x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
+    module = layers.PointwiseConv(4, stride)
+    variables = module.init(jax.random.key(1), x)
+    expected = jax.lax.conv_general_dilated(
+        x,
+        variables["params"]["kernel"],
+        (stride, stride),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    np.testing.assert_allclose(module.apply(variables, x), expected, atol=1e-5)
+
+
+def naive_resize(x, size):
+    height, width = x.shape[:2]
+    out = np.zeros((*size, x.shape[2]))
+    for i in range(size[0]):
+        for j in range(size[1]):
+            row = i * (height - 1) / (size[0] - 1) if size[0] > 1 else 0.0
+            column = j * (width - 1) / (size[1] - 1) if size[1] > 1 else 0.0
+            for a in range(height):
+                for b in range(width):
+                    weight = max(0, 1 - abs(row - a)) * max(0, 1 - abs(column - b))
+                    out[i, j] += weight * x[a, b]
+    return out
+
+
+@settings(max_examples=15, deadline=None)
+@given(*[st.integers(1, 6)] * 2, *[st.integers(1, 9)] * 2, st.integers(0, 2**31))
+def test_resize_equals_naive_and_its_gradient_is_the_transpose(h, w, out_h, out_w, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(h, w, 2)).astype(np.float32)
+    y = rng.normal(size=(out_h, out_w, 2)).astype(np.float32)
+
+    def resize(x):
+        return layers.resize_bilinear_align_corners(x, (out_h, out_w))
+
+    value, pullback = jax.vjp(resize, x)
+    np.testing.assert_allclose(value, naive_resize(x, (out_h, out_w)), atol=1e-5)
+    # The map A is linear, so <A x, y> = <x, A^T y>.
+    np.testing.assert_allclose(np.vdot(value, y), np.vdot(x, pullback(y)[0]), atol=1e-4, rtol=1e-4)
+
+
+def test_resize_works_under_vmap_jit_and_bfloat16():
+    x = jnp.arange(24.0).reshape(2, 1, 3, 4, 1)
+    resize = jax.jit(jax.vmap(lambda x: layers.resize_bilinear_align_corners(x, (5, 7))))
+    np.testing.assert_allclose(resize(x), layers.resize_bilinear_align_corners(x, (5, 7)))
+    small = layers.resize_bilinear_align_corners(x.astype(jnp.bfloat16), (3, 4))
+    assert small.dtype == jnp.float32
+
+
+def test_resize_rejects_empty_size():
+    with pytest.raises(ValueError, match="at least 1"):
+        layers.resize_bilinear_align_corners(jnp.ones((1, 2, 2, 1)), (0, 4))
+
+
+def apply_norm(module, variables, x, train):
+    return module.apply(variables, x, train, mutable=["batch_stats"])
+
+
+def test_batch_norm_trains_with_batch_statistics_and_moves_running_ones():
+    x = 10.0 + 2.0 * jax.random.normal(jax.random.key(0), (4, 6, 6, 3))
+    module = layers.BatchNorm()
+    variables = module.init(jax.random.key(1), x, False)
+    out, updated = apply_norm(module, variables, x, True)
+    np.testing.assert_allclose(out.mean((0, 1, 2)), 0.0, atol=0.02)
+    np.testing.assert_allclose(out.std((0, 1, 2)), 1.0, atol=0.02)
+    np.testing.assert_allclose(
+        updated["batch_stats"]["mean"], 0.1 * np.mean(x, (0, 1, 2)), rtol=1e-4
+    )
+    _, unmoved = apply_norm(module, variables, x, False)
+    jax.tree.map(np.testing.assert_array_equal, unmoved["batch_stats"], variables["batch_stats"])
+
+
+def test_frozen_batch_norm_never_moves_and_has_zero_gradient():
+    x = jax.random.normal(jax.random.key(0), (2, 4, 4, 3))
+    module = layers.BatchNorm("frozen")
+    variables = module.init(jax.random.key(1), x, False)
+    variables["batch_stats"]["mean"] = jnp.full((3,), 0.5)
+
+    def loss(params, x):
+        out, updated = apply_norm(module, {**variables, "params": params}, x, True)
+        return jnp.sum(out**2), (out, updated)
+
+    (_, (out, updated)), gradients = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(
+        variables["params"], x
+    )
+    np.testing.assert_allclose(out, (x - 0.5) / np.sqrt(1 + 1e-5), rtol=1e-5, atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, updated["batch_stats"], variables["batch_stats"])
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(gradients[0]))
+    assert np.all(np.isfinite(gradients[1])) and np.any(gradients[1])
+
+
+def test_batch_norm_averages_over_the_device_axis():
+    x = jax.random.normal(jax.random.key(0), (4, 3, 3, 2))
+    module = layers.BatchNorm(axis_name="batch")
+    variables = module.init(jax.random.key(1), x, False)
+    whole, whole_stats = apply_norm(layers.BatchNorm(), variables, x, True)
+
+    # `vmap` with a named axis stands for two devices with half of the batch each.
+    halves, stats = jax.vmap(lambda x: apply_norm(module, variables, x, True), axis_name="batch")(
+        x.reshape(2, 2, 3, 3, 2)
+    )
+    np.testing.assert_allclose(halves.reshape(x.shape), whole, atol=1e-5)
+    jax.tree.map(
+        lambda ours, one: np.testing.assert_allclose(ours, [one, one], atol=1e-6),
+        stats,
+        whole_stats,
+    )
+
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharded = jax.jit(
+        jax.shard_map(
+            lambda x: apply_norm(module, variables, x, True),
+            mesh=mesh,
+            in_specs=PartitionSpec("batch"),
+            out_specs=(PartitionSpec("batch"), PartitionSpec()),
+        )
+    )
+    np.testing.assert_allclose(sharded(x)[0], whole, atol=1e-5)
