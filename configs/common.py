@@ -94,13 +94,15 @@ def base(method: str, pair: str) -> ConfigDict:
     round_.negative_learning_weight = 0.0  # RIPU's term on target
 
     config.acquisition = acquisition = ConfigDict()
-    acquisition.method = "spl"  # "spl", "ppl", "random" or "all"
+    # "spl", "ppl", "ripu_ra", "ripu_pa", "random", "entropy", "least_confidence", "margin", "all"
+    acquisition.method = "spl"
     # SPL: largest share of an image asked, over all rounds; of the inconsistent pixels those of
     # largest discrepancy. 0: all of the mask, as in the paper (about 2.2% on Cityscapes).
     acquisition.max_fraction = 0.0
     acquisition.distance = "euclidean"  # PPL: to the prototype; or "cosine"
-    acquisition.fraction = 0.0  # random: share of an image asked, over all rounds
-    acquisition.points = 0  # random: or this many pixels an image and round
+    acquisition.fraction = 0.0  # scores and random: share of an image asked, over all rounds
+    acquisition.points = 0  # or this many pixels an image and round
+    acquisition.radius = 1  # RIPU: of the score's window and of the region asked
 
     config.data = data = ConfigDict()
     data.root = ""  # the folder of the data set

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 import labor_jax
 from labor_jax import components, restored, validation
-from labor_jax.acquisition import pool, queries
+from labor_jax.acquisition import pool, strategies
 from labor_jax.annotation import LabelStore, Oracle, round_cost
 from labor_jax.components import Components
 from labor_jax.data import Pair, pipeline
@@ -87,7 +87,7 @@ class Session:
         self.store = store
         self.checkpoints = checkpoints
         self.oracle = Oracle(parts.pair.pool)
-        self.strategy = queries.build(self.config.acquisition, self.config.rounds)
+        self.strategy = strategies.build(self.config.acquisition, self.config.rounds)
         self.evaluate = evaluator.make_evaluator(
             parts.frozen_segmenter, parts.pair.classes, parts.mesh
         )
@@ -200,7 +200,7 @@ class Session:
         key = components.phase_key(self.config.seed, phase.name)
         model, selector = mesh_lib.replicate((carry["model"], carry["selector"]), self.parts.mesh)
 
-        def asked() -> Iterator[tuple[np.ndarray, queries.Query]]:
+        def asked() -> Iterator[tuple[np.ndarray, strategies.Query]]:
             batches = pipeline.inference_batches(
                 pool_split,
                 batch_size=self.config.evaluation_batch_size,
@@ -341,7 +341,7 @@ class Session:
         """A round's entry in the summary; pixels, clicks and annotation time are those so far."""
         asked = self.store.statistics(number)
         cost = round_cost(
-            queries.ANSWERED_AS[self.config.acquisition.method],
+            strategies.answered_as(self.config.acquisition.method),
             (self.store.query(name, number) for name in self.store.images(number)),
         )
         before = self.results["rounds"][-1] if self.results["rounds"] else {}

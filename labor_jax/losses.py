@@ -18,6 +18,8 @@ __all__ = [
     "classifier_discrepancy",
     "cross_entropy",
     "entropy",
+    "improbable_classes",
+    "label_boundary",
     "local_consistency",
     "max_squares",
     "negative_learning",
@@ -145,10 +147,23 @@ def negative_learning(logits: jax.Array, *, threshold: float = 0.05) -> jax.Arra
       1e-6 is of its published code.
     """
     probabilities = _softmax(logits)
-    counted = jax.lax.stop_gradient(probabilities < threshold)
+    counted = improbable_classes(logits, threshold=threshold)
     # Masked before the logarithm as well: near p = 1 its derivative is 1e6 for nothing.
     losses = -jnp.log(1.0 - jnp.where(counted, probabilities, 0.0) + _LOG_EPSILON)
     return _masked_mean(losses, counted)
+
+
+def improbable_classes(logits: jax.Array, *, threshold: float = 0.05) -> jax.Array:
+    """The (pixel, class) pairs that `negative_learning` counts: those with p < threshold.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      threshold: See `negative_learning`.
+
+    Returns:
+      `bool[..., C]`.
+    """
+    return _softmax(jax.lax.stop_gradient(logits)) < threshold
 
 
 def local_consistency(
@@ -180,16 +195,29 @@ def local_consistency(
     _check_labels(logits, labels)
     if logits.ndim < 3:
         raise ValueError(f"logits has shape {logits.shape}; [..., H, W, C] is needed")
+    counted = label_boundary(labels, logits.shape[-1], ignore_label=ignore_label)
+    probabilities = _softmax(logits)
+    local_mean = _reduce_3x3(probabilities, jnp.add, axes=(-3, -2)) / 9.0
+    return _masked_mean(_l1_distance(probabilities, local_mean), counted)
+
+
+def label_boundary(labels: jax.Array, num_classes: int, *, ignore_label: int = 255) -> jax.Array:
+    """The pixels that `local_consistency` counts: those of a class with another label around.
+
+    Args:
+      labels: Classes, `int[..., H, W]` of any integer type.
+      num_classes: C; other labels are treated as `ignore_label`.
+      ignore_label: The label of unlabelled and void pixels.
+
+    Returns:
+      `bool[..., H, W]`.
+    """
     labels = _widened(labels)
     # Repeating the edge brings no label into a window that isn't in its in-image part already, and
     # the window holds the pixel itself, so that two of its labels differ iff one differs from it.
     largest = _reduce_3x3(labels, jnp.maximum, axes=(-2, -1))
     smallest = _reduce_3x3(labels, jnp.minimum, axes=(-2, -1))
-    counted = _is_class(labels, logits.shape[-1], ignore_label) & (largest != smallest)
-
-    probabilities = _softmax(logits)
-    local_mean = _reduce_3x3(probabilities, jnp.add, axes=(-3, -2)) / 9.0
-    return _masked_mean(_l1_distance(probabilities, local_mean), counted)
+    return _is_class(labels, num_classes, ignore_label) & (largest != smallest)
 
 
 def entropy(logits: jax.Array) -> jax.Array:

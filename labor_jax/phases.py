@@ -4,7 +4,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from labor_jax.acquisition import queries
+from labor_jax.acquisition import strategies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ def plan(config: ConfigDict) -> tuple[Phase, ...]:
     listed = [("source", "source", 0, config.source.steps)]
     listed.append(("warmup", "warmup", 0, config.warmup.steps))
     for number in range(1, config.rounds + 1):
-        if queries.uses_selector(config.acquisition.method):
+        if strategies.uses_selector(config.acquisition.method):
             listed.append((f"round_{number}/selector", "selector", number, config.selector.steps))
         listed.append((f"round_{number}/query", "query", number, 1))
         listed.append((f"round_{number}/train", "train", number, config.round.steps))

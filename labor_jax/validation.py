@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from labor_jax.acquisition import queries
+from labor_jax.acquisition import strategies
 from labor_jax.adaptation import adversarial
 from labor_jax.training import optimizers
 from labor_jax.workdir import ConfigError
@@ -30,7 +30,7 @@ def check_config(config: ConfigDict, *, device_count: int) -> None:
         require(value in valid, field, f"choose one of: {', '.join(valid)}")
 
     one_of("annotator", config.annotator, ANNOTATORS)
-    one_of("acquisition.method", config.acquisition.method, queries.METHODS)
+    one_of("acquisition.method", config.acquisition.method, strategies.METHODS)
     one_of("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS)
     one_of(
         "warmup.discriminator_input",
@@ -57,7 +57,7 @@ def check_config(config: ConfigDict, *, device_count: int) -> None:
     )
     if config.rounds:
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
-        if config.acquisition.method in queries.METHODS and queries.uses_selector(
+        if config.acquisition.method in strategies.METHODS and strategies.uses_selector(
             config.acquisition.method
         ):
             require(

@@ -4,6 +4,7 @@ Pure functions of arrays. Scores take any leading batch shape; selections take o
 batch is their `jax.vmap`.
 """
 
+from labor_jax.acquisition.budget import pixel_count, point_count, region_count
 from labor_jax.acquisition.representative import select_representative_points
 from labor_jax.acquisition.scores import (
     discrepancy_map,
@@ -23,26 +24,15 @@ from labor_jax.acquisition.selection import (
     select_points,
     select_regions,
 )
-from labor_jax.acquisition.strategies import (
-    STRATEGIES,
-    Predictions,
-    Settings,
-    acquire,
-    point_count,
-    region_count,
-)
 
 __all__ = [
-    "STRATEGIES",
     "MaskSelection",
-    "Predictions",
     "Selection",
-    "Settings",
-    "acquire",
     "discrepancy_map",
     "inconsistency_mask",
     "least_confidence",
     "margin",
+    "pixel_count",
     "point_count",
     "prediction_uncertainty",
     "random_score",

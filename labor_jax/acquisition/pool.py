@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from labor_jax import models
-from labor_jax.acquisition.queries import PoolImage, Query, Strategy
+from labor_jax.acquisition.strategies import PoolImage, Query, Strategy
 from labor_jax.adaptation import pixel_selector
 
 
@@ -17,7 +17,7 @@ def make_pool_query(
 
     Args:
       segmenter: backbone and classifier.
-      strategy: from `queries.build`.
+      strategy: from `strategies.build`.
       size: (H, W) of the labels, where the query is made: no asked pixel is lost to resizing.
 
     Returns:

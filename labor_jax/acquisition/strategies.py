@@ -1,213 +1,238 @@
-"""Acquisition strategies by name: pairs of a score and a selection, for a batch at once.
+"""From predictions to a query: the acquisition methods that a config can name.
 
-`acquire` is one compiled call for a batch of images; nothing goes back to the host in between.
+A strategy is a pure function from a `PoolImage` to the `Query`; a batch is its `jax.vmap`. `build`
+looks it up by `config.acquisition.method` and binds its settings.
 """
 
-from __future__ import annotations
-
-import dataclasses
-import functools
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
 
-from labor_jax.acquisition import scores
-from labor_jax.acquisition.representative import select_representative_points
+from labor_jax.acquisition import budget, scores, windows
+from labor_jax.acquisition.representative import DISTANCES, select_representative_points
 from labor_jax.acquisition.selection import (
-    MaskSelection,
+    Selection,
     select_inconsistent,
     select_points,
     select_regions,
 )
 
 
-class Predictions(NamedTuple):
-    """What the strategies choose from.
+class PoolImage(NamedTuple):
+    """What a strategy may look at: one image of the pool at its label's resolution.
 
     Attributes:
-      logits: f32[B, H, W, C] of the model itself.
-      logits_a: f32[B, H, W, C] of one classifier of LabOR's pixel selector; `spl` and `ppl` only.
-      logits_b: f32[B, H, W, C] of the other.
+      logits: f32[H, W, C], the model's.
+      selector_logits: (f32[H, W, C], f32[H, W, C]), the pixel selector's two classifiers', or None.
+      available: bool[H, W], pixels not asked in an earlier round.
+      key: a JAX random key, of this image and round alone.
     """
 
     logits: jax.Array
-    logits_a: jax.Array | None = None
-    logits_b: jax.Array | None = None
+    selector_logits: tuple[jax.Array, jax.Array] | None
+    available: jax.Array
+    key: jax.Array
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """A round's settings for one image; each strategy reads those that it names.
+class Query(NamedTuple):
+    """What a strategy asks.
 
     Attributes:
-      count: Picks an image: regions of `ripu_ra`, points of the other scores.
-      radius: Window radius of RIPU's score, and of the region asked by `ripu_ra`.
-      suppression_radius: Radius made unavailable around a pick: 2 * radius in RIPU's `ripu_ra`,
-        radius in its `ripu_pa`, 0 for the plain scores.
-      max_pixels: The most pixels `spl` asks in an image; None for all inconsistent ones.
-      distance: The distance of `ppl`, "euclidean" or "cosine".
+      pixels: bool[H, W], the pixels asked; always available ones.
+      candidates: bool[H, W], those that it chose among (LabOR: the inconsistency mask of Eq. 2).
     """
 
-    count: int = 0
-    radius: int = 1
-    suppression_radius: int = 0
-    max_pixels: int | None = None
-    distance: str = "euclidean"
+    pixels: jax.Array
+    candidates: jax.Array
 
 
-Strategy = Callable[[Predictions, jax.Array, jax.Array, Settings], MaskSelection]
+Strategy = Callable[[PoolImage], Query]
 
 
-def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: int) -> int:
-    """Regions an image and round under RIPU's region budget.
-
-    `ceil(H W (ratio / rounds) / (2 radius + 1)^2)`: 1026 for 1024x2048, 2.2% and 5 rounds.
+def build(config: ConfigDict, rounds: int) -> Strategy:
+    """Looks up a strategy and binds its settings.
 
     Args:
-      height: Image height in pixels.
-      width: Image width in pixels.
-      ratio: Share of the pixels asked over all rounds, such as 0.022.
-      rounds: Number of rounds.
-      radius: Radius of a region.
-
-    Returns:
-      The count.
-    """
-    return math.ceil(height * width * (ratio / rounds) / (2 * radius + 1) ** 2)
-
-
-def point_count(
-    height: int,
-    width: int,
-    *,
-    pixels: int,
-    rounds: int,
-    reference_size: tuple[int, int] = (640, 1280),
-) -> int:
-    """Points an image and round under RIPU's pixel budget.
-
-    `pixels` are meant at the size that the network sees and grow with the area:
-    `ceil(pixels / rounds / (640 * 1280) * H W)` is 21 for 40 pixels, 5 rounds and 1024x2048.
-
-    Args:
-      height: Image height in pixels.
-      width: Image width in pixels.
-      pixels: Pixels asked over all rounds in an image of `reference_size`.
-      rounds: Number of rounds.
-      reference_size: (height, width) that `pixels` refers to.
-
-    Returns:
-      The count.
-    """
-    reference_height, reference_width = reference_size
-    return math.ceil(pixels / rounds / (reference_height * reference_width) * (height * width))
-
-
-@functools.partial(jax.jit, static_argnames=("strategy", "settings"))
-def acquire(
-    strategy: str,
-    predictions: Predictions,
-    available: jax.Array,
-    key: jax.Array,
-    settings: Settings,
-) -> MaskSelection:
-    """Scores a batch of images and selects the pixels to ask in each.
-
-    Args:
-      strategy: A name in `STRATEGIES`, static.
-      predictions: The models' logits for the batch.
-      available: bool[B, H, W], the pixels that may still be picked.
-      key: A `jax.random` key; only `random` uses it.
-      settings: The budget of an image, static.
-
-    Returns:
-      `query` and `available`, bool[B, H, W] each.
+      config: the run's `config.acquisition`; see configs/common.py.
+      rounds: how many rounds share the budget.
 
     Raises:
-      ValueError: If the strategy is unknown or needs logits that are not there.
+      ValueError: unknown method, or a setting that makes no sense for it.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"unknown strategy {strategy!r}; valid: {', '.join(sorted(STRATEGIES))}")
-    return STRATEGIES[strategy](predictions, available, key, settings)
+    _check_method(config.method)
+    return _STRATEGIES[config.method](config, rounds)
 
 
-def _points(score: jax.Array, available: jax.Array, settings: Settings) -> MaskSelection:
-    select = functools.partial(
-        select_points, count=settings.count, suppression_radius=settings.suppression_radius
-    )
-    selection = jax.vmap(select)(score, available)
-    return MaskSelection(selection.query, selection.available)
+def uses_selector(method: str) -> bool:
+    """Whether a method needs LabOR's pixel selector trained in each round.
+
+    Raises:
+      ValueError: unknown method.
+    """
+    _check_method(method)
+    return method in ("spl", "ppl")
 
 
-def _score_strategy(score: Callable[[jax.Array], jax.Array]) -> Strategy:
-    def strategy(predictions, available, key, settings):
-        del key
-        return _points(score(predictions.logits), available, settings)
+def _check_method(method: str) -> None:
+    if method not in _STRATEGIES:
+        raise ValueError(
+            f"config.acquisition.method is {method!r}; choose one of: {', '.join(_STRATEGIES)}."
+        )
+
+
+def _spl(config: ConfigDict, rounds: int) -> Strategy:
+    """LabOR's SPL: all of the inconsistency mask, or its pixels of largest discrepancy."""
+    _check_share("max_fraction", config.max_fraction)
+
+    def most_pixels(shape):
+        if not config.max_fraction:
+            return None
+        return budget.pixel_count(*shape, fraction=config.max_fraction, rounds=rounds)
+
+    def strategy(image: PoolImage) -> Query:
+        mask = scores.inconsistency_mask(*image.selector_logits)
+        chosen = select_inconsistent(
+            mask,
+            scores.discrepancy_map(*image.selector_logits),
+            image.available,
+            max_pixels=most_pixels(mask.shape),
+        )
+        return Query(chosen.query, mask)
 
     return strategy
 
 
-def _random(predictions, available, key, settings):
-    del predictions
-    return _points(scores.random_score(key, available.shape), available, settings)
-
-
-def _ripu_points(predictions, available, key, settings):
-    del key
-    return _points(scores.ripu(predictions.logits, settings.radius), available, settings)
-
-
-def _ripu_regions(predictions, available, key, settings):
-    del key
-    select = functools.partial(
-        select_regions,
-        count=settings.count,
-        radius=settings.radius,
-        suppression_radius=settings.suppression_radius,
-    )
-    score = scores.ripu(predictions.logits, settings.radius)
-    selection = jax.vmap(select)(score, available)
-    return MaskSelection(selection.query, selection.available)
-
-
-def _spl(predictions, available, key, settings):
-    del key
-    logits_a, logits_b = _classifiers("spl", predictions)
-    select = functools.partial(select_inconsistent, max_pixels=settings.max_pixels)
-    return jax.vmap(select)(
-        scores.inconsistency_mask(logits_a, logits_b),
-        scores.discrepancy_map(logits_a, logits_b),
-        available,
-    )
-
-
-def _ppl(predictions, available, key, settings):
-    del key
-    logits_a, logits_b = _classifiers("ppl", predictions)
-    mask = scores.inconsistency_mask(logits_a, logits_b) & available
-    select = functools.partial(select_representative_points, distance=settings.distance)
-    query = jax.vmap(select)(mask, jax.nn.softmax(predictions.logits)).query
-    return MaskSelection(query, available & ~query)
-
-
-def _classifiers(name: str, predictions: Predictions) -> tuple[jax.Array, jax.Array]:
-    if predictions.logits_a is None or predictions.logits_b is None:
+def _ppl(config: ConfigDict, rounds: int) -> Strategy:
+    """LabOR's PPL: SelectPt within the inconsistency mask, by the un-primed model's softmax."""
+    del rounds
+    if config.distance not in DISTANCES:
         raise ValueError(
-            f"{name} needs the logits of both classifiers of the pixel selector: "
-            "give Predictions.logits_a and Predictions.logits_b"
+            f"config.acquisition.distance is {config.distance!r}; choose one of: "
+            f"{', '.join(DISTANCES)}."
         )
-    return predictions.logits_a, predictions.logits_b
+
+    def strategy(image: PoolImage) -> Query:
+        mask = scores.inconsistency_mask(*image.selector_logits)
+        chosen = select_representative_points(
+            mask & image.available, jax.nn.softmax(image.logits), distance=config.distance
+        )
+        return Query(chosen.query, mask)
+
+    return strategy
 
 
-STRATEGIES: dict[str, Strategy] = {
-    "random": _random,
-    "entropy": _score_strategy(scores.softmax_entropy),
-    "least_confidence": _score_strategy(scores.least_confidence),
-    "margin": _score_strategy(scores.margin),
-    "ripu_pa": _ripu_points,
-    "ripu_ra": _ripu_regions,
+def _scored_points(score: Callable[[PoolImage], jax.Array]) -> Callable[..., Strategy]:
+    """Single pixels of largest score: `points` an image and round, or else a `fraction` in all."""
+
+    def build(config: ConfigDict, rounds: int) -> Strategy:
+        if config.points < 0:
+            raise ValueError(f"config.acquisition.points is {config.points}; it can't be negative.")
+        if not config.points:
+            _check_budget(config)
+
+        def strategy(image: PoolImage) -> Query:
+            count = config.points or budget.pixel_count(
+                *image.available.shape, fraction=config.fraction, rounds=rounds
+            )
+            return _query(select_points(score(image), image.available, count=count), image)
+
+        return strategy
+
+    return build
+
+
+def _ripu_regions(config: ConfigDict, rounds: int) -> Strategy:
+    """RIPU-RA: square regions of largest impurity x uncertainty, a `fraction` of the image in all."""
+    _check_budget(config)
+
+    def strategy(image: PoolImage) -> Query:
+        chosen = select_regions(
+            scores.ripu(image.logits, config.radius),
+            _outside_earlier_windows(image, config.radius),
+            count=budget.region_count(
+                *image.available.shape, ratio=config.fraction, rounds=rounds, radius=config.radius
+            ),
+            radius=config.radius,
+            suppression_radius=2 * config.radius,
+        )
+        return _query(chosen, image)
+
+    return strategy
+
+
+def _ripu_points(config: ConfigDict, rounds: int) -> Strategy:
+    """RIPU-PA: `points` pixels an image and round, each suppressing the window of its score."""
+    del rounds
+    if config.points < 1:
+        raise ValueError(
+            f"config.acquisition.points is {config.points}; ripu_pa needs 1 or more an image and "
+            "round."
+        )
+
+    def strategy(image: PoolImage) -> Query:
+        chosen = select_points(
+            scores.ripu(image.logits, config.radius),
+            _outside_earlier_windows(image, config.radius),
+            count=config.points,
+            suppression_radius=config.radius,
+        )
+        return _query(chosen, image)
+
+    return strategy
+
+
+def _all(config: ConfigDict, rounds: int) -> Strategy:
+    """Every pixel: full supervision, which the others are measured against."""
+    del config, rounds
+    return lambda image: Query(image.available, jnp.ones_like(image.available))
+
+
+_STRATEGIES: dict[str, Callable[[ConfigDict, int], Strategy]] = {
     "spl": _spl,
     "ppl": _ppl,
+    "ripu_ra": _ripu_regions,
+    "ripu_pa": _ripu_points,
+    "random": _scored_points(lambda image: scores.random_score(image.key, image.available.shape)),
+    "entropy": _scored_points(lambda image: scores.softmax_entropy(image.logits)),
+    "least_confidence": _scored_points(lambda image: scores.least_confidence(image.logits)),
+    "margin": _scored_points(lambda image: scores.margin(image.logits)),
+    "all": _all,
 }
+
+METHODS = tuple(_STRATEGIES)
+
+
+def answered_as(method: str) -> str:
+    """How a person answers a method's query, as `labor_jax.annotation.cost` charges it."""
+    return {"spl": "mask", "ripu_ra": "mask", "all": "full"}.get(method, "points")
+
+
+def _outside_earlier_windows(image: PoolImage, radius: int) -> jax.Array:
+    """Without the windows that earlier rounds' picks made unavailable, read off their pixels.
+
+    A region of radius r widened by r is the 2r window that it suppressed, a point widened by r the
+    r window: what a round suppresses need not be stored.
+    """
+    return image.available & ~windows.window_any(~image.available, radius)
+
+
+def _query(chosen: Selection, image: PoolImage) -> Query:
+    return Query(chosen.query & image.available, image.available)
+
+
+def _check_share(field: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"config.acquisition.{field} is {value}; it is a share from 0 to 1.")
+
+
+def _check_budget(config: ConfigDict) -> None:
+    _check_share("fraction", config.fraction)
+    if not config.fraction:
+        raise ValueError(
+            f"config.acquisition.method {config.method} needs a budget: set "
+            "config.acquisition.fraction, of an image's pixels over all rounds"
+            + ("." if config.method == "ripu_ra" else ", or config.acquisition.points.")
+        )

@@ -11,6 +11,7 @@ from labor_jax.models.layers import (
     BatchNorm,
     DepthwiseConv,
     PointwiseConv,
+    he_normal_fan_in,
     resize_bilinear_align_corners,
 )
 
@@ -74,9 +75,10 @@ class _ConvNormReLU(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        init = nn.initializers.he_normal()
         if self.kernel_size == 1:
-            conv = PointwiseConv(self.channels, dtype=self.dtype, kernel_init=init, name="conv")
+            conv = PointwiseConv(
+                self.channels, dtype=self.dtype, kernel_init=he_normal_fan_in, name="conv"
+            )
         else:
             conv = nn.Conv(
                 self.channels,
@@ -84,7 +86,7 @@ class _ConvNormReLU(nn.Module):
                 padding=self.kernel_size // 2,
                 use_bias=False,
                 dtype=self.dtype,
-                kernel_init=init,
+                kernel_init=he_normal_fan_in,
                 name="conv",
             )
         x = conv(x)

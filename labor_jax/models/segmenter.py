@@ -123,6 +123,8 @@ def init_variables(
     # Compiled: only the random draws are left, the forward pass is dropped as dead code.
     @jax.jit
     def init(key):
+        # XLA's own generator: each draw by threefry adds half a second of compilation on a CPU.
+        key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
         backbone_key, classifier_key = jax.random.split(key)
         images = jnp.zeros((1, *image_size, 3), jnp.float32)
         features, backbone = segmenter.backbone.init_with_output(backbone_key, images)

@@ -106,13 +106,14 @@ def global_mean(local_mean: jax.Array, count: jax.Array, axis_name: str | None) 
     gives the global mean.
 
     Args:
-      local_mean: f32[], mean over this device's `count` pixels (0 when there is none).
-      count: f32[] or int32[], how many pixels that is.
+      local_mean: f32[], mean over what counts on this device, pixels say (0 when nothing does).
+      count: f32[] or int32[], how many that are.
       axis_name: the device axis, or None outside of one.
 
     Returns:
       f32[], `local_mean * count / total count`.
     """
+    count = jnp.asarray(count, jnp.float32)  # (pixel, class) pairs of many devices exceed int32
     total = count if axis_name is None else jax.lax.psum(count, axis_name)
     share = jnp.where(total > 0, count / jnp.maximum(total, 1), 0.0)
-    return local_mean * jax.lax.stop_gradient(share.astype(jnp.float32))
+    return local_mean * jax.lax.stop_gradient(share)

@@ -201,14 +201,17 @@ def make_train_step(
             )
             terms["adversarial"] = global_mean(fooled, images, axis_name)
         if weights.local_consistency:
+            labels = batch["source"]["label"]
             terms["local_consistency"] = global_mean(
-                losses.local_consistency(logits["source"], batch["source"]["label"]),
-                images,
+                losses.local_consistency(logits["source"], labels),
+                jnp.sum(losses.label_boundary(labels, segmenter.num_classes)),
                 axis_name,
             )
         if weights.negative_learning:
             terms["negative_learning"] = global_mean(
-                losses.negative_learning(logits["target"]), images, axis_name
+                losses.negative_learning(logits["target"]),
+                jnp.sum(losses.improbable_classes(logits["target"])),
+                axis_name,
             )
         total = sum(getattr(weights, name) * value for name, value in terms.items())
         return total, (terms, logits, statistics)

@@ -77,6 +77,33 @@ def test_depthwise_keeps_bfloat16():
     assert gradient[1, 1, 0, 0] == 16 and gradient[0, 0, 0, 0] == 9
 
 
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_depthwise_gradients_under_shard_map(check_vma):
+    """The filter is the same on all devices, the images are not."""
+    x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 1, 3))
+
+    def gradients(kernel, x):
+        def loss(kernel):
+            y = layers.depthwise_convolution(x, kernel, stride=2, implementation="shifts")
+            return jnp.sum(layers.resize_bilinear_align_corners(y, (7, 8)) ** 2)
+
+        return jax.grad(loss)(kernel)
+
+    spec = PartitionSpec
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharded = jax.jit(
+        jax.shard_map(
+            gradients,
+            mesh=mesh,
+            in_specs=(spec(), spec("batch")),
+            out_specs=spec(),
+            check_vma=check_vma,
+        )
+    )
+    np.testing.assert_allclose(sharded(kernel, x), jax.jit(gradients)(kernel, x), rtol=1e-5)
+
+
 def test_depthwise_rejects_unknown_implementation():
     with pytest.raises(ValueError, match="'shifts', 'convolution'"):
         layers.depthwise_convolution(

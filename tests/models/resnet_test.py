@@ -126,7 +126,7 @@ def test_equals_torch(layout, output_stride, dilate):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-@pytest.mark.parametrize("layout", RESNETS)
+@pytest.mark.parametrize("layout", ["resnet18", "resnet50"])
 @pytest.mark.parametrize(
     ("stem", "output_stride", "low_stride"),
     [("imagenet", 8, 4), ("imagenet", 16, 4), ("small", 4, 2), ("small", 8, 2)],

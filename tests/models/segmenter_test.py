@@ -100,9 +100,8 @@ def test_frozen_batch_norm_moves_neither_statistics_nor_affine():
     )
     mask = models.trainable_mask(segmenter, params)
     assert jax.tree.structure(mask) == jax.tree.structure(params)
-    jax.tree.map(
-        lambda trainable, leaf: np.testing.assert_equal(np.any(leaf), trainable), mask, gradient
-    )
+    moved = jax.tree.map(lambda leaf: bool(np.any(leaf)), gradient)
+    assert moved == mask
     assert mask["classifier"]["rate6"] == {"kernel": True, "bias": True}
     assert mask["backbone"]["bn1"] == {"scale": False, "bias": False}
     trained = models.build_segmenter(config(), CLASSES)

@@ -1,0 +1,63 @@
+"""How many picks an image gets: the budgets of RIPU and of plain shares."""
+
+import math
+
+
+def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: int) -> int:
+    """Regions an image and round under RIPU's region budget.
+
+    `ceil(H W (ratio / rounds) / (2 radius + 1)^2)`: 1026 for 1024x2048, 2.2% and 5 rounds.
+
+    Args:
+      height: Image height in pixels.
+      width: Image width in pixels.
+      ratio: Share of the pixels asked over all rounds, such as 0.022.
+      rounds: Number of rounds.
+      radius: Radius of a region.
+
+    Returns:
+      The count.
+    """
+    return math.ceil(height * width * (ratio / rounds) / (2 * radius + 1) ** 2)
+
+
+def point_count(
+    height: int,
+    width: int,
+    *,
+    pixels: int,
+    rounds: int,
+    reference_size: tuple[int, int] = (640, 1280),
+) -> int:
+    """Points an image and round under RIPU's pixel budget.
+
+    `pixels` are meant at the size that the network sees and grow with the area:
+    `ceil(pixels / rounds / (640 * 1280) * H W)` is 21 for 40 pixels, 5 rounds and 1024x2048.
+
+    Args:
+      height: Image height in pixels.
+      width: Image width in pixels.
+      pixels: Pixels asked over all rounds in an image of `reference_size`.
+      rounds: Number of rounds.
+      reference_size: (height, width) that `pixels` refers to.
+
+    Returns:
+      The count.
+    """
+    reference_height, reference_width = reference_size
+    return math.ceil(pixels / rounds / (reference_height * reference_width) * (height * width))
+
+
+def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int:
+    """Pixels an image and round when `fraction` of it may be asked over all rounds, rounded down.
+
+    Args:
+      height: Image height in pixels.
+      width: Image width in pixels.
+      fraction: Share of the pixels, from 0 to 1.
+      rounds: Number of rounds.
+
+    Returns:
+      The count.
+    """
+    return math.floor(fraction * height * width / rounds)

@@ -1,0 +1,268 @@
+"""The whole method on tiny embedded data: results, resume after kill -9, no leak of labels."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from labor_jax import experiment
+from labor_jax.annotation import LabelStore
+from labor_jax.data import Pair, load_pair, street
+from labor_jax.workdir import ConfigError
+from tests.conftest import ROOT
+from tests.tiny import tiny_config
+
+RUN = """
+import sys
+from labor_jax import experiment
+from tests.tiny import tiny_config
+experiment.run(tiny_config("spl"), sys.argv[1])
+"""
+
+
+def store_digest(workdir):
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+        return store.digest()
+
+
+@pytest.fixture(scope="module")
+def spl(tmp_path_factory):
+    """A run of SPL that nothing interrupted: (workdir, summary)."""
+    workdir = tmp_path_factory.mktemp("spl")
+    return workdir, experiment.run(tiny_config("spl"), workdir)
+
+
+def comparable(summary):
+    """A summary without what a clock measured."""
+    rounds = [{k: v for k, v in r.items() if k != "wall_seconds"} for r in summary["rounds"]]
+    return {**summary, "rounds": rounds, "wall_seconds": None}
+
+
+def test_the_workdir_holds_what_readme_promises(spl):
+    workdir, summary = spl
+    assert json.loads((workdir / "summary.json").read_text()) == summary
+    assert {path.name for path in workdir.iterdir()} >= {
+        "config.json",
+        "metrics.jsonl",
+        "labels.sqlite",
+        "checkpoints",
+        "report.html",
+        "summary.json",
+    }
+    assert (summary["method"], summary["pair"], summary["seed"]) == ("spl", "street", 0)
+    assert [entry["round"] for entry in summary["rounds"]] == [1, 2]
+    assert summary["final_miou"] == summary["rounds"][-1]["miou"]
+    assert set(summary["per_class_iou"]) == set(street.CLASSES)
+
+
+def test_metrics_hold_every_phase(spl):
+    workdir, _ = spl
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+    trained = {line["phase"] for line in lines if "loss" in line}
+    assert trained == {"source", "warmup", "round_1/train", "round_2/train"}
+    assert {line["phase"] for line in lines if "discrepancy" in line} == {
+        "round_1/selector",
+        "round_2/selector",
+    }
+    assert {line["phase"] for line in lines if "miou" in line} == trained
+
+
+def test_spl_charges_what_it_asked_and_no_pixel_twice(spl):
+    workdir, summary = spl
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES) as store:
+        for entry in summary["rounds"]:
+            images = store.images(entry["round"])
+            asked = sum(int(store.asked(name, entry["round"]).sum()) for name in images)
+            assert asked == entry["labelled_pixels"] > 0
+            assert entry["labelled_fraction"] == pytest.approx(asked / (4 * 32 * 64))
+            assert entry["pixels_per_image"] == pytest.approx(asked / 4)
+        for name in store.images(1):
+            assert not (store.query(name, 1) & store.query(name, 2)).any()
+    assert summary["rounds"][-1]["labelled_fraction"] <= 0.05
+
+
+def test_a_finished_run_is_not_run_again(spl):
+    workdir, summary = spl
+    started = time.monotonic()
+    assert experiment.run(tiny_config("spl"), workdir) == summary
+    assert time.monotonic() - started < 60
+
+
+def test_another_config_in_the_same_workdir_is_refused(spl):
+    workdir, _ = spl
+    config = tiny_config("spl")
+    config.round.learning_rate = 0.5
+    with pytest.raises(ConfigError, match=r"config\.round\.learning_rate: .* there, 0\.5 now"):
+        experiment.run(config, workdir)
+
+
+def kill_when(process, condition, deadline=120):
+    """Sends SIGKILL as soon as the condition holds; False if the process ended before that."""
+    end = time.monotonic() + deadline
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            return False
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def reached(workdir, phase):
+    """Whether the metrics file tells of a phase."""
+    path = workdir / "metrics.jsonl"
+    return path.exists() and f'"{phase}"' in path.read_text()
+
+
+def answered_images(workdir, round_number):
+    try:
+        with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+            return store.statistics(round_number).answered_images
+    except (ValueError, RuntimeError):
+        return 0
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        lambda workdir: reached(workdir, "source"),
+        lambda workdir: reached(workdir, "round_1/selector"),
+        lambda workdir: answered_images(workdir, 1) > 0,
+        lambda workdir: reached(workdir, "round_1/train"),
+        lambda workdir: answered_images(workdir, 2) > 0,
+    ],
+    ids=["source", "selector", "query", "train", "second query"],
+)
+def test_kill_and_resume_ends_as_if_never_killed(spl, tmp_path, moment):
+    whole, summary = spl
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    options = {
+        "cwd": ROOT,
+        "env": environment,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.PIPE,
+    }
+    killed = kill_when(subprocess.Popen(command, **options), lambda: moment(tmp_path))
+    assert killed, "the run ended before the moment came"
+    assert not (tmp_path / "summary.json").exists()
+    resumed = experiment.run(tiny_config("spl"), tmp_path)
+    assert comparable(resumed) == comparable(summary)
+    assert store_digest(tmp_path) == store_digest(whole)
+
+
+class GarbledOutside:
+    """A pool whose labels are right where a run asked, and garbage everywhere else."""
+
+    def __init__(self, split, workdir):
+        self._split, self.names = split, split.names
+        with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES) as store:
+            self._asked = {name: store.asked(name) for name in self.names}
+        self._garbage = np.random.default_rng(0)
+
+    def __len__(self):
+        return len(self._split)
+
+    def size(self, i):
+        return self._split.size(i)
+
+    def image(self, i):
+        return self._split.image(i)
+
+    def label(self, i):
+        right = self._split.label(i)
+        garbage = self._garbage.integers(0, len(street.CLASSES), right.shape, np.uint8)
+        return np.where(self._asked[self.names[i]], right, garbage)
+
+
+def test_labels_that_were_not_asked_cannot_leak(spl, tmp_path):
+    workdir, summary = spl
+    config = tiny_config("spl")
+    pair = load_pair("street", config.data)
+    pool = GarbledOutside(pair.pool, workdir)
+    assert any((pool.label(i) != pair.pool.label(i)).any() for i in range(len(pool)))
+    garbled = Pair("street", pair.classes, pair.palette, pair.source, pool, pair.evaluation)
+    again = experiment.run(config, tmp_path, pair=garbled)
+    assert comparable(again) == comparable(summary)
+    assert store_digest(tmp_path) == store_digest(workdir)
+
+
+class Unlabelled(GarbledOutside):
+    """A pool whose labels nobody may read."""
+
+    def __init__(self, split):
+        self._split, self.names = split, split.names
+
+    def label(self, i):
+        raise AssertionError("a label of the pool was read")
+
+
+def test_warm_up_never_reads_the_pools_labels(tmp_path):
+    config = tiny_config("warmup")
+    pair = load_pair("street", config.data)
+    unlabelled = Pair(
+        "street", pair.classes, pair.palette, pair.source, Unlabelled(pair.pool), pair.evaluation
+    )
+    summary = experiment.run(config, tmp_path, pair=unlabelled)
+    assert summary["rounds"] == []
+    assert summary["final_miou"] == summary["warmup_miou"]
+
+
+@pytest.mark.parametrize(("method", "phases"), [("ppl", 2), ("random", 2), ("supervised", 1)])
+def test_methods_start_from_one_warm_up(method, phases, tmp_path):
+    warm = experiment.run(tiny_config("warmup"), tmp_path / "warmup")
+    config = tiny_config(method)
+    config.warm_start = str(tmp_path / "warmup")
+    started = experiment.run(config, tmp_path / "started")
+    assert started["source_only_miou"] == warm["source_only_miou"]
+    assert started["warmup_miou"] == warm["warmup_miou"]
+    assert len(started["rounds"]) == phases
+    config.warm_start = ""
+    whole = experiment.run(config, tmp_path / "whole")
+    assert whole["final_miou"] == started["final_miou"]
+    asked = whole["rounds"][-1]["pixels_per_image"]
+    assert {
+        "ppl": 0 < asked <= 2 * 19,
+        "random": asked == 2 * int(0.05 * 32 * 64 / 2),
+        "supervised": asked == 32 * 64,
+    }[method]
+
+
+def test_a_warm_start_of_another_warm_up_is_refused(tmp_path):
+    experiment.run(tiny_config("warmup"), tmp_path / "warmup")
+    config = tiny_config("ppl")
+    config.warm_start = str(tmp_path / "warmup")
+    config.source.learning_rate = 0.123
+    with pytest.raises(ConfigError, match=r"config\.source\.learning_rate is .* 0\.123 here"):
+        experiment.run(config, tmp_path / "started")
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path, caplog):
+    _, summary = spl
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert kill_when(process, lambda: reached(tmp_path, "round_1/train"))
+    newest = max(
+        (p for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()),
+        key=lambda p: int(p.name),
+    )
+    for file in (newest / "state" / "d").iterdir():
+        os.truncate(file, file.stat().st_size // 2)
+    for file in (newest / "state" / "ocdbt.process_0" / "d").iterdir():
+        os.truncate(file, file.stat().st_size // 2)
+    resumed = experiment.run(tiny_config("spl"), tmp_path)
+    assert f"{newest} cannot be read" in caplog.text
+    assert comparable(resumed) == comparable(summary)
