@@ -128,24 +128,22 @@ def base(method: str, pair: str) -> ConfigDict:
 
 
 def _street(config: ConfigDict) -> None:
-    """Embedded scenes: simulator → camera. A small network from random weights, minutes on a CPU."""
+    """Embedded scenes: simulator → camera. A small network from random weights, for CPUs."""
     data = config.data
     data.seed = 0  # of the scenes; the run's seed doesn't change them
     data.image_size = (64, 128)
     data.source_count = 256
     data.pool_count = 64
     data.evaluation_count = 64
-    config.source_batch_size = 8
-    config.target_batch_size = 8
     config.evaluation_batch_size = 16
-    config.model.update(width=32, stem="small", output_stride=8, head_channels=64)
+    config.model.update(width=16, stem="small", output_stride=8, head_channels=32, dropout=0.0)
     config.optimizer.update(
         name="adamw", weight_decay=1e-2, classifier_multiplier=1.0, clip_norm=1.0
     )
-    config.source.update(steps=400, learning_rate=2e-3)
-    config.warmup.update(steps=100, learning_rate=5e-4, discriminator_width=16)
-    config.selector.update(steps=40, learning_rate=5e-4)
-    config.round.update(steps=120, learning_rate=1e-3)
+    config.source.update(steps=500, learning_rate=1e-2)
+    config.warmup.update(steps=100, learning_rate=2e-3, discriminator_width=16)
+    config.selector.update(steps=40, learning_rate=2e-3)
+    config.round.update(steps=200, learning_rate=5e-3)
 
 
 def _camvid(config: ConfigDict) -> None:

@@ -87,6 +87,7 @@ def _unknown_field(config: ConfigDict, name: str) -> str | None:
         if not isinstance(here, ConfigDict):
             return f"{path} is a value, so it has no field {field!r}."
         if field not in here:
-            return f"Unknown field {path}.{field}; the fields of {path} are: {', '.join(sorted(here))}."
+            valid = ", ".join(sorted(here))
+            return f"Unknown field {path}.{field}; the fields of {path} are: {valid}."
         here, path = here[field], f"{path}.{field}"
     return None

@@ -1,4 +1,4 @@
-"""Reading a run from its workdir: its model for evaluation and prediction, its warm-up for others."""
+"""Reading a run from its workdir: its model, or its warm-up as another run's start."""
 
 import contextlib
 from pathlib import Path

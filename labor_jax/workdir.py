@@ -58,15 +58,11 @@ class Workdir:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.previews.mkdir(exist_ok=True)
         folder._acquire_lock()
-        described = json.loads(config.to_json())
-        if folder.config.exists():
-            _check_same(folder.read_config().to_dict(), described, folder.path)
-        elif any(folder.checkpoints.glob("*")) or folder.labels.exists():
-            raise ConfigError(
-                f"{folder.path} holds checkpoints or labels but no config.json, so nobody can tell "
-                "which run they belong to. Choose another --workdir."
-            )
-        write_atomically(folder.config, json.dumps(described, indent=2, sort_keys=True) + "\n")
+        try:
+            folder._check_config(json.loads(config.to_json()))
+        except BaseException:
+            folder.close()
+            raise
         return folder
 
     @classmethod
@@ -94,6 +90,17 @@ class Workdir:
             return ConfigDict(json.loads(self.config.read_text()))
         except json.JSONDecodeError as error:
             raise ConfigError(f"{self.config} is damaged ({error}); restore it.") from error
+
+    def _check_config(self, described: dict[str, Any]) -> None:
+        """Checks that the folder's files are of this config, and writes it down."""
+        if self.config.exists():
+            _check_same(self.read_config().to_dict(), described, self.path)
+        elif any(self.checkpoints.glob("*")) or self.labels.exists():
+            raise ConfigError(
+                f"{self.path} holds checkpoints or labels but no config.json, so nobody can tell "
+                "which run they belong to. Choose another --workdir."
+            )
+        write_atomically(self.config, json.dumps(described, indent=2, sort_keys=True) + "\n")
 
     def close(self) -> None:
         """Releases the lock."""

@@ -145,7 +145,7 @@ def _scored_points(score: Callable[[PoolImage], jax.Array]) -> Callable[..., Str
 
 
 def _ripu_regions(config: ConfigDict, rounds: int) -> Strategy:
-    """RIPU-RA: square regions of largest impurity x uncertainty, a `fraction` of the image in all."""
+    """RIPU-RA: regions of largest impurity x uncertainty, a `fraction` of the image in all."""
     _check_budget(config)
 
     def strategy(image: PoolImage) -> Query:

@@ -3,7 +3,7 @@
 The selector starts from the model (φ' from φ, θ'₁ and θ'₂ from θ). It is trained on target images
 with the model's own predictions as pseudo labels (Eq. 3) while θ'₁, θ'₂ maximise and φ' minimises
 the discrepancy of their predictions (Eq. 4), in one pass through a gradient-reversal layer. Where
-their classes then differ (Eq. 2) the model is about to change its mind, and a label is worth asking.
+their classes then differ (Eq. 2) the model is about to change its mind: a label is worth asking.
 
 Two exact copies would stay copies for ever: their discrepancy and its gradient are 0 and Eq. 3
 pulls both alike. The symmetry is broken twice, each with a key of its own: θ'₁ and θ'₂ start with

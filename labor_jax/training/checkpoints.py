@@ -1,7 +1,9 @@
 """Checkpoints of a run: asynchronous, the last ones and the best, with fallback past damage."""
 
+import json
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ class Checkpoints:
         """
         self._directory = Path(directory).absolute()
         self._directory.mkdir(parents=True, exist_ok=True)
+        _drop_damaged_metrics(self._directory)
         policy = ocp.checkpoint_managers
         self._manager = ocp.CheckpointManager(
             self._directory,
@@ -141,3 +144,13 @@ class Checkpoints:
                 "in another workdir."
             )
         return None
+
+
+def _drop_damaged_metrics(directory: Path) -> None:
+    """Removes mIoU files that can't be read: with one of them, orbax would not open the folder."""
+    for file in directory.glob("*/metrics/metrics"):
+        try:
+            json.loads(file.read_text())
+        except ValueError:
+            logger.warning("%s is damaged; that checkpoint won't count as the best.", file)
+            shutil.rmtree(file.parent)

@@ -1,0 +1,93 @@
+"""The adversarial terms against NumPy, and who learns from them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from labor_jax.adaptation import adversarial
+
+KINDS = adversarial.DISCRIMINATOR_INPUTS
+
+
+def maps(seed, size=(4, 6), classes=5):
+    return np.random.default_rng(seed).normal(size=(2, *size, classes), scale=2).astype(np.float32)
+
+
+WEIGHTS = np.random.default_rng(9).normal(size=5).astype(np.float32)
+
+
+def discriminate(x):
+    """Logits f32[B, H, W, 1] by a linear rule."""
+    return x @ WEIGHTS[:, None]
+
+
+def softmax_twin(logits):
+    exponentials = np.exp(logits.astype(np.float64))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def input_twin(logits, kind):
+    p = softmax_twin(logits)
+    return p if kind == "softmax" else -p * np.log2(p) / np.log2(logits.shape[-1])
+
+
+def loss_twin(logits, kind, label):
+    odds = input_twin(logits, kind) @ WEIGHTS
+    probability = 1 / (1 + np.exp(-odds))
+    return -np.mean(np.log(probability if label else 1 - probability))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_discriminator_input(kind):
+    np.testing.assert_allclose(
+        adversarial.discriminator_input(maps(0), kind), input_twin(maps(0), kind), atol=1e-6
+    )
+
+
+def test_self_information_is_finite_and_sums_to_the_normalised_entropy():
+    certain = np.zeros((1, 1, 1, 5), np.float32)
+    certain[..., 0] = 1e4
+    of = lambda logits: adversarial.discriminator_input(logits, "self_information")  # noqa: E731
+    np.testing.assert_array_equal(of(certain), 0)
+    assert np.isfinite(jax.grad(lambda x: of(x).sum())(certain)).all()
+    np.testing.assert_allclose(of(np.zeros((1, 1, 1, 5), np.float32)).sum(), 1, rtol=1e-6)
+
+
+def test_an_unknown_input_is_an_error_with_the_valid_ones():
+    with pytest.raises(ValueError, match=r"'sigmoid'; choose one of: softmax, self_information"):
+        adversarial.discriminator_input(maps(0), "sigmoid")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_model_loss_wants_target_to_pass_for_source(kind):
+    loss = adversarial.model_loss(discriminate, maps(1), kind)
+    np.testing.assert_allclose(loss, loss_twin(maps(1), kind, label=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_discriminator_loss_is_the_mean_over_the_domains(kind):
+    source, target = maps(1), maps(2, size=(3, 9))
+    loss = adversarial.discriminator_loss(discriminate, source, target, kind)
+    expected = (loss_twin(source, kind, label=1) + loss_twin(target, kind, label=0)) / 2
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_models_gradient_comes_from_its_own_loss_alone(kind):
+    of_model = jax.grad(lambda x: adversarial.model_loss(discriminate, x, kind))(maps(1))
+    assert np.abs(of_model).max() > 1e-5
+    of_discriminator = jax.grad(
+        lambda x, y: adversarial.discriminator_loss(discriminate, x, y, kind), (0, 1)
+    )(maps(1), maps(2))
+    for gradient in of_discriminator:
+        np.testing.assert_array_equal(gradient, 0)
+
+
+def test_descending_on_the_models_loss_fools_the_discriminator():
+    logits = jnp.asarray(maps(3))
+    gradient = jax.grad(lambda x: adversarial.model_loss(discriminate, x, "softmax"))(logits)
+    before, after = (
+        np.mean(discriminate(jax.nn.softmax(x))) for x in (logits, logits - 10 * gradient)
+    )
+    assert after > before

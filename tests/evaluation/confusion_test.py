@@ -1,0 +1,75 @@
+"""Confusion matrix and IoU against loops over pixels."""
+
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import jax
+import numpy as np
+import pytest
+
+from labor_jax.evaluation import confusion
+
+CLASSES = 4
+compiled = jax.jit(confusion.confusion_matrix, static_argnums=(2, 3))
+
+
+def confusion_twin(predictions, labels, ignore_label=255):
+    counts = np.zeros((CLASSES, CLASSES), np.int64)
+    for predicted, label in zip(predictions.ravel(), labels.ravel(), strict=True):
+        if label != ignore_label:
+            counts[label, predicted] += 1
+    return counts
+
+
+def iou_twin(predictions, labels, ignore_label=255):
+    counted = labels != ignore_label
+    result = []
+    for number in range(CLASSES):
+        here, there = (labels == number) & counted, (predictions == number) & counted
+        union = np.sum(here | there)
+        result.append(np.sum(here & there) / union if union else np.nan)
+    return np.array(result)
+
+
+def maps(elements):
+    return hnp.arrays(np.int32, (2, 3, 4), elements=st.sampled_from(elements))
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(maps(range(CLASSES)), maps([*range(CLASSES), 255]))
+def test_equals_twins(predictions, labels):
+    counts = compiled(predictions, labels, CLASSES, 255)
+    np.testing.assert_array_equal(counts, confusion_twin(predictions, labels))
+    iou = confusion.intersection_over_union(counts)
+    np.testing.assert_allclose(iou, iou_twin(predictions, labels))
+    present = np.unique(labels[labels != 255])
+    if present.size:
+        np.testing.assert_allclose(confusion.mean_iou(counts), iou[present].mean())
+    else:
+        with pytest.raises(ValueError, match="no labelled pixel"):
+            confusion.mean_iou(counts)
+
+
+def test_another_ignore_label():
+    predictions, labels = np.array([0, 1, 2]), np.array([0, 3, 3])
+    counts = compiled(predictions, labels, CLASSES, 3)
+    np.testing.assert_array_equal(counts, confusion_twin(predictions, labels, ignore_label=3))
+
+
+def test_a_class_neither_labelled_nor_predicted_has_no_iou_and_no_say():
+    counts = np.diag([5, 0, 7, 0])
+    iou = confusion.intersection_over_union(counts)
+    np.testing.assert_array_equal(np.isnan(iou), [False, True, False, True])
+    assert confusion.mean_iou(counts) == 1.0
+
+
+def test_predicting_an_absent_class_costs_the_class_that_was_there():
+    counts = np.zeros((CLASSES, CLASSES), int)
+    counts[0, 0], counts[0, 3], counts[1, 1] = 6, 2, 4
+    np.testing.assert_allclose(confusion.intersection_over_union(counts), [0.75, 1.0, np.nan, 0.0])
+    assert confusion.mean_iou(counts) == (0.75 + 1.0) / 2
+
+
+def test_no_labelled_pixel_is_an_error():
+    with pytest.raises(ValueError, match="no labelled pixel"):
+        confusion.mean_iou(np.zeros((CLASSES, CLASSES)))

@@ -1,0 +1,98 @@
+"""Evaluation and prediction of a whole split against one image at a time."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from labor_jax import models
+from labor_jax.data import transforms
+from labor_jax.evaluation import evaluator
+from labor_jax.training import mesh as mesh_lib
+from tests.evaluation.scenes import CLASSES, Scenes
+from tests.tiny_model import tiny_segmenter
+
+SEGMENTER = tiny_segmenter(len(CLASSES))
+SIZES = [(12, 16), (10, 8), (12, 16), (12, 16), (10, 8)]
+
+
+@functools.cache
+def model():
+    return models.init_variables(SEGMENTER, jax.random.key(0), (12, 16))
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return mesh_lib.device_mesh(jax.devices()[:1])
+
+
+def predicted_alone(split, i, size):
+    image = split.image(i)
+    image = transforms.resize_image(image, size) if size else image
+    logits, _ = models.apply(
+        SEGMENTER, model(), models.normalize_images(image[None]), size=split.size(i)
+    )
+    return np.argmax(logits[0], -1)
+
+
+def confusion_alone(split, size):
+    counts = np.zeros((len(CLASSES), len(CLASSES)), int)
+    for i in range(len(split)):
+        labels = split.label(i)
+        counted = labels != 255
+        pairs = labels[counted], predicted_alone(split, i, size)[counted]
+        np.add.at(counts, pairs, 1)
+    return counts
+
+
+@pytest.mark.parametrize("size", [None, (8, 12)])
+@pytest.mark.parametrize("batch_size", [2])
+def test_evaluation_equals_one_image_at_a_time(mesh, size, batch_size):
+    """Two sizes, of which one fills 1.5 batches: their last ones are padded."""
+    split = Scenes(SIZES)
+    evaluate = evaluator.make_evaluator(SEGMENTER, CLASSES, mesh)
+    found = evaluate(model(), split, batch_size=batch_size, size=size)
+    expected = confusion_alone(split, size)
+    np.testing.assert_array_equal(found.confusion, expected)
+    assert found.confusion.sum() == sum(np.sum(split.label(i) != 255) for i in range(len(split)))
+    union = expected.sum(0) + expected.sum(1) - np.diag(expected)
+    with np.errstate(invalid="ignore"):
+        iou = np.diag(expected) / union
+    assert list(found.per_class_iou) == list(CLASSES)
+    np.testing.assert_allclose(list(found.per_class_iou.values()), iou)
+    # The last class is in no label.
+    assert expected[-1].sum() == 0
+    np.testing.assert_allclose(found.miou, np.mean(iou[expected.sum(1) > 0]))
+
+
+def test_progress_sees_every_batch(mesh):
+    seen = []
+
+    def progress(batches):
+        for batch in batches:
+            seen.append(len(batch["index"]))
+            yield batch
+
+    evaluate = evaluator.make_evaluator(SEGMENTER, CLASSES, mesh)
+    evaluate(model(), Scenes(SIZES[:3]), batch_size=2, size=None, progress=progress)
+    assert seen == [2, 2]
+
+
+def test_a_split_without_labels_is_an_error(mesh):
+    split = Scenes(SIZES[:1], labelled=False)
+    evaluate = evaluator.make_evaluator(SEGMENTER, CLASSES, mesh)
+    with pytest.raises(ValueError, match="no labelled pixel"):
+        evaluate(model(), split, batch_size=2, size=None)
+
+
+@pytest.mark.parametrize("size", [None, (8, 12)])
+def test_prediction_equals_one_image_at_a_time_and_reads_no_label(mesh, size):
+    split = Scenes(SIZES, readable_labels=False)
+    predict = evaluator.make_predictor(SEGMENTER, mesh)
+    numbers = [4, 0, 3]
+    found = dict(predict(model(), split, numbers, size, batch_size=2))
+    assert sorted(found) == sorted(numbers)
+    for number, labels in found.items():
+        assert labels.dtype == np.int32 and labels.shape == split.size(number)
+        np.testing.assert_array_equal(labels, predicted_alone(split, number, size))

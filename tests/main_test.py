@@ -1,0 +1,208 @@
+"""The commands as a user types them: what they print, and what they say of bad input."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labor_jax import experiment
+from labor_jax.data import load_pair
+from tests.conftest import ROOT
+from tests.tiny import tiny_config
+
+
+def command(module, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"labor_jax.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def overrides(config, *names):
+    """`--config.x.y=value` for the fields in which a tiny run differs."""
+    flags = []
+    for name in names:
+        value = config
+        for field in name.split("."):
+            value = value[field]
+        flags.append(f"--config.{name}={value}")
+    return flags
+
+
+TINY = overrides(
+    tiny_config("spl"),
+    "data.image_size",
+    "data.source_count",
+    "data.pool_count",
+    "data.evaluation_count",
+    "source_batch_size",
+    "target_batch_size",
+    "evaluation_batch_size",
+    "model.width",
+    "model.head",
+    "source.steps",
+    "warmup.steps",
+    "warmup.discriminator_width",
+    "selector.steps",
+    "round.steps",
+    "rounds",
+    "preview_images",
+)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A finished tiny run, made by the command itself."""
+    path = tmp_path_factory.mktemp("run") / "spl"
+    result = command("main", "--config", "configs/spl.py", "--workdir", path, *TINY)
+    assert result.returncode == 0, result.stderr
+    table = [line.split() for line in result.stdout.splitlines()]
+    stages = ["source-only", "warm-up", "round", "round"]
+    assert [row[0] for row in table if row and row[0] in stages] == stages
+    return path
+
+
+def test_evaluate_prints_the_runs_miou(workdir):
+    summary = json.loads((workdir / "summary.json").read_text())
+    result = command("evaluate", "--workdir", workdir, "--checkpoint", "last")
+    assert result.returncode == 0, result.stderr
+    last = result.stdout.splitlines()[-1].split()
+    assert last[0] == "mIoU"
+    assert float(last[1].rstrip("%")) == pytest.approx(100 * summary["final_miou"], abs=0.006)
+
+
+def test_predict_writes_label_maps_and_overlays(workdir, tmp_path):
+    pair = load_pair("street", tiny_config("spl").data)
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    Image.fromarray(pair.pool.image(0)).save(tmp_path / "in" / "a.png")
+    large = Image.fromarray(pair.pool.image(1)).resize((100, 50))
+    large.save(tmp_path / "in" / "deeper" / "b.jpg")
+    arguments = ("--workdir", workdir, "--images", tmp_path / "in", "--output", tmp_path / "out")
+    result = command("predict", *arguments)
+    assert result.returncode == 0, result.stderr
+    for name, size in (("a", (64, 32)), ("deeper/b", (100, 50))):
+        with Image.open(tmp_path / "out" / f"{name}.png") as label:
+            assert (label.size, label.mode) == (size, "L")
+            assert np.asarray(label).max() < 19
+        with Image.open(tmp_path / "out" / f"{name}_overlay.jpg") as overlay:
+            assert overlay.size == size
+
+
+def test_strip_draws_five_panels(workdir, tmp_path):
+    result = command("strip", "--workdir", workdir, "--output", tmp_path / "s.png", "--scale", 1)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "s.png") as strip:
+        assert strip.width == 5 * 64 + 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--config.rond=2",), ("Unknown field config.rond", "rounds")),
+        (("--config.data.rot=x",), ("Unknown field config.data.rot", "root")),
+        (("--config.rounds=many",), ("rounds", "many")),
+        (("--config.rounds=-1",), ("config.rounds is -1",)),
+        (("--config.acquisition.method=sql",), ("'sql'", "spl, ppl")),
+        (("--no_such_flag=1",), ("no_such_flag",)),
+        (("--config.data.pool_count=0",), ("0",)),
+    ],
+)
+def test_a_bad_flag_is_named_before_anything_runs(arguments, says, tmp_path):
+    workdir = tmp_path / "run"
+    result = command("main", "--config", "configs/spl.py", "--workdir", workdir, *arguments)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert all(text in result.stderr for text in says), result.stderr
+    assert not (workdir / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("configs/spl.py:gatv", ("'gatv'", "street, camvid, folders")),
+        ("configs/sql.py", ("configs/sql.py",)),
+        ("configs/spl.py:camvid", ("--config.data.root=DIR",)),
+    ],
+)
+def test_an_unknown_config_or_pair_is_named(config, says, tmp_path):
+    result = command("main", "--config", config, "--workdir", tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert all(text in result.stderr for text in says), result.stderr
+
+
+def write_tree(root, images=4):
+    generator = np.random.default_rng(0)
+    for role in ("source", "pool", "evaluation"):
+        for kind in ("images", "labels"):
+            (root / role / kind).mkdir(parents=True)
+        for i in range(images):
+            pixels = generator.integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(pixels).save(root / role / "images" / f"{i}.png")
+            label = generator.integers(0, 3, (64, 64), np.uint8)
+            Image.fromarray(label).save(root / role / "labels" / f"{i}.png")
+
+
+def folders_config(root):
+    config = tiny_config("spl", "folders")
+    config.data.root = str(root)
+    config.data.classes = ("road", "sky", "tree")
+    return config
+
+
+def test_folders_of_ones_own_run(tmp_path):
+    write_tree(tmp_path / "data")
+    summary = experiment.run(folders_config(tmp_path / "data"), tmp_path / "run")
+    assert set(summary["per_class_iou"]) == {"road", "sky", "tree"}
+    assert len(summary["rounds"]) == 2
+
+
+def test_a_broken_image_is_named_by_the_command(tmp_path):
+    write_tree(tmp_path / "data")
+    broken = tmp_path / "data" / "pool" / "images" / "2.png"
+    os.truncate(broken, broken.stat().st_size // 2)
+    result = command(
+        "main",
+        "--config=configs/spl.py:folders",
+        f"--workdir={tmp_path / 'run'}",
+        f"--config.data.root={tmp_path / 'data'}",
+        "--config.data.classes=('road','sky','tree')",
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert str(broken) in result.stderr
+
+
+def test_evaluate_needs_a_run(tmp_path):
+    result = command("evaluate", "--workdir", tmp_path)
+    assert result.returncode == 1
+    assert "holds no run" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
+def test_a_full_disk_is_said_and_the_run_resumes(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs more rights than this user has")
+    try:
+        arguments = ("--config=configs/spl.py", f"--workdir={disk / 'run'}", *TINY)
+        result = command("main", *arguments)
+        assert result.returncode == 1
+        assert "disk is full" in result.stderr.lower()
+        assert "Traceback" not in result.stderr
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        assert command("main", *arguments).returncode == 0
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -1,0 +1,85 @@
+"""The loop on a step that a person can follow."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from labor_jax.training import loop
+
+
+def adding(state, batch):
+    return state + batch, {"loss": jnp.float32(batch), "total": jnp.float32(state + batch)}
+
+
+class Recorder:
+    def __init__(self):
+        self.logged, self.saved = [], []
+
+    def run(self, step=adding, state=0.0, batches=None, start=0, stop=7, log=3, checkpoint=2):
+        return loop.train(
+            step,
+            state,
+            batches if batches is not None else map(float, range(start, 100)),
+            name="source",
+            start=start,
+            stop=stop,
+            log_every=log,
+            on_log=lambda taken, means: self.logged.append((taken, means)),
+            checkpoint_every=checkpoint,
+            on_checkpoint=lambda taken, state: self.saved.append((taken, float(state))),
+        )
+
+
+def test_takes_every_step_on_its_batch():
+    assert Recorder().run() == sum(range(7))
+
+
+def test_logs_means_since_the_last_log_and_at_the_end():
+    recorder = Recorder()
+    recorder.run()
+    assert [taken for taken, _ in recorder.logged] == [3, 6, 7]
+    assert [means["loss"] for _, means in recorder.logged] == [1.0, 4.0, 6.0]
+    totals = np.cumsum(range(7))
+    expected = [totals[:3].mean(), totals[3:6].mean(), totals[6]]
+    np.testing.assert_allclose([means["total"] for _, means in recorder.logged], expected)
+
+
+def test_checkpoints_the_state_on_the_way_and_leaves_the_end_to_the_phase():
+    recorder = Recorder()
+    recorder.run(stop=6)
+    assert recorder.saved == [(2, 0.0 + 1), (4, 0.0 + 1 + 2 + 3)]
+
+
+def test_resumes_from_a_start_with_the_same_cadence():
+    whole, resumed = Recorder(), Recorder()
+    end = whole.run()
+    state = dict(whole.saved)[4]
+    assert resumed.run(state=state, start=4) == end
+    assert resumed.saved == whole.saved[2:]
+    assert [taken for taken, _ in resumed.logged] == [6, 7]
+    assert resumed.logged[-1] == whole.logged[-1]
+
+
+def test_nothing_left_to_do():
+    recorder = Recorder()
+    assert recorder.run(state=5.0, start=7) == 5.0
+    assert not recorder.logged and not recorder.saved
+
+
+def test_reads_no_more_batches_than_steps():
+    batches = map(float, range(100))
+    Recorder().run(batches=batches, stop=7)
+    assert next(batches) == 7.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_loss_that_is_not_finite_ends_the_run(bad):
+    def step(state, batch):
+        return state, {"loss": jnp.float32(1.0), "target": jnp.float32(bad if batch == 4 else 1.0)}
+
+    recorder = Recorder()
+    with pytest.raises(loop.DivergedError, match=r"target stopped .* phase source .* step 6"):
+        recorder.run(step=step)
+    # The checkpoint of step 6 would be of a broken model.
+    assert [taken for taken, _ in recorder.logged] == [3]
+    assert [taken for taken, _ in recorder.saved] == [2, 4]

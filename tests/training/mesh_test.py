@@ -1,0 +1,241 @@
+"""The same step gives the same numbers however many devices share a batch, and under pmap."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec
+
+from labor_jax import models
+from labor_jax.training import mesh as mesh_lib
+from labor_jax.training import steps
+from tests.tiny_model import TinyDiscriminator, tiny_discriminator_params, tiny_segmenter
+
+ROOT = Path(__file__).resolve().parents[2]
+DEVICES = 8
+
+
+def everything():
+    """A step with every loss term and trained batch norm, its first state and two batches."""
+    segmenter = tiny_segmenter(axis_name="batch")
+    optimizer, adversary = optax.sgd(0.1, momentum=0.9), optax.sgd(0.1)
+    weights = steps.LossWeights(
+        source=1.0, target=0.7, adversarial=0.5, local_consistency=0.3, negative_learning=0.9
+    )
+    step = steps.make_train_step(
+        segmenter,
+        optimizer,
+        weights,
+        discriminator=TinyDiscriminator(),
+        discriminator_optimizer=adversary,
+    )
+    state = steps.create_state(
+        models.init_variables(segmenter, jax.random.key(0), (32, 32)),
+        optimizer,
+        jax.random.key(1),
+        discriminator=tiny_discriminator_params(),
+        discriminator_optimizer=adversary,
+    )
+    # Larger classifier weights: some classes are improbable enough for negative learning.
+    classifier = state.model["classifier"]
+    louder = jax.tree.map(lambda x: 4 * x, classifier["params"])
+    state = state.replace(model={**state.model, "classifier": {**classifier, "params": louder}})
+    return step, state, [batch(seed) for seed in range(2)]
+
+
+def batch(seed):
+    rng = np.random.default_rng(seed)
+
+    def domain():
+        labels = rng.integers(0, 5, (DEVICES, 8, 8), np.int32).repeat(4, 1).repeat(4, 2)
+        for i in range(DEVICES):  # from all to next to none of an image counts
+            labels[i][rng.random((32, 32)) < i / (DEVICES - 1)] = 255
+        images = rng.integers(0, 256, (DEVICES, 32, 32, 3), np.uint8)
+        images[: DEVICES // 2] //= 4  # devices see images of different statistics
+        return {"image": images, "label": labels}
+
+    target = domain()
+    target["label"][3] = 255
+    return {"source": domain(), "target": target}
+
+
+def under_shard_map(devices):
+    step, state, batches = everything()
+    mesh = mesh_lib.device_mesh(devices)
+    compiled = mesh_lib.data_parallel(step, mesh, batched_arguments=(1,), donate=True)
+    state, metrics = mesh_lib.replicate(state, mesh), []
+    for each in mesh_lib.prefetch_to_devices(batches, mesh):
+        state, values = compiled(state, each)
+        metrics.append(values)
+    return flat((metrics, state.model, state.discriminator))
+
+
+def under_pmap(devices):
+    step, state, batches = everything()
+    compiled = jax.pmap(step, axis_name="batch", devices=devices)
+    count = len(devices)
+    state, metrics = jax.tree.map(lambda x: jnp.stack([x] * count), state), []
+    for each in batches:
+        per_device = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), each)
+        state, values = compiled(state, per_device)
+        metrics.append(values)
+    result = (metrics, state.model, state.discriminator)
+    return flat(jax.tree.map(lambda x: x[-1], result))
+
+
+def flat(tree):
+    return {
+        jax.tree_util.keystr(path): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+@pytest.fixture(scope="module")
+def on_one_device():
+    return under_shard_map(jax.devices()[:1])
+
+
+@pytest.fixture(scope="module")
+def on_eight_devices(tmp_path_factory):
+    path = tmp_path_factory.mktemp("devices") / "values"
+    subprocess.run(
+        [sys.executable, __file__, str(path)],
+        check=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+        },
+    )
+    values = {name: dict(np.load(f"{path}_{name}.npz")) for name in ("shard_map", "pmap")}
+    return {**values, "error": Path(f"{path}_error.txt").read_text()}
+
+
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_pmap_on_one_device(on_one_device):
+    assert_same(under_pmap(jax.devices()[:1]), on_one_device)
+
+
+def test_eight_devices_as_one(on_one_device, on_eight_devices):
+    assert_same(on_eight_devices["shard_map"], on_one_device)
+
+
+def test_pmap_on_eight_devices(on_one_device, on_eight_devices):
+    assert_same(on_eight_devices["pmap"], on_one_device)
+
+
+def test_the_numbers_compared_are_worth_comparing(on_one_device):
+    _, state, _ = everything()
+    first = "[0][0]['{}']"
+    for term in (
+        "source",
+        "target",
+        "adversarial",
+        "local_consistency",
+        "negative_learning",
+        "discriminator",
+    ):
+        assert on_one_device[first.format(term)] > 1e-3, term
+    before = flat(([], state.model, state.discriminator))
+    for name, value in before.items():
+        assert np.abs(on_one_device[name] - value).max() > 1e-4, name
+
+
+def global_mean_of(means, counts, axis_size=None):
+    if axis_size is None:
+        return mesh_lib.global_mean(means, counts, None)
+    shares = jax.vmap(
+        lambda mean, count: mesh_lib.global_mean(mean, count, "batch"), axis_name="batch"
+    )(jnp.asarray(means), jnp.asarray(counts))
+    return shares.sum()
+
+
+def test_global_mean_weighs_devices_by_their_counts():
+    values = [np.array([1.0, 2.0, 6.0]), np.array([10.0]), np.array([]), np.array([-4.0, 3.0])]
+    means = [float(v.mean()) if v.size else 0.0 for v in values]
+    result = global_mean_of(means, [v.size for v in values], len(values))
+    np.testing.assert_allclose(result, np.concatenate(values).mean(), rtol=1e-6)
+
+
+def test_global_mean_of_nothing_is_zero_with_zero_gradient():
+    value, gradient = jax.value_and_grad(lambda m: global_mean_of(m, jnp.zeros(3, jnp.int32), 3))(
+        jnp.zeros(3)
+    )
+    assert value == 0 and not np.any(gradient)
+    assert global_mean_of(jnp.float32(0), jnp.int32(0)) == 0
+
+
+def test_global_mean_outside_of_an_axis_is_the_mean():
+    assert global_mean_of(jnp.float32(2.5), jnp.int32(7)) == 2.5
+
+
+def test_global_mean_counts_beyond_int32():
+    counts = jnp.full(4, 2**30, jnp.int32)
+    np.testing.assert_allclose(global_mean_of([1.0, 2.0, 3.0, 4.0], counts, 4), 2.5, rtol=1e-6)
+
+
+def test_data_parallel_map_keeps_the_batch():
+    mesh = mesh_lib.device_mesh(jax.devices()[:1])
+    function = mesh_lib.data_parallel_map(
+        lambda scale, x: {"scaled": scale * x}, mesh, batched_arguments=(1,)
+    )
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(function(2.0, x)["scaled"], 2 * x)
+
+
+def test_a_batch_that_does_not_divide_is_an_error_with_both_numbers(on_eight_devices):
+    assert "batch of 6 images" in on_eight_devices["error"]
+    assert "over 8 devices" in on_eight_devices["error"]
+    assert "multiple" in on_eight_devices["error"]
+
+
+def test_shard_batch_splits_the_leading_dimension():
+    mesh = mesh_lib.device_mesh(jax.devices()[:1])
+    array = np.arange(12).reshape(4, 3)
+    sharded = mesh_lib.shard_batch({"x": array}, mesh)["x"]
+    np.testing.assert_array_equal(sharded, array)
+    assert sharded.sharding.spec == PartitionSpec("batch")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_prefetch_keeps_the_order_and_yields_everything(depth, count):
+    mesh = mesh_lib.device_mesh(jax.devices()[:1])
+    batches = ({"x": np.full(1, i)} for i in range(count))
+    yielded = [int(b["x"][0]) for b in mesh_lib.prefetch_to_devices(batches, mesh, depth=depth)]
+    assert yielded == list(range(count))
+
+
+def test_prefetch_reads_ahead():
+    read = []
+    batches = (read.append(i) or {"x": np.full(1, i)} for i in range(5))
+    prefetched = mesh_lib.prefetch_to_devices(batches, mesh_lib.device_mesh(), depth=3)
+    next(prefetched)
+    assert read == [0, 1, 2]
+
+
+def main(path):
+    devices = jax.devices()
+    assert len(devices) == DEVICES
+    np.savez(f"{path}_shard_map.npz", **under_shard_map(devices))
+    np.savez(f"{path}_pmap.npz", **under_pmap(devices))
+    try:
+        mesh_lib.shard_batch({"image": np.zeros((6, 2, 2, 3))}, mesh_lib.device_mesh())
+    except ValueError as error:
+        Path(f"{path}_error.txt").write_text(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
