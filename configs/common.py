@@ -135,6 +135,7 @@ def _street(config: ConfigDict) -> None:
     data.source_count = 256
     data.pool_count = 64
     data.evaluation_count = 64
+    data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
     config.evaluation_batch_size = 16
     config.model.update(width=16, stem="small", output_stride=8, head_channels=32, dropout=0.0)
     config.optimizer.update(

@@ -65,9 +65,16 @@ def initial_variables(parts: Components) -> dict[str, Any]:
     model_key, discriminator_key = jax.random.split(key)
     size = tuple(parts.config.data.target_size or (64, 64))
     maps = jax.ShapeDtypeStruct((1, *size, parts.pair.num_classes), "float32")
+
+    @jax.jit
+    def discriminator(key):
+        # XLA's own generator, as for the model: threefry takes seconds to compile on a CPU.
+        key = jax.random.wrap_key_data(jax.random.bits(key, (4,), "uint32"), impl="rbg")
+        return parts.discriminator.lazy_init(key, maps)["params"]
+
     return {
         "model": models.init_variables(parts.segmenter, model_key, size),
-        "discriminator": parts.discriminator.lazy_init(discriminator_key, maps)["params"],
+        "discriminator": discriminator(discriminator_key),
     }
 
 

@@ -363,3 +363,26 @@ def test_imports_nothing_of_the_shell():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == ["labor_jax", "labor_jax.losses"]
+
+
+def test_improbable_classes_are_those_that_negative_learning_counts():
+    logits, _ = scene(seed=21)
+    probabilities = softmax_twin(logits)
+    for threshold in (0.05, 0.2):
+        counted = losses.improbable_classes(logits, threshold=threshold)
+        np.testing.assert_array_equal(counted, probabilities < threshold)
+        terms = -np.log(1 - probabilities + 1e-6)
+        value = losses.negative_learning(logits, threshold=threshold)
+        np.testing.assert_allclose(value, terms[np.asarray(counted)].mean(), rtol=2e-5)
+
+
+def test_label_boundary_is_what_local_consistency_counts():
+    labels = np.array([[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 255], [7, 0, 0, 0]], np.int32)
+    expected = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 0], [0, 1, 1, 1]], bool)
+    counted = losses.label_boundary(labels, 4)
+    np.testing.assert_array_equal(counted, expected)  # 7 is no class: never counted, but a border
+    np.testing.assert_array_equal(losses.label_boundary(np.stack([labels, labels]), 4)[1], expected)
+    logits, _ = scene(seed=22, batch=(), height=4, width=4)
+    # Only the logits around counted pixels matter.
+    far = jax.grad(lambda z: losses.local_consistency(z, labels))(logits)[0, 0]
+    np.testing.assert_array_equal(far, 0)

@@ -154,29 +154,20 @@ def make_train_step(
     adapts = weights.adversarial > 0
 
     def forward(model, batch, rngs):
-        """Logits of each domain and the new batch-norm statistics."""
-        domains = {name: batch[name]["image"] for name in ("source", "target") if name in batch}
-        shapes = {images.shape[1:] for images in domains.values()}
-        if len(shapes) == 1:
-            # One pass over both domains: batch norm then sees in training the mixture that its
-            # running statistics describe.
-            images = jnp.concatenate(list(domains.values()))
-            logits, statistics = models.apply(
-                segmenter, model, models.normalize_images(images), train=True, rngs=rngs
-            )
-            sizes = [images.shape[0] for images in domains.values()]
-            splits = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
-            return dict(zip(domains, jnp.split(logits, splits), strict=True)), statistics
+        """Logits of each domain, and the batch-norm statistics that follow from them.
+
+        Each domain is normalised by its own batch; the running statistics follow the target as soon
+        as there is one, since that is where the model is used (AdaBN, Li et al. 2017).
+        """
         logits = {}
-        for number, (name, images) in enumerate(domains.items()):
+        for number, name in enumerate(each for each in ("source", "target") if each in batch):
             logits[name], statistics = models.apply(
                 segmenter,
                 model,
-                models.normalize_images(images),
+                models.normalize_images(batch[name]["image"]),
                 train=True,
                 rngs=jax.tree.map(lambda key, n=number: jax.random.fold_in(key, n), rngs),
             )
-            model = with_statistics(model, statistics)
         return logits, statistics
 
     def loss_terms(params, state, batch, rngs):

@@ -9,10 +9,8 @@ from labor_jax.data import Pair
 from labor_jax.data.base import default_palette
 from labor_jax.evaluation.previews import preview_path
 from labor_jax.workdir import Workdir
-from tests.evaluation.scenes import CLASSES, Scenes
+from tests.evaluation.scenes import CLASSES, SIZE, Scenes
 from tests.tiny import tiny_config
-
-SIZE = (20, 30)
 
 
 @pytest.fixture

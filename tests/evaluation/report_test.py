@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from labor_jax.evaluation import report
-from tests.evaluation.conftest import SIZE
-from tests.evaluation.scenes import CLASSES
+from tests.evaluation.scenes import CLASSES, SIZE
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+SIZE = (20, 30)  # of most tests
 CLASSES = ("road", "car <b>", "sky & co", "never")
 
 

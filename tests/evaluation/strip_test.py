@@ -5,7 +5,7 @@ import pytest
 
 from labor_jax.evaluation.strip import draw_strip
 from labor_jax.workdir import ConfigError
-from tests.evaluation.conftest import SIZE
+from tests.evaluation.scenes import SIZE
 
 HEIGHT, WIDTH = SIZE
 GAP, CAPTION = 4, 14

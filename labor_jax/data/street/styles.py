@@ -1,8 +1,9 @@
 """What the two domains look like and what stands in their streets.
 
-The colours are chosen to mislead across the domains, not only to differ: the camera's pavement has
-the simulator's road colour, its brick buildings the simulator's walls, its buses the simulator's
-trains. No global change of colour undoes that.
+Some colours mislead across the domains: the camera's pavement has one of the simulator's road
+colours, its brick buildings the simulator's walls, its buses the simulator's trains. No global
+change of colour undoes that. But whoever built the simulator had seen a street: most of its things
+also come in the camera's colours, though never with the camera's textures or in its light.
 """
 
 import dataclasses
@@ -160,7 +161,7 @@ CAMERA_STATISTICS = Statistics(
     bicycle=0.4,
 )
 
-SIMULATOR_MATERIALS = Materials(
+_OWN_SIMULATOR_MATERIALS = Materials(
     road=((0.55, 0.55, 0.57), (0.60, 0.60, 0.61), (0.47, 0.47, 0.49)),
     parking=((0.50, 0.50, 0.53),),
     marks=((0.97, 0.97, 0.97),),
@@ -286,4 +287,16 @@ CAMERA_MATERIALS = Materials(
     terrain_texture=Texture(grain=0.40, scale=1.2),
     body_grain=0.10,
     ragged=1.0,
+)
+
+_ONLY_OWN = ("wall", "bus", "train")
+
+SIMULATOR_MATERIALS = dataclasses.replace(
+    _OWN_SIMULATOR_MATERIALS,
+    **{
+        field.name: getattr(_OWN_SIMULATOR_MATERIALS, field.name)
+        + getattr(CAMERA_MATERIALS, field.name)
+        for field in dataclasses.fields(Materials)
+        if field.type == Colours and field.name not in _ONLY_OWN
+    },
 )

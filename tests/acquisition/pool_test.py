@@ -1,0 +1,137 @@
+"""The query of a pool image is its own: whatever else is in its batch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from labor_jax import models
+from labor_jax.acquisition import strategies
+from labor_jax.acquisition.pool import make_pool_query
+from labor_jax.adaptation import pixel_selector
+from labor_jax.training import mesh as mesh_lib
+from tests.tiny import tiny_config
+from tests.tiny_model import tiny_segmenter
+
+SEGMENTER = tiny_segmenter(5, batch_norm="frozen")
+SIZE = (12, 16)  # of the labels; the model sees half of it
+ROUNDS = 2
+COUNT = 4
+
+
+@functools.cache
+def model():
+    return models.init_variables(SEGMENTER, jax.random.key(0), (6, 8))
+
+
+def selector():
+    noise_keys = jax.random.split(jax.random.key(3))
+    classifier = model()["classifier"]
+    return {
+        "backbone": model()["backbone"],
+        "classifiers": tuple(
+            {**classifier, "params": pixel_selector._perturb(classifier["params"], key, 0.5)}
+            for key in noise_keys
+        ),
+    }
+
+
+def acquisition(method):
+    config = tiny_config("spl").acquisition
+    config.method = method
+    config.max_fraction = config.fraction = 0.2
+    return config
+
+
+@functools.cache
+def query(method):
+    strategy = strategies.build(acquisition(method), ROUNDS)
+    return jax.jit(make_pool_query(SEGMENTER, strategy, SIZE))
+
+
+def ask(method, numbers, *, key=0, available=None):
+    """The query of these images of the pool as one batch."""
+    images, free = pool()
+    needs_selector = strategies.uses_selector(method)
+    free = free if available is None else available
+    return query(method)(
+        model(),
+        selector() if needs_selector else None,
+        jax.random.key(key),
+        images[numbers],
+        free[numbers],
+        np.asarray(numbers, np.int32),
+    )
+
+
+def pool():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (COUNT, 6, 8, 3), np.uint8)
+    return images, rng.random((COUNT, *SIZE)) < 0.8
+
+
+def assert_equal(actual, expected):
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+
+
+@pytest.mark.parametrize("method", ["spl", "ppl", "random", "entropy"])
+def test_a_query_does_not_depend_on_its_batch(method):
+    together = ask(method, [0, 1, 2])
+    for numbers in ([2, 0, 1], [1, 3, 3], [3, 2, 0]):
+        found = ask(method, numbers)
+        for place, number in enumerate(numbers):
+            if number < 3:
+                assert_equal(
+                    jax.tree.map(lambda x, place=place: x[place], found),
+                    jax.tree.map(lambda x, number=number: x[number], together),
+                )
+    assert np.asarray(together.pixels).any(axis=(1, 2)).all()
+    assert not np.any(together.pixels & ~pool()[1][:3])  # only available ones
+
+
+def test_padded_rows_are_harmless():
+    """A last batch repeats its last image; the repetition asks what the image asks."""
+    padded = ask("spl", [1, 2, 2])
+    assert_equal(padded.pixels[1], padded.pixels[2])
+    assert_equal(padded.pixels[0], ask("spl", [0, 1, 2]).pixels[1])
+
+
+def test_random_queries_differ_by_image_and_round():
+    everything = np.ones((COUNT, *SIZE), bool)
+    first = ask("random", [0, 1, 2], available=everything).pixels
+    assert not np.array_equal(first[0], first[1])
+    other_round = ask("random", [0, 1, 2], key=1, available=everything).pixels
+    assert not np.array_equal(first[0], other_round[0])
+    # The budget of a round: half of 20% of the pixels.
+    assert np.sum(first[0]) == int(0.2 * 12 * 16 / ROUNDS)
+
+
+def test_candidates_are_the_pixels_where_the_selectors_classifiers_differ():
+    images, _ = pool()
+    found = ask("spl", [0, 1, 2])
+    parts = selector()
+    logits = pixel_selector.selector_logits(
+        SEGMENTER,
+        parts["backbone"],
+        parts["classifiers"],
+        models.normalize_images(images[:3]),
+        SIZE,
+    )
+    first, second = (jnp.argmax(each, -1) for each in logits)
+    np.testing.assert_array_equal(found.candidates, first != second)
+    assert not np.any(found.pixels & ~found.candidates)
+
+
+def test_runs_on_a_mesh():
+    mesh = mesh_lib.device_mesh(jax.devices()[:1])
+    strategy = strategies.build(acquisition("spl"), ROUNDS)
+    compiled = mesh_lib.data_parallel_map(
+        make_pool_query(SEGMENTER, strategy, SIZE), mesh, batched_arguments=(3, 4, 5)
+    )
+    images, free = pool()
+    found = compiled(
+        model(), selector(), jax.random.key(0), images[:3], free[:3], np.arange(3, dtype=np.int32)
+    )
+    assert_equal(found, ask("spl", [0, 1, 2]))

@@ -1,0 +1,101 @@
+"""Every field that can't be run is named, all in one error."""
+
+import pytest
+
+from labor_jax.validation import check_config
+from labor_jax.workdir import ConfigError
+from tests.tiny import tiny_config
+
+METHODS = ("ppl", "random", "source_only", "spl", "supervised", "warmup")
+
+BAD = {
+    "annotator": "crowd",
+    "acquisition.method": "guess",
+    "optimizer.name": "lion",
+    "warmup.discriminator_input": "logits",
+    "source_batch_size": 0,
+    "target_batch_size": 3,
+    "evaluation_batch_size": -2,
+    "rounds": -1,
+    "preview_images": -1,
+    "seed": -5,
+    "log_every": 0,
+    "checkpoint_every": 0,
+    "source.steps": -1,
+    "warmup.steps": -2,
+    "selector.steps": -3,
+    "round.steps": -4,
+    "source.learning_rate": 0.0,
+    "warmup.learning_rate": -1.0,
+    "selector.learning_rate": 0.0,
+    "round.learning_rate": 0.0,
+    "selector.feature_dropout": 1.0,
+}
+
+
+def with_fields(config, fields):
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_methods_config_is_fine(method):
+    check_config(tiny_config(method), device_count=2)
+
+
+@pytest.mark.parametrize(("field", "value"), BAD.items())
+def test_one_bad_field_is_named_with_its_value(field, value):
+    with pytest.raises(ConfigError) as caught:
+        check_config(with_fields(tiny_config("spl"), {field: value}), device_count=2)
+    assert f"config.{field} is {value!r}; " in str(caught.value)
+
+
+def test_all_bad_fields_are_in_one_error():
+    with pytest.raises(ConfigError) as caught:
+        check_config(with_fields(tiny_config("spl"), BAD), device_count=2)
+    for field, value in BAD.items():
+        assert f"config.{field} is {value!r}; " in str(caught.value)
+
+
+def test_choices_are_listed():
+    config = with_fields(tiny_config("spl"), {"optimizer.name": "lion"})
+    with pytest.raises(ConfigError, match="choose one of: sgd, adamw"):
+        check_config(config, device_count=1)
+
+
+def test_a_batch_must_divide_over_the_devices():
+    check_config(tiny_config("spl"), device_count=2)
+    with pytest.raises(ConfigError, match=r"source_batch_size is 2; .*devices \(3\)"):
+        check_config(tiny_config("spl"), device_count=3)
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "named"),
+    [
+        ("source_only", {"source.steps": 0}, "source.steps is 0; .*can't both be 0"),
+        ("random", {"round.steps": 0}, "round.steps is 0; rounds without steps learn nothing"),
+        ("spl", {"selector.steps": 0}, "selector.steps is 0; spl needs a trained pixel selector"),
+        (
+            "ppl",
+            {"selector.noise": 0.0, "selector.feature_dropout": 0.0},
+            "selector.noise is 0.0; .*stay copies",
+        ),
+    ],
+)
+def test_fields_that_do_not_go_together(method, fields, named):
+    with pytest.raises(ConfigError, match=named):
+        check_config(with_fields(tiny_config(method), fields), device_count=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("warmup", {"source.steps": 0}),
+        ("source_only", {"round.steps": 0}),
+        ("random", {"selector.steps": 0, "selector.noise": 0.0, "selector.feature_dropout": 0.0}),
+        ("spl", {"selector.noise": 0.0}),
+        ("spl", {"selector.feature_dropout": 0.0}),
+    ],
+)
+def test_fields_that_go_together(method, fields):
+    check_config(with_fields(tiny_config(method), fields), device_count=1)

@@ -1,0 +1,212 @@
+"""A workdir belongs to one config and one process, and its files are whole."""
+
+import errno
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labor_jax import workdir
+from labor_jax.workdir import ConfigError, Workdir
+from tests.tiny import tiny_config
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def open_and_close(path, config):
+    Workdir.open(path, config).close()
+
+
+def test_a_new_folder_holds_the_config(tmp_path):
+    config = tiny_config()
+    path = tmp_path / "runs" / "new"
+    open_and_close(path, config)
+    assert json.loads((path / "config.json").read_text()) == json.loads(config.to_json())
+    read = Workdir.existing(path).read_config()
+    assert read.model.width == config.model.width
+    assert list(read.data.image_size) == list(config.data.image_size)
+
+
+def test_the_same_config_opens_it_again(tmp_path):
+    open_and_close(tmp_path, tiny_config())
+    open_and_close(tmp_path, tiny_config())
+
+
+def test_another_config_is_an_error_that_tells_them_apart(tmp_path):
+    open_and_close(tmp_path, tiny_config())
+    other = tiny_config()
+    other.optimizer.momentum = 0.5
+    other.data.image_size = (48, 64)
+    other.log_every = 77
+    with pytest.raises(ConfigError) as caught:
+        Workdir.open(tmp_path, other)
+    message = str(caught.value)
+    assert "config.optimizer.momentum: 0.9 there, 0.5 now" in message
+    assert "config.data.image_size: [32, 64] there, [48, 64] now" in message
+    assert "log_every" not in message and str(tmp_path) in message
+    # The run's own config is untouched, and the refusal holds no lock.
+    assert Workdir.existing(tmp_path).read_config().optimizer.momentum == 0.9
+    open_and_close(tmp_path, tiny_config())
+
+
+def test_a_field_more_or_less_is_a_difference_too(tmp_path):
+    open_and_close(tmp_path, tiny_config())
+    other = tiny_config()
+    with other.unlocked():
+        del other.round.target_weight
+        other.round.distillation_weight = 2.0
+    with pytest.raises(ConfigError) as caught:
+        Workdir.open(tmp_path, other)
+    assert "config.round.target_weight: 1.0 there, None now" in str(caught.value)
+    assert "config.round.distillation_weight: None there, 2.0 now" in str(caught.value)
+
+
+def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
+    open_and_close(tmp_path, tiny_config())
+    other = tiny_config()
+    other.update(log_every=7, checkpoint_every=9, preview_images=2, warm_start="elsewhere")
+    other.data.update(cache_bytes=0, num_threads=3, root="moved", verify="full")
+    open_and_close(tmp_path, other)
+    read = Workdir.existing(tmp_path).read_config()
+    assert (read.log_every, read.data.root) == (7, "moved")
+    changed = workdir.differing_fields(
+        json.loads(tiny_config().to_json()), json.loads(other.to_json())
+    )
+    assert set(changed) == set(workdir.FREE_FIELDS)
+
+
+@pytest.mark.parametrize("left", ["labels.sqlite", "checkpoints/10/state"])
+def test_results_without_their_config_are_not_adopted(tmp_path, left):
+    (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / left).touch()
+    with pytest.raises(ConfigError, match=r"no config\.json"):
+        Workdir.open(tmp_path, tiny_config())
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_damaged_config_is_an_error(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": ')
+    with pytest.raises(ConfigError, match=r"config\.json is damaged"):
+        Workdir.open(tmp_path, tiny_config())
+
+
+def test_existing_needs_a_run(tmp_path):
+    with pytest.raises(ConfigError, match=r"holds no run.*--workdir"):
+        Workdir.existing(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_in_use_is_refused_until_it_is_closed(tmp_path):
+    first = Workdir.open(tmp_path, tiny_config())
+    with pytest.raises(ConfigError, match="Another process is running in"):
+        Workdir.open(tmp_path, tiny_config())
+    assert Workdir.existing(tmp_path).read_config().seed == 0  # reading is free
+    first.close()
+    first.close()
+    open_and_close(tmp_path, tiny_config())
+
+
+def test_another_process_is_refused_and_its_end_frees_the_folder(tmp_path):
+    script = (
+        "import sys\n"
+        "from labor_jax.workdir import Workdir\n"
+        "from tests.tiny import tiny_config\n"
+        f"folder = Workdir.open({str(tmp_path)!r}, tiny_config())\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(ConfigError, match="Another process is running in"):
+            Workdir.open(tmp_path, tiny_config())
+        other.kill()
+    open_and_close(tmp_path, tiny_config())
+
+
+def test_differing_fields():
+    before = {"a": 1, "b": {"c": [1, 2], "d": None}, "e": "x"}
+    after = {"a": 1, "b": {"c": [1, 3], "d": None}, "f": {"g": 0}}
+    assert workdir.differing_fields(before, after) == {
+        "b.c": ([1, 2], [1, 3]),
+        "e": ("x", None),
+        "f.g": (None, 0),
+    }
+    assert workdir.differing_fields(before, before) == {}
+
+
+def test_write_atomically_replaces_and_leaves_nothing_beside(tmp_path):
+    path = tmp_path / "file.json"
+    workdir.write_atomically(path, "old")
+    workdir.write_atomically(path, "new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    workdir.write_atomically(path, "old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        workdir.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert workdir.is_disk_full(caught.value)
+
+
+def raised(*errors, explicit):
+    """The last of the errors, each raised from (or while handling) the one before."""
+    current = None
+    for error in errors:
+        try:
+            try:
+                if current is not None:
+                    raise current
+            except BaseException as before:
+                if explicit:
+                    raise error from before
+                raise error  # noqa: B904, the implicit chain is what is tested
+            raise error
+        except BaseException as caught:
+            current = caught
+    return current
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_a_full_disk_is_found_behind_other_errors(explicit):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert workdir.is_disk_full(raised(full, ValueError("save"), explicit=explicit))
+    assert workdir.is_disk_full(
+        raised(full, ValueError("save"), RuntimeError("run"), explicit=explicit)
+    )
+    other = OSError(errno.EACCES, os.strerror(errno.EACCES))
+    assert not workdir.is_disk_full(raised(other, ValueError("save"), explicit=explicit))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sqlite3.OperationalError("database or disk is full"),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        ValueError("INTERNAL: write failed: No space left on device [OS error 28]"),
+    ],
+)
+def test_a_full_disk_has_many_names(error):
+    assert workdir.is_disk_full(error)
+
+
+def test_free_bytes(tmp_path):
+    assert workdir.free_bytes(tmp_path) > 0
