@@ -25,6 +25,7 @@ def run(main: Callable[[Sequence[str]], Any]) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every file it writes
+    app.define_help_flags()
     try:
         try:
             arguments = flags.FLAGS(sys.argv)
