@@ -21,7 +21,7 @@ class Components:
     Attributes:
       config: the run's.
       pair: source, pool and evaluation split.
-      mesh: all devices.
+      mesh: the devices, see `mesh.devices_for`.
       segmenter: backbone and classifier; training it updates batch norm as the config says.
       frozen_segmenter: the same with frozen batch norm, for the pixel selector.
       discriminator: AdaptSegNet's.
@@ -46,11 +46,15 @@ def build(config: ConfigDict, pair: Pair | None = None) -> Components:
       DataError, ValueError: from the data or the model's config.
     """
     pair = pair if pair is not None else load_pair(config.pair, config.data)
+    batch_sizes = [
+        config[field]
+        for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size")
+    ]
     frozen = ConfigDict({**config.model.to_dict(), "batch_norm": "frozen"})
     return Components(
         config=config,
         pair=pair,
-        mesh=mesh_lib.device_mesh(),
+        mesh=mesh_lib.device_mesh(mesh_lib.devices_for(batch_sizes)),
         segmenter=models.build_segmenter(
             config.model, pair.num_classes, axis_name=mesh_lib.BATCH_AXIS
         ),

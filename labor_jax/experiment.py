@@ -57,7 +57,7 @@ def run(
       ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
       ValueError: each says what is wrong, where, and what to do.
     """
-    validation.check_config(config, device_count=jax.device_count())
+    validation.check_config(config)
     parts = components.build(config, pair)
     with (
         contextlib.closing(Workdir.open(workdir, config)) as folder,
@@ -118,6 +118,8 @@ class Session:
             if self.config.warm_start:
                 step, tree, self.results = restored.load_warm_start(self.parts, self.phases)
                 logger.info("Starting after the warm-up of %s.", self.config.warm_start)
+                (done,) = (phase for phase in self.phases if phase.last_step == step)
+                self.previews.write_predictions(done.name, tree["carry"]["model"])
         self.metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
         return step, tree["carry"], tree["training"]
 

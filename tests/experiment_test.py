@@ -266,3 +266,33 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path
     resumed = experiment.run(tiny_config("spl"), tmp_path)
     assert f"{newest} cannot be read" in caplog.text
     assert comparable(resumed) == comparable(summary)
+
+
+def test_more_devices_give_the_same_losses(spl, tmp_path):
+    """Eight devices and batches of 2: the run takes two of them, and learns what one learns."""
+    whole, _ = spl
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Using 2 of 8 devices" in result.stderr
+    one, two = (
+        [
+            json.loads(line)["loss"]
+            for line in (workdir / "metrics.jsonl").read_text().splitlines()
+            if '"phase": "source"' in line and '"loss"' in line
+        ]
+        for workdir in (whole, tmp_path)
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-3)

@@ -40,19 +40,19 @@ def with_fields(config, fields):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_methods_config_is_fine(method):
-    check_config(tiny_config(method), device_count=2)
+    check_config(tiny_config(method))
 
 
 @pytest.mark.parametrize(("field", "value"), BAD.items())
 def test_one_bad_field_is_named_with_its_value(field, value):
     with pytest.raises(ConfigError) as caught:
-        check_config(with_fields(tiny_config("spl"), {field: value}), device_count=2)
+        check_config(with_fields(tiny_config("spl"), {field: value}))
     assert f"config.{field} is {value!r}; " in str(caught.value)
 
 
 def test_all_bad_fields_are_in_one_error():
     with pytest.raises(ConfigError) as caught:
-        check_config(with_fields(tiny_config("spl"), BAD), device_count=2)
+        check_config(with_fields(tiny_config("spl"), BAD))
     for field, value in BAD.items():
         assert f"config.{field} is {value!r}; " in str(caught.value)
 
@@ -64,7 +64,7 @@ def test_choices_are_listed():
 
 
 def test_a_batch_must_divide_over_the_devices():
-    check_config(tiny_config("spl"), device_count=2)
+    check_config(tiny_config("spl"))
     with pytest.raises(ConfigError, match=r"source_batch_size is 2; .*devices \(3\)"):
         check_config(tiny_config("spl"), device_count=3)
 

@@ -5,6 +5,8 @@ the axis name `"batch"`, over which it takes its means. `data_parallel` compiles
 devices of all processes; the same function also runs under `jax.pmap(step, axis_name="batch")`.
 """
 
+import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,10 +17,38 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 BATCH_AXIS = "batch"
 
+logger = logging.getLogger(__name__)
+
 
 def device_mesh(devices: list[jax.Device] | None = None) -> Mesh:
     """A one-dimensional mesh named `"batch"` over `devices` (default: all of all processes)."""
     return Mesh(np.asarray(devices if devices is not None else jax.devices()), (BATCH_AXIS,))
+
+
+def devices_for(batch_sizes: Iterable[int]) -> list[jax.Device]:
+    """The devices that batches of these sizes divide over: all of them, or as many as possible.
+
+    A laptop's batch of 4 then also runs on a host of 8 devices, on 4 of them, and says so. Over
+    several processes every device must take part, so there the sizes must fit.
+
+    Raises:
+      ValueError: several processes, and a size that is not a multiple of the number of devices.
+    """
+    devices, common = jax.devices(), math.gcd(*batch_sizes)
+    if jax.process_count() > 1 and common % len(devices):
+        raise ValueError(
+            f"Batch sizes {', '.join(map(str, batch_sizes))} do not divide over the {len(devices)} "
+            "devices of all processes; make them multiples of that."
+        )
+    used = max(n for n in range(1, len(devices) + 1) if common % n == 0)
+    if used < len(devices):
+        logger.warning(
+            "Using %d of %d devices: the batch sizes (config.source_batch_size, …) are not all "
+            "multiples of more.",
+            used,
+            len(devices),
+        )
+    return devices[:used]
 
 
 def data_parallel(
