@@ -133,7 +133,7 @@ def _street(config: ConfigDict) -> None:
     data.seed = 0  # of the scenes; the run's seed doesn't change them
     data.image_size = (64, 128)
     data.source_count = 256
-    data.pool_count = 64
+    data.pool_count = 128
     data.evaluation_count = 64
     data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
     config.evaluation_batch_size = 16
@@ -143,14 +143,15 @@ def _street(config: ConfigDict) -> None:
     )
     config.source.update(steps=500, learning_rate=1e-2)
     config.warmup.update(steps=100, learning_rate=2e-3, discriminator_width=16)
-    config.selector.update(steps=40, learning_rate=2e-3)
-    config.round.update(steps=200, learning_rate=5e-3)
+    config.selector.update(steps=30, learning_rate=5e-4, discrepancy_weight=0.05)
+    config.round.update(steps=250, learning_rate=5e-3)
 
 
 def _camvid(config: ConfigDict) -> None:
     """CamVid day → dusk with ImageNet weights; `data.root` is the folder of images/ and labels/."""
     data = config.data
-    data.update(source_size=(180, 240), target_size=(180, 240), evaluation_size=(180, 240))
+    data.update(source_size=(120, 160), target_size=(120, 160), evaluation_size=(120, 160))
+    data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3)
     config.model.update(
         backbone="efficientnet_lite0",
         pretrained="imagenet",
@@ -161,9 +162,9 @@ def _camvid(config: ConfigDict) -> None:
         name="adamw", weight_decay=1e-2, classifier_multiplier=10.0, clip_norm=1.0
     )
     config.source.update(steps=300, learning_rate=2e-4)
-    config.warmup.update(steps=100, learning_rate=1e-4, discriminator_width=32)
-    config.selector.update(steps=40, learning_rate=1e-4)
-    config.round.update(steps=100, learning_rate=2e-4)
+    config.warmup.update(steps=60, learning_rate=1e-4, discriminator_width=32)
+    config.selector.update(steps=20, learning_rate=5e-5, discrepancy_weight=0.05)
+    config.round.update(steps=80, learning_rate=2e-4)
 
 
 def _folders(config: ConfigDict) -> None:

@@ -271,7 +271,9 @@ class PointwiseConv(nn.Module):
         shape = (1, 1, inputs.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         x = inputs[:, :: self.stride, :: self.stride].astype(self.dtype)
-        return x @ kernel[0, 0].astype(self.dtype)
+        # As a plain matrix: the filter's gradient of the 4-D product is up to 4 times slower.
+        product = x.reshape(-1, x.shape[-1]) @ kernel[0, 0].astype(self.dtype)
+        return product.reshape(*x.shape[:-1], self.features)
 
 
 class DepthwiseConv(nn.Module):
