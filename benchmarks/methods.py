@@ -40,11 +40,11 @@ def run_seed(pair: str, seed: int, folder: Path, extra: list[str]) -> dict[str, 
         summaries[name] = method(name, name, start)
     share = summaries["spl"]["rounds"][-1]["labelled_fraction"]
     points = round(summaries["ppl"]["rounds"][-1]["pixels_per_image"] / 3)
-    summaries["random, SPL's share"] = method(
-        "random_share", "random", start, f"--config.acquisition.fraction={share:.6f}"
-    )
     summaries["random, PPL's points"] = method(
         "random_points", "random", start, f"--config.acquisition.points={points}"
+    )
+    summaries["random, SPL's share"] = method(
+        "random_share", "random", start, f"--config.acquisition.fraction={share:.6f}"
     )
     return summaries
 

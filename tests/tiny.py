@@ -30,7 +30,7 @@ def tiny_config(method="spl", pair="street"):
     config.selector.steps = 3
     config.round.steps = 3
     if config.rounds:
-        config.rounds = 2 if method != "supervised" else 1
+        config.rounds = 2
     config.acquisition.max_fraction = 0.05
     config.log_every = 2
     config.checkpoint_every = 2
