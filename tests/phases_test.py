@@ -25,7 +25,7 @@ def rounds(count, *kinds):
         ("spl", WARMUP + rounds(2, "selector", "query", "train")),
         ("ppl", WARMUP + rounds(2, "selector", "query", "train")),
         ("random", WARMUP + rounds(2, "query", "train")),
-        ("supervised", WARMUP + rounds(1, "query", "train")),
+        ("supervised", WARMUP + rounds(2, "query", "train")),
     ],
 )
 def test_methods(method, expected):

@@ -14,7 +14,7 @@ BAD = {
     "optimizer.name": "lion",
     "warmup.discriminator_input": "logits",
     "source_batch_size": 0,
-    "target_batch_size": 3,
+    "target_batch_size": -3,
     "evaluation_batch_size": -2,
     "rounds": -1,
     "preview_images": -1,

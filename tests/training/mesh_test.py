@@ -239,3 +239,7 @@ def main(path):
 
 if __name__ == "__main__":
     main(sys.argv[1])
+
+
+def test_all_devices_serve_batches_that_fit_them():
+    assert mesh_lib.devices_for([4, 6]) == jax.devices()
