@@ -3,10 +3,11 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import app, flags
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_flags
 
 from labor_jax.workdir import ConfigError, is_disk_full
 
@@ -26,6 +27,7 @@ def run(main: Callable[[Sequence[str]], Any]) -> int:
     )
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every file it writes
     app.define_help_flags()
+    _make_configs_importable(sys.argv[1:])
     try:
         try:
             arguments = flags.FLAGS(sys.argv)
@@ -66,20 +68,48 @@ def _mendable() -> tuple[type[Exception], ...]:
 
 
 def _explain_flags(error: Exception) -> str:
-    """A flag error with the valid fields of a config where one is unknown."""
-    try:
-        config = flags.FLAGS["config"].value
-    except Exception:
-        return str(error)
-    if not isinstance(config, ConfigDict) or not isinstance(error, (AttributeError, KeyError)):
-        return str(error)
-    for argument in sys.argv[1:]:
-        name = argument.lstrip("-").partition("=")[0]
-        if name.startswith("config."):
-            problem = _unknown_field(config, name)
+    """A flag error, with the valid fields where the config has no such field."""
+    config = _config_without_overrides(sys.argv[1:])
+    if config is not None and isinstance(error, AttributeError | KeyError):
+        for argument in sys.argv[1:]:
+            name = argument.lstrip("-").partition("=")[0]
+            problem = _unknown_field(config, name) if name.startswith("config.") else None
             if problem:
                 return problem
-    return str(error)
+    message = str(error)
+    if "Traceback" in message:  # a config file's own error: the last line tells what is wrong
+        flag = message.splitlines()[0].partition(": Error whilst")[0]
+        message = f"{flag}: {message.strip().splitlines()[-1]}"
+    return message
+
+
+def _config_argument(arguments: Sequence[str]) -> str | None:
+    """The value of `--config`: a file, with `:PAIR` behind it or not."""
+    for i, argument in enumerate(arguments):
+        name, _, value = argument.lstrip("-").partition("=")
+        if name == "config":
+            return value or next(iter(arguments[i + 1 :]), None)
+    return None
+
+
+def _make_configs_importable(arguments: Sequence[str]) -> None:
+    """Lets a config import its neighbours (`from configs import common`) from any directory."""
+    path = _config_argument(arguments)
+    if path:
+        folder = Path(path.partition(":")[0]).resolve().parent
+        if (folder / "common.py").exists():
+            sys.path.insert(0, str(folder.parent))
+
+
+def _config_without_overrides(arguments: Sequence[str]) -> ConfigDict | None:
+    """The config that `--config` names, if it can be loaded."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=[])
+    try:
+        values(["main", f"--config={_config_argument(arguments)}"])
+        return values.config
+    except Exception:  # then that is the error, and it is told without our help
+        return None
 
 
 def _unknown_field(config: ConfigDict, name: str) -> str | None:

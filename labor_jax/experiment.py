@@ -24,7 +24,7 @@ from labor_jax import components, restored, validation
 from labor_jax.acquisition import pool, strategies
 from labor_jax.annotation import LabelStore, Oracle, round_cost
 from labor_jax.components import Components
-from labor_jax.data import Pair, pipeline
+from labor_jax.data import DataError, Pair, pipeline
 from labor_jax.evaluation import evaluator, report
 from labor_jax.evaluation.previews import Previews
 from labor_jax.phase_training import PhaseTraining, phase_training
@@ -32,7 +32,7 @@ from labor_jax.phases import Phase, plan
 from labor_jax.training import loop, metrics
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.checkpoints import Checkpoints
-from labor_jax.workdir import Workdir
+from labor_jax.workdir import ConfigError, Workdir
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +57,14 @@ def run(
       ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
       ValueError: each says what is wrong, where, and what to do.
     """
-    validation.check_config(config)
-    parts = components.build(config, pair)
+    try:
+        validation.check_config(config)
+        parts = components.build(config, pair)
+        strategies.build(config.acquisition, config.rounds)
+    except (DataError, ConfigError):
+        raise
+    except ValueError as error:  # whatever part of the config it is that can't be built
+        raise ConfigError(str(error)) from error
     with (
         contextlib.closing(Workdir.open(workdir, config)) as folder,
         LabelStore(folder.labels, classes=parts.pair.classes) as store,
