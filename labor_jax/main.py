@@ -32,7 +32,11 @@ def main(argv: Sequence[str]) -> None:
     config = _CONFIG.value
     if config is None:
         raise app.UsageError("Give an experiment, e.g. --config configs/spl.py")
-    workdir = _WORKDIR.value or Path("runs") / f"{config.method}_{config.pair}_seed{config.seed}"
+    try:
+        method = config.method
+    except OSError as error:  # stands in for the config if its file can't be read
+        raise app.UsageError(str(error)) from error
+    workdir = _WORKDIR.value or Path("runs") / f"{method}_{config.pair}_seed{config.seed}"
 
     from labor_jax import experiment  # after the flags: a mistyped one should fail at once
     from labor_jax.evaluation import report
