@@ -246,6 +246,8 @@ class Session:
         with bar:
             for numbers, query in _one_ahead(asked()):
                 pixels, candidates = jax.device_get((query.pixels, query.candidates))
+                # Before the answers: an image that has them is not looked at again after a kill.
+                self.previews.write_candidates(phase.name, numbers, candidates)
                 self.store.ask_and_answer_many(
                     phase.round,
                     [
@@ -253,7 +255,6 @@ class Session:
                         for i, asked in zip(numbers, pixels, strict=False)
                     ],
                 )
-                self.previews.write_candidates(phase.name, numbers, candidates)
                 bar.update(len(numbers))
         return {**carry, "selector": None}
 
