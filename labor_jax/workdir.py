@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,8 +174,3 @@ def is_disk_full(error: BaseException) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes free on the path's file system."""
-    return shutil.disk_usage(path).free
