@@ -18,13 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(config: str, workdir: Path, arguments: list[str]) -> dict:
-    """Runs, resumes or reads one experiment; returns its summary."""
-    summary = workdir / "summary.json"
-    if not summary.exists():
-        command = [sys.executable, "-m", "labor_jax.main", "--config", config]
-        print(f"{workdir.name}: {config} {' '.join(arguments)}", file=sys.stderr, flush=True)
-        subprocess.run([*command, "--workdir", str(workdir), *arguments], cwd=ROOT, check=True)
-    return json.loads(summary.read_text())
+    """Runs or resumes one experiment (a finished one at once); returns its summary."""
+    command = [sys.executable, "-m", "labor_jax.main", "--config", config]
+    print(f"{workdir.name}: {config} {' '.join(arguments)}", file=sys.stderr, flush=True)
+    command += ["--workdir", str(workdir), *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+    return json.loads((workdir / "summary.json").read_text())
 
 
 def run_seed(pair: str, seed: int, folder: Path, extra: list[str]) -> dict[str, dict]:
@@ -39,7 +38,8 @@ def run_seed(pair: str, seed: int, folder: Path, extra: list[str]) -> dict[str, 
     for name in ("supervised", "spl", "ppl"):
         summaries[name] = method(name, name, start)
     share = summaries["spl"]["rounds"][-1]["labelled_fraction"]
-    points = round(summaries["ppl"]["rounds"][-1]["pixels_per_image"] / 3)
+    ppl = summaries["ppl"]["rounds"]
+    points = round(ppl[-1]["pixels_per_image"] / len(ppl))
     summaries["random, PPL's points"] = method(
         "random_points", "random", start, f"--config.acquisition.points={points}"
     )

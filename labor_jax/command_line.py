@@ -35,7 +35,7 @@ def run(main: Callable[[Sequence[str]], Any]) -> int:
             raise app.UsageError(_explain_flags(error)) from error
         main(arguments)
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command resumes the run.", file=sys.stderr)
+        print("\nInterrupted. A run is resumed by the same command.", file=sys.stderr)
         return 130
     except app.UsageError as error:
         print(f"{error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 Prints mIoU and per-class IoU of a run's model on the evaluation split.
 """
 
+import math
 from collections.abc import Sequence
 
 from absl import app, flags
@@ -32,7 +33,8 @@ def main(argv: Sequence[str]) -> None:
     )
     width = max(map(len, parts.pair.classes))
     for name, iou in evaluation.per_class_iou.items():
-        print(f"{name:{width}}  {100 * iou:6.2f}%")
+        shown = "neither labelled nor predicted" if math.isnan(iou) else f"{100 * iou:6.2f}%"
+        print(f"{name:{width}}  {shown}")
     print(f"{'mIoU':{width}}  {100 * evaluation.miou:6.2f}%   ({phase}, global step {step})")
 
 

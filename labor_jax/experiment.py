@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from clu import parameter_overview
 from ml_collections import ConfigDict
 
 import labor_jax
@@ -32,6 +33,7 @@ from labor_jax.phases import Phase, plan
 from labor_jax.training import loop, metrics
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.checkpoints import Checkpoints
+from labor_jax.training.steps import trainable
 from labor_jax.workdir import ConfigError, Workdir
 
 logger = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ def run(
         validation.check_config(config)
         parts = components.build(config, pair)
         strategies.build(config.acquisition, config.rounds)
+        _check_data(parts)
     except (DataError, ConfigError):
         raise
     except ValueError as error:  # whatever part of the config it is that can't be built
@@ -77,6 +80,24 @@ def run(
                 carry = session.run_phase(phase, carry, training_state)
                 training_state = None
         return session.finish()
+
+
+def _check_data(parts: Components) -> None:
+    """Raises, before anything is written, what training on the splits would raise later."""
+    config = parts.config
+    splits = [(parts.pair.source, config.source_batch_size, config.data.source_size)]
+    if config.warmup.steps or config.rounds:
+        splits.append((parts.pair.pool, config.target_batch_size, config.data.target_size))
+    for split, batch_size, size in splits:
+        pipeline.check_training(
+            split,
+            batch_size=batch_size,
+            size=size,
+            augment=config.data.augment,
+            num_threads=config.data.num_threads,
+        )
+    if config.rounds:
+        Oracle(parts.pair.pool).check()
 
 
 class Session:
@@ -121,6 +142,8 @@ class Session:
             logger.info("Resuming in phase %s after global step %d.", progress["phase"], step)
         else:
             step, tree = 0, {"carry": self._initial_carry(), "training": None}
+            count = parameter_overview.count_parameters(trainable(tree["carry"]["model"]))
+            logger.info("A model of %s parameters", f"{count:,}")
             if self.config.warm_start:
                 step, tree, self.results = restored.load_warm_start(self.parts, self.phases)
                 logger.info("Starting after the warm-up of %s.", self.config.warm_start)
@@ -215,6 +238,7 @@ class Session:
                 size=self.config.data.target_size,
                 with_labels=False,
                 indices=indices,
+                num_threads=self.config.data.num_threads,
             )
             for batch in batches:
                 size = pool_split.size(int(batch["index"][0]))

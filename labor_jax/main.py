@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from labor_jax import command_line
+from labor_jax.acquisition import strategies
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -33,9 +34,11 @@ def main(argv: Sequence[str]) -> None:
     if config is None:
         raise app.UsageError("Give an experiment, e.g. --config configs/spl.py")
     try:
-        method = config.method
+        _ = config.method
     except OSError as error:  # stands in for the config if its file can't be read
         raise app.UsageError(str(error)) from error
+    _settle(config)
+    method = config.method
     workdir = _WORKDIR.value or Path("runs") / f"{method}_{config.pair}_seed{config.seed}"
 
     from labor_jax import experiment  # after the flags: a mistyped one should fail at once
@@ -45,6 +48,16 @@ def main(argv: Sequence[str]) -> None:
     summary = experiment.run(config, workdir)
     print(report.text_table(summary))
     print(f"\n{workdir}: summary.json, report.html, metrics.jsonl, labels.sqlite, checkpoints/")
+
+
+def _settle(config: ConfigDict) -> None:
+    """Makes overrides mean what they say."""
+    if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
+        config.method = config.acquisition.method
+    for section in (config.data, config.data.augment):
+        for name, value in section.items():
+            if value == (None,):  # how a tuple's flag reads "None"
+                section[name] = None
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from labor_jax.components import Components
 from labor_jax.phase_training import phase_training
 from labor_jax.phases import Phase, plan
 from labor_jax.training.checkpoints import CheckpointError, Checkpoints
-from labor_jax.workdir import ConfigError, Workdir, differing_fields
+from labor_jax.workdir import FREE_FIELDS, ConfigError, Workdir, differing_fields
 
 # What a warm-up depends on; the rest of two configs may differ.
 _WARMUP_FIELDS = (
@@ -88,7 +88,7 @@ def restore_model(workdir: Path, which: str) -> RestoredModel:
     folder = Workdir.existing(workdir)
     parts = components.build(folder.read_config())
     phases = plan(parts.config)
-    with contextlib.closing(Checkpoints(folder.checkpoints)) as checkpoints:
+    with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         restore = checkpoints.restore_best if which == "best" else checkpoints.restore_latest
         found = restore(lambda progress: checkpoint_template(parts, phases, progress))
     if found is None:
@@ -119,7 +119,11 @@ def load_warm_start(
         {field: config.to_dict().get(field) for field in _WARMUP_FIELDS}
         for config in (folder.read_config(), parts.config)
     )
-    differing = differing_fields(_plain(theirs), _plain(ours))
+    differing = {
+        name: values
+        for name, values in differing_fields(_plain(theirs), _plain(ours)).items()
+        if name not in (*FREE_FIELDS, "data.evaluation_size")
+    }
     if differing:
         raise ConfigError(
             f"config.warm_start names {folder.path}, whose warm-up is another one: "
@@ -129,7 +133,7 @@ def load_warm_start(
             )
         )
     their_phases = plan(folder.read_config())
-    with contextlib.closing(Checkpoints(folder.checkpoints)) as checkpoints:
+    with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         found = checkpoints.restore_latest(
             lambda progress: checkpoint_template(parts, their_phases, progress)
         )

@@ -50,7 +50,26 @@ def check_config(config: ConfigDict) -> None:
         "source.steps",
         "source.steps and warmup.steps can't both be 0, or there is no model to start from",
     )
+    require(
+        not (config.warm_start and not config.rounds),
+        "warm_start",
+        "without rounds there is nothing to do after it",
+    )
+    weights = [name for name in config.round if name.endswith("_weight")]
+    for field in (
+        "warmup.adversarial_weight",
+        "selector.noise",
+        "selector.discrepancy_weight",
+        *(f"round.{name}" for name in weights),
+    ):
+        section, name = field.split(".")
+        require(config[section][name] >= 0, field, "it can't be negative")
     if config.rounds:
+        require(
+            any(config.round[name] > 0 for name in weights),
+            "round.target_weight",
+            "with every weight of config.round 0, the rounds learn nothing",
+        )
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
         if config.acquisition.method in strategies.METHODS and strategies.uses_selector(
             config.acquisition.method

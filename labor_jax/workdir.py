@@ -17,7 +17,6 @@ FREE_FIELDS = (
     "data.root",
     "data.verify",
     "log_every",
-    "preview_images",
     "warm_start",
 )
 

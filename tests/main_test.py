@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from labor_jax import experiment
-from labor_jax.data import load_pair
+from labor_jax.data import DataError, load_pair
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 
@@ -63,7 +63,8 @@ TINY = overrides(
 def workdir(tmp_path_factory):
     """A finished tiny run, made by the command itself."""
     path = tmp_path_factory.mktemp("run") / "spl"
-    result = command("main", "--config", "configs/spl.py", "--workdir", path, *TINY)
+    flags = (*TINY, "--config.data.target_size=None")
+    result = command("main", "--config", "configs/spl.py", "--workdir", path, *flags)
     assert result.returncode == 0, result.stderr
     table = [line.split() for line in result.stdout.splitlines()]
     stages = ["source-only", "warm-up", "round", "round"]
@@ -114,6 +115,8 @@ def test_strip_draws_five_panels(workdir, tmp_path):
         (("--config.acquisition.method=sql",), ("'sql'", "spl, ppl")),
         (("--no_such_flag=1",), ("no_such_flag",)),
         (("--config.data.pool_count=0",), ("0",)),
+        (("--config.data.augment.scale=(0.5,2.0)",), ("augment.scale", "augment.crop")),
+        (("--config.round.source_weight=0", "--config.round.target_weight=0"), ("learn nothing",)),
     ],
 )
 def test_a_bad_flag_is_named_before_anything_runs(arguments, says, tmp_path):
@@ -122,7 +125,7 @@ def test_a_bad_flag_is_named_before_anything_runs(arguments, says, tmp_path):
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert all(text in result.stderr for text in says), result.stderr
-    assert not (workdir / "metrics.jsonl").exists()
+    assert not workdir.exists()
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,22 @@ def test_a_broken_image_is_named_by_the_command(tmp_path):
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert str(broken) in result.stderr
+
+
+def test_a_pool_without_labels_is_refused_before_training(tmp_path):
+    write_tree(tmp_path / "data")
+    config = folders_config(tmp_path / "data")
+    config.data.pool.labels = ""
+    with pytest.raises(DataError, match="no label"):
+        experiment.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_method_given_as_a_field_names_the_run(tmp_path):
+    flags = ("--config.acquisition.method=entropy", "--config.acquisition.points=3", *TINY)
+    result = command("main", "--config=configs/random.py", f"--workdir={tmp_path}", *flags)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "summary.json").read_text())["method"] == "entropy"
 
 
 def test_evaluate_needs_a_run(tmp_path):

@@ -206,7 +206,3 @@ def test_a_full_disk_is_found_behind_other_errors(explicit):
 )
 def test_a_full_disk_has_many_names(error):
     assert workdir.is_disk_full(error)
-
-
-def test_free_bytes(tmp_path):
-    assert workdir.free_bytes(tmp_path) > 0

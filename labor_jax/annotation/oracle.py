@@ -25,6 +25,10 @@ class Oracle:
                 "oracle needs one name for each"
             )
 
+    def check(self) -> None:
+        """Raises what reading a label raises: a pool without labels is told at the start."""
+        self._split.label(0)
+
     def answer(self, name: str, query: np.ndarray) -> np.ndarray:
         """Tells the labels at the asked pixels.
 

@@ -96,7 +96,7 @@ class FolderSplit:
         if self.label_paths is None:
             raise DataError(
                 f"{self.image_paths[i]} has no label: its role was set up without a labels "
-                "folder. Set `labels` to that folder, or let people answer instead of the oracle."
+                "folder. Set `labels` to that folder."
             )
         path = self.label_paths[i]
         return self.label_map(image_files.read_label_values(path), path)

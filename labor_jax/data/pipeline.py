@@ -98,8 +98,9 @@ def training_batches(
       ValueError: for an argument that cannot be, or images of different sizes where neither `size`
         nor `augment.crop` makes them equal.
     """
-    _check(split, batch_size, size, num_threads)
-    transforms.check_augment(augment)
+    check_training(
+        split, batch_size=batch_size, size=size, augment=augment, num_threads=num_threads
+    )
     if not 0 <= process_index < process_count or batch_size % process_count:
         raise ValueError(
             f"process {process_index} of {process_count} cannot have an equal part of batches of "
@@ -108,12 +109,6 @@ def training_batches(
     if start < 0 or seed < 0:
         raise ValueError(f"seed and start must be 0 or more, got {seed} and {start}")
     augment = dict(augment.items()) if augment else {}
-    if not augment.get("crop"):
-        if augment.get("scale"):
-            raise ValueError("augment.scale makes images of many sizes: set augment.crop as well")
-        if size is None:
-            _check_one_size(split)
-
     local = batch_size // process_count
 
     @functools.lru_cache(maxsize=4)
@@ -145,6 +140,24 @@ def training_batches(
 
     examples = grain.MapDataset.range(start * local, sys.maxsize).map(example)
     return _read_ahead(examples, local, _stack_training, num_threads)
+
+
+def check_training(
+    split: base.Split,
+    *,
+    batch_size: int,
+    size: tuple[int, int] | None,
+    augment: Mapping[str, Any] | None,
+    num_threads: int | None,
+) -> None:
+    """Raises the ValueError that `training_batches` would, without starting its threads."""
+    _check(split, batch_size, size, num_threads)
+    transforms.check_augment(augment)
+    if not (augment or {}).get("crop"):
+        if (augment or {}).get("scale"):
+            raise ValueError("augment.scale makes images of many sizes: set augment.crop as well")
+        if size is None:
+            _check_one_size(split)
 
 
 def inference_batches(

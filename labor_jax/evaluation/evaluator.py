@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from labor_jax import models
-from labor_jax.data import pipeline
+from labor_jax.data import DataError, pipeline
 from labor_jax.evaluation import confusion
 from labor_jax.training import mesh as mesh_lib
 
@@ -68,6 +68,8 @@ def make_evaluator(
             )
             counts.append(compiled(model, sharded["image"], sharded["label"], sharded["valid"])[1])
         total = np.sum([np.asarray(each, np.int64) for each in counts], axis=0)
+        if not total.sum():
+            raise DataError("The evaluation split has no labelled pixel, so it has no mIoU.")
         iou = confusion.intersection_over_union(total)
         return Evaluation(
             miou=confusion.mean_iou(total),

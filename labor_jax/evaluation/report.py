@@ -63,7 +63,7 @@ def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: La
     classes = _html_table(
         ("class", "IoU"),
         [
-            (name, "not in the labels" if iou is None else _percent(iou))
+            (name, "neither labelled nor predicted" if iou is None else _percent(iou))
             for name, iou in (summary["per_class_iou"] or {}).items()
         ],
     )

@@ -27,17 +27,19 @@ class Checkpoints:
     behind the training's back. The last `keep` and the one with the best "miou" are kept.
     """
 
-    def __init__(self, directory: str | os.PathLike, *, keep: int = 2):
+    def __init__(self, directory: str | os.PathLike, *, keep: int = 2, read_only: bool = False):
         """Opens or creates the folder.
 
         Args:
           directory: where the checkpoints lie.
           keep: how many of the last ones to keep, besides the best: more than one, so that a
             damaged last checkpoint costs minutes and not the run.
+          read_only: leave the folder as it is, since another process may be writing to it.
         """
         self._directory = Path(directory).absolute()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        _drop_damaged_metrics(self._directory)
+        if not read_only:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            _drop_damaged_metrics(self._directory)
         policy = ocp.checkpoint_managers
         self._manager = ocp.CheckpointManager(
             self._directory,
@@ -53,7 +55,8 @@ class Checkpoints:
                     ]
                 ),
                 best_fn=lambda metrics: metrics["miou"],
-                enable_async_checkpointing=True,
+                enable_async_checkpointing=not read_only,
+                read_only=read_only,
             ),
             item_names=("state", "progress"),
         )

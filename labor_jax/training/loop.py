@@ -48,7 +48,7 @@ def train(
     Raises:
       DivergedError: a metric is NaN or infinite.
     """
-    waiting = []
+    waiting, taken = [], start
     bar = progress_bar(total=stop, initial=start, desc=name, unit="step")
     with bar:
         for taken, batch in zip(range(start + 1, stop + 1), batches, strict=False):
@@ -63,6 +63,8 @@ def train(
                 on_log(taken, means)
             if taken % checkpoint_every == 0 and taken != stop:
                 on_checkpoint(taken, state)
+    if taken != stop:
+        raise ValueError(f"The batches of phase {name} ended after step {taken} of {stop}.")
     return state
 
 

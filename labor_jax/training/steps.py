@@ -30,8 +30,9 @@ class TrainState(struct.PyTreeNode):
       key: uint32[...], key data that the step folds its number into.
       model: `{"backbone": variables, "classifier": variables}`.
       optimizer: the model optimiser's state.
-      discriminator: the discriminator's parameters, None in phases without one.
-      discriminator_optimizer: its optimiser's state, None likewise.
+      discriminator: the discriminator's parameters, handed on unchanged by phases without an
+        adversarial term.
+      discriminator_optimizer: its optimiser's state, None in those phases.
     """
 
     step: jax.Array
