@@ -244,12 +244,12 @@ def test_an_image_in_pool_and_evaluation(tree, how):
     _fails(tree, "1 images are both in the pool", "pool_1.png")
 
 
-def test_a_pool_without_labels_is_for_people(tree):
+def test_a_pool_may_lack_labels_until_they_are_read(tree):
     tree.config.pool.labels = ""
     pair = folders.load(tree.config)
     assert pair.pool.size(0) == (6, 8)
     assert pair.pool.image(0).shape == (6, 8, 3)
-    with pytest.raises(DataError, match=r"pool_0\.png has no label.*people answer"):
+    with pytest.raises(DataError, match=r"pool_0\.png has no label.*Set `labels`"):
         pair.pool.label(0)
     tree.config.evaluation.labels = ""
     _fails(tree, "evaluation needs labels", "data.evaluation.labels")

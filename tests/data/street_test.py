@@ -120,7 +120,7 @@ def test_scenes_are_laid_out_like_streets(splits, domain):
     assert not (labels[:, : SMALL[0] // 5] == road).any()
 
 
-def test_the_domains_share_no_appearance(splits):
+def test_the_domains_differ_in_appearance(splits):
     """The mean colour of most classes moves farther than the classes of one domain lie apart."""
 
     def means(domain):
@@ -145,7 +145,8 @@ def test_the_domains_share_no_appearance(splits):
         distance = ((flat[pick, None].astype(float) - at) ** 2).sum(-1)
         return (distance.argmin(1) == truth[pick]).mean()
 
-    assert nearest("camera", camera) > nearest("camera", simulator) + 0.1
+    # Part of the palette is shared, so colours learnt on one domain are of some use on the other.
+    assert nearest("camera", camera) > 1.3 * nearest("camera", simulator)
 
 
 def test_camera_is_noisy_and_simulator_is_clean(splits):

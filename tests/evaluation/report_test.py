@@ -100,7 +100,7 @@ def test_report(folder, pair, store, add_round, summary):
         assert row[0] in page.cells and row[-1] in page.cells
     # Names come out as they went in: none became a tag.
     assert set(CLASSES) < set(page.cells) and "b" not in page.tags
-    assert page.cells[page.cells.index("never") + 1] == "not in the labels"
+    assert page.cells[page.cells.index("never") + 1] == "neither labelled nor predicted"
     assert page.cells[page.cells.index("car <b>") + 1] == "50.00%"
     [image] = page.images
     assert image["alt"] == pair.pool.names[0]
