@@ -140,15 +140,15 @@ class Session:
             step, tree, progress = found
             self.results = progress["results"]
             logger.info("Resuming in phase %s after global step %d.", progress["phase"], step)
+        elif self.config.warm_start:
+            step, tree, self.results = restored.load_warm_start(self.parts, self.phases)
+            logger.info("Starting after the warm-up of %s.", self.config.warm_start)
+            (done,) = (phase for phase in self.phases if phase.last_step == step)
+            self.previews.write_predictions(done.name, tree["carry"]["model"])
         else:
             step, tree = 0, {"carry": self._initial_carry(), "training": None}
             count = parameter_overview.count_parameters(trainable(tree["carry"]["model"]))
             logger.info("A model of %s parameters", f"{count:,}")
-            if self.config.warm_start:
-                step, tree, self.results = restored.load_warm_start(self.parts, self.phases)
-                logger.info("Starting after the warm-up of %s.", self.config.warm_start)
-                (done,) = (phase for phase in self.phases if phase.last_step == step)
-                self.previews.write_predictions(done.name, tree["carry"]["model"])
         self.metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
         return step, tree["carry"], tree["training"]
 

@@ -38,8 +38,8 @@ def main(argv: Sequence[str]) -> None:
     except OSError as error:  # stands in for the config if its file can't be read
         raise app.UsageError(str(error)) from error
     _settle(config)
-    method = config.method
-    workdir = _WORKDIR.value or Path("runs") / f"{method}_{config.pair}_seed{config.seed}"
+    name = f"{config.method}_{config.pair}_seed{config.seed}"
+    workdir = _WORKDIR.value or Path("runs") / name
 
     from labor_jax import experiment  # after the flags: a mistyped one should fail at once
     from labor_jax.evaluation import report

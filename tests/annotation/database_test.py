@@ -13,32 +13,7 @@ import numpy as np
 import pytest
 
 from labor_jax.annotation import LabelStore, LabelStoreError
-
-CLASSES = ("road", "building", "sky")
-SHAPE = (5, 7)
-
-
-def query_of(*pixels, shape=SHAPE):
-    query = np.zeros(shape, bool)
-    for pixel in pixels:
-        query[pixel] = True
-    return query
-
-
-def random_labels(seed, shape=SHAPE):
-    values = np.array([0, 1, 2, 255], np.uint8)
-    return np.random.default_rng(seed).choice(values, shape)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "labels.sqlite"
-
-
-@pytest.fixture
-def store(path):
-    with LabelStore(path, classes=CLASSES) as store:
-        yield store
+from tests.annotation.examples import CLASSES, SHAPE, query_of, random_labels
 
 
 def filled(path):
