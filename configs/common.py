@@ -71,6 +71,10 @@ def base(method: str, pair: str) -> ConfigDict:
     warmup.discriminator_width = 64  # channels of its first convolution
 
     # LabOR asks in 3 rounds. Its text leaves the following open; each choice is ours.
+    # "staged": each phase has its own optimiser and schedule (LabOR). "joint": after the phases
+    # before the rounds, one optimiser and one schedule through all rounds, which ask while training
+    # goes on (RIPU).
+    config.protocol = "staged"
     config.rounds = 3
     config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)
     selector.steps = 200
@@ -86,6 +90,7 @@ def base(method: str, pair: str) -> ConfigDict:
     config.round = round_ = ConfigDict()  # training on the answers (Eq. 5), in each round
     round_.steps = 500
     round_.learning_rate = 2.5e-4
+    # The weights also hold under the protocol "joint", for every step of its training.
     round_.target_weight = 1.0  # Eq. 5
     round_.source_weight = 1.0  # source CE joins it; 0: target labels alone
     round_.adversarial_weight = 0.0  # L_adv joins it too where above 0
@@ -93,16 +98,26 @@ def base(method: str, pair: str) -> ConfigDict:
     round_.local_consistency_weight = 0.0  # RIPU's term on source
     round_.negative_learning_weight = 0.0  # RIPU's term on target
 
+    config.joint = joint = ConfigDict()  # training under the protocol "joint" (RIPU)
+    joint.steps = 40_000  # when training ends
+    joint.schedule_steps = 62_500  # where the poly schedule would reach 0
+    joint.query_steps = (10_000, 12_000, 14_000, 16_000, 18_000)  # the first `rounds` of them ask
+    joint.learning_rate = 2.5e-4
+
     config.acquisition = acquisition = ConfigDict()
-    # "spl", "ppl", "ripu_ra", "ripu_pa", "random", "entropy", "least_confidence", "margin", "all"
-    acquisition.method = "spl"
+    acquisition.method = "spl"  # see README, "Acquisition methods"
     # SPL: largest share of an image asked, over all rounds; of the inconsistent pixels those of
     # largest discrepancy. 0: all of the mask, as in the paper (about 2.2% on Cityscapes).
     acquisition.max_fraction = 0.0
     acquisition.distance = "euclidean"  # PPL: to the prototype; or "cosine"
-    acquisition.fraction = 0.0  # scores and random: share of an image asked, over all rounds
-    acquisition.points = 0  # or this many pixels an image and round
-    acquisition.radius = 1  # RIPU: of the score's window and of the region asked
+    # The budget of the other methods: a share of each image's pixels, or else a number of them, both
+    # over all rounds.
+    acquisition.fraction = 0.0
+    acquisition.points = 0
+    # (height, width) that `points` are meant at: they grow with the area, as in RIPU; None: the
+    # number holds at any size.
+    acquisition.reference_size = placeholder(tuple)
+    acquisition.radius = 1  # RIPU's k: of the score's window, and of the region asked
 
     config.data = data = ConfigDict()
     data.root = ""  # the folder of the data set
@@ -127,6 +142,41 @@ def base(method: str, pair: str) -> ConfigDict:
     return config
 
 
+def ripu(method: str, pair: str) -> ConfigDict:
+    """RIPU's joint training on a data pair: its losses, its optimiser, its rounds.
+
+    Args:
+      method: the method's name; also `acquisition.method`.
+      pair: one of `PAIRS`.
+
+    Raises:
+      ValueError: unknown pair.
+    """
+    config = base(method, pair)
+    config.acquisition.method = method
+    config.protocol = "joint"
+    config.rounds = 5
+    config.source.steps = 0
+    config.warmup.steps = 0
+    config.round.local_consistency_weight = 0.1
+    config.round.negative_learning_weight = 1.0
+    config.optimizer.update(
+        name="sgd", momentum=0.9, weight_decay=5e-4, classifier_multiplier=10.0, clip_norm=0.0
+    )
+    return config
+
+
+def point_radius(pair: str) -> int:
+    """RIPU-PA's radius: 32 at the 1024 rows of Cityscapes, as large a part of smaller images."""
+    return {"street": 2, "camvid": 11}.get(pair, 32)
+
+
+def method_and_pair(argument: str, method: str) -> tuple[str, str]:
+    """Splits a config's argument, "METHOD,PAIR", "METHOD" or "" (then `method`, on street)."""
+    given, _, pair = argument.partition(",")
+    return given or method, pair or "street"
+
+
 def _street(config: ConfigDict) -> None:
     """Embedded scenes: simulator → camera. A small network from random weights, for CPUs."""
     data = config.data
@@ -145,6 +195,12 @@ def _street(config: ConfigDict) -> None:
     config.warmup.update(steps=100, learning_rate=2e-3, discriminator_width=16)
     config.selector.update(steps=30, learning_rate=5e-4, discrepancy_weight=0.05)
     config.round.update(steps=250, learning_rate=5e-3)
+    config.joint.update(
+        steps=1350,
+        schedule_steps=2100,
+        query_steps=(500, 600, 700, 800, 900),
+        learning_rate=1e-2,
+    )
 
 
 def _camvid(config: ConfigDict) -> None:
@@ -165,6 +221,12 @@ def _camvid(config: ConfigDict) -> None:
     config.warmup.update(steps=60, learning_rate=1e-4, discriminator_width=32)
     config.selector.update(steps=20, learning_rate=5e-5, discrepancy_weight=0.05)
     config.round.update(steps=80, learning_rate=2e-4)
+    config.joint.update(
+        steps=600,
+        schedule_steps=940,
+        query_steps=(300, 340, 380, 420, 460),
+        learning_rate=1e-3,
+    )
 
 
 def _folders(config: ConfigDict) -> None:

@@ -11,7 +11,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -39,7 +39,8 @@ from labor_jax.workdir import ConfigError, Workdir
 logger = logging.getLogger(__name__)
 
 Carry = dict[str, Any]
-"""What a phase hands on: {"model", "discriminator", "selector" (only from selector to query)}."""
+"""What a phase hands on: {"model", "discriminator", "selector" (only from selector to query),
+"optimizers" (only within joint training)}."""
 
 
 def run(
@@ -86,7 +87,7 @@ def _check_data(parts: Components) -> None:
     """Raises, before anything is written, what training on the splits would raise later."""
     config = parts.config
     splits = [(parts.pair.source, config.source_batch_size, config.data.source_size)]
-    if config.warmup.steps or config.rounds:
+    if config.warmup.steps or config.rounds or config.protocol == "joint":
         splits.append((parts.pair.pool, config.target_batch_size, config.data.target_size))
     for split, batch_size, size in splits:
         pipeline.check_training(
@@ -171,7 +172,7 @@ class Session:
             carry = self._train(phase, carry, training_state, save)
         miou = self._evaluate(phase, carry["model"]) if phase.evaluates else None
         self.results["seconds"][phase.name] = time.monotonic() - started
-        if phase.kind == "train":
+        if phase.kind == "train" and phase.round:
             self.results["rounds"].append(self._round_result(phase.round, miou))
         save(phase.steps, {"carry": carry, "training": None}, miou=miou)
         return carry
@@ -220,18 +221,48 @@ class Session:
         if phase.kind == "selector":
             selector = {"backbone": state.backbone, "classifiers": state.classifiers}
             return {**carry, "selector": selector}
-        return {"model": state.model, "discriminator": state.discriminator, "selector": None}
+        optimizers = (state.optimizer, state.discriminator_optimizer) if phase.joint else None
+        return {
+            "model": state.model,
+            "discriminator": state.discriminator,
+            "selector": None,
+            "optimizers": optimizers,
+        }
 
     def _query(self, phase: Phase, carry: Carry) -> Carry:
-        """Scores and selects on the pool's images not yet asked in this round; stores answers."""
-        pool_split, names = self.parts.pair.pool, self.parts.pair.pool.names
+        """Makes the queries of the pool's images not yet asked in this round; stores answers."""
+        names = self.parts.pair.pool.names
         self.store.open_round(phase.round, names)
         left = set(self.store.unasked(phase.round))
         indices = [number for number, name in enumerate(names) if name in left]
+        if strategies.picked_by_annotator(self.config.acquisition.method):
+            queries = self._picked_queries(phase, indices)
+        else:
+            queries = self._model_queries(phase, carry, indices)
+        bar = loop.progress_bar(total=len(indices), desc=phase.name, unit="image")
+        with bar:
+            for numbers, pixels, candidates in queries:
+                # Before the answers: an image that has them is not looked at again after a kill.
+                self.previews.write_candidates(phase.name, numbers, candidates)
+                self.store.ask_and_answer_many(
+                    phase.round,
+                    [
+                        (names[i], asked, self.oracle.answer(names[i], asked))
+                        for i, asked in zip(numbers, pixels, strict=True)
+                    ],
+                )
+                bar.update(len(numbers))
+        return {**carry, "selector": None}
+
+    def _model_queries(
+        self, phase: Phase, carry: Carry, indices: Sequence[int]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Scores and selects in batches; yields image numbers, asked pixels and candidates."""
+        pool_split = self.parts.pair.pool
         key = components.phase_key(self.config.seed, phase.name)
         model, selector = mesh_lib.replicate((carry["model"], carry["selector"]), self.parts.mesh)
 
-        def asked() -> Iterator[tuple[np.ndarray, strategies.Query]]:
+        def dispatched() -> Iterator[tuple[np.ndarray, strategies.Query]]:
             batches = pipeline.inference_batches(
                 pool_split,
                 batch_size=self.config.evaluation_batch_size,
@@ -242,45 +273,51 @@ class Session:
             )
             for batch in batches:
                 size = pool_split.size(int(batch["index"][0]))
-                available = np.stack(
-                    [
-                        ~self.store.asked(names[i], up_to_round=phase.round - 1, shape=size)
-                        for i in batch["index"]
-                    ]
-                )
                 on_device = mesh_lib.shard_batch(
                     {
                         "image": batch["image"],
-                        "available": available,
+                        "available": np.stack(
+                            [self._available(phase, index) for index in batch["index"]]
+                        ),
                         "index": batch["index"].astype(np.int32),
                     },
                     self.parts.mesh,
                 )
-                query = self._pool_query(size)(
-                    model,
-                    selector,
-                    key,
-                    on_device["image"],
-                    on_device["available"],
-                    on_device["index"],
+                yield (
+                    batch["index"][batch["valid"]],
+                    self._pool_query(size)(
+                        model,
+                        selector,
+                        key,
+                        on_device["image"],
+                        on_device["available"],
+                        on_device["index"],
+                    ),
                 )
-                yield batch["index"][batch["valid"]], query
 
-        bar = loop.progress_bar(total=len(indices), desc=phase.name, unit="image")
-        with bar:
-            for numbers, query in _one_ahead(asked()):
-                pixels, candidates = jax.device_get((query.pixels, query.candidates))
-                # Before the answers: an image that has them is not looked at again after a kill.
-                self.previews.write_candidates(phase.name, numbers, candidates)
-                self.store.ask_and_answer_many(
-                    phase.round,
-                    [
-                        (names[i], asked, self.oracle.answer(names[i], asked))
-                        for i, asked in zip(numbers, pixels, strict=False)
-                    ],
-                )
-                bar.update(len(numbers))
-        return {**carry, "selector": None}
+        for numbers, query in _one_ahead(dispatched()):
+            pixels, candidates = jax.device_get((query.pixels, query.candidates))
+            yield numbers, pixels[: len(numbers)], candidates[: len(numbers)]
+
+    def _picked_queries(
+        self, phase: Phase, indices: Sequence[int]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The same where the annotator picks what to label, without looking at the model."""
+        seed = components.data_seed(self.config.seed, phase.name)
+        for index in indices:
+            query = self.oracle.point_of_each_class(
+                self.parts.pair.pool.names[index],
+                self._available(phase, index),
+                np.random.default_rng((seed, index)),
+            )
+            yield np.array([index]), query[None], np.ones_like(query)[None]
+
+    def _available(self, phase: Phase, index: int) -> np.ndarray:
+        """The pixels of a pool image that no earlier round asked, bool[H, W]."""
+        split = self.parts.pair.pool
+        return ~self.store.asked(
+            split.names[index], up_to_round=phase.round - 1, shape=split.size(index)
+        )
 
     def _evaluate(self, phase: Phase, model: Any) -> float:
         evaluation = self.evaluate(
@@ -365,7 +402,7 @@ class Session:
     def _initial_carry(self) -> Carry:
         variables = components.initial_variables(self.parts)
         variables = components.load_pretrained(self.parts, variables)
-        return {**variables, "selector": None}
+        return {**variables, "selector": None, "optimizers": None}
 
     def _template(self, progress: dict[str, Any]) -> dict[str, Any]:
         return restored.checkpoint_template(self.parts, self.phases, progress)
@@ -402,7 +439,7 @@ class Session:
             "seed": self.config.seed,
             "final_miou": list(miou.values())[-1],
             "source_only_miou": miou.get("source"),
-            "warmup_miou": miou.get("warmup"),
+            "warmup_miou": miou.get("joint", miou.get("warmup")),
             "rounds": self.results["rounds"],
             "per_class_iou": self.results["per_class_iou"],
             "wall_seconds": sum(self.results["seconds"].values()),

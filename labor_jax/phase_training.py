@@ -21,7 +21,8 @@ class PhaseTraining:
 
     Attributes:
       create: `(carry, key) -> state`, the state of step 0. The carry is what phases hand on:
-        `{"model": variables, "discriminator": params, "selector": variables or None}`.
+        `{"model": variables, "discriminator": params, "selector": variables or None, "optimizers":
+        None or, within joint training, the model's and the discriminator's optimiser state}`.
       step: compiled; `(state, batch) -> (state, metrics)`, for the selector
         `(state, model, batch) -> (state, metrics)`. It donates the state.
       uses_source: whether a batch holds source images.
@@ -45,7 +46,7 @@ def phase_training(parts: Components, kind: str) -> PhaseTraining:
 
 
 def loss_weights(parts: Components, kind: str) -> steps.LossWeights:
-    """The loss of a phase: LabOR Eq. 1 (source, warmup) or Eq. 5 and what joins it (train)."""
+    """The loss of a phase: LabOR Eq. 1 (source, warmup), or Eq. 5 or RIPU's (train)."""
     if kind == "source":
         return steps.LossWeights()
     if kind == "warmup":
@@ -63,11 +64,14 @@ def loss_weights(parts: Components, kind: str) -> steps.LossWeights:
 def _model_training(parts: Components, kind: str) -> PhaseTraining:
     config = parts.config
     phase_config = config["round" if kind == "train" else kind]
+    learning_rate, schedule_steps = phase_config.learning_rate, phase_config.steps
+    if kind == "train" and config.protocol == "joint":
+        learning_rate, schedule_steps = config.joint.learning_rate, config.joint.schedule_steps
     weights = loss_weights(parts, kind)
     optimizer = optimizers.segmentation_optimizer(
         config.optimizer,
-        learning_rate=phase_config.learning_rate,
-        steps=phase_config.steps,
+        learning_rate=learning_rate,
+        steps=schedule_steps,
         decay_mask=lambda params: models.trainable_mask(parts.segmenter, params),
     )
     adversary = None
@@ -75,7 +79,7 @@ def _model_training(parts: Components, kind: str) -> PhaseTraining:
         adversary = optimizers.discriminator_optimizer(
             config.optimizer,
             learning_rate=phase_config.discriminator_learning_rate,
-            steps=phase_config.steps,
+            steps=schedule_steps,
         )
     step = steps.make_train_step(
         parts.segmenter,
@@ -87,13 +91,17 @@ def _model_training(parts: Components, kind: str) -> PhaseTraining:
     )
 
     def create(carry: Carry, key: jax.Array) -> steps.TrainState:
-        return steps.create_state(
+        state = steps.create_state(
             carry["model"],
             optimizer,
             key,
             discriminator=carry["discriminator"],
             discriminator_optimizer=adversary,
         )
+        if carry["optimizers"] is None:
+            return state
+        model, discriminator = carry["optimizers"]
+        return state.replace(optimizer=model, discriminator_optimizer=discriminator)
 
     return PhaseTraining(
         create=create,

@@ -12,9 +12,12 @@ class Phase:
     """One item of the experiment's list.
 
     Attributes:
-      name: unique: "source", "warmup", "round_1/selector", "round_1/query", "round_1/train", ….
+      name: unique: "source", "warmup", "joint" (of joint training, before it first asks),
+        "round_1/selector", "round_1/query", "round_1/train", ….
       kind: "source", "warmup", "selector", "query" or "train".
       round: 1, 2, …; 0 before the rounds.
+      joint: whether the phase belongs to RIPU's joint training, through which one optimiser and one
+        schedule go on.
       steps: optimiser steps; a query counts as one.
       first_step: the run's global step when the phase starts.
     """
@@ -24,6 +27,7 @@ class Phase:
     round: int
     steps: int
     first_step: int
+    joint: bool = False
 
     @property
     def last_step(self) -> int:
@@ -38,16 +42,36 @@ class Phase:
 
 def plan(config: ConfigDict) -> tuple[Phase, ...]:
     """The phases of a config, in order; phases of 0 steps are left out."""
-    listed = [("source", "source", 0, config.source.steps)]
-    listed.append(("warmup", "warmup", 0, config.warmup.steps))
-    for number in range(1, config.rounds + 1):
+    joint = config.protocol == "joint"
+    listed = [("source", "source", 0, config.source.steps, False)]
+    listed.append(("warmup", "warmup", 0, config.warmup.steps, False))
+    if joint:
+        listed.append(("joint", "train", 0, config.joint.query_steps[0], True))
+        starts = config.joint.query_steps[: config.rounds]
+        ends = (*starts[1:], config.joint.steps)
+        train_steps = [end - start for start, end in zip(starts, ends, strict=False)]
+    else:
+        train_steps = [config.round.steps] * config.rounds
+    for number, steps in enumerate(train_steps, start=1):
+        name = f"round_{number}"
         if strategies.uses_selector(config.acquisition.method):
-            listed.append((f"round_{number}/selector", "selector", number, config.selector.steps))
-        listed.append((f"round_{number}/query", "query", number, 1))
-        listed.append((f"round_{number}/train", "train", number, config.round.steps))
+            listed.append((f"{name}/selector", "selector", number, config.selector.steps, joint))
+        listed.append((f"{name}/query", "query", number, 1, joint))
+        listed.append((f"{name}/train", "train", number, steps, joint))
     phases, first_step = [], 0
-    for name, kind, number, steps in listed:
+    for name, kind, number, steps, joint in listed:
         if steps > 0:
-            phases.append(Phase(name, kind, number, steps, first_step))
+            phases.append(Phase(name, kind, number, steps, first_step, joint))
             first_step += steps
     return tuple(phases)
+
+
+def before_rounds(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    """The phases that come before the first round: what another run's warm start can stand for."""
+    return tuple(phase for phase in phases if phase.round == 0)
+
+
+def hands_on_optimizer(phases: tuple[Phase, ...], phase: Phase) -> bool:
+    """Whether joint training has begun when a phase ends, so that its optimiser is handed on."""
+    upto = phases[: phases.index(phase) + 1]
+    return any(each.joint and each.kind == "train" for each in upto)

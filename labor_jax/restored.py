@@ -10,11 +10,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 from labor_jax import components
 from labor_jax.components import Components
 from labor_jax.phase_training import phase_training
-from labor_jax.phases import Phase, plan
+from labor_jax.phases import Phase, before_rounds, hands_on_optimizer, plan
 from labor_jax.training.checkpoints import CheckpointError, Checkpoints
 from labor_jax.workdir import FREE_FIELDS, ConfigError, Workdir, differing_fields
 
-# What a warm-up depends on; the rest of two configs may differ.
+# What the phases before the rounds depend on; the rest of two configs may differ.
 _WARMUP_FIELDS = (
     "data",
     "model",
@@ -26,6 +26,8 @@ _WARMUP_FIELDS = (
     "target_batch_size",
     "warmup",
 )
+# The same of joint training before it first asks, with the weights of config.round.
+_JOINT_FIELDS = ("learning_rate", "schedule_steps")
 
 
 class RestoredModel(NamedTuple):
@@ -58,7 +60,10 @@ def checkpoint_template(
     replicated = NamedSharding(parts.mesh, PartitionSpec())
 
     def shapes():
-        carry = {**components.initial_variables(parts), "selector": None}
+        carry = {**components.initial_variables(parts), "selector": None, "optimizers": None}
+        if hands_on_optimizer(phases, phase):
+            state = phase_training(parts, "train").create(carry, jax.random.key(0))
+            carry["optimizers"] = (state.optimizer, state.discriminator_optimizer)
         if progress["taken"] == phase.steps:
             if phase.kind == "selector":
                 model = carry["model"]
@@ -101,7 +106,7 @@ def restore_model(workdir: Path, which: str) -> RestoredModel:
 def load_warm_start(
     parts: Components, phases: tuple[Phase, ...]
 ) -> tuple[int, dict[str, Any], dict[str, Any]]:
-    """Takes over the end of another run's warm-up, as if this run had done it.
+    """Takes over another run's end before its rounds, as if this run had come there itself.
 
     Args:
       parts: this run's components; `config.warm_start` names the other's workdir.
@@ -115,9 +120,9 @@ def load_warm_start(
       CheckpointError: its checkpoint can't be read.
     """
     folder = Workdir.existing(parts.config.warm_start)
+    joint = any(phase.joint for phase in before_rounds(phases))
     theirs, ours = (
-        {field: config.to_dict().get(field) for field in _WARMUP_FIELDS}
-        for config in (folder.read_config(), parts.config)
+        _start_fields(config.to_dict(), joint) for config in (folder.read_config(), parts.config)
     )
     differing = {
         name: values
@@ -126,7 +131,7 @@ def load_warm_start(
     }
     if differing:
         raise ConfigError(
-            f"config.warm_start names {folder.path}, whose warm-up is another one: "
+            f"config.warm_start names {folder.path}, which came to its rounds in another way: "
             + "; ".join(
                 f"config.{name} is {old!r} there and {new!r} here"
                 for name, (old, new) in differing.items()
@@ -137,14 +142,27 @@ def load_warm_start(
         found = checkpoints.restore_latest(
             lambda progress: checkpoint_template(parts, their_phases, progress)
         )
-    last = [phase for phase in phases if phase.kind in ("source", "warmup")][-1]
+    last = before_rounds(phases)[-1]
     if found is None or (found[2]["phase"], found[2]["taken"]) != (last.name, last.steps):
         raise ConfigError(
-            f"config.warm_start names {folder.path}, whose last checkpoint is not the end of its "
-            f"warm-up ({last.name}); give the workdir of a finished run of configs/warmup.py."
+            f"config.warm_start names {folder.path}, whose last checkpoint is not the end of phase "
+            f"{last.name}; give the workdir of a finished run of this config with --config.rounds=0."
         )
     _, tree, progress = found
     return last.last_step, tree, progress["results"]
+
+
+def _start_fields(config: dict[str, Any], joint: bool) -> dict[str, Any]:
+    """The fields of a config that decide how its run comes to its rounds."""
+    fields = {field: config.get(field) for field in _WARMUP_FIELDS}
+    if joint:
+        fields["protocol"] = config.get("protocol")
+        fields["joint"] = {field: config["joint"][field] for field in _JOINT_FIELDS}
+        fields["joint"]["query_steps"] = config["joint"]["query_steps"][0]
+        fields["round"] = {
+            name: value for name, value in config["round"].items() if name.endswith("_weight")
+        }
+    return fields
 
 
 def _plain(tree: Any) -> Any:

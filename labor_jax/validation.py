@@ -1,5 +1,8 @@
 """Checks of a config before any data is read or any step compiled."""
 
+import itertools
+from collections.abc import Callable
+
 from ml_collections import ConfigDict
 
 from labor_jax.acquisition import strategies
@@ -8,6 +11,7 @@ from labor_jax.training import optimizers
 from labor_jax.workdir import ConfigError
 
 ANNOTATORS = ("oracle",)
+PROTOCOLS = ("staged", "joint")
 
 
 def check_config(config: ConfigDict) -> None:
@@ -29,6 +33,7 @@ def check_config(config: ConfigDict) -> None:
         require(value in valid, field, f"choose one of: {', '.join(valid)}")
 
     one_of("annotator", config.annotator, ANNOTATORS)
+    one_of("protocol", config.protocol, PROTOCOLS)
     one_of("acquisition.method", config.acquisition.method, strategies.METHODS)
     one_of("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS)
     one_of(
@@ -45,10 +50,15 @@ def check_config(config: ConfigDict) -> None:
     for phase in ("source", "warmup", "selector", "round"):
         require(config[phase].steps >= 0, f"{phase}.steps", "it can't be negative")
         require(config[phase].learning_rate > 0, f"{phase}.learning_rate", "it must be above 0")
+    joint = config.protocol == "joint"
+    query_steps = config.joint.query_steps
+    if joint:
+        _check_joint(config, require)
     require(
-        config.source.steps + config.warmup.steps > 0,
+        config.source.steps + config.warmup.steps > 0 or (joint and any(query_steps[:1])),
         "source.steps",
-        "source.steps and warmup.steps can't both be 0, or there is no model to start from",
+        "without steps there, in config.warmup or before the first of config.joint.query_steps, "
+        "there is no model to start from",
     )
     require(
         not (config.warm_start and not config.rounds),
@@ -70,7 +80,9 @@ def check_config(config: ConfigDict) -> None:
             "round.target_weight",
             "with every weight of config.round 0, the rounds learn nothing",
         )
-        require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
+        require(
+            joint or config.round.steps > 0, "round.steps", "rounds without steps learn nothing"
+        )
         if config.acquisition.method in strategies.METHODS and strategies.uses_selector(
             config.acquisition.method
         ):
@@ -91,3 +103,31 @@ def check_config(config: ConfigDict) -> None:
     )
     if problems:
         raise ConfigError("The config can't be run:\n  " + "\n  ".join(problems))
+
+
+def _check_joint(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
+    """What joint training needs of `config.joint`."""
+    joint = config.joint
+    asking = tuple(joint.query_steps)[: config.rounds]
+    require(joint.learning_rate > 0, "joint.learning_rate", "it must be above 0")
+    require(
+        len(joint.query_steps) >= max(config.rounds, 1),
+        "joint.query_steps",
+        f"it must name the step of each round, and config.rounds is {config.rounds}",
+    )
+    require(
+        all(step >= 0 for step in asking)
+        and all(early < late for early, late in itertools.pairwise(asking)),
+        "joint.query_steps",
+        "they must ascend from 0 or more",
+    )
+    require(
+        all(step < joint.steps for step in asking),
+        "joint.steps",
+        f"training must go on after the last query, at step {max(asking, default=0)}",
+    )
+    require(
+        joint.steps <= joint.schedule_steps,
+        "joint.schedule_steps",
+        f"the schedule can't end before training does, at step {joint.steps}",
+    )

@@ -1,5 +1,6 @@
 """The whole method on tiny embedded data: results, resume after kill -9, no leak of labels."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,13 +8,16 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
-from labor_jax import experiment
+from labor_jax import components, experiment, restored
 from labor_jax.annotation import LabelStore
 from labor_jax.data import Pair, load_pair, street
-from labor_jax.workdir import ConfigError
+from labor_jax.phases import plan
+from labor_jax.training.checkpoints import Checkpoints
+from labor_jax.workdir import ConfigError, Workdir
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 
@@ -21,7 +25,7 @@ RUN = """
 import sys
 from labor_jax import experiment
 from tests.tiny import tiny_config
-experiment.run(tiny_config("spl"), sys.argv[1])
+experiment.run(tiny_config(sys.argv[2]), sys.argv[1])
 """
 
 
@@ -35,6 +39,13 @@ def spl(tmp_path_factory):
     """A run of SPL that nothing interrupted: (workdir, summary)."""
     workdir = tmp_path_factory.mktemp("spl")
     return workdir, experiment.run(tiny_config("spl"), workdir)
+
+
+@pytest.fixture(scope="module")
+def ripu(tmp_path_factory):
+    """The same of RIPU's joint training."""
+    workdir = tmp_path_factory.mktemp("ripu")
+    return workdir, experiment.run(tiny_config("ripu_ra"), workdir)
 
 
 def comparable(summary):
@@ -141,8 +152,21 @@ def answered_images(workdir, round_number):
     ids=["source", "selector", "query", "train", "second query"],
 )
 def test_kill_and_resume_ends_as_if_never_killed(spl, tmp_path, moment):
-    whole, summary = spl
-    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    check_kill_and_resume("spl", spl, tmp_path, moment)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [lambda workdir: reached(workdir, "joint"), lambda workdir: answered_images(workdir, 2) > 0],
+    ids=["before the first query", "second query"],
+)
+def test_joint_training_resumes_as_if_never_killed(ripu, tmp_path, moment):
+    check_kill_and_resume("ripu_ra", ripu, tmp_path, moment)
+
+
+def check_kill_and_resume(method, uninterrupted, tmp_path, moment):
+    whole, summary = uninterrupted
+    command = [sys.executable, "-c", RUN, str(tmp_path), method]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     options = {
         "cwd": ROOT,
@@ -153,7 +177,7 @@ def test_kill_and_resume_ends_as_if_never_killed(spl, tmp_path, moment):
     killed = kill_when(subprocess.Popen(command, **options), lambda: moment(tmp_path))
     assert killed, "the run ended before the moment came"
     assert not (tmp_path / "summary.json").exists()
-    resumed = experiment.run(tiny_config("spl"), tmp_path)
+    resumed = experiment.run(tiny_config(method), tmp_path)
     assert comparable(resumed) == comparable(summary)
     assert store_digest(tmp_path) == store_digest(whole)
 
@@ -244,9 +268,88 @@ def test_a_warm_start_of_another_warm_up_is_refused(tmp_path):
         experiment.run(config, tmp_path / "started")
 
 
+def test_joint_training_starts_from_another_runs_first_query(ripu, tmp_path):
+    whole, summary = ripu
+    start = tiny_config("active:random")
+    start.rounds = 0
+    experiment.run(start, tmp_path / "start")
+    config = tiny_config("ripu_ra")
+    config.warm_start = str(tmp_path / "start")
+    started = experiment.run(config, tmp_path / "started")
+    assert comparable(started) == comparable(summary)
+    assert store_digest(tmp_path / "started") == store_digest(whole)
+
+    config.round.negative_learning_weight = 0.5
+    with pytest.raises(ConfigError, match=r"config\.round\.negative_learning_weight is 1\.0 there"):
+        experiment.run(config, tmp_path / "other")
+
+
+def test_joint_training_goes_on_with_its_optimiser_and_schedule(ripu):
+    workdir, _ = ripu
+    assert optimizer_count(workdir) == tiny_config("ripu_ra").joint.steps
+
+
+def optimizer_count(workdir):
+    """Steps that the schedule of a finished joint run has seen."""
+    config = Workdir.existing(workdir).read_config()
+    parts, phases = components.build(config), plan(config)
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+    with contextlib.closing(checkpoints):
+        _, tree, _ = checkpoints.restore_latest(
+            lambda progress: restored.checkpoint_template(parts, phases, progress)
+        )
+    model, _ = tree["carry"]["optimizers"]
+    (count,) = {int(leaf) for leaf in jax.tree.leaves(model) if leaf.dtype == "int32"}
+    return count
+
+
+def test_source_free_training_reads_no_source_image_after_the_source_phase(tmp_path):
+    config = tiny_config("ripu_source_free")
+    pair = load_pair("street", config.data)
+    start = tiny_config("ripu_source_free")
+    start.rounds = 0
+    experiment.run(start, tmp_path / "start", pair=pair)
+    config.warm_start = str(tmp_path / "start")
+    hidden = Pair(
+        "street", pair.classes, pair.palette, Hidden(pair.source), pair.pool, pair.evaluation
+    )
+    summary = experiment.run(config, tmp_path / "run", pair=hidden)
+    assert summary["method"] == "ripu_source_free"
+    assert [entry["round"] for entry in summary["rounds"]] == [1, 2]
+
+
+class Hidden(GarbledOutside):
+    """A split of which nobody may read an image or a label."""
+
+    def __init__(self, split):
+        self._split, self.names = split, split.names
+
+    def image(self, i):
+        raise AssertionError("a source image was read")
+
+    label = image
+
+
+@pytest.mark.parametrize("method", ["human_points", "core_set", "random_regions", "ppl"])
+def test_every_way_of_asking_runs_under_joint_training(method, tmp_path):
+    config = tiny_config(f"active:{method}")
+    config.acquisition.points = 40 if method == "core_set" else 0
+    config.rounds = 1
+    summary = experiment.run(config, tmp_path)
+    asked = summary["rounds"][0]["pixels_per_image"]
+    pair = load_pair("street", config.data)
+    classes = [len(set(np.unique(pair.pool.label(i))) - {255}) for i in range(len(pair.pool))]
+    assert {
+        "human_points": asked == np.mean(classes),
+        "core_set": asked == 40,
+        "random_regions": 0 < asked <= 9 * np.ceil(0.022 * 32 * 64 / 9),
+        "ppl": 0 < asked <= 19,
+    }[method]
+
+
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path, caplog):
     _, summary = spl
-    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    command = [sys.executable, "-c", RUN, str(tmp_path), "spl"]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -278,7 +381,7 @@ def test_more_devices_give_the_same_losses(spl, tmp_path):
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
     }
     result = subprocess.run(
-        [sys.executable, "-c", RUN, str(tmp_path)],
+        [sys.executable, "-c", RUN, str(tmp_path), "spl"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

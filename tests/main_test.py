@@ -195,7 +195,7 @@ def test_a_pool_without_labels_is_refused_before_training(tmp_path):
 
 
 def test_a_method_given_as_a_field_names_the_run(tmp_path):
-    flags = ("--config.acquisition.method=entropy", "--config.acquisition.points=3", *TINY)
+    flags = ("--config.acquisition.method=entropy", "--config.acquisition.fraction=0.01", *TINY)
     result = command("main", "--config=configs/random.py", f"--workdir={tmp_path}", *flags)
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "summary.json").read_text())["method"] == "entropy"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labor_jax.phases import plan
+from labor_jax.phases import before_rounds, hands_on_optimizer, plan
 from tests.tiny import tiny_config
 
 
@@ -26,6 +26,9 @@ def rounds(count, *kinds):
         ("ppl", WARMUP + rounds(2, "selector", "query", "train")),
         ("random", WARMUP + rounds(2, "query", "train")),
         ("supervised", WARMUP + rounds(2, "query", "train")),
+        ("ripu_ra", ["joint", *rounds(2, "query", "train")]),
+        ("ripu_source_free", ["source", *rounds(2, "query", "train")]),
+        ("active:spl", ["joint", *rounds(2, "selector", "query", "train")]),
     ],
 )
 def test_methods(method, expected):
@@ -49,6 +52,35 @@ def test_steps_are_numbered_through_the_run():
     ]
     assert [p.round for p in phases] == [0, 0, 1, 1, 1, 2, 2, 2]
     assert [p.kind for p in phases if p.evaluates] == ["source", "warmup", "train", "train"]
+
+
+def test_joint_training_asks_at_the_steps_that_the_config_names():
+    config = tiny_config("ripu_ra")
+    config.joint.update(steps=20, schedule_steps=30, query_steps=(7, 9, 14, 15))
+    config.rounds = 3
+    trained = {phase.name: phase.steps for phase in plan(config) if phase.kind == "train"}
+    assert trained == {"joint": 7, "round_1/train": 2, "round_2/train": 5, "round_3/train": 6}
+    config.rounds = 0
+    assert [(phase.name, phase.steps) for phase in plan(config)] == [("joint", 7)]
+
+
+def test_the_optimiser_is_handed_on_once_joint_training_has_begun():
+    def handed_on(method):
+        phases = plan(tiny_config(method))
+        return {phase.name for phase in phases if hands_on_optimizer(phases, phase)}
+
+    assert handed_on("spl") == set()
+    assert handed_on("ripu_ra") == set(names(tiny_config("ripu_ra")))
+    source_free = names(tiny_config("ripu_source_free"))
+    assert handed_on("ripu_source_free") == set(source_free) - {"source", "round_1/query"}
+
+
+@pytest.mark.parametrize(
+    ("method", "before"),
+    [("spl", WARMUP), ("ripu_ra", ["joint"]), ("ripu_source_free", ["source"])],
+)
+def test_what_comes_before_the_rounds(method, before):
+    assert [phase.name for phase in before_rounds(plan(tiny_config(method)))] == before
 
 
 def test_phases_without_steps_are_left_out():

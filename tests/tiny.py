@@ -1,10 +1,24 @@
 """A run small enough to be made in seconds: tiny street scenes, a tiny network, a few steps."""
 
-from configs import ppl, random, source_only, spl, supervised, warmup
+from configs import (
+    active,
+    ppl,
+    random,
+    ripu_pa,
+    ripu_ra,
+    ripu_source_free,
+    source_only,
+    spl,
+    supervised,
+    warmup,
+)
 
 _METHODS = {
     "ppl": ppl,
     "random": random,
+    "ripu_pa": ripu_pa,
+    "ripu_ra": ripu_ra,
+    "ripu_source_free": ripu_source_free,
     "source_only": source_only,
     "spl": spl,
     "supervised": supervised,
@@ -13,7 +27,12 @@ _METHODS = {
 
 
 def tiny_config(method="spl", pair="street"):
-    config = _METHODS[method].get_config(pair)
+    """A method's config made tiny; "active:METHOD" is that of configs/active.py."""
+    name, _, acquisition = method.partition(":")
+    if name == "active":
+        config = active.get_config(f"{acquisition},{pair}")
+    else:
+        config = _METHODS[method].get_config(pair)
     if pair == "street":
         config.data.update(image_size=(32, 64), source_count=8, pool_count=4, evaluation_count=4)
     else:
@@ -23,7 +42,8 @@ def tiny_config(method="spl", pair="street"):
     config.model.update(
         backbone="resnet18", width=4, stem="small", head="deeplab_v2", pretrained=""
     )
-    config.source.steps = 4
+    if config.source.steps:
+        config.source.steps = 4
     if config.warmup.steps:
         config.warmup.steps = 3
     config.warmup.discriminator_width = 4
@@ -31,6 +51,9 @@ def tiny_config(method="spl", pair="street"):
     config.round.steps = 3
     if config.rounds:
         config.rounds = 2
+        config.joint.update(steps=9, schedule_steps=12, query_steps=(3, 5))
+    if method == "ripu_source_free":
+        config.joint.update(steps=6, query_steps=(0, 3))
     config.acquisition.max_fraction = 0.05
     config.log_every = 2
     config.checkpoint_every = 2

@@ -2,14 +2,27 @@
 
 import pytest
 
+from labor_jax.acquisition import strategies
 from labor_jax.validation import check_config
 from labor_jax.workdir import ConfigError
 from tests.tiny import tiny_config
 
-METHODS = ("ppl", "random", "source_only", "spl", "supervised", "warmup")
+METHODS = (
+    "ppl",
+    "random",
+    "ripu_pa",
+    "ripu_ra",
+    "ripu_source_free",
+    "source_only",
+    "spl",
+    "supervised",
+    "warmup",
+    *(f"active:{method}" for method in strategies.METHODS),
+)
 
 BAD = {
     "annotator": "crowd",
+    "protocol": "mixed",
     "acquisition.method": "guess",
     "optimizer.name": "lion",
     "warmup.discriminator_input": "logits",
@@ -66,7 +79,7 @@ def test_choices_are_listed():
 @pytest.mark.parametrize(
     ("method", "fields", "named"),
     [
-        ("source_only", {"source.steps": 0}, "source.steps is 0; .*can't both be 0"),
+        ("source_only", {"source.steps": 0}, "source.steps is 0; .*no model to start from"),
         ("random", {"round.steps": 0}, "round.steps is 0; rounds without steps learn nothing"),
         ("spl", {"selector.steps": 0}, "selector.steps is 0; spl needs a trained pixel selector"),
         (
@@ -74,6 +87,13 @@ def test_choices_are_listed():
             {"selector.noise": 0.0, "selector.feature_dropout": 0.0},
             "selector.noise is 0.0; .*stay copies",
         ),
+        ("ripu_ra", {"joint.learning_rate": 0.0}, "joint.learning_rate is 0.0; .*above 0"),
+        ("ripu_ra", {"rounds": 3}, "joint.query_steps is .*config.rounds is 3"),
+        ("ripu_ra", {"joint.query_steps": (5, 3)}, "joint.query_steps is .*must ascend"),
+        ("ripu_ra", {"joint.query_steps": (-1, 3)}, "joint.query_steps is .*must ascend"),
+        ("ripu_ra", {"joint.steps": 5}, "joint.steps is 5; .*after the last query, at step 5"),
+        ("ripu_ra", {"joint.schedule_steps": 8}, "joint.schedule_steps is 8; .*at step 9"),
+        ("ripu_ra", {"joint.query_steps": (0, 3)}, "source.steps is 0; .*no model to start from"),
     ],
 )
 def test_fields_that_do_not_go_together(method, fields, named):
@@ -89,6 +109,10 @@ def test_fields_that_do_not_go_together(method, fields, named):
         ("random", {"selector.steps": 0, "selector.noise": 0.0, "selector.feature_dropout": 0.0}),
         ("spl", {"selector.noise": 0.0}),
         ("spl", {"selector.feature_dropout": 0.0}),
+        ("ripu_ra", {"rounds": 1}),
+        ("ripu_ra", {"rounds": 0}),
+        ("ripu_ra", {"round.steps": 0}),
+        ("ripu_source_free", {"joint.query_steps": (0, 1)}),
     ],
 )
 def test_fields_that_go_together(method, fields):

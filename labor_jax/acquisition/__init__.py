@@ -5,6 +5,7 @@ batch is their `jax.vmap`.
 """
 
 from labor_jax.acquisition.budget import pixel_count, point_count, region_count
+from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.representative import select_representative_points
 from labor_jax.acquisition.scores import (
     discrepancy_map,
@@ -39,6 +40,7 @@ __all__ = [
     "region_count",
     "region_impurity",
     "ripu",
+    "select_core_set",
     "select_inconsistent",
     "select_points",
     "select_regions",

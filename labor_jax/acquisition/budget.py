@@ -27,25 +27,27 @@ def point_count(
     *,
     pixels: int,
     rounds: int,
-    reference_size: tuple[int, int] = (640, 1280),
+    reference_size: tuple[int, int] | None = (640, 1280),
 ) -> int:
     """Points an image and round under RIPU's pixel budget.
 
     `pixels` are meant at the size that the network sees and grow with the area:
-    `ceil(pixels / rounds / (640 * 1280) * H W)` is 21 for 40 pixels, 5 rounds and 1024x2048.
+    `ceil(pixels / rounds / (640 * 1280) * H W)` is 21 for 40 pixels, 5 rounds and 1024x2048. All
+    rounds ask the same, so that together they can ask up to `rounds - 1` more than the budget.
 
     Args:
       height: Image height in pixels.
       width: Image width in pixels.
       pixels: Pixels asked over all rounds in an image of `reference_size`.
       rounds: Number of rounds.
-      reference_size: (height, width) that `pixels` refers to.
+      reference_size: (height, width) that `pixels` refers to; None: the image's own.
 
     Returns:
       The count.
     """
-    reference_height, reference_width = reference_size
-    return math.ceil(pixels / rounds / (reference_height * reference_width) * (height * width))
+    reference_height, reference_width = reference_size or (height, width)
+    # In whole numbers: rounding errors must not lift an exact result to the next one.
+    return -(-pixels * height * width // (rounds * reference_height * reference_width))
 
 
 def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int:

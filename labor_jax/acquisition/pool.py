@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from labor_jax import models
 from labor_jax.acquisition.strategies import PoolImage, Query, Strategy
@@ -29,13 +30,21 @@ def make_pool_query(
 
     def query(model: Any, selector: Any, key: jax.Array, images, available, index) -> Query:
         images = models.normalize_images(images)
-        logits, _ = models.apply(segmenter, model, images, size=size)
+        features, _ = models.extract(segmenter, model["backbone"], images)
+        logits, _ = models.classify(segmenter, model["classifier"], features, size)
         selector_logits = None
         if selector is not None:
             selector_logits = pixel_selector.selector_logits(
                 segmenter, selector["backbone"], selector["classifiers"], images, size
             )
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
-        return jax.vmap(strategy)(PoolImage(logits, selector_logits, available, keys))
+        pool_images = PoolImage(
+            logits=logits,
+            features=features.high.astype(jnp.float32),
+            selector_logits=selector_logits,
+            available=available,
+            key=keys,
+        )
+        return jax.vmap(strategy)(pool_images)
 
     return query

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from labor_jax.acquisition import budget, scores, windows
+from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.representative import DISTANCES, select_representative_points
 from labor_jax.acquisition.selection import (
     Selection,
@@ -22,16 +23,18 @@ from labor_jax.acquisition.selection import (
 
 
 class PoolImage(NamedTuple):
-    """What a strategy may look at: one image of the pool at its label's resolution.
+    """What a strategy may look at: one image of the pool at its label's resolution H x W.
 
     Attributes:
       logits: f32[H, W, C], the model's.
+      features: f32[h, w, D], the backbone's last features at their own resolution.
       selector_logits: (f32[H, W, C], f32[H, W, C]), the pixel selector's two classifiers', or None.
       available: bool[H, W], pixels not asked in an earlier round.
       key: a JAX random key, of this image and round alone.
     """
 
     logits: jax.Array
+    features: jax.Array
     selector_logits: tuple[jax.Array, jax.Array] | None
     available: jax.Array
     key: jax.Array
@@ -50,14 +53,18 @@ class Query(NamedTuple):
 
 
 Strategy = Callable[[PoolImage], Query]
+Count = Callable[[int, int], int]  # of picks a round in an image of this height and width
 
 
-def build(config: ConfigDict, rounds: int) -> Strategy:
+def build(config: ConfigDict, rounds: int) -> Strategy | None:
     """Looks up a strategy and binds its settings.
 
     Args:
       config: the run's `config.acquisition`; see configs/common.py.
       rounds: how many rounds share the budget.
+
+    Returns:
+      The strategy; None where `picked_by_annotator(config.method)`.
 
     Raises:
       ValueError: unknown method, or a setting that makes no sense for it.
@@ -74,6 +81,28 @@ def uses_selector(method: str) -> bool:
     """
     _check_method(method)
     return method in ("spl", "ppl")
+
+
+def picked_by_annotator(method: str) -> bool:
+    """Whether the annotator picks the pixels, and not the model: `Oracle.point_of_each_class`.
+
+    Raises:
+      ValueError: unknown method.
+    """
+    _check_method(method)
+    return method == "human_points"
+
+
+def answered_as(method: str) -> str:
+    """How a person answers a method's query, as `labor_jax.annotation.cost` charges it.
+
+    Raises:
+      ValueError: unknown method.
+    """
+    _check_method(method)
+    if method in ("spl", "ripu_ra", "impurity", "uncertainty", "random_regions"):
+        return "mask"
+    return "full" if method == "all" else "points"
 
 
 def _check_method(method: str) -> None:
@@ -125,18 +154,13 @@ def _ppl(config: ConfigDict, rounds: int) -> Strategy:
 
 
 def _scored_points(score: Callable[[PoolImage], jax.Array]) -> Callable[..., Strategy]:
-    """Single pixels of largest score: `points` an image and round, or else a `fraction` in all."""
+    """Single pixels of largest score."""
 
     def build(config: ConfigDict, rounds: int) -> Strategy:
-        if config.points < 0:
-            raise ValueError(f"config.acquisition.points is {config.points}; it can't be negative.")
-        if not config.points:
-            _check_budget(config)
+        point_count = _point_count(config, rounds)
 
         def strategy(image: PoolImage) -> Query:
-            count = config.points or budget.pixel_count(
-                *image.available.shape, fraction=config.fraction, rounds=rounds
-            )
+            count = point_count(*image.available.shape)
             return _query(select_points(score(image), image.available, count=count), image)
 
         return strategy
@@ -144,44 +168,65 @@ def _scored_points(score: Callable[[PoolImage], jax.Array]) -> Callable[..., Str
     return build
 
 
-def _ripu_regions(config: ConfigDict, rounds: int) -> Strategy:
-    """RIPU-RA: regions of largest impurity x uncertainty, a `fraction` of the image in all."""
-    _check_budget(config)
+def _scored_regions(score: Callable[[PoolImage, int], jax.Array]) -> Callable[..., Strategy]:
+    """Regions of largest score, as RIPU-RA asks them: none shares a pixel with another.
 
-    def strategy(image: PoolImage) -> Query:
-        chosen = select_regions(
-            scores.ripu(image.logits, config.radius),
-            _outside_earlier_windows(image, config.radius),
-            count=budget.region_count(
-                *image.available.shape, ratio=config.fraction, rounds=rounds, radius=config.radius
-            ),
-            radius=config.radius,
-            suppression_radius=2 * config.radius,
-        )
-        return _query(chosen, image)
+    By impurity or by uncertainty alone they are the ablation of RIPU's score, at its own budget.
+    """
 
-    return strategy
+    def build(config: ConfigDict, rounds: int) -> Strategy:
+        region_count = _region_count(config, rounds)
+
+        def strategy(image: PoolImage) -> Query:
+            chosen = select_regions(
+                score(image, config.radius),
+                _outside_earlier_windows(image, config.radius),
+                count=region_count(*image.available.shape),
+                radius=config.radius,
+                suppression_radius=2 * config.radius,
+            )
+            return _query(chosen, image)
+
+        return strategy
+
+    return build
 
 
 def _ripu_points(config: ConfigDict, rounds: int) -> Strategy:
-    """RIPU-PA: `points` pixels an image and round, each suppressing the window of its score."""
-    del rounds
-    if config.points < 1:
-        raise ValueError(
-            f"config.acquisition.points is {config.points}; ripu_pa needs 1 or more an image and "
-            "round."
-        )
+    """RIPU-PA: pixels of largest impurity x uncertainty, each suppressing its score's window.
+
+    RIPU's code leaves out the division of PA's entropies by log C; that is one factor for all
+    pixels, so the pixels asked are the same.
+    """
+    point_count = _point_count(config, rounds)
+    _check_radius(config)
 
     def strategy(image: PoolImage) -> Query:
         chosen = select_points(
             scores.ripu(image.logits, config.radius),
             _outside_earlier_windows(image, config.radius),
-            count=config.points,
+            count=point_count(*image.available.shape),
             suppression_radius=config.radius,
         )
         return _query(chosen, image)
 
     return strategy
+
+
+def _core_set(config: ConfigDict, rounds: int) -> Strategy:
+    """Pixels that cover the image's others in feature space; each costs a pass over the image."""
+    point_count = _point_count(config, rounds)
+
+    def strategy(image: PoolImage) -> Query:
+        count = point_count(*image.available.shape)
+        return _query(select_core_set(image.features, image.available, count=count), image)
+
+    return strategy
+
+
+def _human_points(config: ConfigDict, rounds: int) -> None:
+    """WDA's points, one pixel of each class present: the annotator's choice at no set budget."""
+    del config, rounds
 
 
 def _all(config: ConfigDict, rounds: int) -> Strategy:
@@ -190,24 +235,28 @@ def _all(config: ConfigDict, rounds: int) -> Strategy:
     return lambda image: Query(image.available, jnp.ones_like(image.available))
 
 
-_STRATEGIES: dict[str, Callable[[ConfigDict, int], Strategy]] = {
+_STRATEGIES: dict[str, Callable[[ConfigDict, int], Strategy | None]] = {
     "spl": _spl,
     "ppl": _ppl,
-    "ripu_ra": _ripu_regions,
+    "ripu_ra": _scored_regions(lambda image, radius: scores.ripu(image.logits, radius)),
     "ripu_pa": _ripu_points,
+    "impurity": _scored_regions(lambda image, radius: scores.region_impurity(image.logits, radius)),
+    "uncertainty": _scored_regions(
+        lambda image, radius: scores.prediction_uncertainty(image.logits, radius)
+    ),
     "random": _scored_points(lambda image: scores.random_score(image.key, image.available.shape)),
+    "random_regions": _scored_regions(
+        lambda image, _: scores.random_score(image.key, image.available.shape)
+    ),
     "entropy": _scored_points(lambda image: scores.softmax_entropy(image.logits)),
     "least_confidence": _scored_points(lambda image: scores.least_confidence(image.logits)),
     "margin": _scored_points(lambda image: scores.margin(image.logits)),
+    "core_set": _core_set,
+    "human_points": _human_points,
     "all": _all,
 }
 
 METHODS = tuple(_STRATEGIES)
-
-
-def answered_as(method: str) -> str:
-    """How a person answers a method's query, as `labor_jax.annotation.cost` charges it."""
-    return {"spl": "mask", "ripu_ra": "mask", "all": "full"}.get(method, "points")
 
 
 def _outside_earlier_windows(image: PoolImage, radius: int) -> jax.Array:
@@ -228,11 +277,54 @@ def _check_share(field: str, value: float) -> None:
         raise ValueError(f"config.acquisition.{field} is {value}; it is a share from 0 to 1.")
 
 
-def _check_budget(config: ConfigDict) -> None:
+def _check_radius(config: ConfigDict) -> None:
+    if config.radius < 0:
+        raise ValueError(f"config.acquisition.radius is {config.radius}; it can't be negative.")
+
+
+def _region_count(config: ConfigDict, rounds: int) -> Count:
+    """Binds the budget of a method that asks regions: a `fraction` of an image's pixels."""
     _check_share("fraction", config.fraction)
-    if not config.fraction:
+    _check_radius(config)
+    if config.points or not config.fraction:
         raise ValueError(
-            f"config.acquisition.method {config.method} needs a budget: set "
-            "config.acquisition.fraction, of an image's pixels over all rounds"
-            + ("." if config.method == "ripu_ra" else ", or config.acquisition.points.")
+            f"config.acquisition.method {config.method} asks regions, whose budget is "
+            "config.acquisition.fraction, of an image's pixels over all rounds; got fraction "
+            f"{config.fraction} and points {config.points}: set fraction above 0 and points to 0."
         )
+
+    def count(height: int, width: int) -> int:
+        return budget.region_count(
+            height, width, ratio=config.fraction, rounds=rounds, radius=config.radius
+        )
+
+    return count
+
+
+def _point_count(config: ConfigDict, rounds: int) -> Count:
+    """Binds the budget of a method that asks single pixels: `fraction` or `points`."""
+    _check_share("fraction", config.fraction)
+    if config.points < 0:
+        raise ValueError(f"config.acquisition.points is {config.points}; it can't be negative.")
+    if bool(config.points) == bool(config.fraction):
+        raise ValueError(
+            f"config.acquisition.method {config.method} needs one budget: either "
+            "config.acquisition.fraction, of an image's pixels, or config.acquisition.points, a "
+            f"number of them, both over all rounds; got fraction {config.fraction} and points "
+            f"{config.points}: set one above 0 and the other to 0."
+        )
+    size = config.reference_size
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(
+            f"config.acquisition.reference_size is {size}; it is the (height, width) in pixels "
+            "that config.acquisition.points are meant at, or None."
+        )
+
+    def count(height: int, width: int) -> int:
+        if config.fraction:
+            return budget.pixel_count(height, width, fraction=config.fraction, rounds=rounds)
+        return budget.point_count(
+            height, width, pixels=config.points, rounds=rounds, reference_size=size
+        )
+
+    return count

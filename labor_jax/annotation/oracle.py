@@ -1,4 +1,7 @@
-"""The oracle: an annotator who knows the held target labels and tells only what is asked."""
+"""The oracle: an annotator who knows the held target labels and tells only what is asked.
+
+Where a method leaves the choice of pixels to the annotator, it makes that choice too.
+"""
 
 import numpy as np
 
@@ -42,15 +45,47 @@ class Oracle:
         Raises:
           ValueError: If the image is unknown, or the query isn't `bool` of its label map's size.
         """
+        query = np.asarray(query)
+        label = self._label(name, query, "query")
+        return np.where(query, label, IGNORE_LABEL).astype(np.uint8)
+
+    def point_of_each_class(
+        self, name: str, available: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Picks a random pixel of each class, as a person who looks at the image would.
+
+        The points of WDA (Paul et al., "Domain Adaptive Semantic Segmentation Using Weak Labels",
+        ECCV 2020, arXiv 2007.15176): nothing chooses them but the class of the pixel.
+
+        Args:
+          name: Name of an image of the split.
+          available: The pixels that may be picked, `bool[H, W]`.
+          rng: Where chance comes from.
+
+        Returns:
+          The query, `bool[H, W]`: one available pixel of each class that an available pixel has.
+
+        Raises:
+          ValueError: If the image is unknown, or `available` isn't `bool` of its label map's size.
+        """
+        available = np.asarray(available)
+        label = self._label(name, available, "mask of available pixels")
+        query = np.zeros(label.shape, bool)
+        for number in np.unique(label[available]):
+            if number != IGNORE_LABEL:
+                query.flat[rng.choice(np.flatnonzero(available & (label == number)))] = True
+        return query
+
+    def _label(self, name: str, mask: np.ndarray, what: str) -> np.ndarray:
+        """The held label map of an image, which `mask` has to fit."""
         if name not in self._index:
             raise ValueError(
                 f"the oracle knows no image {name!r} among the {len(self._index)} of its split"
             )
-        query = np.asarray(query)
         label = self._split.label(self._index[name])
-        if query.dtype != bool or query.shape != label.shape:
+        if mask.dtype != bool or mask.shape != label.shape:
             raise ValueError(
-                f"the query of image {name!r} is {query.dtype}{list(query.shape)}; its label map "
+                f"the {what} of image {name!r} is {mask.dtype}{list(mask.shape)}; its label map "
                 f"needs bool{list(label.shape)}"
             )
-        return np.where(query, label, IGNORE_LABEL).astype(np.uint8)
+        return label

@@ -44,7 +44,7 @@ def draw_strip(
         panels.append(("asked labels", asked))
     trained = [
         phase
-        for phase in ("source", "warmup", *(f"round_{each}/train" for each in asked_rounds))
+        for phase in ("source", "warmup", "joint", *(f"round_{each}/train" for each in asked_rounds))
         if preview_path(folder.previews, phase, number).exists()
     ]
     before = [phase for phase in trained if not phase.startswith("round")][-1:]

@@ -59,7 +59,9 @@ def train(
                 means = _means(jax.device_get(waiting))
                 waiting = []
                 _check_finite(means, name, taken)
-                bar.set_postfix(loss=f"{next(iter(means.values())):.3f}", refresh=False)
+                shown = {"loss": means["loss"]} if "loss" in means else means
+                shown = {metric: f"{value:.3f}" for metric, value in shown.items()}
+                bar.set_postfix(shown, refresh=False)
                 on_log(taken, means)
             if taken % checkpoint_every == 0 and taken != stop:
                 on_checkpoint(taken, state)

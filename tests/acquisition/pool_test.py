@@ -76,7 +76,7 @@ def assert_equal(actual, expected):
     jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
-@pytest.mark.parametrize("method", ["spl", "ppl", "random", "entropy"])
+@pytest.mark.parametrize("method", ["spl", "ppl", "random", "entropy", "impurity", "core_set"])
 def test_a_query_does_not_depend_on_its_batch(method):
     together = ask(method, [0, 1, 2])
     for numbers in ([2, 0, 1], [1, 3, 3], [3, 2, 0]):
@@ -122,6 +122,23 @@ def test_candidates_are_the_pixels_where_the_selectors_classifiers_differ():
     first, second = (jnp.argmax(each, -1) for each in logits)
     np.testing.assert_array_equal(found.candidates, first != second)
     assert not np.any(found.pixels & ~found.candidates)
+
+
+def test_features_are_the_backbones_last_ones():
+    images, free = pool()
+
+    def show(image):
+        return strategies.Query(image.features, image.logits)
+
+    found = make_pool_query(SEGMENTER, show, SIZE)(
+        model(), None, jax.random.key(0), images[:3], free[:3], np.arange(3, dtype=np.int32)
+    )
+    features, _ = models.extract(
+        SEGMENTER, model()["backbone"], models.normalize_images(images[:3])
+    )
+    np.testing.assert_array_equal(found.pixels, features.high)
+    logits, _ = models.apply(SEGMENTER, model(), models.normalize_images(images[:3]), size=SIZE)
+    np.testing.assert_allclose(found.candidates, logits, rtol=1e-5, atol=1e-6)
 
 
 def test_runs_on_a_mesh():

@@ -1,3 +1,7 @@
+import math
+
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import numpy as np
 import pytest
@@ -7,21 +11,41 @@ from labor_jax import acquisition
 from labor_jax.acquisition import strategies
 
 SHAPE = (12, 15)
-POINTS = 4
+POINTS = 10  # over 3 rounds
+POINTS_A_ROUND = 4
+
+REGIONS = {
+    "ripu_ra": lambda image, radius: acquisition.ripu(image.logits, radius),
+    "impurity": lambda image, radius: acquisition.region_impurity(image.logits, radius),
+    "uncertainty": lambda image, radius: acquisition.prediction_uncertainty(image.logits, radius),
+    "random_regions": lambda image, _: acquisition.random_score(image.key, SHAPE),
+}
+SINGLE_PIXELS = ["random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa"]
+PICKED_BY_THE_MODEL = [m for m in strategies.METHODS if m != "human_points"]
 
 
 @pytest.fixture(scope="module")
 def image():
-    keys = jax.random.split(jax.random.key(0), 4)
+    keys = jax.random.split(jax.random.key(0), 5)
     logits, first, second = (jax.random.normal(key, (*SHAPE, 5)) for key in keys[:3])
     available = jax.random.uniform(keys[3], SHAPE) < 0.95
-    return strategies.PoolImage(logits, (first, second), available, jax.random.key(1))
+    return strategies.PoolImage(
+        logits=logits,
+        features=jax.random.normal(keys[4], (3, 4, 6)),
+        selector_logits=(first, second),
+        available=available,
+        key=jax.random.key(1),
+    )
+
+
+def _build(method, rounds=3, **settings):
+    config = common.base("x", "street").acquisition
+    config.update(method=method, **settings)
+    return strategies.build(config, rounds)
 
 
 def _ask(image, method, rounds=3, **settings):
-    config = common.base("x", "street").acquisition
-    config.update(method=method, **settings)
-    return jax.jit(strategies.build(config, rounds))(image)
+    return jax.jit(_build(method, rounds, **settings))(image)
 
 
 @pytest.mark.parametrize(
@@ -34,13 +58,23 @@ def _ask(image, method, rounds=3, **settings):
 )
 def test_scores_ask_their_best_points(image, method, score):
     query = _ask(image, method, points=POINTS)
-    best = acquisition.select_points(score(image.logits), image.available, count=POINTS)
+    best = acquisition.select_points(score(image.logits), image.available, count=POINTS_A_ROUND)
     np.testing.assert_array_equal(query.pixels, best.query)
+    np.testing.assert_array_equal(query.candidates, image.available)
 
 
-def test_a_fraction_is_shared_by_the_rounds(image):
-    query = _ask(image, "random", fraction=0.2, rounds=3)
-    assert query.pixels.sum() == 12 * 15 * 0.2 // 3
+@pytest.mark.parametrize("method", SINGLE_PIXELS)
+def test_a_budget_is_shared_by_the_rounds(image, method):
+    settings = {"method": method, "radius": 0, "rounds": 3}
+    assert _ask(image, fraction=0.1, **settings).pixels.sum() == 12 * 15 * 0.1 // 3
+    assert _ask(image, points=POINTS, **settings).pixels.sum() == POINTS_A_ROUND
+
+
+@pytest.mark.parametrize("method", SINGLE_PIXELS)
+def test_points_grow_with_the_area_from_a_reference_size(image, method):
+    settings = {"method": method, "radius": 0, "points": POINTS, "rounds": 3}
+    found = _ask(image, reference_size=(6, 10), **settings)
+    assert found.pixels.sum() == math.ceil(POINTS / 3 * 12 * 15 / (6 * 10))
 
 
 def test_random_depends_on_the_images_key(image):
@@ -74,10 +108,26 @@ def test_ppl_asks_one_point_of_each_class_in_the_mask(image):
     assert not (query.pixels & ~mask).any()
 
 
-def test_ripu_regions_keep_clear_of_earlier_rounds(image):
+@pytest.mark.parametrize("method", REGIONS)
+@pytest.mark.parametrize("radius", [1, 2])
+def test_regions_are_those_of_largest_score(image, method, radius):
+    image = image._replace(available=np.ones(SHAPE, bool))
+    query = _ask(image, method, fraction=0.5, radius=radius, rounds=2)
+    best = acquisition.select_regions(
+        REGIONS[method](image, radius),
+        image.available,
+        count=acquisition.region_count(*SHAPE, ratio=0.5, rounds=2, radius=radius),
+        radius=radius,
+        suppression_radius=2 * radius,
+    )
+    np.testing.assert_array_equal(query.pixels, best.query)
+
+
+@pytest.mark.parametrize("method", REGIONS)
+def test_regions_keep_clear_of_earlier_rounds(image, method):
     asked = np.zeros(SHAPE, bool)
     for _ in range(2):
-        query = _ask(image._replace(available=~asked), "ripu_ra", fraction=0.2, rounds=2)
+        query = _ask(image._replace(available=~asked), method, fraction=0.2, rounds=2)
         assert query.pixels.any()
         assert not (query.pixels & asked).any()
         asked |= np.asarray(query.pixels)
@@ -86,19 +136,25 @@ def test_ripu_regions_keep_clear_of_earlier_rounds(image):
 
 def test_ripu_points_keep_their_distance(image):
     rows, columns = np.nonzero(_ask(image, "ripu_pa", points=POINTS, radius=2).pixels)
-    assert 1 < len(rows) <= POINTS
+    assert 1 < len(rows) <= POINTS_A_ROUND
     for i in range(len(rows)):
         distances = np.maximum(abs(rows - rows[i]), abs(columns - columns[i]))
         assert (np.delete(distances, i) > 2).all()
+
+
+def test_core_set_goes_by_features_and_by_what_was_asked(image):
+    query = _ask(image, "core_set", points=POINTS)
+    chosen = acquisition.select_core_set(image.features, image.available, count=POINTS_A_ROUND)
+    np.testing.assert_array_equal(query.pixels, chosen.query)
 
 
 def test_all_asks_what_is_left(image):
     np.testing.assert_array_equal(_ask(image, "all").pixels, image.available)
 
 
-@pytest.mark.parametrize("method", strategies.METHODS)
+@pytest.mark.parametrize("method", PICKED_BY_THE_MODEL)
 def test_no_pixel_is_asked_that_is_not_available(image, method):
-    query = _ask(image, method, fraction=0.3 if method != "ripu_pa" else 0.0, points=2)
+    query = _ask(image, method, fraction=0.3)
     assert query.pixels.any()
     assert not (query.pixels & ~image.available).any()
 
@@ -107,25 +163,81 @@ def test_no_pixel_is_asked_that_is_not_available(image, method):
     ("settings", "message"),
     [
         ({"method": "rippu"}, "choose one of: spl, ppl"),
-        ({"method": "random"}, "needs a budget"),
         ({"method": "entropy", "fraction": 1.5}, "a share from 0 to 1"),
-        ({"method": "ripu_ra"}, "needs a budget"),
-        ({"method": "ripu_pa"}, "needs 1 or more"),
-        ({"method": "margin", "points": -1}, "can't be negative"),
+        ({"method": "uncertainty", "fraction": -0.5}, "a share from 0 to 1"),
+        ({"method": "margin", "points": -1}, "points is -1; it can't be negative"),
+        ({"method": "impurity", "fraction": 0.1, "radius": -1}, "radius is -1; it can't be"),
+        ({"method": "ripu_pa", "points": 4, "radius": -1}, "radius is -1; it can't be"),
+        (
+            {"method": "core_set", "points": 4, "reference_size": (0, 9)},
+            r"reference_size is \(0, 9",
+        ),
         ({"method": "ppl", "distance": "taxicab"}, "euclidean, cosine"),
         ({"method": "spl", "max_fraction": -0.1}, "a share from 0 to 1"),
     ],
 )
-def test_impossible_settings_are_named(image, settings, message):
+def test_impossible_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
-        _ask(image, **settings)
+        _build(**settings)
+
+
+@pytest.mark.parametrize("method", SINGLE_PIXELS)
+@pytest.mark.parametrize("given", [{}, {"fraction": 0.1, "points": 4}])
+def test_single_pixels_need_exactly_one_budget(method, given):
+    with pytest.raises(ValueError, match=f"{method} needs one budget: .*fraction.* or .*points"):
+        _build(method, **given)
+
+
+@pytest.mark.parametrize("method", REGIONS)
+@pytest.mark.parametrize("given", [{}, {"points": 4}, {"fraction": 0.1, "points": 4}])
+def test_regions_need_a_fraction(method, given):
+    with pytest.raises(ValueError, match=rf"{method} asks regions.*fraction 0\.[01]+ and points"):
+        _build(method, **given)
 
 
 def test_only_labor_needs_the_selector():
     assert [m for m in strategies.METHODS if strategies.uses_selector(m)] == ["spl", "ppl"]
 
 
+def test_the_annotator_picks_human_points_without_a_budget():
+    found = [m for m in strategies.METHODS if strategies.picked_by_annotator(m)]
+    assert found == ["human_points"]
+    assert _build("human_points") is None
+    assert _build("human_points", points=4, fraction=0.1) is None
+
+
+def test_regions_are_answered_as_masks_and_pixels_as_points():
+    kinds = {method: strategies.answered_as(method) for method in strategies.METHODS}
+    assert kinds == {
+        **dict.fromkeys([*SINGLE_PIXELS, "ppl", "human_points"], "points"),
+        **dict.fromkeys([*REGIONS, "spl"], "mask"),
+        "all": "full",
+    }
+
+
+@pytest.mark.parametrize(
+    "ask_about",
+    [strategies.uses_selector, strategies.picked_by_annotator, strategies.answered_as],
+)
+def test_unknown_methods_are_named(ask_about):
+    with pytest.raises(ValueError, match="'rippu'; choose one of: spl, ppl"):
+        ask_about("rippu")
+
+
 def test_budgets_of_the_papers():
     assert acquisition.region_count(1024, 2048, ratio=0.022, rounds=5, radius=1) == 1026
     assert acquisition.point_count(1024, 2048, pixels=40, rounds=5) == 21
     assert acquisition.pixel_count(1024, 2048, fraction=0.022, rounds=3) == 15379
+
+
+@hypothesis.given(
+    size=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
+    pixels=st.integers(1, 10_000),
+    rounds=st.integers(1, 10),
+)
+def test_points_at_the_reference_size_are_exact(size, pixels, rounds):
+    expected = -(-pixels // rounds)
+    for reference_size in (None, size):
+        assert expected == acquisition.point_count(
+            *size, pixels=pixels, rounds=rounds, reference_size=reference_size
+        )

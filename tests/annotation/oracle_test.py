@@ -37,6 +37,34 @@ def test_tells_asked_pixels_only(data):
     assert split.reads == ["it"]
 
 
+@hypothesis.given(st.data())
+def test_picks_one_available_pixel_of_each_class(data):
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=6))
+    label = data.draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 9, 255])))
+    available = data.draw(hnp.arrays(bool, shape))
+    rng = np.random.default_rng(data.draw(st.integers(0, 9)))
+    query = Oracle(Labels(it=label)).point_of_each_class("it", available, rng)
+    assert query.dtype == bool and query.shape == shape
+    assert not (query & ~available).any()
+    assert sorted(label[query]) == sorted(set(label[available]) - {255})
+
+
+def test_the_pixel_of_a_class_is_any_of_them():
+    oracle = Oracle(Labels(it=np.array([[3, 3], [3, 5]], np.uint8)))
+    available = np.array([[True, False], [True, True]])
+    counts = np.zeros((2, 2), int)
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        counts += oracle.point_of_each_class("it", available, rng)
+    assert counts[1, 1] == 400 and counts[0, 1] == 0
+    assert abs(counts[0, 0] - 200) < 50 and counts[0, 0] + counts[1, 0] == 400
+
+    first, again = (
+        oracle.point_of_each_class("it", available, np.random.default_rng(7)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
+
+
 def test_its_answers_go_into_the_store(tmp_path):
     label = np.array([[0, 1], [255, 1]], np.uint8)
     query = np.array([[True, False], [True, True]])
@@ -55,6 +83,11 @@ def test_errors_say_what_was_asked():
         oracle.answer("it", np.zeros((3, 2), bool))
     with pytest.raises(ValueError, match=r"uint8\[2, 3\]"):
         oracle.answer("it", np.zeros((2, 3), np.uint8))
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="knows no image 'that' among the 1"):
+        oracle.point_of_each_class("that", np.ones((2, 3), bool), rng)
+    with pytest.raises(ValueError, match=r"mask of available pixels of image 'it' is bool\[3, 2\]"):
+        oracle.point_of_each_class("it", np.ones((3, 2), bool), rng)
     twice = Labels(it=np.zeros((2, 3), np.uint8))
     twice.names, twice.maps = ("it", "it"), twice.maps * 2
     with pytest.raises(ValueError, match="2 images but 1 different names"):

@@ -1,0 +1,15 @@
+"""RIPU, pixel-based annotation: 40 single pixels an image of largest impurity x uncertainty.
+
+    python -m labor_jax.main --config configs/ripu_pa.py
+
+The paper's row: GTAV -> Cityscapes 65.5 mIoU (RIPU, Table 1).
+"""
+
+from configs import common
+
+
+def get_config(pair: str = "street"):
+    config = common.ripu("ripu_pa", pair)
+    config.acquisition.radius = common.point_radius(pair)
+    config.acquisition.points = 40
+    return config

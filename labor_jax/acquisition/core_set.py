@@ -1,0 +1,224 @@
+"""The core-set of an image: pixels whose features cover those of all others.
+
+The pixels' features are the backbone's, upsampled. Nothing of size H x W x D is ever formed: the
+upsampling is linear, so the products of all upsampled vectors with one of them are the upsampling
+of the products at the features' own resolution, and the squared norms follow from the products of
+neighbours there.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from labor_jax.acquisition import loops, ranking
+from labor_jax.acquisition.selection import Selection
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def select_core_set(features: jax.Array, available: jax.Array, *, count: int) -> Selection:
+    """Greedy k-centre choice of single pixels: a core-set of the image in feature space.
+
+    Repeats `count` times: ask the available pixel whose feature vector is farthest (squared
+    Euclidean) from the nearest of those asked so far. All that are not available count as asked, in
+    earlier rounds. Where there are none, the first pick is the pixel nearest to the mean of all
+    vectors, which has the smallest mean squared distance to the other pixels. Ties go to the lowest
+    column, then the lowest row; distances are compared as float32 gives them.
+
+    A pixel's vector is the bilinear interpolation, with aligned corners, of `features`. A pick, and
+    likewise a pixel asked earlier, costs O(h w D + H W): this is for budgets of points, not for
+    large shares of an image.
+
+    Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
+    Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1. There a point is an image; here a pixel
+    within one image.
+
+    Args:
+      features: floating [h, w, D], the image's features at any resolution.
+      available: bool[H, W].
+      count: Number of pixels, static, >= 0; may exceed the number of pixels.
+
+    Returns:
+      A `Selection` of `count` picks. When fewer pixels are available the rest is invalid.
+
+    Raises:
+      ValueError: If the shapes are not [h, w, D] and [H, W] of one image or hold nothing,
+        `available` is not bool, or `count` is negative.
+      TypeError: If `count` is no integer.
+    """
+    count = _check(features, available, count)
+    height = available.shape[0]
+    vectors = _pixel_vectors(lax.stop_gradient(features), available.shape)
+    # Columns first, as in the vectors: the first of several pixels is then the first in the order.
+    free = available.T
+    size = free.size
+    number = lax.broadcasted_iota(jnp.int32, (size,), 0).reshape(free.shape)
+
+    def next_asked(last):
+        return jnp.min(jnp.where(~free & (number > last), number, size))
+
+    def cover_asked(state):
+        pixel, nearest = state
+        return next_asked(pixel), jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
+
+    nearest = loops.initial(jnp.full(free.shape, jnp.inf), vectors.squared_norms)
+    _, nearest = lax.while_loop(
+        lambda state: state[0] < size, cover_asked, (next_asked(-1), nearest)
+    )
+    # Without a centre, what is nearest to the mean comes first.
+    first_score = jnp.where(jnp.all(free), -vectors.distances_to_mean(), nearest)
+
+    def pick(state, index):
+        nearest, free = state
+        key = ranking.sort_key(jnp.where(index == 0, first_score, nearest), free)
+        best = jnp.max(key)
+        pixel = jnp.min(jnp.where(key == best, number, size - 1))
+        nearest = jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
+        picked = jnp.where(best > ranking.UNAVAILABLE, pixel, -1)
+        return (nearest, free & (number != pixel)), picked
+
+    (_, left), picks = lax.scan(pick, (nearest, free), jnp.arange(count))
+    valid = picks >= 0
+    centers = jnp.stack([picks % height, picks // height], axis=-1)
+    return Selection(
+        centers=jnp.where(valid[:, None], centers, -1),
+        valid=valid,
+        query=(free & ~left).T,
+        available=left.T,
+    )
+
+
+class _Axis(NamedTuple):
+    """Interpolation along an axis: each output's two inputs, and the weight of the second."""
+
+    low: np.ndarray
+    high: np.ndarray
+    weight: np.ndarray
+
+
+class _PixelVectors(NamedTuple):
+    """The vectors of all pixels of an image, columns first, without their D x W x H numbers.
+
+    Attributes:
+      features: f32[w, h, D].
+      squared_norms: f32[W, H].
+      columns: from w to W.
+      rows: from h to H.
+    """
+
+    features: jax.Array
+    squared_norms: jax.Array
+    columns: _Axis
+    rows: _Axis
+
+    def distances_to_pixel(self, pixel: jax.Array) -> jax.Array:
+        """Squared distances f32[W, H] of all pixels to one, numbered column * H + row."""
+        column, row = jnp.divmod(pixel, self.squared_norms.shape[1])
+        ends = []
+        for x in (self.columns.low, self.columns.high):
+            low, high = (
+                self.features[jnp.asarray(x)[column], jnp.asarray(y)[row]]
+                for y in (self.rows.low, self.rows.high)
+            )
+            ends.append(low + (high - low) * jnp.asarray(self.rows.weight)[row])
+        left, right = ends
+        vector = left + (right - left) * jnp.asarray(self.columns.weight)[column]
+        return self._distances(vector, self.squared_norms[column, row])
+
+    def distances_to_mean(self) -> jax.Array:
+        """Squared distances f32[W, H] of all pixels to their mean vector."""
+        width, height = self.features.shape[:2]
+        shares = _input_shares(self.columns, width)[:, None] * _input_shares(self.rows, height)
+        mean = jnp.einsum("xy,xyd->d", shares, self.features, precision=lax.Precision.HIGHEST)
+        return self._distances(mean, jnp.sum(mean * mean))
+
+    def _distances(self, vector: jax.Array, squared_norm: jax.Array) -> jax.Array:
+        products = jnp.dot(self.features, vector, precision=lax.Precision.HIGHEST)
+        products = _interpolate(_interpolate(products, self.rows, 1), self.columns, 0)
+        # What is left of equal vectors is rounding.
+        return jnp.maximum(self.squared_norms - 2 * products + squared_norm, 0.0)
+
+
+def _pixel_vectors(features: jax.Array, shape: tuple[int, int]) -> _PixelVectors:
+    rows, columns = (
+        _axis(size, out_size) for size, out_size in zip(features.shape[:2], shape, strict=True)
+    )
+    features = features.astype(jnp.float32).swapaxes(0, 1)
+    # Distances don't depend on the origin, but what cancels in them does. A vector of the image
+    # lies as near as any to the others, and equal ones become exactly 0.
+    features = features - features[0, 0]
+    return _PixelVectors(features, _squared_norms(features, columns, rows), columns, rows)
+
+
+def _squared_norms(features: jax.Array, columns: _Axis, rows: _Axis) -> jax.Array:
+    """Squared norms f32[W, H] of the interpolation of f32[w, h, D], from neighbours' products."""
+    right, below = _next(features, 0), _next(features, 1)
+    below_right = _next(right, 1)
+
+    def products(first, second):
+        return jnp.sum(first * second, axis=-1)
+
+    within = _interpolate_squares(products(features, features), products(features, below), rows, 1)
+    mixed = (products(features, below_right) + products(below, right)) / 2
+    across = _interpolate_squares(products(features, right), mixed, rows, 1)
+    return _interpolate_squares(within, across, columns, 0)
+
+
+def _interpolate_squares(squares: jax.Array, products: jax.Array, along: _Axis, axis: int):
+    """Products of interpolated vectors, from those of each with itself and with the next one."""
+    low, high = (jnp.take(squares, ends, axis) for ends in (along.low, along.high))
+    between = jnp.take(products, along.low, axis)
+    weight = np.expand_dims(along.weight, 1 - axis)
+    return (1 - weight) ** 2 * low + 2 * weight * (1 - weight) * between + weight**2 * high
+
+
+def _interpolate(plane: jax.Array, along: _Axis, axis: int) -> jax.Array:
+    low, high = (jnp.take(plane, ends, axis) for ends in (along.low, along.high))
+    return low + (high - low) * np.expand_dims(along.weight, 1 - axis)
+
+
+def _next(features: jax.Array, axis: int) -> jax.Array:
+    """Each place's next along an axis; the last stays."""
+    size = features.shape[axis]
+    parts = [(1, size), (size - 1, size)]
+    return jnp.concatenate([lax.slice_in_dim(features, *part, axis=axis) for part in parts], axis)
+
+
+def _axis(size: int, out_size: int) -> _Axis:
+    """Aligned corners: output i lies at input i (size - 1) / (out_size - 1)."""
+    place = np.linspace(0, size - 1, out_size)
+    low = np.minimum(place.astype(np.int32), max(size - 2, 0))
+    high = np.minimum(low + 1, size - 1)
+    return _Axis(low, high, (place - low).astype(np.float32))
+
+
+def _input_shares(along: _Axis, size: int) -> np.ndarray:
+    """Share of each input in the mean of the outputs, f32[size]."""
+    shares = np.bincount(along.low, 1.0 - along.weight, size)
+    shares += np.bincount(along.high, along.weight, size)
+    return np.float32(shares / len(along.low))
+
+
+def _check(features: jax.Array, available: jax.Array, count: int) -> int:
+    if features.ndim != 3 or not features.size:
+        raise ValueError(
+            f"features must be one image [h, w, D], got shape {features.shape}; use jax.vmap for a "
+            "batch"
+        )
+    if available.ndim != 2 or not available.size:
+        raise ValueError(
+            f"available must be one image [H, W], got shape {available.shape}; use jax.vmap for a "
+            "batch"
+        )
+    if available.dtype != jnp.bool_:
+        raise ValueError(f"available must be bool, got {available.dtype}")
+    count = operator.index(count)
+    if count < 0:
+        raise ValueError(f"count must be 0 or more, got {count}")
+    return count

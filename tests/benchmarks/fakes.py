@@ -1,0 +1,43 @@
+"""Workdirs as finished runs leave them, without the runs."""
+
+import json
+
+
+def write_run(
+    workdir, *, miou=0.5, seed=0, rounds=2, images=4, pixels=10, clicks=6, finished=True, **fields
+):
+    """Writes config.json and summary.json; `pixels` and `clicks` are an image's, over all rounds.
+
+    Fields are named as in a config, with two underscores for a dot.
+    """
+    config = {"method": "random", "pair": "street", "seed": seed, "warm_start": "", "log_every": 20}
+    config["acquisition"] = {"method": "random", "fraction": 0.0, "radius": 1}
+    for name, value in fields.items():
+        *sections, last = name.split("__")
+        here = config
+        for section in sections:
+            here = here[section]
+        here[last] = value
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "config.json").write_text(json.dumps(config))
+    summary = {
+        "method": config["method"],
+        "seed": seed,
+        "final_miou": miou,
+        "source_only_miou": miou / 2,
+        "rounds": [
+            {
+                "round": number,
+                "miou": miou,
+                "labelled_pixels": images * pixels * number // rounds,
+                "labelled_fraction": pixels * number / rounds / 1000,
+                "pixels_per_image": pixels * number / rounds,
+                "clicks": images * clicks * number // rounds,
+                "annotation_seconds": 3600.0 * number,
+            }
+            for number in range(1, rounds + 1)
+        ],
+    }
+    if finished:
+        (workdir / "summary.json").write_text(json.dumps(summary))
+    return workdir

@@ -1,0 +1,149 @@
+"""README's tables: which runs they need, and their rows."""
+
+import re
+
+import pytest
+
+from benchmarks import methods, results, runner
+from tests.benchmarks.fakes import write_run
+
+
+@pytest.fixture
+def run_all(monkeypatch):
+    """Stands in for training; runs whose name has "margin" fail."""
+    calls = []
+
+    def run_all(runs, output, jobs):
+        calls.append(runs)
+        for run in runs:
+            if "margin" not in run.name:
+                supervised = "supervised" in run.name
+                miou = 0.8 if supervised else 0.4
+                write_run(output / run.name, seed=int(run.overrides["seed"]), miou=miou, pixels=47)
+        return {run.name: "broke" for run in runs if "margin" in run.name}
+
+    monkeypatch.setattr(methods, "run_all", run_all)
+    return calls
+
+
+def test_labors_methods_start_from_one_warm_up_a_seed():
+    runs = methods.labor_runs("camvid", [0, 1], ("-x",))
+    assert [run.name for run in runs[:3]] == ["warmup_seed0", "warmup_seed1", "supervised_seed0"]
+    assert {run.start for run in runs[:2]} == {""}
+    assert [run.start for run in runs[2:]] == ["warmup_seed0"] * 3 + ["warmup_seed1"] * 3
+    assert [run.config for run in runs[2:5]] == [
+        f"configs/{name}.py:camvid" for name in ("supervised", "spl", "ppl")
+    ]
+    assert all(run.extra == ("-x",) for run in runs)
+
+
+def test_random_pixels_get_the_others_budgets(tmp_path):
+    spl = results.read(write_run(tmp_path / "spl", pixels=30))
+    ppl = results.read(write_run(tmp_path / "ppl", pixels=47))
+    points, share = methods.labor_random_runs("street", {3: (spl, ppl)}, ())
+    assert points.name == "random_points_seed3"
+    assert points.overrides == {
+        "seed": "3",
+        "acquisition.points": "47",
+        "acquisition.fraction": "0",
+    }
+    assert share.overrides == {
+        "seed": "3",
+        "acquisition.points": "0",
+        "acquisition.fraction": "0.030000",
+    }
+    assert points.start == share.start == "warmup_seed3"
+
+
+def test_labors_table(run_all, tmp_path, capsys):
+    assert methods.main(["--seeds", "0", "1", "--output", str(tmp_path)]) == 0
+    assert [len(runs) for runs in run_all] == [8, 4]
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines()]
+    assert rows[0] == [
+        *("method", "labelled", "pixels/image", "clicks/image", "annotation"),
+        *("seed 0", "seed 1", "mean", "std", "of supervised"),
+    ]
+    assert [row[0] for row in rows[2:]] == [
+        *("source_only", "warmup", "random, PPL's points", "ppl"),
+        *("random, SPL's share", "spl", "supervised"),
+    ]
+    assert rows[2][1:8] == ["0.00%", "0", "0", "0.0 h", "20.0", "20.0", "20.0"]
+    assert [row[-1] for row in rows[2:]] == ["25.0%", *["50.0%"] * 5, "100.0%"]
+    assert (tmp_path / "table.md").read_text() == out
+
+
+def test_acquisition_gives_each_method_its_budget_field():
+    entries = methods.acquisition_entries([40, 160], [0.022], methods.METHODS)
+    budgets = {entry.name: entry.overrides for entry in entries}
+    points = {"acquisition.points": "160", "acquisition.fraction": "0"}
+    share = {"acquisition.points": "0", "acquisition.fraction": "0.022"}
+    for method in ("random", "entropy", "core_set", "ripu_pa"):
+        assert budgets[f"{method}_points160"] == points
+    for method in (
+        *("random", "random_regions", "entropy", "least_confidence", "margin"),
+        *("impurity", "uncertainty", "ripu_ra"),
+    ):
+        assert budgets[f"{method}_share0.022"] == share
+    assert budgets["spl_share0.022"] == {"acquisition.max_fraction": "0.022"}
+    assert budgets["ppl"] == budgets["human_points"] == budgets["supervised"] == {}
+    assert len(entries) == 2 * 4 + 9 + 3
+    assert len({entry.cells for entry in entries}) == len(entries)
+
+
+def test_acquisition_runs_start_from_one_run_a_seed():
+    entries = methods.acquisition_entries([40], [0.022], ["ripu_ra", "supervised"])
+    runs = methods.acquisition_runs(entries, "camvid", [0, 5], ("-x",))
+    assert [run.name for run in runs] == [
+        *("start_seed0", "start_seed5"),
+        *("ripu_ra_share0.022_seed0", "supervised_seed0"),
+        *("ripu_ra_share0.022_seed5", "supervised_seed5"),
+    ]
+    assert runs[1].config == "configs/active.py:random,camvid"
+    assert runs[1].overrides == {"seed": "5", "rounds": "0"}
+    assert [run.config for run in runs[2:4]] == [
+        "configs/active.py:ripu_ra,camvid",
+        "configs/active.py:all,camvid",
+    ]
+    assert [run.start for run in runs[2:]] == ["start_seed0"] * 2 + ["start_seed5"] * 2
+
+
+def test_every_acquisition_run_has_a_config_of_its_own(tmp_path):
+    entries = methods.acquisition_entries([5, 40], [0.001, 0.022], methods.METHODS)
+    runs = methods.acquisition_runs(entries, "street", [0], ())
+    configs = {run.name: runner.load_config(run, tmp_path) for run in runs}
+    runner.check_distinct(runs, configs)
+    assert {config["protocol"] for config in configs.values()} == {"joint"}
+
+
+def test_the_acquisition_table_has_what_is_finished(run_all, tmp_path, capsys):
+    arguments = ["--table", "acquisition", "--seeds", "0", "1", "--output", str(tmp_path)]
+    chosen = ["--methods", "random", "margin", "supervised", "--fractions", "0.001", "0.05"]
+    assert methods.main([*arguments, *chosen]) == 1
+    captured = capsys.readouterr()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in captured.out.splitlines()
+    ]
+    assert [tuple(row[:2]) for row in rows[2:]] == [
+        ("no labels", "0"),
+        ("random pixels", "40 points"),
+        ("random pixels", "0.1%"),
+        ("margin", "0.1%"),
+        ("random pixels", "5%"),
+        ("margin", "5%"),
+        ("supervised", "all"),
+    ]
+    assert [row[-1] for row in rows[2:]] == ["50.0%", "50.0%", "50.0%", "-", "50.0%", "-", "100.0%"]
+    assert len(re.findall("failed:", captured.err)) == 4
+
+
+def test_without_supervised_there_is_no_share_of_it(run_all, tmp_path, capsys):
+    arguments = ["--table", "acquisition", "--methods", "ripu_pa", "--output", str(tmp_path)]
+    assert methods.main([*arguments, "--points", "5"]) == 0
+    assert "of supervised" not in capsys.readouterr().out
+
+
+def test_budgets_are_not_labors(capsys):
+    with pytest.raises(SystemExit):
+        methods.main(["--points", "5"])
+    assert "--table acquisition" in capsys.readouterr().err
