@@ -1,94 +1,273 @@
-"""Accuracy of every method on one data pair: runs them all and prints a markdown table.
+"""Accuracy of every method on one data pair: runs them all and prints README's tables.
 
     python benchmarks/methods.py --pair street --seeds 0 1 2
     python benchmarks/methods.py --pair camvid --seeds 0 -- --config.data.root=DIR
+    python benchmarks/methods.py --table acquisition --pair street --jobs 2 \\
+        --points 5 10 40 160 --fractions 0.001 0.005 0.022 0.05
 
-All methods of a seed start from one warm-up. Random pixels get SPL's share of the pixels, and once
-more PPL's number of points. A run that exists is resumed or read, so the command can be repeated.
+`--table labor`, the default, is LabOR's: all methods of a seed start from one warm-up, and random
+pixels get SPL's share of the pixels, and once more PPL's number of points. `--table acquisition`
+compares how pixels are chosen and nothing else: every method under RIPU's joint training, from one
+start a seed, at equal budgets of points and of shares. A run that exists is resumed or read, so the
+command can be repeated. What stands after `--` goes to each run.
 """
 
+from __future__ import annotations
+
 import argparse
-import json
-import statistics
-import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import results
+from benchmarks.results import Row, Table
+from benchmarks.runner import ROOT, Run, RunError, print_problems, run_all, split_extra
+
+POINT_METHODS = {
+    "random": "random pixels",
+    "entropy": "entropy",
+    "core_set": "core-set",
+    "ripu_pa": "RIPU-PA",
+}
+"""Compared at numbers of points."""
+
+SHARE_METHODS = {
+    "random": "random pixels",
+    "random_regions": "random regions",
+    "entropy": "entropy",
+    "least_confidence": "least confidence",
+    "margin": "margin",
+    "impurity": "impurity alone",
+    "uncertainty": "uncertainty alone",
+    "ripu_ra": "RIPU-RA",
+    "spl": "SPL (LabOR)",
+}
+"""Compared at shares of the pixels."""
+
+UNBUDGETED_METHODS = {
+    "human_points": ("human points (WDA)", "1 a class and round"),
+    "ppl": ("PPL (LabOR)", "up to 1 a class and round"),
+    "supervised": ("supervised", "all"),
+}
+"""What they ask is no field."""
+
+METHODS = tuple(dict.fromkeys((*POINT_METHODS, *SHARE_METHODS, *UNBUDGETED_METHODS)))
 
 
-def run(config: str, workdir: Path, arguments: list[str]) -> dict:
-    """Runs or resumes one experiment (a finished one at once); returns its summary."""
-    command = [sys.executable, "-m", "labor_jax.main", "--config", config]
-    print(f"{workdir.name}: {config} {' '.join(arguments)}", file=sys.stderr, flush=True)
-    command += ["--workdir", str(workdir), *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
-    return json.loads((workdir / "summary.json").read_text())
+class Entry(NamedTuple):
+    """A row of the acquisition table, before its runs.
+
+    Attributes:
+      cells: the method and its budget, for people.
+      name: of its workdirs, before the seed.
+      method: the acquisition method.
+      overrides: the fields that set its budget.
+    """
+
+    cells: tuple[str, str]
+    name: str
+    method: str
+    overrides: dict[str, str]
 
 
-def run_seed(pair: str, seed: int, folder: Path, extra: list[str]) -> dict[str, dict]:
-    """All methods of one seed: name to summary."""
+def main(arguments: Sequence[str]) -> int:
+    """Runs the methods and prints the table; returns the exit status."""
+    own, extra = split_extra(arguments)
+    parser = _parser()
+    given = parser.parse_args(own)
+    if given.table == "labor" and (given.points or given.fractions or given.methods):
+        parser.error("--points, --fractions and --methods are for --table acquisition.")
+    folder = "methods" if given.table == "labor" else "acquisition"
+    output = (given.output or ROOT / "runs" / f"{folder}_{given.pair}").resolve()
+    try:
+        if given.table == "labor":
+            table, problems = _labor(given, output, tuple(extra))
+        else:
+            table, problems = _acquisition(given, output, tuple(extra))
+        if any(row.results for row in table.rows):
+            results.publish(table, output)
+    except (RunError, results.ResultsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print_problems(problems)
+    return 1 if problems else 0
 
-    def method(name: str, config: str, *arguments: str) -> dict:
-        arguments = [f"--config.seed={seed}", *arguments, *extra]
-        return run(f"configs/{config}.py:{pair}", folder / f"{name}_{seed}", arguments)
 
-    summaries = {"warm-up": method("warmup", "warmup")}
-    start = f"--config.warm_start={folder / f'warmup_{seed}'}"
-    for name in ("supervised", "spl", "ppl"):
-        summaries[name] = method(name, name, start)
-    share = summaries["spl"]["rounds"][-1]["labelled_fraction"]
-    ppl = summaries["ppl"]["rounds"]
-    points = round(ppl[-1]["pixels_per_image"] / len(ppl))
-    summaries["random, PPL's points"] = method(
-        "random_points", "random", start, f"--config.acquisition.points={points}"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    summaries["random, SPL's share"] = method(
-        "random_share", "random", start, f"--config.acquisition.fraction={share:.6f}"
-    )
-    return summaries
-
-
-def rows(seeds: list[dict[str, dict]]) -> list[tuple[str, list[float], list[float], list[float]]]:
-    """Name, then per seed: labelled share, pixels an image, mIoU."""
-    nothing = [0.0] * len(seeds)
-    source_only = [seed["warm-up"]["source_only_miou"] for seed in seeds]
-    warm = [seed["warm-up"]["final_miou"] for seed in seeds]
-    table = [("source_only", nothing, nothing, source_only), ("warmup", nothing, nothing, warm)]
-    for name in ("random, PPL's points", "ppl", "random, SPL's share", "spl", "supervised"):
-        last = [seed[name]["rounds"][-1] for seed in seeds]
-        table.append(
-            (
-                name,
-                [entry["labelled_fraction"] for entry in last],
-                [entry["pixels_per_image"] for entry in last],
-                [entry["miou"] for entry in last],
-            )
-        )
-    return table
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--table", choices=("labor", "acquisition"), default="labor")
     parser.add_argument("--pair", default="street")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--output", type=Path, default=None, help="folder of the runs")
-    parser.add_argument("extra", nargs="*", help="further flags of labor_jax.main, after --")
-    arguments = parser.parse_args()
-    folder = (arguments.output or ROOT / "runs" / f"methods_{arguments.pair}").resolve()
-    seeds = [run_seed(arguments.pair, seed, folder, arguments.extra) for seed in arguments.seeds]
-    supervised = [seed["supervised"]["final_miou"] for seed in seeds]
-    names = " | ".join(f"seed {seed}" for seed in arguments.seeds)
-    print(f"| method | labelled | pixels/image | {names} | mean | of supervised |")
-    print("|---|---:|---:|" + "---:|" * (len(seeds) + 2))
-    for name, shares, pixels, miou in rows(seeds):
-        ratio = statistics.mean(m / s for m, s in zip(miou, supervised, strict=True))
-        each = " | ".join(f"{100 * value:.1f}" for value in miou)
-        print(
-            f"| {name} | {100 * statistics.mean(shares):.2f}% | {statistics.mean(pixels):.0f} | "
-            f"{each} | {100 * statistics.mean(miou):.1f} | {100 * ratio:.1f}% |"
+    parser.add_argument("--output", type=Path, help="folder of the runs")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once; they share the cores")
+    parser.add_argument("--points", type=int, nargs="+", help="an image, over all rounds (40)")
+    parser.add_argument(
+        "--fractions", type=float, nargs="+", help="of the pixels, over all rounds (0.022)"
+    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="which of them (all)")
+    return parser
+
+
+def _labor(
+    given: argparse.Namespace, output: Path, extra: tuple[str, ...]
+) -> tuple[Table, dict[str, str]]:
+    runs = labor_runs(given.pair, given.seeds, extra)
+    problems = run_all(runs, output, given.jobs)
+    budgets = {}
+    for seed in given.seeds:
+        names = (f"spl_seed{seed}", f"ppl_seed{seed}")
+        if not problems.keys() & set(names):
+            budgets[seed] = tuple(results.read(output / name) for name in names)
+    randoms = labor_random_runs(given.pair, budgets, extra)
+    problems |= run_all(randoms, output, given.jobs)
+    return labor_table(output, [run.name for run in (*runs, *randoms)], problems), problems
+
+
+def labor_runs(pair: str, seeds: Sequence[int], extra: tuple[str, ...]) -> list[Run]:
+    """The warm-ups, and the methods that no other result decides the budget of."""
+    runs = [
+        Run(f"warmup_seed{seed}", f"configs/warmup.py:{pair}", {"seed": str(seed)}, extra)
+        for seed in seeds
+    ]
+    for seed in seeds:
+        for name in ("supervised", "spl", "ppl"):
+            config, overrides = f"configs/{name}.py:{pair}", {"seed": str(seed)}
+            runs.append(Run(f"{name}_seed{seed}", config, overrides, extra, f"warmup_seed{seed}"))
+    return runs
+
+
+def labor_random_runs(
+    pair: str,
+    budgets: dict[int, tuple[results.Result, results.Result]],
+    extra: tuple[str, ...],
+) -> list[Run]:
+    """Random pixels at the budgets of each seed's (SPL, PPL) results."""
+    runs = []
+    for seed, (spl, ppl) in budgets.items():
+        for name, points, fraction in (
+            ("random_points", round(ppl.pixels_per_image), 0),
+            ("random_share", 0, f"{spl.labelled_fraction:.6f}"),
+        ):
+            overrides = {"seed": str(seed), **_budget(points=points, fraction=fraction)}
+            config = f"configs/random.py:{pair}"
+            runs.append(Run(f"{name}_seed{seed}", config, overrides, extra, f"warmup_seed{seed}"))
+    return runs
+
+
+def labor_table(output: Path, names: Sequence[str], problems: dict[str, str]) -> Table:
+    """LabOR's table of the runs that are finished."""
+    rows = {
+        name: _row((heading,), output, name, names, problems)
+        for name, heading in (
+            ("warmup", "warmup"),
+            ("random_points", "random, PPL's points"),
+            ("ppl", "ppl"),
+            ("random_share", "random, SPL's share"),
+            ("spl", "spl"),
+            ("supervised", "supervised"),
         )
+    }
+    warm = rows["warmup"].results
+    source_only = Row(("source_only",), tuple(result.before_adaptation() for result in warm))
+    return Table(("method",), (source_only, *rows.values()), rows["supervised"])
+
+
+def _acquisition(
+    given: argparse.Namespace, output: Path, extra: tuple[str, ...]
+) -> tuple[Table, dict[str, str]]:
+    entries = acquisition_entries(
+        given.points or [40], given.fractions or [0.022], given.methods or METHODS
+    )
+    runs = acquisition_runs(entries, given.pair, given.seeds, extra)
+    problems = run_all(runs, output, given.jobs)
+    return acquisition_table(output, entries, [run.name for run in runs], problems), problems
+
+
+def acquisition_entries(
+    points: Sequence[int], fractions: Sequence[float], methods: Sequence[str]
+) -> list[Entry]:
+    """The rows of some methods: by points, without a budget, by shares, supervised."""
+    entries = [
+        Entry(
+            (POINT_METHODS[method], f"{count} points"),
+            f"{method}_points{count}",
+            method,
+            _budget(points=count, fraction=0),
+        )
+        for count in points
+        for method in POINT_METHODS
+        if method in methods
+    ]
+    unbudgeted = [
+        Entry(cells, name, "all" if name == "supervised" else name, {})
+        for name, cells in UNBUDGETED_METHODS.items()
+        if name in methods
+    ]
+    entries += [entry for entry in unbudgeted if entry.method != "all"]
+    entries += [
+        Entry(
+            (SHARE_METHODS[method], f"{100 * fraction:g}%"),
+            f"{method}_share{fraction:g}",
+            method,
+            {"acquisition.max_fraction": f"{fraction:g}"}
+            if method == "spl"
+            else _budget(points=0, fraction=f"{fraction:g}"),
+        )
+        for fraction in fractions
+        for method in SHARE_METHODS
+        if method in methods
+    ]
+    return entries + [entry for entry in unbudgeted if entry.method == "all"]
+
+
+def acquisition_runs(
+    entries: Sequence[Entry], pair: str, seeds: Sequence[int], extra: tuple[str, ...]
+) -> list[Run]:
+    """One start a seed, then each entry's run from it."""
+    runs = []
+    for seed in seeds:
+        overrides = {"seed": str(seed), "rounds": "0"}
+        runs.append(Run(f"start_seed{seed}", f"configs/active.py:random,{pair}", overrides, extra))
+    for seed in seeds:
+        for entry in entries:
+            config = f"configs/active.py:{entry.method},{pair}"
+            overrides = {"seed": str(seed), **entry.overrides}
+            name = f"{entry.name}_seed{seed}"
+            runs.append(Run(name, config, overrides, extra, f"start_seed{seed}"))
+    return runs
+
+
+def acquisition_table(
+    output: Path, entries: Sequence[Entry], names: Sequence[str], problems: dict[str, str]
+) -> Table:
+    """The acquisition table of the runs that are finished."""
+    rows = [_row(("no labels", "0"), output, "start", names, problems)]
+    rows += [_row(entry.cells, output, entry.name, names, problems) for entry in entries]
+    supervised = [
+        row for row, entry in zip(rows[1:], entries, strict=True) if entry.method == "all"
+    ]
+    return Table(("method", "budget"), tuple(rows), supervised[0] if supervised else None)
+
+
+def _budget(*, points: int | str, fraction: float | str) -> dict[str, str]:
+    """The fields of a budget; a config may have the other one set, and only one may be."""
+    return {"acquisition.points": f"{points}", "acquisition.fraction": f"{fraction}"}
+
+
+def _row(
+    cells: tuple[str, ...], output: Path, name: str, names: Sequence[str], problems: dict[str, str]
+) -> Row:
+    """The row of the runs `NAME_seedN` that are finished."""
+    finished = [
+        output / run for run in names if run.rpartition("_seed")[0] == name and run not in problems
+    ]
+    return Row(cells, tuple(results.read(workdir) for workdir in finished))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

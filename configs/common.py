@@ -110,8 +110,8 @@ def base(method: str, pair: str) -> ConfigDict:
     # largest discrepancy. 0: all of the mask, as in the paper (about 2.2% on Cityscapes).
     acquisition.max_fraction = 0.0
     acquisition.distance = "euclidean"  # PPL: to the prototype; or "cosine"
-    # The budget of the other methods: a share of each image's pixels, or else a number of them, both
-    # over all rounds.
+    # The budget of the other methods, over all rounds: a share of each image's pixels, or else a
+    # number of them.
     acquisition.fraction = 0.0
     acquisition.points = 0
     # (height, width) that `points` are meant at: they grow with the area, as in RIPU; None: the

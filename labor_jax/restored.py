@@ -145,8 +145,9 @@ def load_warm_start(
     last = before_rounds(phases)[-1]
     if found is None or (found[2]["phase"], found[2]["taken"]) != (last.name, last.steps):
         raise ConfigError(
-            f"config.warm_start names {folder.path}, whose last checkpoint is not the end of phase "
-            f"{last.name}; give the workdir of a finished run of this config with --config.rounds=0."
+            f"config.warm_start names {folder.path}, whose last checkpoint is not the end of "
+            f"phase {last.name}; give the workdir of a finished run of this config with "
+            "--config.rounds=0."
         )
     _, tree, progress = found
     return last.last_step, tree, progress["results"]

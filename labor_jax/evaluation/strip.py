@@ -42,9 +42,10 @@ def draw_strip(
         labels = store.labels(name, shape=pair.pool.size(number))
         asked = _colours(_thick(labels), pair.palette, background=image // 3)
         panels.append(("asked labels", asked))
+    rounds = [f"round_{each}/train" for each in asked_rounds]
     trained = [
         phase
-        for phase in ("source", "warmup", "joint", *(f"round_{each}/train" for each in asked_rounds))
+        for phase in ("source", "warmup", "joint", *rounds)
         if preview_path(folder.previews, phase, number).exists()
     ]
     before = [phase for phase in trained if not phase.startswith("round")][-1:]
