@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
         _ = config.method
     except OSError as error:  # stands in for the config if its file can't be read
         raise app.UsageError(str(error)) from error
-    _settle(config)
+    settle(config)
     name = f"{config.method}_{config.pair}_seed{config.seed}"
     workdir = _WORKDIR.value or Path("runs") / name
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"\n{workdir}: summary.json, report.html, metrics.jsonl, labels.sqlite, checkpoints/")
 
 
-def _settle(config: ConfigDict) -> None:
+def settle(config: ConfigDict) -> None:
     """Makes overrides mean what they say."""
     if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
         config.method = config.acquisition.method

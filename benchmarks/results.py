@@ -1,0 +1,286 @@
+"""Tables of many runs, read from their workdirs: a row is runs that differ in their seed alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from labor_jax.workdir import FREE_FIELDS, Workdir, differing_fields, write_atomically
+
+
+class ResultsError(Exception):
+    """Workdirs that no table can be made of; its message is for people."""
+
+
+class Result(NamedTuple):
+    """A finished run.
+
+    Attributes:
+      workdir: the run's.
+      config: what its config.json holds.
+      seed: its seed.
+      labelled_fraction: share of the pool's pixels asked, over all rounds.
+      pixels_per_image: pixels asked, a pool image.
+      clicks_per_image: regions, connected segments and single pixels asked, a pool image.
+      annotation_hours: what the answers would have cost a person, of the whole pool.
+      miou: after the last round, from 0 to 1.
+      source_only_miou: after training on source alone; None where that was no phase.
+    """
+
+    workdir: Path
+    config: dict[str, Any]
+    seed: int
+    labelled_fraction: float
+    pixels_per_image: float
+    clicks_per_image: float
+    annotation_hours: float
+    miou: float
+    source_only_miou: float | None
+
+    def before_adaptation(self) -> Result:
+        """The same run's result after training on source alone."""
+        return self._replace(
+            miou=self.source_only_miou,
+            labelled_fraction=0.0,
+            pixels_per_image=0.0,
+            clicks_per_image=0.0,
+            annotation_hours=0.0,
+        )
+
+
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+      cells: what tells the row from the others, one value a heading.
+      results: one a seed; seeds may lack.
+    """
+
+    cells: tuple[Any, ...]
+    results: tuple[Result, ...]
+
+    def by_seed(self) -> dict[int, Result]:
+        """The results by their seeds."""
+        return {result.seed: result for result in self.results}
+
+
+class Table(NamedTuple):
+    """Rows under the headings of their cells.
+
+    Attributes:
+      headings: one a cell.
+      rows: at least one.
+      supervised: the row that mIoU is also given relative to, or None.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[Row, ...]
+    supervised: Row | None = None
+
+
+def read(workdir: Path) -> Result | None:
+    """Reads a run; None if it isn't finished.
+
+    Raises:
+      ResultsError: the folder holds no run, or its files are damaged.
+    """
+    folder = Workdir(workdir)
+    if not folder.config.exists():
+        raise ResultsError(f"{workdir} holds no run (no config.json in it).")
+    if not folder.summary.exists():
+        return None
+    try:
+        config, summary = (json.loads(path.read_text()) for path in (folder.config, folder.summary))
+    except json.JSONDecodeError as error:
+        raise ResultsError(f"{workdir}: config.json or summary.json is damaged: {error}") from error
+    last = summary["rounds"][-1] if summary["rounds"] else None
+    pixels = last["pixels_per_image"] if last else 0.0
+    images = last["labelled_pixels"] / pixels if pixels else 0.0
+    return Result(
+        workdir=Path(workdir),
+        config=config,
+        seed=summary["seed"],
+        labelled_fraction=last["labelled_fraction"] if last else 0.0,
+        pixels_per_image=pixels,
+        clicks_per_image=last["clicks"] / images if images else 0.0,
+        annotation_hours=last["annotation_seconds"] / 3600 if last else 0.0,
+        miou=summary["final_miou"],
+        source_only_miou=summary["source_only_miou"],
+    )
+
+
+def read_finished(workdirs: Iterable[Path], tell: Callable[[str], None]) -> list[Result]:
+    """Reads the finished runs among some workdirs, and tells of each other one why it is left out.
+
+    Args:
+      workdirs: folders; one that is named twice is read once.
+      tell: gets a line for each folder that is left out.
+    """
+    results = []
+    for workdir in {Path(path).resolve(): Path(path) for path in workdirs}.values():
+        try:
+            result = read(workdir)
+        except ResultsError as error:
+            tell(f"left out: {error}")
+            continue
+        if result is None:
+            tell(f"unfinished, left out: {workdir} (no summary.json)")
+        else:
+            results.append(result)
+    return results
+
+
+def compare(results: Sequence[Result]) -> Table:
+    """The table of some runs, with a column for each field that differs.
+
+    Args:
+      results: at least one.
+
+    Raises:
+      ResultsError: there are none, or two runs of the same config and seed.
+    """
+    if not results:
+        raise ResultsError("None of the runs is finished, so there is nothing to compare.")
+    groups: list[list[Result]] = []
+    for result in results:
+        for group in groups:
+            if not _differences(group[0].config, result.config):
+                group.append(result)
+                break
+        else:
+            groups.append([result])
+    for group in groups:
+        seen: dict[int, Result] = {}
+        for result in group:
+            other = seen.setdefault(result.seed, result)
+            if other is not result:
+                raise ResultsError(
+                    f"{other.workdir} and {result.workdir} are runs of the same config and seed; "
+                    "give one of them."
+                )
+    fields = _varied_fields([group[0].config for group in groups])
+    rows = [
+        Row(tuple(_value(group[0].config, field) for field in fields), tuple(group))
+        for group in groups
+    ]
+    return Table(tuple(fields), tuple(rows))
+
+
+def markdown(table: Table) -> str:
+    """The table with a column a seed; mIoU in %.
+
+    Budgets are means over the seeds, the standard deviation is the sample's.
+    """
+    seeds = sorted({result.seed for row in table.rows for result in row.results})
+    header = [*table.headings, "labelled", "pixels/image", "clicks/image", "annotation"]
+    header += [*(f"seed {seed}" for seed in seeds), "mean", *(["std"] if len(seeds) > 1 else [])]
+    header += ["of supervised"] if table.supervised else []
+    cells = len(table.headings)
+    lines = [header, ["---"] * cells + ["---:"] * (len(header) - cells)]
+    for row in table.rows:
+        by_seed = row.by_seed()
+        mious = [100 * result.miou for result in row.results]
+        line = [_escaped(cell) for cell in row.cells]
+        line += [
+            _mean(row, lambda result: 100 * result.labelled_fraction, _share),
+            _mean(row, lambda result: result.pixels_per_image, _count),
+            _mean(row, lambda result: result.clicks_per_image, _count),
+            _mean(row, lambda result: result.annotation_hours, "{:.1f} h".format),
+        ]
+        line += [f"{100 * by_seed[seed].miou:.1f}" if seed in by_seed else "-" for seed in seeds]
+        line.append(f"{statistics.mean(mious):.1f}" if mious else "-")
+        if len(seeds) > 1:
+            line.append(f"{statistics.stdev(mious):.1f}" if len(mious) > 1 else "-")
+        if table.supervised:
+            full = table.supervised.by_seed()
+            ratios = [by_seed[seed].miou / full[seed].miou for seed in by_seed if seed in full]
+            line.append(f"{100 * statistics.mean(ratios):.1f}%" if ratios else "-")
+        lines.append(line)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+_NUMBERS = (
+    "seed",
+    "labelled_fraction",
+    "pixels_per_image",
+    "clicks_per_image",
+    "annotation_hours",
+    "miou",
+)
+
+
+def as_csv(table: Table) -> str:
+    """The table with a line a run, numbers unrounded, mIoU from 0 to 1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*table.headings, *_NUMBERS, "workdir"])
+    for row in table.rows:
+        for result in row.results:
+            numbers = (getattr(result, name) for name in _NUMBERS)
+            writer.writerow([*row.cells, *numbers, result.workdir])
+    return text.getvalue()
+
+
+FORMATS: dict[str, Callable[[Table], str]] = {".md": markdown, ".csv": as_csv}
+"""How a table is written, by the file's suffix."""
+
+
+def write(table: Table, path: Path) -> None:
+    """Writes a table in the format that the file's suffix names."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, FORMATS[path.suffix](table))
+
+
+def publish(table: Table, folder: Path) -> None:
+    """Prints a table, and writes table.md and table.csv."""
+    print(markdown(table), end="")
+    for suffix in FORMATS:
+        write(table, folder / f"table{suffix}")
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The fields that tell two configs apart, but for the seed and what changes no result."""
+    return [name for name in differing_fields(one, other) if name not in ("seed", *FREE_FIELDS)]
+
+
+def _varied_fields(configs: Sequence[dict[str, Any]]) -> list[str]:
+    """The fields in which some configs differ, the method first; the method if there are none."""
+    fields = {name for config in configs for name in _differences(configs[0], config)}
+    if {"method", "acquisition.method"} <= fields:
+        pairs = {
+            (_value(config, "method"), _value(config, "acquisition.method")) for config in configs
+        }
+        if len(pairs) == len({method for method, _ in pairs}):  # then the method says both
+            fields.remove("acquisition.method")
+    return sorted(fields, key=lambda name: (name != "method", name)) or ["method"]
+
+
+def _value(config: dict[str, Any], field: str) -> Any:
+    """The value of a dotted field, None where there is no such field."""
+    value: Any = config
+    for name in field.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _mean(row: Row, value: Callable[[Result], float], text: Callable[[float], str]) -> str:
+    return text(statistics.mean(map(value, row.results))) if row.results else "-"
+
+
+def _share(percent: float) -> str:
+    """Two decimals, and two digits of what they would round away."""
+    return f"{percent:.2f}%" if percent >= 0.1 or percent == 0 else f"{percent:.2g}%"
+
+
+def _count(number: float) -> str:
+    """A whole number, with a decimal where it is small."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
+
+
+def _escaped(cell: Any) -> str:
+    return str(cell).replace("|", "\\|")
