@@ -2,10 +2,11 @@
 
 Scores: what the window's radius costs, and the memory beside the logits. Selection: against a NumPy
 loop with a full argmax a pick, and the same loop in XLA. Pool: a batch scored and selected in one
-compiled call. Times are the smallest of a few repetitions, compilation left out; every selection is
-checked against the NumPy loop before it is timed.
+compiled call, and a pass over PNG files in which reading, network, score and selection overlap.
+Times are the smallest of a few repetitions, compilation left out; every selection is checked
+against the NumPy loop before it is timed.
 
-On a CPU with two cores the parts take about half a minute together. `--height` and `--width` give
+On a CPU with two cores the parts take about a minute together. `--height` and `--width` give
 another image size.
 """
 
@@ -13,15 +14,20 @@ from __future__ import annotations
 
 import argparse
 import functools
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
 
-from labor_jax import acquisition
-from labor_jax.acquisition import parallel, ranking
+from labor_jax import acquisition, models
+from labor_jax.acquisition import parallel, pool, ranking, strategies
+from labor_jax.data import pipeline
 
 NUM_CLASSES = 19
 
@@ -136,6 +142,93 @@ def report_pool(logits, available, count) -> None:
     print(f"  {batch / whole:.2f} images/s; scoring is {scoring / whole:.0%} of the time")
 
 
+class Files:
+    """A pool of PNG files; labels are never read."""
+
+    def __init__(self, folder: Path, count: int, size: tuple[int, int]):
+        self.names = tuple(f"{number}.png" for number in range(count))
+        self._folder, self._size = folder, size
+        rng = np.random.default_rng(0)
+        for name in self.names:
+            coarse = Image.fromarray(
+                rng.integers(0, 256, (size[0] // 16, size[1] // 16, 3), np.uint8)
+            )
+            smooth = np.asarray(coarse.resize(size[::-1], Image.Resampling.BILINEAR), np.int16)
+            noisy = np.clip(smooth + rng.integers(-3, 4, smooth.shape), 0, 255)  # as of a camera
+            Image.fromarray(noisy.astype(np.uint8)).save(folder / name)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def size(self, i: int) -> tuple[int, int]:
+        return self._size
+
+    def image(self, i: int) -> np.ndarray:
+        with Image.open(self._folder / self.names[i]) as image:
+            return np.asarray(image)
+
+    def label(self, i: int) -> np.ndarray:
+        raise AssertionError("selection reads no labels")
+
+
+def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None:
+    """A pass over files as a round makes it, against its parts one after the other."""
+    input_size = size[0] // 4, size[1] // 4
+    config = ConfigDict(
+        dict(
+            backbone="resnet18", width=16, stem="small", output_stride=8, batch_norm="frozen",
+            head="deeplab_v3plus", head_channels=32, dropout=0.0, dtype="float32",
+        )
+    )  # fmt: skip
+    segmenter = models.build_segmenter(config, NUM_CLASSES)
+    variables = models.init_variables(segmenter, jax.random.key(0), input_size)
+    budget = ConfigDict(dict(method="ripu_ra", fraction=0.022, points=0, radius=1))
+    query = jax.jit(pool.make_pool_query(segmenter, strategies.build(budget, 5), size))
+    available = jnp.ones((batch, *size), bool)
+    network = jax.jit(
+        lambda images: models.apply(
+            segmenter, variables, models.normalize_images(images), size=size
+        )
+    )
+
+    def ask(images):
+        index = jnp.arange(batch)
+        return query(variables, None, jax.random.key(0), images, available, index).pixels
+
+    def batches():
+        return pipeline.inference_batches(
+            files, batch_size=batch, size=input_size, with_labels=False
+        )
+
+    def read():
+        return [each["image"] for each in batches()]
+
+    def both():
+        waiting = None
+        for each in batches():
+            asked = ask(each["image"])
+            if waiting is not None:
+                np.asarray(waiting)
+            waiting = asked
+        return np.asarray(waiting)
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder), count, size)
+        images = read()[0]
+        steps = len(files) / batch
+        reading, whole = seconds(read, 2), seconds(both, 2)
+    computing = steps * seconds(lambda: ask(images), 3)
+    forward = steps * seconds(lambda: network(images)[0], 3)
+    print(
+        f"Pool pass: {count} PNG files, a ResNet-18 of width 16 at {input_size[0]}x{input_size[1]}"
+    )
+    print(
+        f"  {count / whole:.2f} images/s; alone: reading {count / reading:.2f}, network "
+        f"{count / forward:.2f}, network + score + selection {count / computing:.2f} images/s"
+    )
+    print(f"  overlapped / one after the other: {whole / (reading + computing):.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--height", type=int, default=1024)
@@ -157,6 +250,7 @@ def main() -> None:
     report_selection(score, available[0], regions, radius=1, suppression_radius=2)
     report_selection(score, available[0], points, radius=0, suppression_radius=32)
     report_pool(logits, available, regions)
+    report_pool_pass((height, width), batch)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,8 @@ def ripu(method: str, pair: str) -> ConfigDict:
     config.optimizer.update(
         name="sgd", momentum=0.9, weight_decay=5e-4, classifier_multiplier=10.0, clip_norm=0.0
     )
+    if pair == "street":  # from random weights no part is ahead of the other, and the rate is high
+        config.optimizer.update(classifier_multiplier=1.0, clip_norm=1.0)
     return config
 
 
@@ -196,10 +198,7 @@ def _street(config: ConfigDict) -> None:
     config.selector.update(steps=30, learning_rate=5e-4, discrepancy_weight=0.05)
     config.round.update(steps=250, learning_rate=5e-3)
     config.joint.update(
-        steps=1350,
-        schedule_steps=2100,
-        query_steps=(500, 600, 700, 800, 900),
-        learning_rate=1e-2,
+        steps=1000, schedule_steps=1050, query_steps=(500, 550, 600, 650, 700), learning_rate=0.3
     )
 
 
@@ -222,10 +221,7 @@ def _camvid(config: ConfigDict) -> None:
     config.selector.update(steps=20, learning_rate=5e-5, discrepancy_weight=0.05)
     config.round.update(steps=80, learning_rate=2e-4)
     config.joint.update(
-        steps=600,
-        schedule_steps=940,
-        query_steps=(300, 340, 380, 420, 460),
-        learning_rate=1e-3,
+        steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420), learning_rate=1e-2
     )
 
 
