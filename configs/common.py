@@ -165,6 +165,8 @@ def ripu(method: str, pair: str) -> ConfigDict:
     )
     if pair == "street":  # from random weights no part is ahead of the other, and the rate is high
         config.optimizer.update(classifier_multiplier=1.0, clip_norm=1.0)
+    # The pixel selector's rate is to the model's as in LabOR's rounds.
+    config.selector.learning_rate *= config.joint.learning_rate / config.round.learning_rate
     return config
 
 
