@@ -32,6 +32,7 @@ def base(method: str, pair: str) -> ConfigDict:
     config.source_batch_size = 4  # images a step, over all devices
     config.target_batch_size = 4
     config.evaluation_batch_size = 8  # also of scoring the pool
+    config.evaluation_flip = False  # predict as the mean over an image and its mirror image
     config.log_every = 20  # steps
     config.checkpoint_every = 100  # steps, within a phase; each phase also ends in one
     config.preview_images = 4  # pool images that the report shows

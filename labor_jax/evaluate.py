@@ -24,7 +24,12 @@ def main(argv: Sequence[str]) -> None:
     from labor_jax.evaluation import evaluator
 
     parts, model, phase, step = restored.restore_model(_WORKDIR.value, _CHECKPOINT.value)
-    evaluate = evaluator.make_evaluator(parts.frozen_segmenter, parts.pair.classes, parts.mesh)
+    evaluate = evaluator.make_evaluator(
+        parts.frozen_segmenter,
+        parts.pair.classes,
+        parts.mesh,
+        flip=parts.config.evaluation_flip,
+    )
     evaluation = evaluate(
         model,
         parts.pair.evaluation,

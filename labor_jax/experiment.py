@@ -117,7 +117,10 @@ class Session:
         self.oracle = Oracle(parts.pair.pool)
         self.strategy = strategies.build(self.config.acquisition, self.config.rounds)
         self.evaluate = evaluator.make_evaluator(
-            parts.frozen_segmenter, parts.pair.classes, parts.mesh
+            parts.frozen_segmenter,
+            parts.pair.classes,
+            parts.mesh,
+            flip=self.config.evaluation_flip,
         )
         self.previews = Previews(
             folder.previews,
@@ -126,6 +129,7 @@ class Session:
             parts.mesh,
             size=self.config.data.evaluation_size,
             count=self.config.preview_images,
+            flip=self.config.evaluation_flip,
         )
         self.results: dict[str, Any] = {"miou": {}, "rounds": [], "seconds": {}}
         self.metrics: metrics.MetricsFile | None = None

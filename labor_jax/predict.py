@@ -38,7 +38,9 @@ def main(argv: Sequence[str]) -> None:
     logging.info("Model of phase %s, global step %d", phase, step)
     role = folders.Role(images=".", labels="", pattern="*")
     split = folders.read_split(_IMAGES.value, "--images", role, parts.pair.num_classes)
-    predict = evaluator.make_predictor(parts.frozen_segmenter, parts.mesh)
+    predict = evaluator.make_predictor(
+        parts.frozen_segmenter, parts.mesh, flip=parts.config.evaluation_flip
+    )
     predictions = predict(model, split, range(len(split)), parts.config.data.evaluation_size)
     for number, labels in loop.progress_bar(predictions, total=len(split), unit="image"):
         path = Path(_OUTPUT.value) / split.names[number]

@@ -31,7 +31,7 @@ class Evaluation:
 
 
 def make_evaluator(
-    segmenter: models.Segmenter, classes: Sequence[str], mesh: Mesh
+    segmenter: models.Segmenter, classes: Sequence[str], mesh: Mesh, *, flip: bool = False
 ) -> Callable[..., Evaluation]:
     """Compiles the evaluation of a model.
 
@@ -39,6 +39,7 @@ def make_evaluator(
       segmenter: backbone and classifier.
       classes: names, in label order.
       mesh: the devices.
+      flip: whether a prediction is the mean over the image and its mirror image.
 
     Returns:
       `evaluate(model, split, batch_size, size, progress=iter)`: the model's variables, a split, the
@@ -47,11 +48,8 @@ def make_evaluator(
     """
 
     def count(model, images, labels, valid):
-        logits, _ = models.apply(
-            segmenter, model, models.normalize_images(images), size=labels.shape[1:]
-        )
+        predictions = _predict(segmenter, model, images, labels.shape[1:], flip)
         labels = jnp.where(valid[:, None, None], labels, 255)
-        predictions = jnp.argmax(logits, axis=-1)
         counts = confusion.confusion_matrix(predictions, labels, len(classes))
         return None, jax.lax.psum(counts, mesh_lib.BATCH_AXIS)
 
@@ -80,12 +78,25 @@ def make_evaluator(
     return evaluate
 
 
-def make_predictor(segmenter: models.Segmenter, mesh: Mesh) -> Callable[..., Iterator]:
+def _predict(segmenter, model, images, size, flip):
+    """Classes int32[B, *size] of uint8[B, h, w, 3] images."""
+    images = models.normalize_images(images)
+    scores, _ = models.apply(segmenter, model, images, size=size)
+    if flip:
+        mirrored, _ = models.apply(segmenter, model, images[:, :, ::-1], size=size)
+        scores = jax.nn.softmax(scores) + jax.nn.softmax(mirrored)[:, :, ::-1]
+    return jnp.argmax(scores, axis=-1).astype(jnp.int32)
+
+
+def make_predictor(
+    segmenter: models.Segmenter, mesh: Mesh, *, flip: bool = False
+) -> Callable[..., Iterator]:
     """Compiles prediction.
 
     Args:
       segmenter: backbone and classifier.
       mesh: the devices.
+      flip: see `make_evaluator`.
 
     Returns:
       `predict(model, split, numbers, size, batch_size=…)`, an iterator of (number, int32[H, W]
@@ -96,8 +107,7 @@ def make_predictor(segmenter: models.Segmenter, mesh: Mesh) -> Callable[..., Ite
     @functools.cache
     def compiled(size: tuple[int, int]):
         def classes(model, images):
-            logits, _ = models.apply(segmenter, model, models.normalize_images(images), size=size)
-            return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+            return _predict(segmenter, model, images, size, flip)
 
         return mesh_lib.data_parallel_map(classes, mesh, batched_arguments=(1,))
 

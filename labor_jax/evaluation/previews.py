@@ -24,6 +24,7 @@ class Previews:
         *,
         size: tuple[int, int] | None,
         count: int,
+        flip: bool = False,
     ):
         """Chooses the images.
 
@@ -34,11 +35,12 @@ class Previews:
           mesh: the devices.
           size: the model's input size, None for the images' own.
           count: how many images, evenly over the split.
+          flip: see `evaluator.make_evaluator`.
         """
         self._directory = directory
         self._split = split
         self._size = size
-        self._predict = evaluator.make_predictor(segmenter, mesh)
+        self._predict = evaluator.make_predictor(segmenter, mesh, flip=flip)
         self.numbers = preview_numbers(len(split), count)
 
     def write_predictions(self, phase: str, model: dict) -> None:

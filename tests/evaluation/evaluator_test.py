@@ -97,3 +97,36 @@ def test_prediction_equals_one_image_at_a_time_and_reads_no_label(mesh, size):
     for number, labels in found.items():
         assert labels.dtype == np.int32 and labels.shape == split.size(number)
         np.testing.assert_array_equal(labels, predicted_alone(split, number, size))
+
+
+def test_flip_averages_an_image_and_its_mirror_image(mesh):
+    split = Scenes(SIZES)
+    predict = evaluator.make_predictor(SEGMENTER, mesh, flip=True)
+    for number, found in predict(model(), split, [0, 1], None):
+        image = split.image(number)[None]
+        plain, mirrored = (
+            jax.nn.softmax(logits_of(each, split.size(number)))
+            for each in (image, image[:, :, ::-1])
+        )
+        expected = np.argmax((plain + mirrored[:, :, ::-1]) / 2, -1)[0]
+        np.testing.assert_array_equal(found, expected)
+        assert (found != np.argmax(plain, -1)[0]).any()
+
+
+def test_a_flipped_split_has_the_same_miou_under_flip(mesh):
+    """The mean over both doesn't know which of the two it was given."""
+    split = Scenes([(12, 16)] * 2)
+
+    class Mirrored(Scenes):
+        def image(self, i):
+            return super().image(i)[:, ::-1]
+
+        def label(self, i):
+            return super().label(i)[:, ::-1]
+
+    evaluate = evaluator.make_evaluator(SEGMENTER, CLASSES, mesh, flip=True)
+    one, other = (
+        evaluate(model(), each, batch_size=2, size=None).confusion
+        for each in (split, Mirrored([(12, 16)] * 2))
+    )
+    np.testing.assert_array_equal(one, other)
