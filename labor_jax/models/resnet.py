@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from labor_jax.models.features import Features, stage_strides, valid_output_strides
 from labor_jax.models.layers import BatchNorm, PointwiseConv, he_normal_fan_out
+from labor_jax.models.normalization import denormalize_images
 
 # name: (bottleneck blocks?, blocks in each of the four stages)
 RESNETS = {
@@ -17,8 +18,11 @@ RESNETS = {
     "resnet101": (True, (3, 4, 23, 3)),
 }
 STEMS = ("imagenet", "small")
+VARIANTS = ("torchvision", "caffe")
 _ENTRY_STRIDE = {"imagenet": 4, "small": 2}
 _NATIVE_STRIDES = (1, 2, 2, 2)
+# Of ImageNet's BGR in 0 to 255, as Caffe's weights expect.
+_CAFFE_MEAN = (104.00698793, 116.66876762, 122.67891434)
 
 
 class _Block(nn.Module):
@@ -26,15 +30,17 @@ class _Block(nn.Module):
 
     Attributes:
       width: channels of the 3x3 convolutions; the block returns 4 x width with `bottleneck`.
-      stride: of the block (v1.5: in the bottleneck's 3x3 convolution).
-      first_dilation: dilation of the convolution that carries the stride. It reads features from
-        before the (possibly removed) stride, so it keeps the dilation of the stage before.
+      stride: of the block.
+      stride_first: whether a bottleneck's first 1x1 convolution has the stride (Caffe's) instead
+        of its 3x3 (torchvision's, "v1.5").
+      first_dilation: dilation of the first 3x3 convolution.
       dilation: dilation of a later 3x3 convolution in the block.
     """
 
     width: int
     bottleneck: bool
     stride: int
+    stride_first: bool
     first_dilation: int
     dilation: int
     norm: Any
@@ -63,9 +69,10 @@ class _Block(nn.Module):
             residual = self._conv("downsample_conv", channels, 1, self.stride)(x)
             residual = self.norm(name="downsample_bn")(residual, train)
         if self.bottleneck:
-            y = self._conv("conv1", self.width, 1)(x)
+            strides = (self.stride, 1) if self.stride_first else (1, self.stride)
+            y = self._conv("conv1", self.width, 1, strides[0])(x)
             y = nn.relu(self.norm(name="bn1")(y, train))
-            y = self._conv("conv2", self.width, 3, self.stride, self.first_dilation)(y)
+            y = self._conv("conv2", self.width, 3, strides[1], self.first_dilation)(y)
             y = nn.relu(self.norm(name="bn2")(y, train))
             y = self._conv("conv3", channels, 1)(y)
             y = self.norm(name="bn3")(y, train)
@@ -91,10 +98,22 @@ class ResNet(nn.Module):
     convolutions instead (DeepLab, arXiv 1606.00915, section 3.1), so that it computes the native
     network's features on a denser grid.
 
+    Variants hold the same variables and differ in what they compute. "caffe" is the network of
+    AdaptSegNet's and ADVENT's published weights:
+
+    |                             | "torchvision"               | "caffe"               |
+    |-----------------------------|-----------------------------|-----------------------|
+    | input                       | normalised RGB              | BGR 0-255 less a mean |
+    | a bottleneck's stride       | in its 3x3                  | in its first 1x1      |
+    | pooling of an even size n   | n / 2                       | n / 2 + 1             |
+    | a dilated stage's first 3x3 | dilated as the stage before | dilated as the others |
+
     Attributes:
       layout: one of `RESNETS`.
       width: channels of stage 1's 3x3 convolutions; 64 is the published network.
       stem: "imagenet" as published, or "small" for images of some hundred pixels or fewer.
+      variant: one of `VARIANTS`; both take images normalised like every backbone's, "caffe"
+        rescales them itself.
       output_stride: stride of the high-level features.
       batch_norm: "trained" or "frozen", see `labor_jax.models.layers.BatchNorm`.
       axis_name: device axis for batch statistics in training, or None.
@@ -104,6 +123,7 @@ class ResNet(nn.Module):
     layout: str = "resnet101"
     width: int = 64
     stem: str = "imagenet"
+    variant: str = "torchvision"
     output_stride: int = 8
     batch_norm: str = "trained"
     axis_name: str | None = None
@@ -125,9 +145,13 @@ class ResNet(nn.Module):
         Returns:
           Features in `dtype`: low [B, H/4, W/4, C1] (H/2 with the small stem), high
           [B, H/output_stride, W/output_stride, C2]; (C1, C2) is width x (1, 8) for basic and
-          width x (4, 32) for bottleneck blocks; sizes are rounded up.
+          width x (4, 32) for bottleneck blocks; sizes are rounded up. Variant "caffe" has a row
+          and a column more where its pooling or a later stage rounds up.
         """
         bottleneck, blocks = RESNETS[self.layout]
+        caffe = self.variant == "caffe"
+        if caffe:
+            images = denormalize_images(images)[..., ::-1] - jnp.asarray(_CAFFE_MEAN)
 
         def norm(name):
             return BatchNorm(self.batch_norm, axis_name=self.axis_name, dtype=self.dtype, name=name)
@@ -145,7 +169,9 @@ class ResNet(nn.Module):
         )(images.astype(self.dtype))
         x = nn.relu(norm(name="bn1")(x, train))
         if self.stem == "imagenet":
-            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+            # A second pixel behind the image makes PyTorch's ceil_mode.
+            border = (1, 2) if caffe else (1, 1)
+            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=(border, border))
 
         strides, dilations = stage_strides(
             _NATIVE_STRIDES, _ENTRY_STRIDE[self.stem], self.output_stride
@@ -155,12 +181,16 @@ class ResNet(nn.Module):
         for stage, (count, stride, dilation) in enumerate(
             zip(blocks, strides, dilations, strict=True)
         ):
+            # The first 3x3 reads features from before the (possibly removed) stride, so it keeps
+            # the dilation of the stage before; Caffe's networks overlook that.
+            first_dilation = dilation if caffe else previous_dilation
             for index in range(count):
                 x = _Block(
                     width=self.width * 2**stage,
                     bottleneck=bottleneck,
                     stride=stride if index == 0 else 1,
-                    first_dilation=previous_dilation if index == 0 else dilation,
+                    stride_first=caffe,
+                    first_dilation=first_dilation if index == 0 else dilation,
                     dilation=dilation,
                     norm=norm,
                     dtype=self.dtype,

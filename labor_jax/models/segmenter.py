@@ -19,7 +19,7 @@ from labor_jax.models.deeplab import HEADS, DeepLabV2, DeepLabV3Plus
 from labor_jax.models.efficientnet_lite import EfficientNetLite0
 from labor_jax.models.features import Features
 from labor_jax.models.layers import BATCH_NORM_MODES, resize_bilinear_align_corners
-from labor_jax.models.resnet import RESNETS, STEMS, ResNet
+from labor_jax.models.resnet import RESNETS, STEMS, VARIANTS, ResNet
 
 BACKBONES = (*RESNETS, "efficientnet_lite0")
 DTYPES = ("float32", "bfloat16")
@@ -53,10 +53,14 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
         backbone: one of `BACKBONES`.
         width: channels of the first stage, ResNets only; 64 is the published network.
         stem: "imagenet" or "small" (half the stride, for small images), ResNets only.
+        variant: "torchvision", or "caffe" for AdaptSegNet's and ADVENT's weights, ResNets only;
+          may be absent, then "torchvision".
         output_stride: stride of the high-level features; smaller is finer and slower.
         batch_norm: "trained", or "frozen": neither statistics nor scale and bias move.
         head: "deeplab_v2" or "deeplab_v3plus".
         head_channels: channels of the v3+ head (512 in RIPU); not used by v2.
+        first_two_only: whether the v2 head sums only its first two rates, as AdaptSegNet's
+          weights need; not used by v3+; may be absent, then False.
         dropout: share of channels that the head drops in training.
         dtype: "float32" or "bfloat16", the dtype of the computation.
       num_classes: C, at least 2.
@@ -77,9 +81,13 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
     if num_classes < 2:
         raise ValueError(f"num_classes is {num_classes}; segmentation needs at least 2.")
     dtype = jnp.dtype(config.dtype)
+    # Configurations of older runs do not have these.
+    variant = getattr(config, "variant", "torchvision")
+    first_two_only = getattr(config, "first_two_only", False)
     shared = {"batch_norm": config.batch_norm, "axis_name": axis_name, "dtype": dtype}
     if config.backbone in RESNETS:
         _require("stem", config.stem, STEMS)
+        _require("variant", variant, VARIANTS)
         _require("output_stride", config.output_stride, ResNet.output_strides(config.stem))
         if config.width < 1:
             raise ValueError(f"config.model.width is {config.width}; it must be at least 1.")
@@ -87,6 +95,7 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
             layout=config.backbone,
             width=config.width,
             stem=config.stem,
+            variant=variant,
             output_stride=config.output_stride,
             **shared,
         )
@@ -94,7 +103,9 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
         _require("output_stride", config.output_stride, EfficientNetLite0.output_strides())
         backbone = EfficientNetLite0(output_stride=config.output_stride, **shared)
     if config.head == "deeplab_v2":
-        classifier = DeepLabV2(num_classes, dropout=config.dropout, dtype=dtype)
+        classifier = DeepLabV2(
+            num_classes, first_two_only=first_two_only, dropout=config.dropout, dtype=dtype
+        )
     else:
         if config.head_channels < 1:
             raise ValueError(

@@ -140,6 +140,18 @@ def test_strides_and_channels(layout, stem, output_stride, low_stride):
     assert features.high.shape == (1, 64 // output_stride, 96 // output_stride, 32 * expansion)
 
 
+@pytest.mark.parametrize(("height", "low", "high"), [(64, 17, 9), (60, 16, 8), (33, 9, 5)])
+def test_caffe_pooling_adds_a_row_to_an_even_size(height, low, high):
+    """Of n rows 3x3/2 pooling with PyTorch's ceil_mode makes n / 2 + 1."""
+    module = ResNet("resnet50", width=4, variant="caffe")
+    images = jax.ShapeDtypeStruct((1, height, height, 3), jnp.float32)
+    features, variables = jax.eval_shape(module.init_with_output, jax.random.key(0), images)
+    assert features.low.shape == (1, low, low, 16)
+    assert features.high.shape == (1, high, high, 128)
+    ordinary = jax.eval_shape(ResNet("resnet50", width=4).init, jax.random.key(0), images)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, ordinary)
+
+
 @pytest.mark.parametrize(
     ("layout", "millions"),
     [("resnet18", 11.18), ("resnet34", 21.28), ("resnet50", 23.51), ("resnet101", 42.50)],

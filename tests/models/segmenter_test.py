@@ -139,6 +139,15 @@ def test_every_pair_of_parts_fits(backbone, head):
     assert logits.shape == (1, 33, 40, CLASSES) and logits.dtype == jnp.float32
 
 
+def test_published_networks_fields_may_be_absent():
+    plain = models.build_segmenter(config(), CLASSES)
+    assert plain == models.build_segmenter(
+        config(variant="torchvision", first_two_only=False), CLASSES
+    )
+    published = models.build_segmenter(config(variant="caffe", first_two_only=True), CLASSES)
+    assert published.backbone.variant == "caffe" and published.classifier.first_two_only
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -146,6 +155,7 @@ def test_every_pair_of_parts_fits(backbone, head):
         ({"head": "fcn"}, r"head is 'fcn'; valid: deeplab_v2, deeplab_v3plus"),
         ({"batch_norm": "sync"}, r"batch_norm is 'sync'; valid: trained, frozen"),
         ({"stem": "tiny"}, r"stem is 'tiny'; valid: imagenet, small"),
+        ({"variant": "keras"}, r"variant is 'keras'; valid: torchvision, caffe"),
         ({"output_stride": 32}, r"output_stride is 32; valid: 2, 4, 8, 16"),
         (
             {"output_stride": 2, "backbone": "efficientnet_lite0"},
