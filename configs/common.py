@@ -25,8 +25,8 @@ def base(method: str, pair: str) -> ConfigDict:
     config.pair = pair
     config.seed = 0  # of weights, order, augmentation, noise and random acquisition
     config.annotator = "oracle"  # who answers: "oracle" reads the pool's held labels
-    # The workdir of a finished run of configs/warmup.py with the same data, model, optimiser, seed
-    # and warm-up: this run then starts where that one ended. Empty: warm up here.
+    # The workdir of a run that ended before its rounds (--config.rounds=0) and is the same up to
+    # there: this run then starts where that one ended. Empty: start from the beginning.
     config.warm_start = ""
 
     config.source_batch_size = 4  # images a step, over all devices
@@ -56,7 +56,7 @@ def base(method: str, pair: str) -> ConfigDict:
     optimizer.momentum = 0.9  # of SGD
     optimizer.weight_decay = 5e-4
     optimizer.classifier_multiplier = 10.0  # the classifier's rate over the backbone's
-    optimizer.power = 0.9  # of the poly schedule, which each phase runs down to 0
+    optimizer.power = 0.9  # of the poly schedule
     optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping
 
     config.source = source = ConfigDict()  # supervised on source (LabOR Eq. 1, L_s)
@@ -71,12 +71,13 @@ def base(method: str, pair: str) -> ConfigDict:
     warmup.discriminator_input = "softmax"  # AdaptSegNet; "self_information" is ADVENT's
     warmup.discriminator_width = 64  # channels of its first convolution
 
-    # LabOR asks in 3 rounds. Its text leaves the following open; each choice is ours.
-    # "staged": each phase has its own optimiser and schedule (LabOR). "joint": after the phases
-    # before the rounds, one optimiser and one schedule through all rounds, which ask while training
-    # goes on (RIPU).
+    # "staged": each phase has its own optimiser and schedule, which runs down to 0 (LabOR).
+    # "joint": one optimiser and one schedule through all rounds, which ask while training goes on
+    # (RIPU).
     config.protocol = "staged"
     config.rounds = 3
+
+    # Of the following LabOR's text says little; each choice is ours.
     config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)
     selector.steps = 200
     selector.learning_rate = 2.5e-4
@@ -89,9 +90,8 @@ def base(method: str, pair: str) -> ConfigDict:
     selector.pseudo_label_threshold = 0.0  # confidence that a pseudo label needs; 0: all count
 
     config.round = round_ = ConfigDict()  # training on the answers (Eq. 5), in each round
-    round_.steps = 500
+    round_.steps = 500  # this and the rate: of "staged"; config.joint has those of "joint"
     round_.learning_rate = 2.5e-4
-    # The weights also hold under the protocol "joint", for every step of its training.
     round_.target_weight = 1.0  # Eq. 5
     round_.source_weight = 1.0  # source CE joins it; 0: target labels alone
     round_.adversarial_weight = 0.0  # L_adv joins it too where above 0
@@ -169,17 +169,6 @@ def ripu(method: str, pair: str) -> ConfigDict:
     # The pixel selector's rate is to the model's as in LabOR's rounds.
     config.selector.learning_rate *= config.joint.learning_rate / config.round.learning_rate
     return config
-
-
-def point_radius(pair: str) -> int:
-    """RIPU-PA's radius: 32 at the 1024 rows of Cityscapes, as large a part of smaller images."""
-    return {"street": 2, "camvid": 11}.get(pair, 32)
-
-
-def method_and_pair(argument: str, method: str) -> tuple[str, str]:
-    """Splits a config's argument, "METHOD,PAIR", "METHOD" or "" (then `method`, on street)."""
-    given, _, pair = argument.partition(",")
-    return given or method, pair or "street"
 
 
 def _street(config: ConfigDict) -> None:

@@ -5,11 +5,8 @@
 The paper's row: GTAV -> Cityscapes 65.5 mIoU (RIPU, Table 1).
 """
 
-from configs import common
+from configs import active
 
 
 def get_config(pair: str = "street"):
-    config = common.ripu("ripu_pa", pair)
-    config.acquisition.radius = common.point_radius(pair)
-    config.acquisition.points = 40
-    return config
+    return active.get_config(f"ripu_pa,{pair}")

@@ -6,11 +6,8 @@
 The paper's rows: GTAV -> Cityscapes 69.6 mIoU at 2.2%, 71.2 at 5% with DeepLab-v3+ (RIPU, Table 1).
 """
 
-from configs import common
+from configs import active
 
 
 def get_config(pair: str = "street"):
-    config = common.ripu("ripu_ra", pair)
-    config.acquisition.radius = 1
-    config.acquisition.fraction = 0.022
-    return config
+    return active.get_config(f"ripu_ra,{pair}")

@@ -8,13 +8,12 @@ source image is read. The second line takes the model of a run of this config wi
 `--config.rounds=0`. The paper's row: GTAV -> Cityscapes 67.1 mIoU (RIPU, Table 3).
 """
 
-from configs import common
+from configs import active
 
 
 def get_config(pair: str = "street"):
-    config = common.ripu("ripu_ra", pair)
+    config = active.get_config(f"ripu_ra,{pair}")
     config.method = "ripu_source_free"
-    config.acquisition.fraction = 0.022
     config.round.source_weight = 0.0
     config.round.local_consistency_weight = 0.0
     # As many steps as the joint training takes before it first asks; then as many as after that.
@@ -24,4 +23,5 @@ def get_config(pair: str = "street"):
     config.source.learning_rate = config.joint.learning_rate
     config.joint.query_steps = tuple(step - first for step in steps)
     config.joint.steps -= first
+    config.joint.schedule_steps -= first
     return config

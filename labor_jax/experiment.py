@@ -28,8 +28,8 @@ from labor_jax.components import Components
 from labor_jax.data import DataError, Pair, pipeline
 from labor_jax.evaluation import evaluator, report
 from labor_jax.evaluation.previews import Previews
-from labor_jax.phase_training import PhaseTraining, phase_training
-from labor_jax.phases import Phase, plan
+from labor_jax.phase_training import PhaseTraining, loss_weights, phase_training
+from labor_jax.phases import MODEL_PHASES, Phase, before_rounds, plan
 from labor_jax.training import loop, metrics
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.checkpoints import Checkpoints
@@ -85,9 +85,14 @@ def run(
 
 def _check_data(parts: Components) -> None:
     """Raises, before anything is written, what training on the splits would raise later."""
-    config = parts.config
-    splits = [(parts.pair.source, config.source_batch_size, config.data.source_size)]
-    if config.warmup.steps or config.rounds or config.protocol == "joint":
+    config, phases = parts.config, plan(parts.config)
+    if config.warm_start:  # what comes before the rounds is another run's
+        phases = phases[len(before_rounds(phases)) :]
+    trained = [loss_weights(parts, each.kind) for each in phases if each.kind in MODEL_PHASES]
+    splits = []
+    if any(weights.uses_source for weights in trained):
+        splits.append((parts.pair.source, config.source_batch_size, config.data.source_size))
+    if any(weights.uses_target for weights in trained):
         splits.append((parts.pair.pool, config.target_batch_size, config.data.target_size))
     for split, batch_size, size in splits:
         pipeline.check_training(
@@ -245,14 +250,19 @@ class Session:
             queries = self._model_queries(phase, carry, indices)
         bar = loop.progress_bar(total=len(indices), desc=phase.name, unit="image")
         with bar:
-            for numbers, pixels, candidates in queries:
+            for numbers, query in queries:
                 # Before the answers: an image that has them is not looked at again after a kill.
-                self.previews.write_candidates(phase.name, numbers, candidates)
+                self.previews.write_candidates(phase.name, numbers, query.candidates)
                 self.store.ask_and_answer_many(
                     phase.round,
                     [
-                        (names[i], asked, self.oracle.answer(names[i], asked))
-                        for i, asked in zip(numbers, pixels, strict=True)
+                        (
+                            names[i],
+                            asked,
+                            self.oracle.answer(names[i], asked),
+                            None if picks < 0 else picks,
+                        )
+                        for i, asked, picks in zip(numbers, query.pixels, query.picks, strict=True)
                     ],
                 )
                 bar.update(len(numbers))
@@ -260,8 +270,8 @@ class Session:
 
     def _model_queries(
         self, phase: Phase, carry: Carry, indices: Sequence[int]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Scores and selects in batches; yields image numbers, asked pixels and candidates."""
+    ) -> Iterator[tuple[np.ndarray, strategies.Query]]:
+        """Scores and selects in batches; yields the images' numbers and their queries, on host."""
         pool_split = self.parts.pair.pool
         key = components.phase_key(self.config.seed, phase.name)
         model, selector = mesh_lib.replicate((carry["model"], carry["selector"]), self.parts.mesh)
@@ -299,13 +309,12 @@ class Session:
                     ),
                 )
 
-        for numbers, query in _one_ahead(dispatched()):
-            pixels, candidates = jax.device_get((query.pixels, query.candidates))
-            yield numbers, pixels[: len(numbers)], candidates[: len(numbers)]
+        for numbers, query in pool.one_ahead(dispatched()):
+            yield numbers, strategies.Query(*(x[: len(numbers)] for x in jax.device_get(query)))
 
     def _picked_queries(
         self, phase: Phase, indices: Sequence[int]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, strategies.Query]]:
         """The same where the annotator picks what to label, without looking at the model."""
         seed = components.data_seed(self.config.seed, phase.name)
         for index in indices:
@@ -314,7 +323,8 @@ class Session:
                 self._available(phase, index),
                 np.random.default_rng((seed, index)),
             )
-            yield np.array([index]), query[None], np.ones_like(query)[None]
+            everything = np.ones((1, *query.shape), bool)
+            yield np.array([index]), strategies.Query(query[None], query.sum()[None], everything)
 
     def _available(self, phase: Phase, index: int) -> np.ndarray:
         """The pixels of a pool image that no earlier round asked, bool[H, W]."""
@@ -415,8 +425,7 @@ class Session:
         """A round's entry in the summary; pixels, clicks and annotation time are those so far."""
         asked = self.store.statistics(number)
         cost = round_cost(
-            strategies.answered_as(self.config.acquisition.method),
-            (self.store.query(name, number) for name in self.store.images(number)),
+            strategies.answered_as(self.config.acquisition.method), self.store.query_sizes(number)
         )
         before = self.results["rounds"][-1] if self.results["rounds"] else {}
         return {
@@ -452,14 +461,3 @@ class Session:
                 **{name: importlib.metadata.version(name) for name in packages},
             },
         }
-
-
-def _one_ahead(results: Iterator[Any]) -> Iterator[Any]:
-    """Yields each result after the next one was dispatched, so that the device never waits."""
-    waiting = None
-    for result in results:
-        if waiting is not None:
-            yield waiting
-        waiting = result
-    if waiting is not None:
-        yield waiting

@@ -22,7 +22,7 @@ _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
     "The folder for everything the run writes, and from which the same command resumes it "
-    "(default: runs/METHOD_PAIR_seedN).",
+    "(default: runs/METHOD_PAIR_seedN, or runs/METHOD_joint_PAIR_seedN under joint training).",
 )
 
 
@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> None:
     except OSError as error:  # stands in for the config if its file can't be read
         raise app.UsageError(str(error)) from error
     settle(config)
-    name = f"{config.method}_{config.pair}_seed{config.seed}"
+    protocol = "_joint" if config.protocol == "joint" else ""
+    name = f"{config.method}{protocol}_{config.pair}_seed{config.seed}"
     workdir = _WORKDIR.value or Path("runs") / name
 
     from labor_jax import experiment  # after the flags: a mistyped one should fail at once
@@ -54,7 +55,7 @@ def settle(config: ConfigDict) -> None:
     """Makes overrides mean what they say."""
     if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
         config.method = config.acquisition.method
-    for section in (config.data, config.data.augment):
+    for section in (config.data, config.data.augment, config.acquisition):
         for name, value in section.items():
             if value == (None,):  # how a tuple's flag reads "None"
                 section[name] = None

@@ -6,6 +6,9 @@ from ml_collections import ConfigDict
 
 from labor_jax.acquisition import strategies
 
+MODEL_PHASES = ("source", "warmup", "train")
+"""The kinds of phases that train the model; a selector's trains the pixel selector."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
@@ -37,7 +40,7 @@ class Phase:
     @property
     def evaluates(self) -> bool:
         """Whether the phase changes the model, so that it ends in an evaluation."""
-        return self.kind in ("source", "warmup", "train")
+        return self.kind in MODEL_PHASES
 
 
 def plan(config: ConfigDict) -> tuple[Phase, ...]:

@@ -91,8 +91,11 @@ def restore_model(workdir: Path, which: str) -> RestoredModel:
       CheckpointError: it has no checkpoint yet, or none that can be read.
     """
     folder = Workdir.existing(workdir)
-    parts = components.build(folder.read_config())
-    phases = plan(parts.config)
+    config = folder.read_config()
+    try:
+        parts, phases = components.build(config), plan(config)
+    except (AttributeError, KeyError) as error:
+        raise _of_another_version(folder, error) from error
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         restore = checkpoints.restore_best if which == "best" else checkpoints.restore_latest
         found = restore(lambda progress: checkpoint_template(parts, phases, progress))
@@ -121,9 +124,14 @@ def load_warm_start(
     """
     folder = Workdir.existing(parts.config.warm_start)
     joint = any(phase.joint for phase in before_rounds(phases))
-    theirs, ours = (
-        _start_fields(config.to_dict(), joint) for config in (folder.read_config(), parts.config)
-    )
+    their_config = folder.read_config()
+    try:
+        their_phases = plan(their_config)
+        theirs, ours = (
+            _start_fields(config.to_dict(), joint) for config in (their_config, parts.config)
+        )
+    except (AttributeError, KeyError) as error:
+        raise _of_another_version(folder, error) from error
     differing = {
         name: values
         for name, values in differing_fields(_plain(theirs), _plain(ours)).items()
@@ -137,7 +145,6 @@ def load_warm_start(
                 for name, (old, new) in differing.items()
             )
         )
-    their_phases = plan(folder.read_config())
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         found = checkpoints.restore_latest(
             lambda progress: checkpoint_template(parts, their_phases, progress)
@@ -153,6 +160,13 @@ def load_warm_start(
     return last.last_step, tree, progress["results"]
 
 
+def _of_another_version(folder: Workdir, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{folder.config} is of another version of labor_jax, or damaged: {error}. Use the version "
+        "that wrote it."
+    )
+
+
 def _start_fields(config: dict[str, Any], joint: bool) -> dict[str, Any]:
     """The fields of a config that decide how its run comes to its rounds."""
     fields = {field: config.get(field) for field in _WARMUP_FIELDS}
@@ -163,6 +177,9 @@ def _start_fields(config: dict[str, Any], joint: bool) -> dict[str, Any]:
         fields["round"] = {
             name: value for name, value in config["round"].items() if name.endswith("_weight")
         }
+        if config["round"]["adversarial_weight"]:
+            rate = "discriminator_learning_rate"
+            fields["round"][rate] = config["round"][rate]
     return fields
 
 

@@ -108,6 +108,13 @@ def check_config(config: ConfigDict) -> None:
 def _check_joint(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
     """What joint training needs of `config.joint`."""
     joint = config.joint
+    for field in ("steps", "schedule_steps"):
+        require(isinstance(joint[field], int), f"joint.{field}", "it is a whole number")
+    require(
+        all(isinstance(step, int) for step in joint.query_steps),
+        "joint.query_steps",
+        "they are whole numbers",
+    )
     asking = tuple(joint.query_steps)[: config.rounds]
     require(joint.learning_rate > 0, "joint.learning_rate", "it must be above 0")
     require(

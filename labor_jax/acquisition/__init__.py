@@ -4,7 +4,7 @@ Pure functions of arrays. Scores take any leading batch shape; selections take o
 batch is their `jax.vmap`.
 """
 
-from labor_jax.acquisition.budget import pixel_count, point_count, region_count
+from labor_jax.acquisition.budget import pixel_cap, pixel_count, point_count, region_count
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.representative import select_representative_points
 from labor_jax.acquisition.scores import (
@@ -33,6 +33,7 @@ __all__ = [
     "inconsistency_mask",
     "least_confidence",
     "margin",
+    "pixel_cap",
     "pixel_count",
     "point_count",
     "prediction_uncertainty",

@@ -1,6 +1,7 @@
 """How many picks an image gets: the budgets of RIPU and of plain shares."""
 
 import math
+from fractions import Fraction
 
 
 def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: int) -> int:
@@ -18,7 +19,7 @@ def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: 
     Returns:
       The count.
     """
-    return math.ceil(height * width * (ratio / rounds) / (2 * radius + 1) ** 2)
+    return math.ceil(_share(height, width, ratio, rounds) / (2 * radius + 1) ** 2)
 
 
 def point_count(
@@ -46,12 +47,11 @@ def point_count(
       The count.
     """
     reference_height, reference_width = reference_size or (height, width)
-    # In whole numbers: rounding errors must not lift an exact result to the next one.
     return -(-pixels * height * width // (rounds * reference_height * reference_width))
 
 
 def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int:
-    """Pixels an image and round when `fraction` of it may be asked over all rounds, rounded down.
+    """Pixels an image and round when a share of it is asked over all rounds, rounded up.
 
     Args:
       height: Image height in pixels.
@@ -62,4 +62,14 @@ def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int
     Returns:
       The count.
     """
-    return math.floor(fraction * height * width / rounds)
+    return math.ceil(_share(height, width, fraction, rounds))
+
+
+def pixel_cap(height: int, width: int, *, fraction: float, rounds: int) -> int:
+    """`pixel_count` rounded down: the most pixels a round with which a share is not exceeded."""
+    return math.floor(_share(height, width, fraction, rounds))
+
+
+def _share(height: int, width: int, fraction: float, rounds: int) -> Fraction:
+    """Pixels a round, exactly: rounding errors must not lift a whole number to the next one."""
+    return Fraction(str(float(fraction))) * height * width / rounds

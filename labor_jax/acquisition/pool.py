@@ -1,6 +1,6 @@
 """Scoring and selection of a batch of pool images as one pure function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -48,3 +48,14 @@ def make_pool_query(
         return jax.vmap(strategy)(pool_images)
 
     return query
+
+
+def one_ahead(results: Iterable[Any]) -> Iterator[Any]:
+    """Yields each result after the next one was dispatched, so that the device never waits."""
+    waiting = None
+    for result in results:
+        if waiting is not None:
+            yield waiting
+        waiting = result
+    if waiting is not None:
+        yield waiting

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from labor_jax.acquisition import budget, scores, windows
@@ -45,12 +46,17 @@ class Query(NamedTuple):
 
     Attributes:
       pixels: bool[H, W], the pixels asked; always available ones.
+      picks: i32[], the points or regions that they are, each a click for who answers; -1 where they
+        are a mask.
       candidates: bool[H, W], those that it chose among (LabOR: the inconsistency mask of Eq. 2).
     """
 
     pixels: jax.Array
+    picks: jax.Array
     candidates: jax.Array
 
+
+_A_MASK = np.int32(-1)
 
 Strategy = Callable[[PoolImage], Query]
 Count = Callable[[int, int], int]  # of picks a round in an image of this height and width
@@ -93,6 +99,16 @@ def picked_by_annotator(method: str) -> bool:
     return method == "human_points"
 
 
+def asks_regions(method: str) -> bool:
+    """Whether a method asks square regions, and not single pixels or a mask.
+
+    Raises:
+      ValueError: unknown method.
+    """
+    _check_method(method)
+    return method in ("ripu_ra", "impurity", "uncertainty", "random_regions")
+
+
 def answered_as(method: str) -> str:
     """How a person answers a method's query, as `labor_jax.annotation.cost` charges it.
 
@@ -100,9 +116,9 @@ def answered_as(method: str) -> str:
       ValueError: unknown method.
     """
     _check_method(method)
-    if method in ("spl", "ripu_ra", "impurity", "uncertainty", "random_regions"):
-        return "mask"
-    return "full" if method == "all" else "points"
+    if asks_regions(method):
+        return "regions"
+    return {"spl": "mask", "all": "full"}.get(method, "points")
 
 
 def _check_method(method: str) -> None:
@@ -114,12 +130,13 @@ def _check_method(method: str) -> None:
 
 def _spl(config: ConfigDict, rounds: int) -> Strategy:
     """LabOR's SPL: all of the inconsistency mask, or its pixels of largest discrepancy."""
+    _check_no_budget(config)
     _check_share("max_fraction", config.max_fraction)
 
     def most_pixels(shape):
         if not config.max_fraction:
             return None
-        return budget.pixel_count(*shape, fraction=config.max_fraction, rounds=rounds)
+        return budget.pixel_cap(*shape, fraction=config.max_fraction, rounds=rounds)
 
     def strategy(image: PoolImage) -> Query:
         mask = scores.inconsistency_mask(*image.selector_logits)
@@ -129,7 +146,7 @@ def _spl(config: ConfigDict, rounds: int) -> Strategy:
             image.available,
             max_pixels=most_pixels(mask.shape),
         )
-        return Query(chosen.query, mask)
+        return Query(chosen.query, _A_MASK, mask)
 
     return strategy
 
@@ -137,6 +154,7 @@ def _spl(config: ConfigDict, rounds: int) -> Strategy:
 def _ppl(config: ConfigDict, rounds: int) -> Strategy:
     """LabOR's PPL: SelectPt within the inconsistency mask, by the un-primed model's softmax."""
     del rounds
+    _check_no_budget(config)
     if config.distance not in DISTANCES:
         raise ValueError(
             f"config.acquisition.distance is {config.distance!r}; choose one of: "
@@ -148,7 +166,7 @@ def _ppl(config: ConfigDict, rounds: int) -> Strategy:
         chosen = select_representative_points(
             mask & image.available, jax.nn.softmax(image.logits), distance=config.distance
         )
-        return Query(chosen.query, mask)
+        return Query(chosen.query, jnp.sum(chosen.valid), mask)
 
     return strategy
 
@@ -226,13 +244,15 @@ def _core_set(config: ConfigDict, rounds: int) -> Strategy:
 
 def _human_points(config: ConfigDict, rounds: int) -> None:
     """WDA's points, one pixel of each class present: the annotator's choice at no set budget."""
-    del config, rounds
+    del rounds
+    _check_no_budget(config)
 
 
 def _all(config: ConfigDict, rounds: int) -> Strategy:
     """Every pixel: full supervision, which the others are measured against."""
-    del config, rounds
-    return lambda image: Query(image.available, jnp.ones_like(image.available))
+    del rounds
+    _check_no_budget(config)
+    return lambda image: Query(image.available, _A_MASK, jnp.ones_like(image.available))
 
 
 _STRATEGIES: dict[str, Callable[[ConfigDict, int], Strategy | None]] = {
@@ -269,12 +289,21 @@ def _outside_earlier_windows(image: PoolImage, radius: int) -> jax.Array:
 
 
 def _query(chosen: Selection, image: PoolImage) -> Query:
-    return Query(chosen.query & image.available, image.available)
+    return Query(chosen.query & image.available, jnp.sum(chosen.valid), image.available)
 
 
 def _check_share(field: str, value: float) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"config.acquisition.{field} is {value}; it is a share from 0 to 1.")
+
+
+def _check_no_budget(config: ConfigDict) -> None:
+    for field in ("fraction", "points"):
+        if config[field]:
+            raise ValueError(
+                f"config.acquisition.{field} is {config[field]}, but how much "
+                f"{config.method} asks is not a budget's choice; set it to 0."
+            )
 
 
 def _check_radius(config: ConfigDict) -> None:

@@ -1,6 +1,6 @@
 """Asking for labels and keeping them: the label store, the oracle, the cost of a round."""
 
-from labor_jax.annotation.cost import RoundCost, annotation_seconds, clicks, round_cost
+from labor_jax.annotation.cost import RoundCost, annotation_seconds, round_cost, segments
 from labor_jax.annotation.database import LabelStoreError
 from labor_jax.annotation.oracle import Oracle
 from labor_jax.annotation.store import LabelStore, RoundStatistics
@@ -12,6 +12,6 @@ __all__ = [
     "RoundCost",
     "RoundStatistics",
     "annotation_seconds",
-    "clicks",
     "round_cost",
+    "segments",
 ]

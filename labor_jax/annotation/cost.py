@@ -4,7 +4,9 @@ LabOR's cost table is of Cityscapes' 2,975 training images and tells three rates
 
 - `points` (PPL, PA, single pixels): 223,115 s for 40 points an image, 1.87 s a point. A point is a
   point in an image of any size.
-- `mask` (SPL, RA): 3,599,750 s for 2.2% of the pixels, 1,210 s an image. It is scaled by the
+- `regions` (RA): no table has them. A region of a few pixels is one click, as a point is, and is
+  charged as one; where it holds several classes it takes longer than that.
+- `mask` (SPL): 3,599,750 s for 2.2% of the pixels, 1,210 s an image. It is scaled by the
   *share* of the image that is asked, not by the number of pixels: at half the resolution a person
   sees the same objects with the same outlines, in a quarter of the pixels. (In pixels of 1024x2048
   it is 0.026 s each.) The rate is of thin masks and would make a whole image ten times as dear as
@@ -20,7 +22,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from scipy import ndimage
 
-Kind = Literal["points", "mask", "full"]
+Kind = Literal["points", "regions", "mask", "full"]
 
 # LabOR (Shin et al., ICCV 2021, https://arxiv.org/abs/2108.05570) and the talk's cost table.
 _IMAGES = 2_975
@@ -48,7 +50,7 @@ class RoundCost(NamedTuple):
     """What a round asked of people.
 
     Attributes:
-      clicks: Points, or connected segments, that were asked.
+      clicks: Points, regions or connected segments that were asked.
       seconds: Their time.
       dollars: Their pay.
     """
@@ -58,11 +60,8 @@ class RoundCost(NamedTuple):
     dollars: float
 
 
-def clicks(query: np.ndarray) -> int:
-    """Counts the 8-connected components of a query.
-
-    A region or a connected segment is one click, and so is each scattered pixel. Regions that touch
-    are one component.
+def segments(query: np.ndarray) -> int:
+    """Counts the 8-connected components of a query: the clicks that a mask takes.
 
     Args:
       query: The asked pixels, `bool[H, W]`.
@@ -73,56 +72,31 @@ def clicks(query: np.ndarray) -> int:
     Raises:
       ValueError: If the query isn't `bool[H, W]`.
     """
-    _, count = ndimage.label(_checked(query), structure=np.ones((3, 3)))
+    query = np.asarray(query)
+    if query.dtype != bool or query.ndim != 2 or not query.size:
+        raise ValueError(f"a query is bool[H, W], not {query.dtype} of shape {query.shape}")
+    _, count = ndimage.label(query, structure=np.ones((3, 3)))
     return int(count)
 
 
-def annotation_seconds(kind: Kind, query: np.ndarray) -> float:
+def annotation_seconds(kind: Kind, *, clicks: int, fraction: float) -> float:
     """Estimates how long a person takes to answer the query of one image in one round.
 
     Args:
-      kind: How it is asked: "points" is charged by the click, "mask" by the share of the image, and
-        "full" as a full label if anything is asked.
-      query: The asked pixels, `bool[H, W]`.
+      kind: How it is asked: "points" and "regions" are charged by the click, "mask" by the share of
+        the image, and "full" as a full label if anything is asked.
+      clicks: The clicks that it takes.
+      fraction: Share of the image that it asks.
 
     Returns:
       The time in seconds, at most that of a full label.
 
     Raises:
-      ValueError: If the kind is unknown or the query isn't `bool[H, W]`.
+      ValueError: If the kind is unknown.
     """
-    query = _checked(query)
-    return _seconds(kind, clicks(query) if kind == "points" else 0, query.mean())
-
-
-def round_cost(
-    kind: Kind, queries: Iterable[np.ndarray], *, dollars_per_hour: float = DOLLARS_PER_HOUR
-) -> RoundCost:
-    """Adds up the cost of a round.
-
-    Args:
-      kind: How it asks, see `annotation_seconds`.
-      queries: The query of each image, `bool[H, W]`; sizes may differ.
-      dollars_per_hour: The annotators' pay.
-
-    Returns:
-      The round's clicks, seconds and dollars.
-
-    Raises:
-      ValueError: As `annotation_seconds`.
-    """
-    total_clicks, seconds = 0, 0.0
-    for query in queries:
-        query_clicks = clicks(query)
-        total_clicks += query_clicks
-        seconds += _seconds(kind, query_clicks, np.mean(query))
-    return RoundCost(total_clicks, seconds, seconds / 3600 * dollars_per_hour)
-
-
-def _seconds(kind: Kind, num_clicks: int, fraction: float) -> float:
     match kind:
-        case "points":
-            seconds = SECONDS_PER_POINT * num_clicks
+        case "points" | "regions":
+            seconds = SECONDS_PER_POINT * clicks
         case "mask":
             seconds = MASK_SECONDS_PER_IMAGE * float(fraction)
         case "full":
@@ -132,8 +106,27 @@ def _seconds(kind: Kind, num_clicks: int, fraction: float) -> float:
     return min(seconds, FULL_SECONDS_PER_IMAGE)
 
 
-def _checked(query: np.ndarray) -> np.ndarray:
-    query = np.asarray(query)
-    if query.dtype != bool or query.ndim != 2 or not query.size:
-        raise ValueError(f"a query is bool[H, W], not {query.dtype} of shape {query.shape}")
-    return query
+def round_cost(
+    kind: Kind,
+    queries: Iterable[tuple[int, float]],
+    *,
+    dollars_per_hour: float = DOLLARS_PER_HOUR,
+) -> RoundCost:
+    """Adds up the cost of a round.
+
+    Args:
+      kind: How it asks, see `annotation_seconds`.
+      queries: Clicks and share of the image of each query, as `LabelStore.query_sizes` tells them.
+      dollars_per_hour: The annotators' pay.
+
+    Returns:
+      The round's clicks, seconds and dollars.
+
+    Raises:
+      ValueError: As `annotation_seconds`.
+    """
+    total_clicks, seconds = 0, 0.0
+    for clicks, fraction in queries:
+        total_clicks += clicks
+        seconds += annotation_seconds(kind, clicks=clicks, fraction=fraction)
+    return RoundCost(total_clicks, seconds, seconds / 3600 * dollars_per_hour)

@@ -24,10 +24,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labor_jax.annotation.cost import segments
 from labor_jax.annotation.database import Database, LabelStoreError
 from labor_jax.data.base import IGNORE_LABEL, check_classes
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = (
     """CREATE TABLE round_images (
         round INTEGER NOT NULL,
@@ -35,13 +36,15 @@ _SCHEMA = (
         position INTEGER NOT NULL,
         PRIMARY KEY (round, image)
     ) WITHOUT ROWID""",
-    # mask: the query's bits in raster order (numpy.packbits), deflated.
+    # clicks: how many it takes to answer. mask: the query's bits in raster order (numpy.packbits),
+    # deflated.
     """CREATE TABLE queries (
         image TEXT NOT NULL,
         round INTEGER NOT NULL,
         height INTEGER NOT NULL,
         width INTEGER NOT NULL,
         pixels INTEGER NOT NULL,
+        clicks INTEGER NOT NULL,
         mask BLOB NOT NULL,
         PRIMARY KEY (image, round),
         FOREIGN KEY (round, image) REFERENCES round_images (round, image)
@@ -204,13 +207,14 @@ class LabelStore:
                     "Resume with the data it was started with, or use another working directory"
                 )
 
-    def ask(self, image: str, round: int, query: np.ndarray) -> None:
+    def ask(self, image: str, round: int, query: np.ndarray, *, clicks: int | None = None) -> None:
         """Records the query of an image in a round; asking exactly the same again is no change.
 
         Args:
           image: Name of the image, one of the round's.
           round: The round's number; it must be open.
           query: The pixels to ask, `bool[H, W]`. One without any pixel needs no answer.
+          clicks: How many clicks answer it; None for one each connected segment.
 
         Raises:
           ValueError: If the round isn't open or doesn't have the image, if it asked something else
@@ -245,9 +249,16 @@ class LabelStore:
                         "once: leave out `asked(image)`"
                     )
             connection.execute(
-                "INSERT INTO queries (image, round, height, width, pixels, mask) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (image, round, *query.shape, int(query.sum()), _packed_mask(query)),
+                "INSERT INTO queries (image, round, height, width, pixels, clicks, mask) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    image,
+                    round,
+                    *query.shape,
+                    int(query.sum()),
+                    segments(query) if clicks is None else operator.index(clicks),
+                    _packed_mask(query),
+                ),
             )
 
     def answer(self, image: str, round: int, labels: np.ndarray, *, replace: bool = False) -> None:
@@ -310,7 +321,7 @@ class LabelStore:
             )
 
     def ask_and_answer_many(
-        self, round: int, items: Iterable[tuple[str, np.ndarray, np.ndarray]]
+        self, round: int, items: Iterable[tuple[str, np.ndarray, np.ndarray, int | None]]
     ) -> None:
         """Records queries with their answers in one transaction, as an oracle gives them.
 
@@ -319,15 +330,15 @@ class LabelStore:
 
         Args:
           round: The round's number; it must be open.
-          items: (image, query, labels) of each image, as `ask` and `answer` take them.
+          items: (image, query, labels, clicks) of each image, as `ask` and `answer` take them.
 
         Raises:
           ValueError: As `ask` and `answer`; then nothing of the items is stored.
         """
         items = list(items)
         with self.transaction():
-            for image, query, labels in items:
-                self.ask(image, round, query)
+            for image, query, labels, clicks in items:
+                self.ask(image, round, query, clicks=clicks)
                 self.answer(image, round, labels)
 
     # Reading.
@@ -464,6 +475,19 @@ class LabelStore:
             {"round": round},
         )
         return RoundStatistics(round, len(images), *row)
+
+    def query_sizes(self, round: int) -> list[tuple[int, float]]:
+        """Clicks, and share of the image, of each query of a round.
+
+        Raises:
+          ValueError: If the round isn't open.
+        """
+        self._opened_images(round)
+        return self._database.read(
+            "SELECT clicks, pixels * 1.0 / (height * width) FROM queries WHERE round = ? "
+            "ORDER BY image",
+            (round,),
+        )
 
     def class_counts(self, round: int) -> np.ndarray:
         """How many pixels of each class a round's answers hold, `int64[C]`; void ones left out.

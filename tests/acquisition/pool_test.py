@@ -1,6 +1,7 @@
 """The query of a pool image is its own: whatever else is in its batch."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 
 from labor_jax import models
 from labor_jax.acquisition import strategies
-from labor_jax.acquisition.pool import make_pool_query
+from labor_jax.acquisition.pool import make_pool_query, one_ahead
 from labor_jax.adaptation import pixel_selector
 from labor_jax.training import mesh as mesh_lib
 from tests.tiny import tiny_config
@@ -41,7 +42,8 @@ def selector():
 def acquisition(method):
     config = tiny_config("spl").acquisition
     config.method = method
-    config.max_fraction = config.fraction = 0.2
+    config.max_fraction = 0.2
+    config.fraction = 0.0 if strategies.uses_selector(method) else 0.2
     return config
 
 
@@ -105,7 +107,7 @@ def test_random_queries_differ_by_image_and_round():
     other_round = ask("random", [0, 1, 2], key=1, available=everything).pixels
     assert not np.array_equal(first[0], other_round[0])
     # The budget of a round: half of 20% of the pixels.
-    assert np.sum(first[0]) == int(0.2 * 12 * 16 / ROUNDS)
+    assert np.sum(first[0]) == math.ceil(0.2 * 12 * 16 / ROUNDS)
 
 
 def test_candidates_are_the_pixels_where_the_selectors_classifiers_differ():
@@ -128,7 +130,7 @@ def test_features_are_the_backbones_last_ones():
     images, free = pool()
 
     def show(image):
-        return strategies.Query(image.features, image.logits)
+        return strategies.Query(image.features, jnp.int32(0), image.logits)
 
     found = make_pool_query(SEGMENTER, show, SIZE)(
         model(), None, jax.random.key(0), images[:3], free[:3], np.arange(3, dtype=np.int32)
@@ -152,3 +154,19 @@ def test_runs_on_a_mesh():
         model(), selector(), jax.random.key(0), images[:3], free[:3], np.arange(3, dtype=np.int32)
     )
     assert_equal(found, ask("spl", [0, 1, 2]))
+
+
+def test_one_ahead_asks_for_the_next_before_it_gives_the_last():
+    told = []
+
+    def results():
+        for number in range(3):
+            told.append(f"dispatched {number}")
+            yield number
+
+    for number in one_ahead(results()):
+        told.append(f"given {number}")
+    assert told == [
+        *("dispatched 0", "dispatched 1", "given 0", "dispatched 2", "given 1", "given 2")
+    ]
+    assert list(one_ahead([])) == []

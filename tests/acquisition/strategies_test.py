@@ -66,8 +66,10 @@ def test_scores_ask_their_best_points(image, method, score):
 @pytest.mark.parametrize("method", SINGLE_PIXELS)
 def test_a_budget_is_shared_by_the_rounds(image, method):
     settings = {"method": method, "radius": 0, "rounds": 3}
-    assert _ask(image, fraction=0.1, **settings).pixels.sum() == 12 * 15 * 0.1 // 3
-    assert _ask(image, points=POINTS, **settings).pixels.sum() == POINTS_A_ROUND
+    by_share = _ask(image, fraction=0.11, **settings)
+    assert by_share.pixels.sum() == by_share.picks == math.ceil(12 * 15 * 0.11 / 3)
+    by_number = _ask(image, points=POINTS, **settings)
+    assert by_number.pixels.sum() == by_number.picks == POINTS_A_ROUND
 
 
 @pytest.mark.parametrize("method", SINGLE_PIXELS)
@@ -124,6 +126,13 @@ def test_regions_are_those_of_largest_score(image, method, radius):
 
 
 @pytest.mark.parametrize("method", REGIONS)
+def test_each_region_is_a_pick_also_where_they_touch(image, method):
+    query = _ask(image, method, fraction=0.5, rounds=1)
+    count = acquisition.region_count(*SHAPE, ratio=0.5, rounds=1, radius=1)
+    assert math.ceil(int(query.pixels.sum()) / 9) <= query.picks <= count
+
+
+@pytest.mark.parametrize("method", REGIONS)
 def test_regions_keep_clear_of_earlier_rounds(image, method):
     asked = np.zeros(SHAPE, bool)
     for _ in range(2):
@@ -154,7 +163,8 @@ def test_all_asks_what_is_left(image):
 
 @pytest.mark.parametrize("method", PICKED_BY_THE_MODEL)
 def test_no_pixel_is_asked_that_is_not_available(image, method):
-    query = _ask(image, method, fraction=0.3)
+    budget = {} if method in ("spl", "ppl", "all") else {"fraction": 0.3}
+    query = _ask(image, method, **budget)
     assert query.pixels.any()
     assert not (query.pixels & ~image.available).any()
 
@@ -203,21 +213,33 @@ def test_the_annotator_picks_human_points_without_a_budget():
     found = [m for m in strategies.METHODS if strategies.picked_by_annotator(m)]
     assert found == ["human_points"]
     assert _build("human_points") is None
-    assert _build("human_points", points=4, fraction=0.1) is None
 
 
-def test_regions_are_answered_as_masks_and_pixels_as_points():
+@pytest.mark.parametrize("method", ["spl", "ppl", "human_points", "all"])
+@pytest.mark.parametrize("field", ["fraction", "points"])
+def test_a_budget_that_a_method_does_not_take_is_refused(method, field):
+    with pytest.raises(ValueError, match=rf"acquisition\.{field} is 1.* {method} asks"):
+        _build(method, **{field: 1})
+
+
+def test_who_answers_what():
     kinds = {method: strategies.answered_as(method) for method in strategies.METHODS}
     assert kinds == {
         **dict.fromkeys([*SINGLE_PIXELS, "ppl", "human_points"], "points"),
-        **dict.fromkeys([*REGIONS, "spl"], "mask"),
+        **dict.fromkeys(REGIONS, "regions"),
+        "spl": "mask",
         "all": "full",
     }
 
 
 @pytest.mark.parametrize(
     "ask_about",
-    [strategies.uses_selector, strategies.picked_by_annotator, strategies.answered_as],
+    [
+        strategies.uses_selector,
+        strategies.picked_by_annotator,
+        strategies.asks_regions,
+        strategies.answered_as,
+    ],
 )
 def test_unknown_methods_are_named(ask_about):
     with pytest.raises(ValueError, match="'rippu'; choose one of: spl, ppl"):
@@ -227,7 +249,30 @@ def test_unknown_methods_are_named(ask_about):
 def test_budgets_of_the_papers():
     assert acquisition.region_count(1024, 2048, ratio=0.022, rounds=5, radius=1) == 1026
     assert acquisition.point_count(1024, 2048, pixels=40, rounds=5) == 21
-    assert acquisition.pixel_count(1024, 2048, fraction=0.022, rounds=3) == 15379
+    assert acquisition.pixel_cap(1024, 2048, fraction=0.022, rounds=3) == 15379
+    assert acquisition.pixel_count(1024, 2048, fraction=0.022, rounds=3) == 15380
+
+
+def test_a_share_that_is_a_whole_number_is_not_rounded():
+    assert acquisition.pixel_count(100, 100, fraction=0.022, rounds=5) == 44
+    assert acquisition.pixel_cap(100, 100, fraction=0.022, rounds=5) == 44
+    assert acquisition.region_count(100, 90, ratio=0.1, rounds=4, radius=1) == 25
+    assert acquisition.pixel_count(64, 128, fraction=1e-4, rounds=5) == 1
+
+
+@hypothesis.given(
+    size=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
+    fraction=st.integers(1, 1000).map(lambda n: n / 1000),
+    rounds=st.integers(1, 10),
+    radius=st.integers(0, 3),
+)
+def test_pixels_and_regions_ask_about_the_same_share(size, fraction, rounds, radius):
+    share = {"rounds": rounds}
+    pixels = acquisition.pixel_count(*size, fraction=fraction, **share)
+    regions = acquisition.region_count(*size, ratio=fraction, radius=radius, **share)
+    area = (2 * radius + 1) ** 2
+    assert (regions - 1) * area < pixels <= regions * area
+    assert pixels - acquisition.pixel_cap(*size, fraction=fraction, **share) in (0, 1)
 
 
 @hypothesis.given(

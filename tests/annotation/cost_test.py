@@ -2,12 +2,14 @@
 
 import hypothesis
 import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from labor_jax.annotation import annotation_seconds, clicks, cost, round_cost
+from labor_jax.annotation import annotation_seconds, cost, round_cost, segments
 
 IMAGES = 2975
+KINDS = ("points", "regions", "mask", "full")
 queries = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
 
@@ -27,77 +29,65 @@ def components_twin(query):
 
 
 @hypothesis.given(queries)
-def test_clicks_are_connected_components(query):
-    assert clicks(query) == components_twin(query)
+def test_segments_are_connected_components(query):
+    assert segments(query) == components_twin(query)
 
 
-def test_clicks_of_regions_points_and_diagonals():
+def test_segments_that_touch_at_a_corner_are_one():
     query = np.zeros((20, 20), bool)
-    assert clicks(query) == 0
+    assert segments(query) == 0
     query[2:5, 2:5] = query[10:13, 10:13] = True
-    assert clicks(query) == 2
+    assert segments(query) == 2
     query[0, 19] = query[19, 0] = True
-    assert clicks(query) == 4
-    query[5, 5] = True  # touches the first region's corner
-    assert clicks(query) == 4
-
-
-def scattered(shape, count):
-    query = np.zeros(shape, bool)
-    rows, columns = np.divmod(np.arange(count), shape[1] // 2)
-    query[2 * rows, 2 * columns] = True
-    return query
+    assert segments(query) == 4
+    query[5, 5] = True  # touches the first square's corner
+    assert segments(query) == 4
 
 
 def test_reproduces_the_published_totals():
-    points = IMAGES * annotation_seconds("points", scattered((100, 200), 40))
+    points = IMAGES * annotation_seconds("points", clicks=40, fraction=2e-5)
     assert points == pytest.approx(223_115)
-    mask = np.zeros((100, 200), bool)
-    mask.reshape(-1)[:440] = True  # 2.2%
-    assert IMAGES * annotation_seconds("mask", mask) == pytest.approx(3_599_750)
-    assert IMAGES * annotation_seconds("full", mask) == pytest.approx(16_065_000)
+    mask = IMAGES * annotation_seconds("mask", clicks=1, fraction=0.022)
+    assert mask == pytest.approx(3_599_750)
+    full = IMAGES * annotation_seconds("full", clicks=1, fraction=1.0)
+    assert full == pytest.approx(16_065_000)
 
 
-def test_masks_are_charged_by_their_share_and_points_by_their_number():
-    mask = np.zeros((30, 40), bool)
-    mask[3:5, 2:9] = True
-    finer = mask.repeat(4, 0).repeat(4, 1)
-    assert annotation_seconds("mask", finer) == annotation_seconds("mask", mask)
-    few, many = scattered((64, 64), 7), scattered((512, 512), 7)
-    assert annotation_seconds("points", few) == annotation_seconds("points", many)
+def test_masks_are_charged_by_their_share_and_points_and_regions_by_their_number():
+    for kind in ("points", "regions"):
+        few, many = (annotation_seconds(kind, clicks=7, fraction=f) for f in (0.001, 0.5))
+        assert few == many == 7 * annotation_seconds(kind, clicks=1, fraction=0.001)
+    few, many = (annotation_seconds("mask", clicks=n, fraction=0.01) for n in (1, 50))
+    assert few == many == annotation_seconds("mask", clicks=1, fraction=0.02) / 2
 
 
-@hypothesis.given(queries, queries)
-def test_cost_is_monotone_and_bounded(query, other):
-    for kind in ("points", "mask", "full"):
-        seconds = annotation_seconds(kind, query)
+sizes = st.integers(0, 9999).flatmap(
+    lambda clicks: st.tuples(st.just(clicks), st.floats(1e-6, 1) if clicks else st.just(0.0))
+)
+
+
+@hypothesis.given(sizes, sizes)
+def test_cost_adds_up_and_is_bounded(one, other):
+    for kind in KINDS:
+        seconds, more = (annotation_seconds(kind, clicks=n, fraction=f) for n, f in (one, other))
         assert 0 <= seconds <= cost.FULL_SECONDS_PER_IMAGE
-        assert (seconds > 0) == query.any()
-        both = round_cost(kind, [query, other])
-        assert both.seconds == pytest.approx(seconds + annotation_seconds(kind, other))
-        assert both.clicks == clicks(query) + clicks(other)
-    more = query.copy()
-    more.reshape(-1)[0] = True
-    assert annotation_seconds("mask", more) >= annotation_seconds("mask", query)
-
-
-def test_a_dense_mask_costs_no_more_than_a_full_label():
-    assert annotation_seconds("mask", np.ones((9, 9), bool)) == cost.FULL_SECONDS_PER_IMAGE
-    assert annotation_seconds("points", scattered((400, 400), 9999)) == cost.FULL_SECONDS_PER_IMAGE
+        assert (seconds > 0) == (one[0] > 0)
+        both = round_cost(kind, [one, other])
+        assert both.seconds == pytest.approx(seconds + more)
+        assert both.clicks == one[0] + other[0]
 
 
 def test_money_is_time_times_pay():
-    full = np.ones((4, 4), bool)
-    assert round_cost("full", [full] * 3).dollars == pytest.approx(90.0)
-    assert round_cost("full", [full]).seconds == pytest.approx(5400.0)
-    assert round_cost("full", [full], dollars_per_hour=4.0).dollars == pytest.approx(6.0)
+    assert round_cost("full", [(1, 1.0)] * 3).dollars == pytest.approx(90.0)
+    assert round_cost("full", [(1, 1.0)]).seconds == pytest.approx(5400.0)
+    assert round_cost("full", [(1, 1.0)], dollars_per_hour=4.0).dollars == pytest.approx(6.0)
     assert round_cost("points", []) == (0, 0.0, 0.0)
 
 
 def test_errors_name_what_is_valid():
-    with pytest.raises(ValueError, match="unknown kind 'ppl'; valid are points, mask, full"):
-        annotation_seconds("ppl", np.ones((2, 2), bool))
+    with pytest.raises(ValueError, match="unknown kind 'ppl'; valid are points, regions, mask"):
+        annotation_seconds("ppl", clicks=1, fraction=0.1)
     with pytest.raises(ValueError, match="not uint8"):
-        clicks(np.ones((2, 2), np.uint8))
+        segments(np.ones((2, 2), np.uint8))
     with pytest.raises(ValueError, match=r"shape \(4,\)"):
-        annotation_seconds("mask", np.ones(4, bool))
+        segments(np.ones(4, bool))

@@ -21,7 +21,7 @@ def filled(path):
         names = [f"image {i}" for i in range(40)]
         store.open_round(1, names)
         items = [
-            (n, random_labels(i, (64, 64)) < 3, random_labels(i, (64, 64)))
+            (n, random_labels(i, (64, 64)) < 3, random_labels(i, (64, 64)), None)
             for i, n in enumerate(names)
         ]
         store.ask_and_answer_many(1, items)
@@ -60,12 +60,12 @@ def test_foreign_files_are_refused_and_left_alone(path):
     assert path.read_bytes() == before
 
 
-def test_a_newer_schema_is_refused(path):
+def test_another_schema_is_refused(path):
     filled(path)
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(LabelStoreError, match=r"schema version 99.*reads version 1"):
+    with pytest.raises(LabelStoreError, match=r"schema version 99.*reads version 2"):
         LabelStore(path, classes=CLASSES)
 
 
@@ -100,12 +100,12 @@ def test_a_full_disk_is_an_error_that_loses_nothing_stored(path, store):
     stored = []
     with pytest.raises(LabelStoreError, match=r"labels\.sqlite: database or disk is full.*free"):
         for image in store.images(1):
-            store.ask_and_answer_many(1, [(image, np.ones((64, 64), bool), labels)])
+            store.ask_and_answer_many(1, [(image, np.ones((64, 64), bool), labels, None)])
             stored.append(image)
     assert stored and store.unasked(1) == store.images(1)[len(stored) :]
     np.testing.assert_array_equal(store.labels(stored[-1]), labels)
     store._database.connection().execute("PRAGMA max_page_count = 1000000")
-    store.ask_and_answer_many(1, [(store.unasked(1)[0], np.ones((64, 64), bool), labels)])
+    store.ask_and_answer_many(1, [(store.unasked(1)[0], np.ones((64, 64), bool), labels, None)])
 
 
 def test_a_closed_store_says_so(path):
@@ -124,7 +124,7 @@ names = [str(i) for i in range(100_000)]
 store.open_round(1, names)
 for i, name in enumerate(names):
     labels = np.random.default_rng(i).integers(0, 2, (32, 32))
-    store.ask_and_answer_many(1, [(name, labels == labels, labels)])
+    store.ask_and_answer_many(1, [(name, labels == labels, labels, None)])
     print(name, flush=True)
 """
 
@@ -168,7 +168,7 @@ def test_threads_read_while_another_writes(store):
     for thread in threads:
         thread.start()
     for i, name in enumerate(names):
-        store.ask_and_answer_many(1, [(name, full, np.full(SHAPE, i % 3, np.uint8))])
+        store.ask_and_answer_many(1, [(name, full, np.full(SHAPE, i % 3, np.uint8), None)])
     done.set()
     for thread in threads:
         thread.join()

@@ -70,7 +70,8 @@ def test_its_answers_go_into_the_store(tmp_path):
     query = np.array([[True, False], [True, True]])
     with LabelStore(tmp_path / "labels.sqlite", classes=["a", "b"]) as store:
         store.open_round(1, ["it"])
-        store.ask_and_answer_many(1, [("it", query, Oracle(Labels(it=label)).answer("it", query))])
+        answer = Oracle(Labels(it=label)).answer("it", query)
+        store.ask_and_answer_many(1, [("it", query, answer, None)])
         assert store.labels("it").tolist() == [[0, 255], [255, 1]]
         assert store.statistics(1).labelled_pixels == 3
 

@@ -23,7 +23,7 @@ def filled(path):
         names = [f"image {i}" for i in range(40)]
         store.open_round(1, names)
         items = [
-            (n, random_labels(i, (64, 64)) < 3, random_labels(i, (64, 64)))
+            (n, random_labels(i, (64, 64)) < 3, random_labels(i, (64, 64)), None)
             for i, n in enumerate(names)
         ]
         store.ask_and_answer_many(1, items)
@@ -54,7 +54,7 @@ def test_a_round_from_opening_to_training(store):
     assert store.labels("a").dtype == np.uint8 and store.asked("a").dtype == bool
 
     assert not store.round_complete(1)
-    store.ask_and_answer_many(1, [("b", query_of((1, 1)), labels)])
+    store.ask_and_answer_many(1, [("b", query_of((1, 1)), labels, None)])
     assert store.round_complete(1) and not store.round_complete(2)
     assert store.pending(1) == store.unasked(1) == []
 
@@ -62,7 +62,8 @@ def test_a_round_from_opening_to_training(store):
 def test_statistics_charge_void_answers_and_accumulate(store):
     store.open_round(1, ["a", "b"])
     void = np.full(SHAPE, 255, np.uint8)
-    store.ask_and_answer_many(1, [("a", query_of((0, 0), (0, 1)), void), ("b", query_of(), void)])
+    queries = {"a": query_of((0, 0), (0, 1)), "b": query_of()}
+    store.ask_and_answer_many(1, [(name, query, void, None) for name, query in queries.items()])
     store.open_round(2, ["a", "b"])
     store.ask("a", 2, query_of((3, 3)))
     store.ask("b", 2, query_of((3, 3), (4, 4), (4, 5)))
@@ -76,6 +77,9 @@ def test_statistics_charge_void_answers_and_accumulate(store):
     assert store.statistics(3).asked_pixels == 0 and store.statistics(3).labelled_pixels == 6
     assert store.class_counts(2).tolist() == [3, 0, 0]
     assert store.class_counts(1).tolist() == [0, 0, 0]
+    area = SHAPE[0] * SHAPE[1]
+    assert store.query_sizes(1) == [(1, 2 / area), (0, 0.0)]  # pixels that touch are one
+    assert store.query_sizes(2) == [(1, 1 / area), (1, 3 / area)]
 
 
 def test_an_image_never_asked_needs_its_shape(store):
@@ -183,7 +187,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(store):
     good, bad = np.zeros(SHAPE, np.uint8), np.full(SHAPE, 9, np.uint8)
     query = query_of((0, 0))
     with pytest.raises(ValueError, match="'b' in round 1 hold 9"):
-        store.ask_and_answer_many(1, [("a", query, good), ("b", query, bad)])
+        store.ask_and_answer_many(1, [("a", query, good, None), ("b", query, bad, None)])
     assert store.unasked(1) == ["a", "b"]
     with pytest.raises(ZeroDivisionError), store.transaction():
         store.ask("a", 1, query)

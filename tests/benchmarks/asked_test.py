@@ -24,7 +24,7 @@ def run_that_asked(workdir, answers, **summary):
     with LabelStore(workdir / "labels.sqlite", classes=CLASSES) as store:
         store.open_round(1, [str(number) for number in range(len(answers))])
         store.ask_and_answer_many(
-            1, [(str(number), labels != 9, labels) for number, labels in enumerate(answers)]
+            1, [(str(number), labels != 9, labels, None) for number, labels in enumerate(answers)]
         )
     return workdir
 

@@ -53,7 +53,7 @@ def add_round(store, pair, add_preview):
         items = []
         for i, name in enumerate(pair.pool.names):
             mask = masks.get(i, np.zeros(SIZE, bool))
-            items.append((name, mask, np.where(mask, pair.pool.label(i), np.uint8(255))))
+            items.append((name, mask, np.where(mask, pair.pool.label(i), np.uint8(255)), None))
             add_preview(f"round_{number}/query", i, mask)
             add_preview(f"round_{number}/train", i, number)
         store.ask_and_answer_many(number, items)
