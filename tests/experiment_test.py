@@ -1,37 +1,30 @@
 """The whole method on tiny embedded data: results, resume after kill -9, no leak of labels."""
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
 import pytest
 
-from labor_jax import components, experiment, restored
+from labor_jax import experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import Pair, load_pair, street
-from labor_jax.phases import plan
-from labor_jax.training.checkpoints import Checkpoints
-from labor_jax.workdir import ConfigError, Workdir
+from labor_jax.workdir import ConfigError
 from tests.conftest import ROOT
+from tests.runs import (
+    RUN,
+    GarbledOutside,
+    answered_images,
+    check_kill_and_resume,
+    comparable,
+    kill_when,
+    reached,
+    store_digest,
+)
 from tests.tiny import tiny_config
-
-RUN = """
-import sys
-from labor_jax import experiment
-from tests.tiny import tiny_config
-experiment.run(tiny_config(sys.argv[2]), sys.argv[1])
-"""
-
-
-def store_digest(workdir):
-    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
-        return store.digest()
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +32,6 @@ def spl(tmp_path_factory):
     """A run of SPL that nothing interrupted: (workdir, summary)."""
     workdir = tmp_path_factory.mktemp("spl")
     return workdir, experiment.run(tiny_config("spl"), workdir)
-
-
-@pytest.fixture(scope="module")
-def ripu(tmp_path_factory):
-    """The same of RIPU's joint training."""
-    workdir = tmp_path_factory.mktemp("ripu")
-    return workdir, experiment.run(tiny_config("ripu_ra"), workdir)
-
-
-def comparable(summary):
-    """A summary without what a clock measured."""
-    rounds = [{k: v for k, v in r.items() if k != "wall_seconds"} for r in summary["rounds"]]
-    return {**summary, "rounds": rounds, "wall_seconds": None}
 
 
 def test_the_workdir_holds_what_readme_promises(spl):
@@ -113,33 +93,6 @@ def test_another_config_in_the_same_workdir_is_refused(spl):
         experiment.run(config, workdir)
 
 
-def kill_when(process, condition, deadline=120):
-    """Sends SIGKILL as soon as the condition holds; False if the process ended before that."""
-    end = time.monotonic() + deadline
-    while not condition():
-        if process.poll() is not None or time.monotonic() > end:
-            process.kill()
-            return False
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    return True
-
-
-def reached(workdir, phase):
-    """Whether the metrics file tells of a phase."""
-    path = workdir / "metrics.jsonl"
-    return path.exists() and f'"{phase}"' in path.read_text()
-
-
-def answered_images(workdir, round_number):
-    try:
-        with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
-            return store.statistics(round_number).answered_images
-    except (ValueError, RuntimeError):
-        return 0
-
-
 @pytest.mark.parametrize(
     "moment",
     [
@@ -153,57 +106,6 @@ def answered_images(workdir, round_number):
 )
 def test_kill_and_resume_ends_as_if_never_killed(spl, tmp_path, moment):
     check_kill_and_resume("spl", spl, tmp_path, moment)
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [lambda workdir: reached(workdir, "joint"), lambda workdir: answered_images(workdir, 2) > 0],
-    ids=["before the first query", "second query"],
-)
-def test_joint_training_resumes_as_if_never_killed(ripu, tmp_path, moment):
-    check_kill_and_resume("ripu_ra", ripu, tmp_path, moment)
-
-
-def check_kill_and_resume(method, uninterrupted, tmp_path, moment):
-    whole, summary = uninterrupted
-    command = [sys.executable, "-c", RUN, str(tmp_path), method]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    options = {
-        "cwd": ROOT,
-        "env": environment,
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.PIPE,
-    }
-    killed = kill_when(subprocess.Popen(command, **options), lambda: moment(tmp_path))
-    assert killed, "the run ended before the moment came"
-    assert not (tmp_path / "summary.json").exists()
-    resumed = experiment.run(tiny_config(method), tmp_path)
-    assert comparable(resumed) == comparable(summary)
-    assert store_digest(tmp_path) == store_digest(whole)
-
-
-class GarbledOutside:
-    """A pool whose labels are right where a run asked, and garbage everywhere else."""
-
-    def __init__(self, split, workdir):
-        self._split, self.names = split, split.names
-        with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES) as store:
-            self._asked = {name: store.asked(name) for name in self.names}
-        self._garbage = np.random.default_rng(0)
-
-    def __len__(self):
-        return len(self._split)
-
-    def size(self, i):
-        return self._split.size(i)
-
-    def image(self, i):
-        return self._split.image(i)
-
-    def label(self, i):
-        right = self._split.label(i)
-        garbage = self._garbage.integers(0, len(street.CLASSES), right.shape, np.uint8)
-        return np.where(self._asked[self.names[i]], right, garbage)
 
 
 def test_labels_that_were_not_asked_cannot_leak(spl, tmp_path):
@@ -266,85 +168,6 @@ def test_a_warm_start_of_another_warm_up_is_refused(tmp_path):
     config.source.learning_rate = 0.123
     with pytest.raises(ConfigError, match=r"config\.source\.learning_rate is .* 0\.123 here"):
         experiment.run(config, tmp_path / "started")
-
-
-def test_joint_training_starts_from_another_runs_first_query(ripu, tmp_path):
-    whole, summary = ripu
-    start = tiny_config("active:random")
-    start.rounds = 0
-    experiment.run(start, tmp_path / "start")
-    config = tiny_config("ripu_ra")
-    config.warm_start = str(tmp_path / "start")
-    started = experiment.run(config, tmp_path / "started")
-    assert comparable(started) == comparable(summary)
-    assert store_digest(tmp_path / "started") == store_digest(whole)
-
-    config.round.negative_learning_weight = 0.5
-    with pytest.raises(ConfigError, match=r"config\.round\.negative_learning_weight is 1\.0 there"):
-        experiment.run(config, tmp_path / "other")
-
-
-def test_joint_training_goes_on_with_its_optimiser_and_schedule(ripu):
-    workdir, _ = ripu
-    assert optimizer_count(workdir) == tiny_config("ripu_ra").joint.steps
-
-
-def optimizer_count(workdir):
-    """Steps that the schedule of a finished joint run has seen."""
-    config = Workdir.existing(workdir).read_config()
-    parts, phases = components.build(config), plan(config)
-    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
-    with contextlib.closing(checkpoints):
-        _, tree, _ = checkpoints.restore_latest(
-            lambda progress: restored.checkpoint_template(parts, phases, progress)
-        )
-    model, _ = tree["carry"]["optimizers"]
-    (count,) = {int(leaf) for leaf in jax.tree.leaves(model) if leaf.dtype == "int32"}
-    return count
-
-
-def test_source_free_training_reads_no_source_image_after_the_source_phase(tmp_path):
-    config = tiny_config("ripu_source_free")
-    pair = load_pair("street", config.data)
-    start = tiny_config("ripu_source_free")
-    start.rounds = 0
-    experiment.run(start, tmp_path / "start", pair=pair)
-    config.warm_start = str(tmp_path / "start")
-    hidden = Pair(
-        "street", pair.classes, pair.palette, Hidden(pair.source), pair.pool, pair.evaluation
-    )
-    summary = experiment.run(config, tmp_path / "run", pair=hidden)
-    assert summary["method"] == "ripu_source_free"
-    assert [entry["round"] for entry in summary["rounds"]] == [1, 2]
-
-
-class Hidden(GarbledOutside):
-    """A split of which nobody may read an image or a label."""
-
-    def __init__(self, split):
-        self._split, self.names = split, split.names
-
-    def image(self, i):
-        raise AssertionError("a source image was read")
-
-    label = image
-
-
-@pytest.mark.parametrize("method", ["human_points", "core_set", "random_regions", "ppl"])
-def test_every_way_of_asking_runs_under_joint_training(method, tmp_path):
-    config = tiny_config(f"active:{method}")
-    config.acquisition.points = 40 if method == "core_set" else 0
-    config.rounds = 1
-    summary = experiment.run(config, tmp_path)
-    asked = summary["rounds"][0]["pixels_per_image"]
-    pair = load_pair("street", config.data)
-    classes = [len(set(np.unique(pair.pool.label(i))) - {255}) for i in range(len(pair.pool))]
-    assert {
-        "human_points": asked == np.mean(classes),
-        "core_set": asked == 40,
-        "random_regions": 0 < asked <= 9 * np.ceil(0.022 * 32 * 64 / 9),
-        "ppl": 0 < asked <= 19,
-    }[method]
 
 
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path, caplog):
