@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -58,9 +59,10 @@ class Pair:
       source: source training images with labels.
       pool: target training images. Only the oracle reads their labels.
       evaluation: target images with labels, used for nothing but evaluation.
+      class_subsets: class numbers whose mean IoU is reported too, by the subset's name ("13").
 
     Raises:
-      ValueError: for classes or a palette that cannot be.
+      ValueError: for classes, a palette or a subset that cannot be.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Pair:
     source: Split
     pool: Split
     evaluation: Split
+    class_subsets: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         check_classes(self.classes)
@@ -78,6 +81,12 @@ class Pair:
                 f"palette must be uint8[{len(self.classes)}, 3], a colour for each class; "
                 f"got {palette.dtype}{list(palette.shape)}"
             )
+        for name, subset in self.class_subsets.items():
+            if not subset or not set(subset) <= set(range(self.num_classes)):
+                raise ValueError(
+                    f"class_subsets[{name!r}] must hold class numbers 0 to {self.num_classes - 1}, "
+                    f"got {subset}"
+                )
 
     @property
     def num_classes(self) -> int:

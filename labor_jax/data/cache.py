@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -71,3 +71,9 @@ class CachedSplit:
     def label(self, i: int) -> np.ndarray:
         """Returns label `i`, uint8[H, W], read-only."""
         return self._cache.get((self._key, "label", i), lambda: self._split.label(i))
+
+
+def cached(splits: Mapping[str, base.Split], max_bytes: int) -> dict[str, CachedSplit]:
+    """Returns the splits with one `MemoryCache` of `max_bytes` for all of them."""
+    memory = MemoryCache(max_bytes)
+    return {name: CachedSplit(split, memory) for name, split in splits.items()}

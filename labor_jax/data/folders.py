@@ -6,9 +6,10 @@ import collections
 import dataclasses
 import fnmatch
 import hashlib
+import logging
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -21,6 +22,9 @@ from labor_jax.data.label_map import LabelMap
 # Label maps of splits up to this many pixels are all decoded at the start (about a second on one
 # core); larger splits are checked when a label map is read, unless verify="full".
 _CHECK_LABEL_PIXELS = 2**27
+
+# The fields of `Role` that the pair `folders` takes from the config.
+_CONFIG_FIELDS = ("images", "labels", "pattern", "image_suffix", "label_pattern", "label_map")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,13 @@ class Role:
         extension and `image_suffix`.
       label_map: class number of each value in the label files ("7:0, 8:1, other:255"), see
         `LabelMap`; empty where the values are the class numbers.
+      label_channel: for label files that are 16-bit PNGs of several channels, the one with the
+        values; None for files of one channel.
+      skip: names (see `FolderSplit`) of images to leave out.
+      known_defects: names whose image and label are known not to fit: the one or the other is
+        missing or they differ in size. Those that don't fit are left out; the same in another name
+        is an error.
+      advice: what messages tell to do; empty for the config fields of the pair `folders`.
     """
 
     images: str
@@ -46,6 +57,10 @@ class Role:
     image_suffix: str = ""
     label_pattern: str = "{stem}.png"
     label_map: str | Mapping[Any, int] = ""
+    label_channel: int | None = None
+    skip: Collection[str] = ()
+    known_defects: Collection[str] = ()
+    advice: str = ""
 
     def holds(self, file: str) -> bool:
         """Whether a file, by its path below `images`, matches one of the patterns."""
@@ -63,6 +78,8 @@ class FolderSplit:
       label_paths: its label's file; None for a role without labels.
       sizes: its (height, width).
       label_map: turns the values in label files into class numbers.
+      label_channel: see `Role`.
+      left_out: names of the images that the role asked to leave out and that were there.
     """
 
     names: tuple[str, ...]
@@ -70,6 +87,8 @@ class FolderSplit:
     label_paths: tuple[pathlib.Path, ...] | None
     sizes: tuple[tuple[int, int], ...]
     label_map: LabelMap
+    label_channel: int | None = None
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -99,7 +118,7 @@ class FolderSplit:
                 "folder. Set `labels` to that folder."
             )
         path = self.label_paths[i]
-        return self.label_map(image_files.read_label_values(path), path)
+        return self.label_map(image_files.read_label_values(path, self.label_channel), path)
 
 
 def load(config: ml_collections.ConfigDict) -> base.Pair:
@@ -122,7 +141,7 @@ def load(config: ml_collections.ConfigDict) -> base.Pair:
     roles, classes = {}, {}
     for name in ("source", "pool", "evaluation"):
         section = config[name]
-        roles[name] = Role(**{f.name: section[f.name] for f in dataclasses.fields(Role)})
+        roles[name] = Role(**{field: section[field] for field in _CONFIG_FIELDS})
         classes[name] = tuple(section.classes or config.classes)
     for name in ("pool", "evaluation"):
         if classes[name] != classes["source"]:
@@ -189,10 +208,9 @@ def load_roles(
         role: read_split(root, role, roles[role], len(classes), verify)
         for role in ("source", "pool", "evaluation")
     }
-    _check_no_leak(splits["pool"], splits["evaluation"])
+    check_no_leak(splits["pool"], splits["evaluation"])
     if cache_bytes:
-        memory = cache.MemoryCache(cache_bytes)
-        splits = {role: cache.CachedSplit(split, memory) for role, split in splits.items()}
+        splits = cache.cached(splits, cache_bytes)
     return base.Pair(name=name, classes=classes, palette=palette.astype(np.uint8), **splits)
 
 
@@ -211,7 +229,8 @@ def read_split(
 
     Returns:
       The split, ordered by name. A name is an image's path below `images`, with "/", without
-      extension and `image_suffix`.
+      extension and `image_suffix`. What `role.skip` and `role.known_defects` leave out is told in a
+      log message.
 
     Raises:
       DataError: a folder is missing; no image matches; two images have one name; an image has no
@@ -219,8 +238,7 @@ def read_split(
         its label differ in size; a label value is not a class.
       ValueError: for a field of `role` or a `verify` that cannot be.
     """
-    if verify not in ("headers", "full"):
-        raise ValueError(f'data.verify must be "headers" or "full", got {verify!r}')
+    check_verify(verify)
     if role.label_pattern.count("{stem}") != 1 or "/" in role.label_pattern:
         raise ValueError(
             f'data.{name}.label_pattern must be a file name that holds "{{stem}}" once, got '
@@ -228,23 +246,48 @@ def read_split(
         )
     label_map = LabelMap(role.label_map, num_classes, f"data.{name}.label_map")
     root = pathlib.Path(root).expanduser()
-    files, stems = _find_images(root, name, role)
-    images = tuple(root / role.images / file for file in files.values())
+    found, stems = _find_images(root, name, role)
+    files = {key: file for key, file in found.items() if key not in role.skip}
     labels = _find_labels(root, name, role, files, stems) if role.labels else None
-    sizes = image_files.check_images(images, f"{name} images")
     if labels is not None:
-        label_sizes = image_files.check_labels(labels, f"{name} labels")
+        files = {key: files[key] for key in labels}
+    images = {key: root / role.images / file for key, file in files.items()}
+    sizes = _sizes(images, image_files.check_images, f"{name} images")
+    if labels is not None:
+        label_sizes = _sizes(
+            labels,
+            lambda paths, what: image_files.check_labels(paths, what, role.label_channel),
+            f"{name} labels",
+        )
+        differing = {key for key in images if sizes[key] != label_sizes[key]}
         image_files.report(
             f"{name} images differ in size from their labels (height x width)",
             [
-                f"{image} is {a[0]}x{a[1]}, {label} is {b[0]}x{b[1]}"
-                for image, label, a, b in zip(images, labels, sizes, label_sizes, strict=True)
-                if a != b
+                f"{images[key]} is {_by(sizes[key])}, {labels[key]} is {_by(label_sizes[key])}"
+                for key in images
+                if key in differing and key not in role.known_defects
             ],
-            "Resize one of the two to the other's size, label maps by nearest neighbour.",
+            role.advice
+            or "Resize one of the two to the other's size, label maps by nearest neighbour.",
         )
-    split = FolderSplit(tuple(files), images, labels, tuple(sizes), label_map)
-    pixels = sum(height * width for height, width in sizes)
+        images = {key: path for key, path in images.items() if key not in differing}
+    left_out = tuple(key for key in found if key not in images)
+    if left_out:
+        logging.warning(
+            "%s: %d images left out: %s", name, len(left_out), image_files.listing(left_out)
+        )
+    if not images:
+        raise DataError(f"{name} is empty: all of its {len(found)} images are left out.")
+    split = FolderSplit(
+        names=tuple(images),
+        image_paths=tuple(images.values()),
+        label_paths=None if labels is None else tuple(labels[key] for key in images),
+        sizes=tuple(sizes[key] for key in images),
+        label_map=label_map,
+        label_channel=role.label_channel,
+        left_out=left_out,
+    )
+    pixels = sum(height * width for height, width in split.sizes)
     if labels is not None and (verify == "full" or pixels <= _CHECK_LABEL_PIXELS):
         # For its errors; `is None` so that no thread's result holds on to an array.
         image_files.in_threads(lambda i: split.label(i) is None, range(len(split)))
@@ -253,9 +296,21 @@ def read_split(
     return split
 
 
+def _sizes(
+    paths: Mapping[str, pathlib.Path],
+    check: Callable[[Sequence[pathlib.Path], str], Iterable[tuple[int, int]]],
+    what: str,
+) -> dict[str, tuple[int, int]]:
+    return dict(zip(paths, check(tuple(paths.values()), what), strict=True))
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
 def _find_images(root: pathlib.Path, name: str, role: Role) -> tuple[dict[str, str], set[str]]:
     """Returns the file of each name of the role, sorted, and the stems of all images there."""
-    folder = _folder(root, role.images, f"data.{name}.images")
+    folder = _folder(root, role.images, f"data.{name}.images", role.advice)
     files = image_files.list_files(folder)
     stems = {
         file: file.rsplit(".", 1)[0]
@@ -265,19 +320,20 @@ def _find_images(root: pathlib.Path, name: str, role: Role) -> tuple[dict[str, s
     if not stems:
         raise DataError(
             f"{name} is empty: {folder} holds no images ({' '.join(image_files.EXTENSIONS)}). "
-            f"Check data.root and data.{name}.images."
+            + (role.advice or f"Check data.root and data.{name}.images.")
         )
     matching = [file for file in stems if role.holds(file)]
+    pattern = repr(role.pattern) if role.advice else f"data.{name}.pattern = {role.pattern!r}"
     if not matching:
         raise DataError(
             f"{name} is empty: none of the {len(stems)} images in {folder} matches "
-            f"data.{name}.pattern = {role.pattern!r}; there are {image_files.listing(stems)}. "
-            "A pattern applies to the path below the folder, extension included."
+            f"{pattern}; there are {image_files.listing(stems)}. "
+            + (role.advice or "A pattern applies to the path below the folder, extension included.")
         )
     image_files.report(
         f"{name} images do not end in data.{name}.image_suffix = {role.image_suffix!r}",
         [file for file in matching if not stems[file].endswith(role.image_suffix)],
-        f"Narrow data.{name}.pattern to images that do.",
+        role.advice or f"Narrow data.{name}.pattern to images that do.",
     )
     by_name = collections.defaultdict(list)
     for file in matching:
@@ -285,16 +341,16 @@ def _find_images(root: pathlib.Path, name: str, role: Role) -> tuple[dict[str, s
     image_files.report(
         f"{name} images share a name, the path without extension,",
         [" and ".join(files) for files in by_name.values() if len(files) > 1],
-        f"Remove one of them or narrow data.{name}.pattern.",
+        role.advice or f"Remove one of them or narrow data.{name}.pattern.",
     )
     return {key: by_name[key][0] for key in sorted(by_name)}, set(stems.values())
 
 
 def _find_labels(
     root: pathlib.Path, name: str, role: Role, images: Mapping[str, str], stems: set[str]
-) -> tuple[pathlib.Path, ...]:
-    """Returns the label of each of `images`, names to files, that `_find_images` found."""
-    folder = _folder(root, role.labels, f"data.{name}.labels")
+) -> dict[str, pathlib.Path]:
+    """Returns the label of each of `images`, names to files; known defects may lack one."""
+    folder = _folder(root, role.labels, f"data.{name}.labels", role.advice)
     before, after = role.label_pattern.split("{stem}")
     labels = {}
     for file in image_files.list_files(folder):
@@ -304,8 +360,13 @@ def _find_labels(
             labels[parent + slash + stem] = file
     image_files.report(
         f"{name} images have no label in {folder}",
-        [file for key, file in images.items() if key not in labels],
-        f"Add the labels, remove the images, or correct data.{name}.label_pattern = "
+        [
+            file
+            for key, file in images.items()
+            if key not in labels and key not in role.known_defects
+        ],
+        role.advice
+        or f"Add the labels, remove the images, or correct data.{name}.label_pattern = "
         f"{role.label_pattern!r} (and image_suffix = {role.image_suffix!r}).",
     )
     image_files.report(
@@ -315,14 +376,22 @@ def _find_labels(
             for key, file in labels.items()
             # A label whose image exists without being of this role is another role's.
             if key + role.image_suffix not in stems
+            and key not in role.known_defects
+            and key not in role.skip
             and any(role.holds(key + role.image_suffix + end) for end in image_files.EXTENSIONS)
         ],
-        "Add the images or remove the labels.",
+        role.advice or "Add the images or remove the labels.",
     )
-    return tuple(folder / labels[key] for key in images)
+    return {key: folder / labels[key] for key in images if key in labels}
 
 
-def _check_no_leak(pool: FolderSplit, evaluation: FolderSplit) -> None:
+def check_verify(verify: str) -> None:
+    """Raises ValueError unless `verify` is one of `read_split`'s."""
+    if verify not in ("headers", "full"):
+        raise ValueError(f'data.verify must be "headers" or "full", got {verify!r}')
+
+
+def check_no_leak(pool: FolderSplit, evaluation: FolderSplit) -> None:
     """Raises DataError if a file, or a byte-for-byte copy of it, is in both splits."""
     by_size = collections.defaultdict(list)
     for path in evaluation.image_paths:
@@ -347,11 +416,12 @@ def _check_no_leak(pool: FolderSplit, evaluation: FolderSplit) -> None:
     )
 
 
-def _folder(root: pathlib.Path, below: str, field: str) -> pathlib.Path:
+def _folder(root: pathlib.Path, below: str, field: str, advice: str) -> pathlib.Path:
     folder = root / below
     if folder.is_dir():
         return folder
     problem = "is not a folder" if folder.exists() else "does not exist"
     missing = next((parent for parent in reversed(folder.parents) if not parent.exists()), folder)
     where = "" if missing == folder or folder.exists() else f" (nor does {missing})"
-    raise DataError(f"{folder} {problem}{where}. Check data.root = {root} and {field} = {below!r}.")
+    advice = advice or f"Check data.root = {root} and {field} = {below!r}."
+    raise DataError(f"{folder} {problem}{where}. {advice}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import io
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,27 +22,65 @@ _LABEL_MODES = ("1", "L", "P", "I;16", "I;16L", "I;16B", "I;16N", "I")
 _LISTED = 5
 
 
-def read_image(path: pathlib.Path) -> np.ndarray:
+def read_image(path: pathlib.Path, content: bytes | None = None) -> np.ndarray:
     """Returns uint8[H, W, 3], the image in RGB.
+
+    Args:
+      path: the file.
+      content: its bytes where they are in memory; `path` is then only named in messages.
 
     Raises:
       DataError: if the file cannot be decoded.
     """
-    with _naming(path), Image.open(path) as image:
+    with _naming(path), Image.open(path if content is None else io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def read_label_values(path: pathlib.Path) -> np.ndarray:
+def read_label_values(
+    path: pathlib.Path, channel: int | None = None, content: bytes | None = None
+) -> np.ndarray:
     """Returns uint8, uint16 or int32[H, W], the values in a label file as they are.
 
+    Args:
+      path: the file.
+      channel: for a 16-bit PNG of several channels, the one with the values; None: a file of one
+        channel.
+      content: see `read_image`; not for files of several channels.
+
     Raises:
-      DataError: if the file cannot be decoded or has several channels.
+      DataError: if the file cannot be decoded, or has several channels though `channel` is None.
     """
-    with _naming(path), Image.open(path) as image:
+    if channel is not None:
+        return _read_deep_channel(path, channel)
+    with _naming(path), Image.open(path if content is None else io.BytesIO(content)) as image:
         if image.mode not in _LABEL_MODES:
             raise DataError(f"{path} {_NOT_A_LABEL}; its mode is {image.mode}.")
         values = np.asarray(image)
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _read_deep_channel(path: pathlib.Path, channel: int) -> np.ndarray:
+    """Returns uint16[H, W], a channel of a 16-bit PNG."""
+    import imagecodecs  # Pillow cuts 16-bit colour to 8; imported here as few data sets need it
+
+    with _naming(path):
+        content = path.read_bytes()
+        if _png_depth(content[:_PNG_HEADER]) != 16:
+            raise DataError(f"{path} is no 16-bit PNG.")
+        values = np.atleast_3d(imagecodecs.png_decode(content))
+    if channel >= values.shape[2]:
+        raise DataError(f"{path} has {values.shape[2]} channels; number {channel} was asked for.")
+    return np.ascontiguousarray(values[..., channel])
+
+
+_PNG_HEADER = 25  # signature, length and name of IHDR, height, width, bit depth
+
+
+def _png_depth(header: bytes) -> int:
+    """Returns the bits a channel of a PNG by its first `_PNG_HEADER` bytes; 0 for another file."""
+    if len(header) < _PNG_HEADER or not header.startswith(b"\x89PNG\r\n\x1a\n"):
+        return 0
+    return header[_PNG_HEADER - 1]
 
 
 _NOT_A_LABEL = (
@@ -69,34 +108,53 @@ def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, in
     return _check(
         paths,
         what,
-        _COLOUR_MODES,
+        lambda path, image: image.mode in _COLOUR_MODES,
         "are not 8-bit colour or grey images",
         "Convert them to 8 bits per channel.",
     )
 
 
-def check_labels(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, int]]:
+def check_labels(
+    paths: Sequence[pathlib.Path], what: str, channel: int | None = None
+) -> list[tuple[int, int]]:
     """Does for label maps what `check_images` does for images.
 
+    Args:
+      paths: the files.
+      what: what they are, for messages.
+      channel: see `read_label_values`.
+
     Raises:
-      DataError: naming the files that cannot be read or have several channels.
+      DataError: naming the files that cannot be read, or have several channels though `channel` is
+        None, or are no 16-bit PNGs though it isn't.
     """
+    if channel is not None:
+
+        def is_deep(path: pathlib.Path, image: Image.Image) -> bool:
+            with path.open("rb") as file:
+                return _png_depth(file.read(_PNG_HEADER)) == 16
+
+        return _check(paths, what, is_deep, "are not 16-bit PNGs", "Take the original files.")
     return _check(
         paths,
         what,
-        _LABEL_MODES,
+        lambda path, image: image.mode in _LABEL_MODES,
         "are not single-channel images of class numbers",
         "Convert label maps in colours to class numbers.",
     )
 
 
 def _check(
-    paths: Sequence[pathlib.Path], what: str, modes: Sequence[str], wrong: str, remedy: str
+    paths: Sequence[pathlib.Path],
+    what: str,
+    is_right: Callable[[pathlib.Path, Image.Image], bool],
+    wrong: str,
+    remedy: str,
 ) -> list[tuple[int, int]]:
     def read(path: pathlib.Path) -> tuple[tuple[int, int], str, str]:
         try:
             with _naming(path), Image.open(path) as image:
-                if image.mode not in modes:
+                if not is_right(path, image):
                     return (0, 0), "", f"{path} (mode {image.mode})"
                 if not _has_end(path, image.format):
                     image.load()

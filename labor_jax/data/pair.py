@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ml_collections
 
-from labor_jax.data import camvid, folders, street, transforms
+from labor_jax.data import camvid, domains, folders, street, transforms
 from labor_jax.data.base import Pair
 
 
@@ -62,5 +62,11 @@ def _street(config: ml_collections.ConfigDict) -> Pair:
     return Pair("street", street.CLASSES, street.PALETTE, source, pool, evaluation)
 
 
-PAIRS = {"street": _street, "camvid": camvid.load, "folders": folders.load}
+PAIRS = {
+    "street": _street,
+    "camvid": camvid.load,
+    "gtav": domains.load_gtav,
+    "synthia": domains.load_synthia,
+    "folders": folders.load,
+}
 """What reads each pair, given `config.data`."""

@@ -16,6 +16,16 @@ def test_pair_checks_classes_and_palette(array_split):
         base.Pair("x", ("a", "b"), palette.astype(float), split, split, split)
 
 
+def test_pair_checks_class_subsets(array_split):
+    split = array_split([np.zeros((2, 2, 3), np.uint8)])
+    pair = ("x", ("a", "b"), base.default_palette(2), split, split, split)
+    assert base.Pair(*pair).class_subsets == {}
+    assert base.Pair(*pair, {"1": (1,)}).class_subsets["1"] == (1,)
+    for subset in ((), (0, 2), (-1,)):
+        with pytest.raises(ValueError, match=r"class_subsets\['y'\] .* numbers 0 to 1"):
+            base.Pair(*pair, class_subsets={"y": subset})
+
+
 @pytest.mark.parametrize(
     ("classes", "message"),
     [

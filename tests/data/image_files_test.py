@@ -104,3 +104,40 @@ def test_in_threads_keeps_order_and_raises():
     assert image_files.in_threads(lambda x: x * x, range(50)) == [x * x for x in range(50)]
     with pytest.raises(ZeroDivisionError):
         image_files.in_threads(lambda x: 1 // (x - 30), range(50))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_channel_of_a_16_bit_png_is_read_in_full(tmp_path, write_deep_png, channels):
+    values = np.random.default_rng(0).integers(0, 65536, (5, 7, channels), np.uint16)
+    path = write_deep_png(tmp_path / "label.png", values)
+    assert image_files.check_labels([path], "x", channel=0) == [(5, 7)]
+    for channel in range(channels):
+        read = image_files.read_label_values(path, channel)
+        assert read.dtype == np.uint16
+        np.testing.assert_array_equal(read, values[..., channel])
+    with pytest.raises(DataError, match=rf"label\.png has {channels} channels; number {channels}"):
+        image_files.read_label_values(path, channels)
+
+
+def test_a_label_with_a_channel_must_be_a_16_bit_png(tmp_path, write_image, write_deep_png):
+    deep = write_deep_png(tmp_path / "deep.png", np.zeros((5, 7, 3), np.uint16))
+    flat = write_image(tmp_path / "flat.png", np.zeros((5, 7, 3), np.uint8))
+    with pytest.raises(DataError, match=r"1 x are not 16-bit PNGs: .*flat\.png"):
+        image_files.check_labels([deep, flat], "x", channel=0)
+    with pytest.raises(DataError, match=r"flat\.png is no 16-bit PNG"):
+        image_files.read_label_values(flat, 0)
+    deep.write_bytes(deep.read_bytes()[:-30])
+    with pytest.raises(DataError, match=r"deep\.png cannot be read"):
+        image_files.read_label_values(deep, 0)
+    with pytest.raises(DataError, match=r"1 x cannot be read: .*deep\.png"):
+        image_files.check_labels([deep], "x", channel=0)
+
+
+def test_files_in_memory(tmp_path, write_image):
+    label = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    content = write_image(tmp_path / "label.png", label).read_bytes()
+    name = tmp_path / "record 0"
+    np.testing.assert_array_equal(image_files.read_label_values(name, content=content), label)
+    np.testing.assert_array_equal(image_files.read_image(name, content)[..., 0], label)
+    with pytest.raises(DataError, match="record 0 cannot be read"):
+        image_files.read_image(name, content[:20])

@@ -21,7 +21,9 @@ def _street(**fields):
 
 
 def test_unknown_pair_lists_the_valid_ones():
-    with pytest.raises(ValueError, match=r"unknown pair 'strret'.*street, camvid, folders"):
+    with pytest.raises(
+        ValueError, match=r"unknown pair 'strret'.*street, camvid, gtav, synthia, folders"
+    ):
         data.load_pair("strret", _street())
 
 
