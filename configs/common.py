@@ -41,14 +41,17 @@ def base(method: str, pair: str) -> ConfigDict:
     model.backbone = "resnet18"  # resnet18, resnet34, resnet50, resnet101, efficientnet_lite0
     model.width = 64  # channels of a ResNet's first stage; 64 is the published network
     model.stem = "imagenet"  # "small": a ResNet that starts at stride 2, for small images
+    model.variant = "torchvision"  # "caffe": the ResNet of AdaptSegNet's and ADVENT's weights
     model.output_stride = 8  # of the backbone's last features
     model.batch_norm = "trained"  # "frozen": neither statistics nor scale and bias move
     model.head = "deeplab_v3plus"  # or "deeplab_v2"
-    model.head_channels = 256  # of the v3+ head
+    model.head_channels = 256  # of the v3+ head; 512 in RIPU
+    model.first_two_only = False  # v2 sums two of its four rates, as AdaptSegNet's weights need
     model.dropout = 0.1  # share of channels that the head drops in training
     model.dtype = "float32"  # of the computation, or "bfloat16"; losses and scores are float32
     # "": random weights; "imagenet": EfficientNet-Lite0's from the installed extra `pretrained`;
-    # or a .pth, .safetensors or .npz file in torchvision's naming.
+    # or a .pth, .safetensors or .npz file: a backbone in torchvision's naming, or a whole model of
+    # RIPU, AdaptSegNet or ADVENT.
     model.pretrained = ""
 
     config.optimizer = optimizer = ConfigDict()
@@ -233,4 +236,43 @@ def _folders(config: ConfigDict) -> None:
         section.classes = ()  # if a role has its own list: it must equal the source's
 
 
-PAIRS = {"street": _street, "camvid": _camvid, "folders": _folders}
+def _gtav(config: ConfigDict) -> None:
+    """GTAV → Cityscapes as in the papers: DeepLab-v2 on ResNet-101, batches of 2 and 2.
+
+    `model.pretrained` has to name torchvision's ResNet-101 file. LabOR's text gives neither rates,
+    steps nor sizes: its warm-up takes AdaptSegNet's 120,000 steps of batch 1 as 60,000 of batch 2,
+    the other phases a part of that, and sizes are RIPU's.
+    """
+    data = config.data
+    data.source_root = ""  # the data sets' own folders, where they aren't in data.root
+    data.target_root = ""
+    data.target = "cityscapes"  # or "acdc", "bdd100k"
+    data.skip = ()  # names of images to leave out
+    data.update(source_size=(720, 1280), target_size=(640, 1280), evaluation_size=(640, 1280))
+    data.cache_bytes = 0  # an epoch is longer than any memory
+    config.source_batch_size = config.target_batch_size = config.evaluation_batch_size = 2
+    config.evaluation_flip = True  # RIPU's test
+    config.log_every, config.checkpoint_every = 100, 2000
+    config.model.update(backbone="resnet101", head="deeplab_v2", batch_norm="frozen")
+    config.source.steps = 20_000
+    config.warmup.steps = 60_000
+    config.selector.steps = 2_000
+    config.round.steps = 20_000
+    # RIPU's 40 points are meant at the network's input; its label maps have 2.56 times the pixels.
+    config.acquisition.reference_size = (640, 1280)
+
+
+def _synthia(config: ConfigDict) -> None:
+    """SYNTHIA → Cityscapes, as `_gtav`: a head of 16 classes, mIoU over 16 and 13 of them."""
+    _gtav(config)
+    config.data.source_size = (760, 1280)  # the images' own
+    config.data.num_classes = 16  # or 19
+
+
+PAIRS = {
+    "street": _street,
+    "camvid": _camvid,
+    "gtav": _gtav,
+    "synthia": _synthia,
+    "folders": _folders,
+}

@@ -12,5 +12,6 @@ from configs import common
 def get_config(pair: str = "street"):
     config = common.base("spl", pair)
     config.acquisition.method = "spl"
-    config.acquisition.max_fraction = 0.05
+    if pair not in ("gtav", "synthia"):  # the paper asks the whole mask
+        config.acquisition.max_fraction = 0.05
     return config

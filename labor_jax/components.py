@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 
 from labor_jax import models
 from labor_jax.data import Pair, load_pair
-from labor_jax.models import pretrained
 from labor_jax.training import mesh as mesh_lib
 
 
@@ -83,14 +82,15 @@ def initial_variables(parts: Components) -> dict[str, Any]:
 
 
 def load_pretrained(parts: Components, variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables with the backbone's weights that `config.model.pretrained` names, if any."""
+    """The variables with the weights that `config.model.pretrained` names, if any.
+
+    Raises:
+      WeightsError: see `models.load_model`.
+    """
     source = parts.config.model.pretrained
     if not source:
         return variables
-    backbone = pretrained.load_backbone(
-        source, parts.config.model.backbone, variables["model"]["backbone"]
-    )
-    return {**variables, "model": {**variables["model"], "backbone": backbone}}
+    return {**variables, "model": models.load_model(source, parts.segmenter, variables["model"])}
 
 
 def phase_key(seed: int, name: str) -> jax.Array:

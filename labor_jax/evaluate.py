@@ -1,12 +1,15 @@
 """The command line: `python -m labor_jax.evaluate --workdir runs/x [--checkpoint best|last]`.
 
-Prints mIoU and per-class IoU of a run's model on the evaluation split.
+Prints mIoU and per-class IoU of a run's model on the evaluation split, or of published weights:
+`python -m labor_jax.evaluate --config configs/ripu_ra.py:gtav --config.model.pretrained=FILE`.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from absl import app, flags
+from ml_collections import config_flags
 
 from labor_jax import command_line
 
@@ -14,20 +17,26 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["best", "last"], "Which: of the best mIoU so far, or the last."
 )
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Instead of a workdir: a config whose model.pretrained names the weights of a whole model.",
+    lock_config=True,
+)
 
 
 def main(argv: Sequence[str]) -> None:
     """Evaluates and prints a table."""
-    if len(argv) > 1 or not _WORKDIR.value:
-        raise app.UsageError("Give --workdir, and no other arguments than flags.")
-    from labor_jax import restored
+    if len(argv) > 1 or bool(_WORKDIR.value) == (_CONFIG.value is not None):
+        raise app.UsageError("Give either --workdir or --config, and no other arguments.")
     from labor_jax.evaluation import evaluator
 
-    parts, model, phase, step = restored.restore_model(_WORKDIR.value, _CHECKPOINT.value)
+    parts, model, origin = _published() if _CONFIG.value is not None else _trained()
     evaluate = evaluator.make_evaluator(
         parts.frozen_segmenter,
         parts.pair.classes,
         parts.mesh,
+        class_subsets=parts.pair.class_subsets,
         flip=parts.config.evaluation_flip,
     )
     evaluation = evaluate(
@@ -40,7 +49,34 @@ def main(argv: Sequence[str]) -> None:
     for name, iou in evaluation.per_class_iou.items():
         shown = "neither labelled nor predicted" if math.isnan(iou) else f"{100 * iou:6.2f}%"
         print(f"{name:{width}}  {shown}")
-    print(f"{'mIoU':{width}}  {100 * evaluation.miou:6.2f}%   ({phase}, global step {step})")
+    print(f"{'mIoU':{width}}  {100 * evaluation.miou:6.2f}%   ({origin})")
+    for name, miou in evaluation.subset_miou.items():
+        print(f"{'mIoU':{width}}  {100 * miou:6.2f}%   (the {name} classes)")
+
+
+def _trained() -> tuple[Any, Any, str]:
+    """A run's components and model, and where in the run it is from."""
+    from labor_jax import restored
+
+    parts, model, phase, step = restored.restore_model(_WORKDIR.value, _CHECKPOINT.value)
+    return parts, model, f"{phase}, global step {step}"
+
+
+def _published() -> tuple[Any, Any, str]:
+    """The same of the weights that a config names."""
+    from labor_jax import components
+    from labor_jax.main import settle
+
+    config = _CONFIG.value
+    settle(config)
+    if not config.model.pretrained:
+        raise app.UsageError(
+            "config.model.pretrained is empty; name the weights of a whole model, or give the "
+            "--workdir of a run."
+        )
+    parts = components.build(config)
+    variables = components.load_pretrained(parts, components.initial_variables(parts))
+    return parts, variables["model"], config.model.pretrained
 
 
 if __name__ == "__main__":

@@ -125,6 +125,7 @@ class Session:
             parts.frozen_segmenter,
             parts.pair.classes,
             parts.mesh,
+            class_subsets=parts.pair.class_subsets,
             flip=self.config.evaluation_flip,
         )
         self.previews = Previews(
@@ -342,11 +343,13 @@ class Session:
         )
         self.results["miou"][phase.name] = evaluation.miou
         self.results["per_class_iou"] = evaluation.per_class_iou
+        self.results["subset_miou"] = evaluation.subset_miou
         self.metrics.write(
             phase.last_step,
             phase.name,
             miou=evaluation.miou,
             per_class_iou=evaluation.per_class_iou,
+            **{f"miou_{name}": value for name, value in evaluation.subset_miou.items()},
         )
         logger.info("%s: mIoU on target %.2f%%", phase.name, 100 * evaluation.miou)
         self.previews.write_predictions(phase.name, model)
@@ -455,6 +458,7 @@ class Session:
             "warmup_miou": miou.get("joint", miou.get("warmup")),
             "rounds": self.results["rounds"],
             "per_class_iou": self.results["per_class_iou"],
+            "subset_miou": self.results["subset_miou"],
             "wall_seconds": sum(self.results["seconds"].values()),
             "versions": {
                 "labor_jax": labor_jax.__version__,

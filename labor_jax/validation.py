@@ -41,6 +41,11 @@ def check_config(config: ConfigDict) -> None:
         config.warmup.discriminator_input,
         adversarial.DISCRIMINATOR_INPUTS,
     )
+    require(
+        config.model.batch_norm != "frozen" or bool(config.model.pretrained or config.warm_start),
+        "model.batch_norm",
+        "that holds for pretrained weights; name them in model.pretrained",
+    )
     for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size"):
         require(config[field] > 0, field, "it must be at least 1")
     for field in ("rounds", "preview_images", "seed"):

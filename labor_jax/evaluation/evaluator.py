@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +23,24 @@ class Evaluation:
     Attributes:
       miou: mean IoU over the classes that occur in the labels, 0 to 1.
       per_class_iou: class name to IoU; NaN where a class is neither labelled nor predicted.
+      subset_miou: the same mean over each of the pair's subsets of classes, by its name; NaN where
+        none of its pixels is labelled.
       confusion: int64[C, C]; row = label, column = prediction.
     """
 
     miou: float
     per_class_iou: dict[str, float]
+    subset_miou: dict[str, float]
     confusion: np.ndarray
 
 
 def make_evaluator(
-    segmenter: models.Segmenter, classes: Sequence[str], mesh: Mesh, *, flip: bool = False
+    segmenter: models.Segmenter,
+    classes: Sequence[str],
+    mesh: Mesh,
+    *,
+    class_subsets: Mapping[str, Sequence[int]] | None = None,
+    flip: bool = False,
 ) -> Callable[..., Evaluation]:
     """Compiles the evaluation of a model.
 
@@ -39,6 +48,7 @@ def make_evaluator(
       segmenter: backbone and classifier.
       classes: names, in label order.
       mesh: the devices.
+      class_subsets: class numbers by the subset's name, see `Pair.class_subsets`.
       flip: whether a prediction is the mean over the image and its mirror image.
 
     Returns:
@@ -72,6 +82,10 @@ def make_evaluator(
         return Evaluation(
             miou=confusion.mean_iou(total),
             per_class_iou=dict(zip(classes, iou.tolist(), strict=True)),
+            subset_miou={
+                name: confusion.mean_iou(total, subset) if total[list(subset)].any() else math.nan
+                for name, subset in (class_subsets or {}).items()
+            },
             confusion=total,
         )
 

@@ -1,45 +1,19 @@
 """A small data set of folders, and splits in memory."""
 
-import struct
 import types
-import zlib
 
 import ml_collections
 import numpy as np
 import pytest
-from PIL import Image
 
-
-def _write(path, array, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, **options)
-    return path
+from tests.driving import driving_data, write
+from tests.driving import write_deep_png as _write_deep_png
 
 
 @pytest.fixture
 def write_image():
     """Writes an array as an image file and returns the path."""
-    return _write
-
-
-def _write_deep_png(path, array):
-    """Writes uint16[H, W] or [H, W, channels] as a PNG of as many 16-bit channels."""
-    height, width, channels = np.atleast_3d(array).shape
-    rows = array.astype(">u2").reshape(height, -1)
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-
-    def chunk(name, content):
-        checksum = zlib.crc32(name + content)
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)))
-        + chunk(b"IEND", b"")
-    )
-    return path
+    return write
 
 
 @pytest.fixture
@@ -48,105 +22,10 @@ def write_deep_png():
     return _write_deep_png
 
 
-_SIZE = (6, 8)
-
-
-def _write_pair(image_path, label_path, values, rng, write_label=_write):
-    """Writes a pair in which each of `values` is somewhere; returns the label."""
-    _write(image_path, rng.integers(0, 256, (*_SIZE, 3), np.uint8))
-    label = rng.permutation(np.resize(values, _SIZE[0] * _SIZE[1])).reshape(_SIZE)
-    write_label(label_path, label)
-    return label
-
-
-def _write_palette(path, label):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(label.astype(np.uint8)).convert("P")
-    image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
-    image.save(path)
-
-
 @pytest.fixture
 def driving(tmp_path):
-    """GTAV, SYNTHIA, Cityscapes, ACDC and BDD100K, tiny, in the official layouts, and a config.
-
-    `values` holds what the label files hold, by data set and name.
-    """
-    rng = np.random.default_rng(0)
-    values = {name: {} for name in ("gtav", "synthia", "cityscapes", "acdc", "bdd100k")}
-
-    def write_bytes(path, label):
-        _write(path, label.astype(np.uint8))
-
-    def write_channels(path, label):
-        instances = rng.integers(0, 65536, label.shape)
-        channels = (label, instances) if path.stem.endswith("1") else (label, instances, instances)
-        _write_deep_png(path, np.stack(channels, -1).astype(np.uint16))
-
-    for i in range(1, 4):
-        root, file = tmp_path / "GTAV", f"{i:05d}.png"
-        values["gtav"][f"{i:05d}"] = _write_pair(
-            root / "images" / file, root / "labels" / file, np.arange(35), rng, _write_palette
-        )
-    for i in range(3):
-        root, file = tmp_path / "SYNTHIA" / "RAND_CITYSCAPES", f"{i:07d}.png"
-        values["synthia"][f"{i:07d}"] = _write_pair(
-            root / "RGB" / file, root / "GT" / "LABELS" / file, np.arange(23), rng, write_channels
-        )
-        _write_palette(root / "GT" / "COLOR" / file, np.zeros(_SIZE))
-    for part, city in (("train", "aachen"), ("train", "zurich"), ("val", "lindau")):
-        root, stem = tmp_path / "Cityscapes", f"{city}_000000_000019"
-        values["cityscapes"][f"{city}/{stem}"] = _write_pair(
-            root / "leftImg8bit" / part / city / f"{stem}_leftImg8bit.png",
-            root / "gtFine" / part / city / f"{stem}_gtFine_labelIds.png",
-            np.arange(34),
-            rng,
-            write_bytes,
-        )
-        for other in ("color.png", "instanceIds.png"):
-            _write_palette(
-                root / "gtFine" / part / city / f"{stem}_gtFine_{other}", np.zeros(_SIZE)
-            )
-        (root / "gtFine" / part / city / f"{stem}_gtFine_polygons.json").touch()
-    for condition in ("fog", "night"):
-        for part, sequence in (("train", "GOPR0475"), ("val", "GOPR0476")):
-            root, stem = tmp_path / "ACDC", f"{sequence}_frame_000041"
-            values["acdc"][f"{condition}/{part}/{sequence}/{stem}"] = _write_pair(
-                root / "rgb_anon" / condition / part / sequence / f"{stem}_rgb_anon.png",
-                root / "gt" / condition / part / sequence / f"{stem}_gt_labelIds.png",
-                np.arange(34),
-                rng,
-                write_bytes,
-            )
-            folder = root / "rgb_anon" / condition / f"{part}_ref" / sequence
-            _write(folder / f"{stem}_rgb_ref_anon.png", np.zeros((*_SIZE, 3), np.uint8))
-            folder = root / "gt" / condition / part / sequence
-            _write_palette(folder / f"{stem}_gt_labelTrainIds.png", np.zeros(_SIZE))
-    for part, stem in (("train", "0004a4c0-d4dff0ad"), ("val", "7d06fefd-f7be05a6")):
-        root = tmp_path / "BDD100K" / "bdd100k"
-        values["bdd100k"][stem] = _write_pair(
-            root / "images" / "10k" / part / f"{stem}.jpg",
-            root / "labels" / "sem_seg" / "masks" / part / f"{stem}.png",
-            np.append(np.arange(19), 255),
-            rng,
-            write_bytes,
-        )
-    config = ml_collections.ConfigDict(
-        {
-            "root": str(tmp_path),
-            "source_root": "",
-            "target_root": "",
-            "target": "cityscapes",
-            "num_classes": 16,
-            "skip": (),
-            "source_size": None,
-            "target_size": None,
-            "evaluation_size": None,
-            "cache_bytes": 0,
-            "verify": "headers",
-        }
-    )
-    return types.SimpleNamespace(root=tmp_path, config=config, values=values)
+    """The data sets, see `driving_data`."""
+    return driving_data(tmp_path)
 
 
 @pytest.fixture
@@ -155,13 +34,13 @@ def tree(tmp_path):
     rng = np.random.default_rng(0)
     for role in ("source", "pool", "evaluation"):
         for i in range(3):
-            _write(
+            write(
                 tmp_path / role / "images" / "drive" / f"{role}_{i}.png",
                 rng.integers(0, 256, (6, 8, 3), np.uint8),
             )
             label = rng.integers(0, 3, (6, 8)).astype(np.uint8)
             label[0, 0] = 255
-            _write(tmp_path / role / "labels" / "drive" / f"{role}_{i}.png", label)
+            write(tmp_path / role / "labels" / "drive" / f"{role}_{i}.png", label)
     config = ml_collections.ConfigDict(
         {
             "root": str(tmp_path),
