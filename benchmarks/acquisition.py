@@ -1,10 +1,14 @@
 """Speed of acquisition as ratios measured in one run: `python benchmarks/acquisition.py`.
 
 Scores: what the window's radius costs, and the memory beside the logits. Selection: against a NumPy
-loop with a full argmax a pick, and the same loop in XLA. Pool: a batch scored and selected in one
-compiled call, and a pass over PNG files in which reading, network, score and selection overlap.
-Times are the smallest of a few repetitions, compilation left out; every selection is checked
-against the NumPy loop before it is timed.
+loop with a full argmax a pick, the same loop in XLA and the form for the other kind of device, and
+in a batch. Pool: a batch scored and selected in one compiled call, and a pass over PNG files in
+which reading, network, score and selection overlap. Times are the smallest of a few repetitions,
+compilation left out; every selection is checked against the NumPy loop before it is timed.
+
+How far a stage is from what memory allows is told in reads of the logits: its time over that of one
+pass through an image's logits, at the bandwidth that `x + 1` reaches on an array of their size in
+the same run. A score has to read them once.
 
 On a CPU with two cores the parts take about a minute together. `--height` and `--width` give
 another image size.
@@ -26,7 +30,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from labor_jax import acquisition, models
-from labor_jax.acquisition import parallel, pool, ranking, strategies
+from labor_jax.acquisition import parallel, pool, ranking, strategies, tiled
 from labor_jax.data import pipeline
 
 NUM_CLASSES = 19
@@ -74,9 +78,42 @@ def xla_loop(score, available, count, suppression_radius):
     return jax.lax.fori_loop(0, count, pick, (left, jnp.zeros((count, 2), jnp.int32)))[1]
 
 
-def report_scores(logits) -> None:
-    print(f"Scores of {'x'.join(map(str, logits.shape))} float32 logits")
-    entropy = seconds(lambda: acquisition.softmax_entropy(logits))
+def report_bandwidth(logits) -> float:
+    """Measures the memory's bandwidth; returns the seconds that one read of the logits takes."""
+    # In place: on a CPU, getting the pages of a new result takes far longer than writing them.
+    add_one = jax.jit(lambda x: x + 1, donate_argnums=0)
+    array = jnp.array(logits)
+
+    def in_place():
+        nonlocal array
+        array = add_one(array)
+        return array
+
+    one_read = seconds(in_place, 10) / 2  # the other half is the writing
+    print(
+        f"Memory: {logits.nbytes / one_read / 1e9:.1f} GB/s in x + 1; one read of the "
+        f"{'x'.join(map(str, logits.shape))} float32 logits: {1e3 * one_read:.3f} ms"
+    )
+    return one_read
+
+
+def report_scores(logits, one_read: float) -> None:
+    print("Scores")
+    other = logits[::-1]
+    pixelwise = {}
+    for score, operands in (
+        (acquisition.softmax_entropy, (logits,)),
+        (acquisition.least_confidence, (logits,)),
+        (acquisition.margin, (logits,)),
+        (acquisition.inconsistency_mask, (logits, other)),
+        (acquisition.discrepancy_map, (logits, other)),
+    ):
+        pixelwise[score] = seconds(functools.partial(score, *operands))
+        print(
+            f"  {score.__name__:23} {pixelwise[score] / one_read:6.1f} reads"
+            f"{', of two arrays of logits' if len(operands) == 2 else ''}"
+        )
+    entropy = pixelwise[acquisition.softmax_entropy]
     for score in (
         acquisition.region_impurity,
         acquisition.prediction_uncertainty,
@@ -88,45 +125,62 @@ def report_scores(logits) -> None:
             memory = max(memory, analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
             times.append(seconds(functools.partial(score, logits, radius)))
         print(
-            f"  {score.__name__:23} radius 32 / radius 1: {times[1] / times[0]:5.2f}    "
+            f"  {score.__name__:23} {times[0] / one_read:6.1f} reads    "
+            f"radius 32 / radius 1: {times[1] / times[0]:5.2f}    "
             f"radius 1 / softmax_entropy: {times[0] / entropy:5.2f}    "
             f"peak memory, logits included: {1 + memory / logits.nbytes:4.2f} x logits"
         )
 
 
-def report_selection(score, available, count, radius, suppression_radius) -> None:
+def report_selection(
+    scores, available, count: int, radius: int, suppression_radius: int, one_read: float
+) -> None:
+    """Reports on the first of some images, and on all of them as a batch."""
     print(f"Selection of {count} with suppression radius {suppression_radius}")
-    host_score, host_available = np.asarray(score), np.asarray(available)
-    expected = numpy_loop(host_score, host_available, count, suppression_radius)
     select = functools.partial(
         acquisition.select_regions,
-        score,
-        available,
         count=count,
         radius=radius,
         suppression_radius=suppression_radius,
     )
-    np.testing.assert_array_equal(select().centers, expected)
+    select_batch = jax.jit(jax.vmap(select))
+    score, free = scores[0], available[0]
+    host_score, host_free = np.asarray(score), np.asarray(free)
+    expected = numpy_loop(host_score, host_free, count, suppression_radius)
+    np.testing.assert_array_equal(select(score, free).centers, expected)
+    rest = [
+        numpy_loop(np.asarray(each), np.asarray(mask), count, suppression_radius)
+        for each, mask in zip(scores[1:], available[1:], strict=True)
+    ]
+    np.testing.assert_array_equal(select_batch(scores, available).centers, [expected, *rest])
 
-    ours = seconds(select, 10)
-    loop = seconds(lambda: numpy_loop(host_score, host_available, count, suppression_radius), 3)
+    ours = seconds(lambda: select(score, free), 10)
+    batched = seconds(lambda: select_batch(scores, available), 5) / len(scores)
+    print(
+        f"  one image: {1e3 * ours:.2f} ms, {ours / one_read:.1f} reads of the logits; "
+        f"a batch of {len(scores)}: {1e3 * batched:.2f} ms an image, {batched / one_read:.1f} reads"
+    )
+    loop = seconds(lambda: numpy_loop(host_score, host_free, count, suppression_radius), 3)
     # A few picks tell the price of all: each passes over the whole image.
     few = 4
-    full_argmax = seconds(lambda: xla_loop(score, available, few, suppression_radius), 2)
+    full_argmax = seconds(lambda: xla_loop(score, free, few, suppression_radius), 2)
     print(f"  NumPy loop / ours:             {loop / ours:8.1f}")
     print(f"  XLA full-argmax loop / ours:   {full_argmax / few * count / ours:8.1f}")
 
+    # The form that this kind of device does not take.
+    name, form = ("parallel", parallel) if jax.default_backend() == "cpu" else ("tiled", tiled)
+
     @jax.jit
-    def in_parallel(score, available):
+    def other_form(score, available):
         key = ranking.sort_key(score, available)
-        return parallel.greedy_centers(key, count, suppression_radius)
+        return form.greedy_centers(key, count, suppression_radius)
 
-    np.testing.assert_array_equal(in_parallel(score, available), expected)
-    other = seconds(lambda: in_parallel(score, available), 2)
-    print(f"  parallel form / ours:          {other / ours:8.1f}    (same picks)")
+    np.testing.assert_array_equal(other_form(score, free), expected)
+    other = seconds(lambda: other_form(score, free), 2)
+    print(f"  {f'{name} form / ours:':30} {other / ours:8.1f}    (same picks)")
 
 
-def report_pool(logits, available, count) -> None:
+def report_pool(logits, available, count: int, one_read: float) -> None:
     @jax.jit
     def acquire(logits, available):
         select = functools.partial(
@@ -139,7 +193,10 @@ def report_pool(logits, available, count) -> None:
     whole = seconds(lambda: acquire(logits, available), 3)
     scoring = seconds(lambda: score(logits), 3)
     print(f"Pool: a batch of {batch}, ripu and {count} regions each, in one compiled call")
-    print(f"  {batch / whole:.2f} images/s; scoring is {scoring / whole:.0%} of the time")
+    print(
+        f"  {batch / whole:.2f} images/s, {whole / batch / one_read:.1f} reads of an image's "
+        f"logits; scoring is {scoring / whole:.0%} of the time"
+    )
 
 
 class Files:
@@ -204,13 +261,9 @@ def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None
         return [each["image"] for each in batches()]
 
     def both():
-        waiting = None
-        for each in batches():
-            asked = ask(each["image"])
-            if waiting is not None:
-                np.asarray(waiting)
-            waiting = asked
-        return np.asarray(waiting)
+        for asked in pool.one_ahead(ask(each["image"]) for each in batches()):
+            host = np.asarray(asked)
+        return host
 
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder), count, size)
@@ -234,22 +287,30 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=1024)
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--batch", type=int, default=2, help="images in the pool's batch")
-    size = parser.parse_args()
-    height, width, batch = size.height, size.width, size.batch
+    parser.add_argument(
+        "--selection_batch",
+        type=int,
+        default=2 if jax.default_backend() == "cpu" else 8,
+        help="images in a batch of selections alone (2 on a CPU, 8 on accelerators)",
+    )
+    given = parser.parse_args()
+    height, width, batch = given.height, given.width, given.batch
     print(f"jax {jax.__version__} on {jax.device_count()} {jax.default_backend()}")
 
     keys = jax.random.split(jax.random.key(0), 2)
     coarse = jax.random.normal(keys[0], (batch, height // 16, width // 16, NUM_CLASSES))
     logits = jax.image.resize(3 * coarse, (batch, height, width, NUM_CLASSES), "linear")
     available = jnp.ones((batch, height, width), bool)
-    score = jax.random.uniform(keys[1], (height, width))
+    scores = jax.random.uniform(keys[1], (given.selection_batch, height, width))
+    everywhere = jnp.ones(scores.shape, bool)
 
     regions = acquisition.region_count(height, width, ratio=0.022, rounds=5, radius=1)
     points = acquisition.point_count(height, width, pixels=40, rounds=5)
-    report_scores(logits[0])
-    report_selection(score, available[0], regions, radius=1, suppression_radius=2)
-    report_selection(score, available[0], points, radius=0, suppression_radius=32)
-    report_pool(logits, available, regions)
+    one_read = report_bandwidth(logits[0])
+    report_scores(logits[0], one_read)
+    report_selection(scores, everywhere, regions, 1, 2, one_read)
+    report_selection(scores, everywhere, points, 0, 32, one_read)
+    report_pool(logits, available, regions, one_read)
     report_pool_pass((height, width), batch)
 
 

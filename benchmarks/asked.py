@@ -3,16 +3,15 @@
     python benchmarks/asked.py runs/acquisition_street/*_seed0
 
 A method whose pixels are of few classes, or lie in few lumps, learns less from each. The columns:
-labelled pixels and clicks an image (a connected segment is one click), pixels a click, distinct
-classes among an image's answers, how many classes the answers of the whole pool are worth (the
-exponential of their histogram's entropy: 19 if all are asked alike), the smallest class's pixels,
-the share of void, and the mIoU.
+labelled pixels and clicks an image (a point or a region is one click, and of a mask each connected
+segment), pixels a click, distinct classes among an image's answers, how many classes the answers of
+the whole pool are worth (the exponential of their histogram's entropy: 19 if all are asked alike),
+the smallest class's pixels, the share of void, and the mIoU.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import results
-from labor_jax.annotation import LabelStore
+from labor_jax.annotation import LabelStore, LabelStoreError
 from labor_jax.workdir import Workdir
 
 
@@ -33,7 +32,7 @@ class Asked(NamedTuple):
     Attributes:
       name: of its workdir.
       pixels_per_image: asked pixels, a pool image.
-      clicks_per_image: connected segments, a pool image.
+      clicks_per_image: as in the run's `Result`; None where whole images were asked.
       classes_per_image: distinct classes among an image's answers, on average.
       effective_classes: exp of the entropy of the classes' histogram.
       smallest_class: pixels of the class that has the fewest, in the whole pool.
@@ -43,7 +42,7 @@ class Asked(NamedTuple):
 
     name: str
     pixels_per_image: float
-    clicks_per_image: float
+    clicks_per_image: float | None
     classes_per_image: float
     effective_classes: float
     smallest_class: int
@@ -51,31 +50,31 @@ class Asked(NamedTuple):
     miou: float
 
 
-def read(workdir: Path) -> Asked | None:
-    """Reads what a finished run asked; None if it isn't finished, or asked nothing.
+def describe(result: results.Result) -> Asked:
+    """Describes the answers of a run that asked pixels, from its label store.
 
     Raises:
-      ResultsError: the folder holds no run, or its files are damaged.
-      LabelStoreError: its label store can't be read.
+      LabelStoreError: the store can't be read, or is of another run.
     """
-    result = results.read(workdir)
-    if result is None or not result.labelled_fraction:
-        return None
-    folder = Workdir(workdir)
-    classes = list(json.loads(folder.summary.read_text())["per_class_iou"])
-    with LabelStore(folder.labels, classes=classes, read_only=True) as store:
+    with LabelStore(
+        Workdir(result.workdir).labels, classes=result.classes, read_only=True
+    ) as store:
         rounds = store.rounds()
-        images = store.images(rounds[-1])
-        counts = sum(store.class_counts(number) for number in rounds)
-        distinct = [np.unique(store.labels(image)) for image in images]
+        asked = store.statistics(rounds[-1]).labelled_pixels if rounds else 0
+        if not asked:
+            raise LabelStoreError(
+                f"{store.path} holds no query, but the run's summary.json counts some; copy the "
+                "labels.sqlite of the same run."
+            )
         void = sum(store.statistics(number).void_pixels for number in rounds)
-        asked = store.statistics(rounds[-1]).labelled_pixels
+        counts = sum(store.class_counts(number) for number in rounds)
+        distinct = [np.unique(store.labels(image)) for image in store.images(rounds[-1])]
     shares = counts[counts > 0] / counts.sum()
     return Asked(
-        name=Path(workdir).name,
+        name=result.workdir.name,
         pixels_per_image=result.pixels_per_image,
         clicks_per_image=result.clicks_per_image,
-        classes_per_image=float(np.mean([np.sum(each < len(classes)) for each in distinct])),
+        classes_per_image=float(np.mean([np.sum(each < len(counts)) for each in distinct])),
         effective_classes=float(np.exp(-np.sum(shares * np.log(shares)))),
         smallest_class=int(counts.min()),
         void_fraction=void / asked,
@@ -87,14 +86,15 @@ def markdown(rows: Sequence[Asked]) -> str:
     """The table, a row a run."""
     header = ("run", "pixels/image", "clicks/image", "pixels/click", "classes/image")
     header += ("effective classes", "smallest class", "void", "mIoU")
-    lines = [header, ("---", *["---:"] * (len(header) - 1))]
+    lines = []
     for row in rows:
+        clicks = row.clicks_per_image
         lines.append(
             (
                 row.name,
                 f"{row.pixels_per_image:.0f}",
-                f"{row.clicks_per_image:.1f}",
-                f"{row.pixels_per_image / row.clicks_per_image:.1f}",
+                f"{clicks:.1f}" if clicks else "-",
+                f"{row.pixels_per_image / clicks:.1f}" if clicks else "-",
                 f"{row.classes_per_image:.1f}",
                 f"{row.effective_classes:.1f}",
                 f"{row.smallest_class}",
@@ -102,23 +102,34 @@ def markdown(rows: Sequence[Asked]) -> str:
                 f"{100 * row.miou:.1f}",
             )
         )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return results.markdown_lines(header, lines, text_columns=1)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> int:
+    """Prints the table of some workdirs; returns the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("workdirs", nargs="+", type=Path, metavar="WORKDIR")
     rows = []
-    for workdir in parser.parse_args().workdirs:
-        row = read(workdir) if workdir.is_dir() else None
-        if row is None:
-            print(f"left out: {workdir} (not finished, or asked nothing)", file=sys.stderr)
-        else:
-            rows.append(row)
+    for result in results.read_finished(parser.parse_args(arguments).workdirs, _tell):
+        if not result.pixels_per_image:
+            _tell(f"left out: {result.workdir} asked nothing")
+            continue
+        try:
+            rows.append(describe(result))
+        except LabelStoreError as error:
+            _tell(f"left out: {result.workdir}: {error}")
+    if not rows:
+        _tell("None of the runs is finished and asked anything, so there is nothing to describe.")
+        return 1
     print(markdown(rows), end="")
+    return 0
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,8 @@
 `--table labor`, the default, is LabOR's: all methods of a seed start from one warm-up, and random
 pixels get SPL's share of the pixels, and once more PPL's number of points. `--table acquisition`
 compares how pixels are chosen and nothing else: every method under RIPU's joint training, from one
-start a seed, at equal budgets of points and of shares. A run that exists is resumed or read, so the
+start a seed, at equal budgets of points and of shares. Its first row is that start, which ends
+where the others ask for the first time and train on. A run that exists is resumed or read, so the
 command can be repeated. What stands after `--` goes to each run.
 """
 
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import results
 from benchmarks.results import Row, Table
-from benchmarks.runner import ROOT, Run, RunError, print_problems, run_all, split_extra
+from benchmarks.runner import ROOT, Run, RunError, print_problems, run_all, split_extra, start_run
 
 POINT_METHODS = {
     "random": "random pixels",
@@ -48,7 +49,7 @@ SHARE_METHODS = {
 """Compared at shares of the pixels."""
 
 UNBUDGETED_METHODS = {
-    "human_points": ("human points (WDA)", "1 a class and round"),
+    "human_points": ("human points (WDA)", "1 a class"),
     "ppl": ("PPL (LabOR)", "up to 1 a class and round"),
     "supervised": ("supervised", "all"),
 }
@@ -105,9 +106,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, help="folder of the runs")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; they share the cores")
-    parser.add_argument("--points", type=int, nargs="+", help="an image, over all rounds (40)")
     parser.add_argument(
-        "--fractions", type=float, nargs="+", help="of the pixels, over all rounds (0.022)"
+        "--points",
+        type=int,
+        nargs="+",
+        default=[],
+        help="an image, over all rounds (40 if --fractions is not given either)",
+    )
+    parser.add_argument(
+        "--fractions",
+        type=float,
+        nargs="+",
+        default=[],
+        help="of the pixels, over all rounds (0.022 if --points is not given either)",
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="which of them (all)")
     return parser
@@ -180,9 +191,15 @@ def labor_table(output: Path, names: Sequence[str], problems: dict[str, str]) ->
 def _acquisition(
     given: argparse.Namespace, output: Path, extra: tuple[str, ...]
 ) -> tuple[Table, dict[str, str]]:
-    entries = acquisition_entries(
-        given.points or [40], given.fractions or [0.022], given.methods or METHODS
-    )
+    points, fractions = given.points, given.fractions
+    if not points and not fractions:
+        points, fractions = [40], [0.022]
+    entries = acquisition_entries(points, fractions, given.methods or METHODS)
+    if not entries:
+        raise RunError(
+            "--methods names none that is compared at "
+            f"{'numbers of points; give --fractions' if points else 'shares; give --points'}."
+        )
     runs = acquisition_runs(entries, given.pair, given.seeds, extra)
     problems = run_all(runs, output, given.jobs)
     return acquisition_table(output, entries, [run.name for run in runs], problems), problems
@@ -229,29 +246,36 @@ def acquisition_runs(
     entries: Sequence[Entry], pair: str, seeds: Sequence[int], extra: tuple[str, ...]
 ) -> list[Run]:
     """One start a seed, then each entry's run from it."""
-    runs = []
-    for seed in seeds:
-        overrides = {"seed": str(seed), "rounds": "0"}
-        runs.append(Run(f"start_seed{seed}", f"configs/active.py:random,{pair}", overrides, extra))
-    for seed in seeds:
+    starts = [start_run(f"configs/active.py:random,{pair}", seed, extra) for seed in seeds]
+    runs = list(starts)
+    for seed, start in zip(seeds, starts, strict=True):
         for entry in entries:
             config = f"configs/active.py:{entry.method},{pair}"
             overrides = {"seed": str(seed), **entry.overrides}
             name = f"{entry.name}_seed{seed}"
-            runs.append(Run(name, config, overrides, extra, f"start_seed{seed}"))
+            runs.append(Run(name, config, overrides, extra, start.name))
     return runs
 
 
 def acquisition_table(
     output: Path, entries: Sequence[Entry], names: Sequence[str], problems: dict[str, str]
 ) -> Table:
-    """The acquisition table of the runs that are finished."""
-    rows = [_row(("no labels", "0"), output, "start", names, problems)]
+    """The acquisition table of the runs that are finished.
+
+    People are shown no annotation time: points, regions and masks are charged at different rates,
+    so that it compares the rates and not the methods.
+    """
+    rows = [_row(("at the first query", "nothing asked yet"), output, "start", names, problems)]
     rows += [_row(entry.cells, output, entry.name, names, problems) for entry in entries]
     supervised = [
         row for row, entry in zip(rows[1:], entries, strict=True) if entry.method == "all"
     ]
-    return Table(("method", "budget"), tuple(rows), supervised[0] if supervised else None)
+    return Table(
+        ("method", "budget"),
+        tuple(rows),
+        supervised[0] if supervised else None,
+        tuple(name for name in results.COLUMNS if name != "annotation_hours"),
+    )
 
 
 def _budget(*, points: int | str, fraction: float | str) -> dict[str, str]:

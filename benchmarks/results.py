@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from labor_jax.acquisition import strategies
 from labor_jax.workdir import FREE_FIELDS, Workdir, differing_fields, write_atomically
 
 
@@ -26,10 +27,13 @@ class Result(NamedTuple):
       seed: its seed.
       labelled_fraction: share of the pool's pixels asked, over all rounds.
       pixels_per_image: pixels asked, a pool image.
-      clicks_per_image: regions, connected segments and single pixels asked, a pool image.
+      clicks_per_image: a pool image's, by how the method asks: single pixels and regions are one
+        click each, also where they touch; a mask is one for each connected segment. None where
+        whole images were asked.
       annotation_hours: what the answers would have cost a person, of the whole pool.
       miou: after the last round, from 0 to 1.
       source_only_miou: after training on source alone; None where that was no phase.
+      classes: their names, in the order of the labels.
     """
 
     workdir: Path
@@ -37,10 +41,11 @@ class Result(NamedTuple):
     seed: int
     labelled_fraction: float
     pixels_per_image: float
-    clicks_per_image: float
+    clicks_per_image: float | None
     annotation_hours: float
     miou: float
     source_only_miou: float | None
+    classes: tuple[str, ...]
 
     def before_adaptation(self) -> Result:
         """The same run's result after training on source alone."""
@@ -51,6 +56,41 @@ class Result(NamedTuple):
             clicks_per_image=0.0,
             annotation_hours=0.0,
         )
+
+
+class Column(NamedTuple):
+    """A number of a run, as people read it.
+
+    Attributes:
+      heading: of the column.
+      number: takes it from the result; None where there is no such number.
+      text: writes the mean over the seeds.
+    """
+
+    heading: str
+    number: Callable[[Result], float | None]
+    text: Callable[[float], str]
+
+
+def _share(percent: float) -> str:
+    """Two decimals, and two digits of what they would round away."""
+    return f"{percent:.2f}%" if percent >= 0.1 or percent == 0 else f"{percent:.2g}%"
+
+
+def _count(number: float) -> str:
+    """A whole number, with a decimal where it is small."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
+
+
+COLUMNS = {
+    "labelled_fraction": Column("labelled", lambda result: 100 * result.labelled_fraction, _share),
+    "pixels_per_image": Column("pixels/image", lambda result: result.pixels_per_image, _count),
+    "clicks_per_image": Column("clicks/image", lambda result: result.clicks_per_image, _count),
+    "annotation_hours": Column(
+        "annotation", lambda result: result.annotation_hours, "{:.1f} h".format
+    ),
+}
+"""What a run asked, by the name of the `Result`'s field."""
 
 
 class Row(NamedTuple):
@@ -76,11 +116,13 @@ class Table(NamedTuple):
       headings: one a cell.
       rows: at least one.
       supervised: the row that mIoU is also given relative to, or None.
+      columns: which of `COLUMNS` people are shown; a file of numbers has them all.
     """
 
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     supervised: Row | None = None
+    columns: tuple[str, ...] = tuple(COLUMNS)
 
 
 def read(workdir: Path) -> Result | None:
@@ -100,17 +142,25 @@ def read(workdir: Path) -> Result | None:
         raise ResultsError(f"{workdir}: config.json or summary.json is damaged: {error}") from error
     last = summary["rounds"][-1] if summary["rounds"] else None
     pixels = last["pixels_per_image"] if last else 0.0
-    images = last["labelled_pixels"] / pixels if pixels else 0.0
+    clicks = 0.0
+    if pixels:
+        try:
+            kind = strategies.answered_as(config["acquisition"]["method"])
+        except ValueError as error:
+            raise ResultsError(f"{workdir}: {error}") from error
+        images = last["labelled_pixels"] / pixels
+        clicks = None if kind == "full" else last["clicks"] / images
     return Result(
         workdir=Path(workdir),
         config=config,
         seed=summary["seed"],
         labelled_fraction=last["labelled_fraction"] if last else 0.0,
         pixels_per_image=pixels,
-        clicks_per_image=last["clicks"] / images if images else 0.0,
+        clicks_per_image=clicks,
         annotation_hours=last["annotation_seconds"] / 3600 if last else 0.0,
         miou=summary["final_miou"],
         source_only_miou=summary["source_only_miou"],
+        classes=tuple(summary["per_class_iou"] or ()),
     )
 
 
@@ -177,21 +227,15 @@ def markdown(table: Table) -> str:
     Budgets are means over the seeds, the standard deviation is the sample's.
     """
     seeds = sorted({result.seed for row in table.rows for result in row.results})
-    header = [*table.headings, "labelled", "pixels/image", "clicks/image", "annotation"]
+    columns = [COLUMNS[name] for name in table.columns]
+    header = [*table.headings, *(column.heading for column in columns)]
     header += [*(f"seed {seed}" for seed in seeds), "mean", *(["std"] if len(seeds) > 1 else [])]
     header += ["of supervised"] if table.supervised else []
-    cells = len(table.headings)
-    lines = [header, ["---"] * cells + ["---:"] * (len(header) - cells)]
+    lines = []
     for row in table.rows:
         by_seed = row.by_seed()
         mious = [100 * result.miou for result in row.results]
-        line = [_escaped(cell) for cell in row.cells]
-        line += [
-            _mean(row, lambda result: 100 * result.labelled_fraction, _share),
-            _mean(row, lambda result: result.pixels_per_image, _count),
-            _mean(row, lambda result: result.clicks_per_image, _count),
-            _mean(row, lambda result: result.annotation_hours, "{:.1f} h".format),
-        ]
+        line = [*row.cells, *(_mean(row, column) for column in columns)]
         line += [f"{100 * by_seed[seed].miou:.1f}" if seed in by_seed else "-" for seed in seeds]
         line.append(f"{statistics.mean(mious):.1f}" if mious else "-")
         if len(seeds) > 1:
@@ -201,17 +245,20 @@ def markdown(table: Table) -> str:
             ratios = [by_seed[seed].miou / full[seed].miou for seed in by_seed if seed in full]
             line.append(f"{100 * statistics.mean(ratios):.1f}%" if ratios else "-")
         lines.append(line)
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_lines(header, lines, text_columns=len(table.headings))
 
 
-_NUMBERS = (
-    "seed",
-    "labelled_fraction",
-    "pixels_per_image",
-    "clicks_per_image",
-    "annotation_hours",
-    "miou",
-)
+def markdown_lines(
+    header: Sequence[str], lines: Sequence[Sequence[Any]], *, text_columns: int
+) -> str:
+    """A markdown table; the columns after the first `text_columns` hold numbers."""
+    rule = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
+    escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in (header, *lines)]
+    escaped.insert(1, rule)
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+_NUMBERS = ("seed", *COLUMNS, "miou")
 
 
 def as_csv(table: Table) -> str:
@@ -268,19 +315,6 @@ def _value(config: dict[str, Any], field: str) -> Any:
     return value
 
 
-def _mean(row: Row, value: Callable[[Result], float], text: Callable[[float], str]) -> str:
-    return text(statistics.mean(map(value, row.results))) if row.results else "-"
-
-
-def _share(percent: float) -> str:
-    """Two decimals, and two digits of what they would round away."""
-    return f"{percent:.2f}%" if percent >= 0.1 or percent == 0 else f"{percent:.2g}%"
-
-
-def _count(number: float) -> str:
-    """A whole number, with a decimal where it is small."""
-    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
-
-
-def _escaped(cell: Any) -> str:
-    return str(cell).replace("|", "\\|")
+def _mean(row: Row, column: Column) -> str:
+    numbers = [column.number(result) for result in row.results]
+    return "-" if not numbers or None in numbers else column.text(statistics.mean(numbers))

@@ -66,6 +66,12 @@ class Run:
         return [*main, *self.config_flags(output), "--workdir", str(output / self.name)]
 
 
+def start_run(config: str, seed: int, extra: Sequence[str] = ()) -> Run:
+    """A run that ends before its first query, which others of its seed can start from."""
+    overrides = {"seed": str(seed), "rounds": "0"}
+    return Run(f"start_seed{seed}", config, overrides, tuple(extra))
+
+
 def split_extra(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Splits the arguments at the first `--`."""
     own = list(itertools.takewhile(lambda argument: argument != "--", arguments))

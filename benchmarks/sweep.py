@@ -4,7 +4,7 @@
         --grid acquisition.radius=1,2,4,8,16 --seeds 0 1 2 --jobs 2 --shared_start
     python benchmarks/sweep.py --config configs/active.py:random_regions \\
         --config configs/active.py:ripu_ra --output runs/regions -- --config.data.root=DIR
-    python benchmarks/sweep.py --table runs/radius/*/ --output radius.csv
+    python benchmarks/sweep.py --compare runs/radius/*/ --output radius.csv
 
 The first two run the product of the configs, the grids and the seeds, each run in a workdir of its
 own below the output folder, and end in a table: on stdout, in table.md and in table.csv. What
@@ -26,8 +26,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import results
-from benchmarks.runner import Run, RunError, print_problems, run_all, split_extra
+from benchmarks.runner import Run, RunError, print_problems, run_all, split_extra, start_run
 from labor_jax.workdir import FREE_FIELDS
+
+_CONFIG_FLAG = re.compile(r"--?(no)?config\.(?P<field>[^=]+)")
+"""A flag that sets a field; its value stands behind a "=", or is the next argument."""
 
 _LONGEST_NAME = 200
 """File systems take 255 bytes; the rest is for what is put behind the name."""
@@ -38,15 +41,17 @@ def main(arguments: Sequence[str]) -> int:
     own, extra = split_extra(arguments)
     parser = _parser()
     given = parser.parse_args(own)
-    if given.table:
+    if given.compare:
         if given.config or given.grid or extra:
-            parser.error("--table makes a table of runs that exist; it takes only --output.")
+            parser.error("--compare makes a table of runs that exist; it takes only --output.")
         if given.output and given.output.suffix not in results.FORMATS:
             parser.error(f"--output is {given.output}; name a {' or '.join(results.FORMATS)} file.")
     elif not given.config or not given.output:
-        parser.error("give --config and --output for a sweep, or --table for a table.")
+        parser.error("give --config and --output for a sweep, or --compare for a table.")
     try:
-        return _table(given.table, given.output) if given.table else _sweep(given, extra)
+        if given.compare:
+            return _compare(given.compare, given.output)
+        return _sweep(given, extra)
     except (RunError, results.ResultsError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -64,7 +69,7 @@ def _sweep(given: argparse.Namespace, extra: list[str]) -> int:
     return 1 if problems else 0
 
 
-def _table(workdirs: Sequence[Path], output: Path | None) -> int:
+def _compare(workdirs: Sequence[Path], output: Path | None) -> int:
     table = results.compare(results.read_finished(workdirs, _tell))
     print(results.markdown(table), end="")
     if output:
@@ -91,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a field of the config and its values; several grids make a product",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--output", type=Path, help="folder of the runs; of --table, a file")
+    parser.add_argument("--output", type=Path, help="folder of the runs; of --compare, a file")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; they share the cores")
     parser.add_argument(
         "--shared_start",
@@ -99,7 +104,14 @@ def _parser() -> argparse.ArgumentParser:
         help="run what comes before the first query once a seed, by the first config; only fields "
         "that matter after it may differ",
     )
-    parser.add_argument("--table", type=Path, nargs="+", default=[], metavar="WORKDIR")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="WORKDIR",
+        help="run nothing; make the table of these",
+    )
     return parser
 
 
@@ -110,6 +122,8 @@ def parse_grids(grids: Sequence[str], extra: Sequence[str]) -> dict[str, list[st
       RunError: one can't be read, names a field that other arguments set, or one that changes no
         result.
     """
+    flags = (_CONFIG_FLAG.match(argument) for argument in extra)
+    set_elsewhere = {flag["field"] for flag in flags if flag}
     parsed: dict[str, list[str]] = {}
     for grid in grids:
         field, equals, text = grid.partition("=")
@@ -123,7 +137,7 @@ def parse_grids(grids: Sequence[str], extra: Sequence[str]) -> dict[str, list[st
             raise RunError(f"--grid names {field}, which changes nothing that a run computes.")
         if field in parsed:
             raise RunError(f"--grid names {field} twice; give all its values in one.")
-        if any(flag.lstrip("-").startswith(f"config.{field}=") for flag in extra):
+        if field in set_elsewhere:
             raise RunError(f"{field} is in --grid and also after --; give it once.")
         parsed[field] = values
     return parsed
@@ -168,10 +182,10 @@ def plan(
     """
     starts, runs = [], []
     for seed in seeds:
-        start = f"start_seed{seed}" if shared_start else ""
+        start = ""
         if shared_start:
-            overrides = {"seed": str(seed), "rounds": "0"}
-            starts.append(Run(start, configs[0], overrides, tuple(extra)))
+            starts.append(start_run(configs[0], seed, extra))
+            start = starts[-1].name
         for config, *values in itertools.product(configs, *grids.values()):
             chosen = dict(zip(grids, values, strict=True))
             overrides = {**chosen, "seed": str(seed)}

@@ -54,7 +54,6 @@ def test_regions_are_charged_by_the_region(ripu):
         (
             "active:spl",
             {
-                "joint": lambda workdir: reached(workdir, "joint"),
                 "selector": lambda workdir: reached(workdir, "round_1/selector"),
                 "second query": lambda workdir: answered_images(workdir, 2) > 0,
                 "last round": lambda workdir: reached(workdir, "round_2/train"),

@@ -18,8 +18,13 @@ def run_all(monkeypatch):
         for run in runs:
             if "margin" not in run.name:
                 supervised = "supervised" in run.name
-                miou = 0.8 if supervised else 0.4
-                write_run(output / run.name, seed=int(run.overrides["seed"]), miou=miou, pixels=47)
+                write_run(
+                    output / run.name,
+                    seed=int(run.overrides["seed"]),
+                    miou=0.8 if supervised else 0.4,
+                    pixels=47,
+                    acquisition__method="all" if supervised else "random",
+                )
         return {run.name: "broke" for run in runs if "margin" in run.name}
 
     monkeypatch.setattr(methods, "run_all", run_all)
@@ -70,6 +75,7 @@ def test_labors_table(run_all, tmp_path, capsys):
     ]
     assert rows[2][1:8] == ["0.00%", "0", "0", "0.0 h", "20.0", "20.0", "20.0"]
     assert [row[-1] for row in rows[2:]] == ["25.0%", *["50.0%"] * 5, "100.0%"]
+    assert [row[3] for row in rows[2:]] == ["0", *["6"] * 5, "-"]
     assert (tmp_path / "table.md").read_text() == out
 
 
@@ -124,16 +130,25 @@ def test_the_acquisition_table_has_what_is_finished(run_all, tmp_path, capsys):
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in captured.out.splitlines()
     ]
+    assert rows[0][:7] == [
+        *("method", "budget", "labelled", "pixels/image", "clicks/image", "seed 0", "seed 1"),
+    ]
+    assert (
+        (tmp_path / "table.csv")
+        .read_text()
+        .startswith(
+            "method,budget,seed,labelled_fraction,pixels_per_image,clicks_per_image,annotation_hours,"
+        )
+    )
     assert [tuple(row[:2]) for row in rows[2:]] == [
-        ("no labels", "0"),
-        ("random pixels", "40 points"),
+        ("at the first query", "nothing asked yet"),
         ("random pixels", "0.1%"),
         ("margin", "0.1%"),
         ("random pixels", "5%"),
         ("margin", "5%"),
         ("supervised", "all"),
     ]
-    assert [row[-1] for row in rows[2:]] == ["50.0%", "50.0%", "50.0%", "-", "50.0%", "-", "100.0%"]
+    assert [row[-1] for row in rows[2:]] == ["50.0%", "50.0%", "-", "50.0%", "-", "100.0%"]
     assert len(re.findall("failed:", captured.err)) == 4
 
 
@@ -141,6 +156,39 @@ def test_without_supervised_there_is_no_share_of_it(run_all, tmp_path, capsys):
     arguments = ["--table", "acquisition", "--methods", "ripu_pa", "--output", str(tmp_path)]
     assert methods.main([*arguments, "--points", "5"]) == 0
     assert "of supervised" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("budgets", "expected"),
+    [
+        ([], ["entropy_points40", "entropy_share0.022"]),
+        (["--points", "5", "40"], ["entropy_points5", "entropy_points40"]),
+        (["--fractions", "0.05"], ["entropy_share0.05"]),
+        (["--points", "5", "--fractions", "0.05"], ["entropy_points5", "entropy_share0.05"]),
+    ],
+)
+def test_only_the_budgets_that_are_given_are_compared(run_all, tmp_path, budgets, expected):
+    arguments = ["--table", "acquisition", "--methods", "entropy", "--seeds", "0"]
+    assert methods.main([*arguments, *budgets, "--output", str(tmp_path)]) == 0
+    assert [run.name for run in run_all[0]] == [
+        *("start_seed0", *(f"{name}_seed0" for name in expected)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--methods", "ripu_pa", "--fractions", "0.05"], "shares; give --points"),
+        (["--methods", "margin", "spl", "--points", "5"], "points; give --fractions"),
+    ],
+)
+def test_methods_without_a_budget_to_compare_them_at_are_told(
+    run_all, tmp_path, capsys, arguments, says
+):
+    given = ["--table", "acquisition", *arguments, "--output", str(tmp_path)]
+    assert methods.main(given) == 1
+    assert says in capsys.readouterr().err
+    assert not run_all
 
 
 def test_budgets_are_not_labors(capsys):

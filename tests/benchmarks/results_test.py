@@ -40,6 +40,37 @@ def test_a_run_that_asked_no_pixel_has_no_clicks(tmp_path):
     assert results.read(write_run(tmp_path / "a", pixels=0, clicks=0)).clicks_per_image == 0
 
 
+def test_whole_images_are_no_clicks(tmp_path):
+    workdir = write_run(tmp_path / "a", acquisition__method="all")
+    assert results.read(workdir).clicks_per_image is None
+    table = compare(workdir)
+    assert lines(table)[2][1:5] == ["1.00%", "10", "-", "2.0 h"]
+    (line,) = csv.DictReader(io.StringIO(results.as_csv(table)))
+    assert line["clicks_per_image"] == ""
+    start = results.read(write_run(tmp_path / "start", acquisition__method="all", rounds=0))
+    assert start.clicks_per_image == 0
+
+
+def test_a_method_that_is_no_longer_there_is_told(tmp_path):
+    told = []
+    workdir = write_run(tmp_path / "a", acquisition__method="guess")
+    assert results.read_finished([workdir], told.append) == []
+    assert "config.acquisition.method is 'guess'" in told[0]
+
+
+def test_people_may_be_shown_fewer_columns_than_files_have(tmp_path):
+    table = compare(write_run(tmp_path / "a"))
+    shown = table._replace(columns=("labelled_fraction", "clicks_per_image"))
+    assert lines(shown)[0] == ["method", "labelled", "clicks/image", "seed 0", "mean"]
+    assert lines(shown)[2] == ["random", "1.00%", "6", "50.0", "50.0"]
+    assert results.as_csv(shown) == results.as_csv(table)
+
+
+def test_bars_in_cells_are_escaped():
+    table = results.markdown_lines(["a|b", "n"], [["c|d", 1]], text_columns=1)
+    assert table == "| a\\|b | n |\n| --- | ---: |\n| c\\|d | 1 |\n"
+
+
 def test_rows_are_runs_that_differ_in_seed_alone(tmp_path):
     table = compare(
         *(

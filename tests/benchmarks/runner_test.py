@@ -55,6 +55,14 @@ def test_the_command_is_mains_with_overrides_last(tmp_path):
     ]
 
 
+def test_a_start_ends_before_its_first_query(tmp_path):
+    run = runner.start_run("configs/active.py:random", 3, ["--config.data.root=D"])
+    assert run.name == "start_seed3"
+    assert run.extra == ("--config.data.root=D",)
+    config = runner.load_config(run, tmp_path)
+    assert (config["seed"], config["rounds"], config["warm_start"]) == (3, 0, "")
+
+
 def test_a_config_is_found_from_here_first(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "spl.py").touch()

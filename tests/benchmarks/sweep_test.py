@@ -49,6 +49,11 @@ def test_grids_are_read_with_or_without_the_flags_prefix():
     assert grids == {"a.b": ["1", "2"], "rounds": ["3"]}
 
 
+def test_a_flag_of_another_field_is_no_grids():
+    extra = ["--config.rounds_of_another=1", "--config.data.rounds", "2", "--rounds=3"]
+    assert sweep.parse_grids(["rounds=1"], extra) == {"rounds": ["1"]}
+
+
 @pytest.mark.parametrize(
     ("grids", "extra", "says"),
     [
@@ -60,6 +65,8 @@ def test_grids_are_read_with_or_without_the_flags_prefix():
         (["warm_start=x"], [], "changes nothing"),
         (["rounds=1", "rounds=2"], [], "twice"),
         (["rounds=1"], ["--config.rounds=2"], "after --"),
+        (["rounds=1"], ["--config.seed", "3", "-config.rounds", "2"], "after --"),
+        (["evaluation_flip=True"], ["--noconfig.evaluation_flip"], "after --"),
     ],
 )
 def test_a_bad_grid_is_told(grids, extra, says):
@@ -140,12 +147,12 @@ def test_workdirs_become_a_table_and_the_unfinished_are_told(tmp_path, capsys):
     done = write_run(tmp_path / "done")
     unfinished = write_run(tmp_path / "open", finished=False)
     output = tmp_path / "t.csv"
-    assert sweep.main(["--table", str(done), str(unfinished), "--output", str(output)]) == 0
+    assert sweep.main(["--compare", str(done), str(unfinished), "--output", str(output)]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("| method | labelled |")
     assert captured.err == f"unfinished, left out: {unfinished} (no summary.json)\n"
     assert output.read_text().startswith("method,seed,")
-    assert sweep.main(["--table", str(unfinished)]) == 1
+    assert sweep.main(["--compare", str(unfinished)]) == 1
 
 
 @pytest.mark.parametrize(
@@ -153,8 +160,8 @@ def test_workdirs_become_a_table_and_the_unfinished_are_told(tmp_path, capsys):
     [
         ([], "give --config and --output"),
         (["--config", "configs/spl.py"], "give --config and --output"),
-        (["--table", "a", "--config", "b"], "takes only --output"),
-        (["--table", "a", "--output", "b.txt"], ".md or .csv"),
+        (["--compare", "a", "--config", "b"], "takes only --output"),
+        (["--compare", "a", "--output", "b.txt"], ".md or .csv"),
     ],
 )
 def test_arguments_that_make_no_sense_are_told(arguments, says, capsys):
