@@ -413,8 +413,12 @@ class Session:
 
     @functools.cache  # noqa: B019
     def _pool_query(self, size: tuple[int, int]):
-        function = pool.make_pool_query(self.parts.frozen_segmenter, self.strategy, size)
-        return mesh_lib.data_parallel_map(function, self.parts.mesh, batched_arguments=(3, 4, 5))
+        return pool.make_pool_query(
+            self.parts.frozen_segmenter,
+            self.strategy,
+            size,
+            compile=functools.partial(mesh_lib.data_parallel_map, mesh=self.parts.mesh),
+        )
 
     def _initial_carry(self) -> Carry:
         variables = components.initial_variables(self.parts)

@@ -1,6 +1,6 @@
-"""Scoring and selection of a batch of pool images as one pure function."""
+"""The query of a batch of pool images: network, score and selection, without a wait between."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -11,15 +11,30 @@ from labor_jax.acquisition.strategies import PoolImage, Query, Strategy
 from labor_jax.adaptation import pixel_selector
 
 
+def _jit(function: Callable[..., Any], batched_arguments: Sequence[int]) -> Callable[..., Any]:
+    del batched_arguments
+    return jax.jit(function)
+
+
 def make_pool_query(
-    segmenter: models.Segmenter, strategy: Strategy, size: tuple[int, int]
+    segmenter: models.Segmenter,
+    strategy: Strategy,
+    size: tuple[int, int],
+    *,
+    compile: Callable[..., Callable[..., Any]] = _jit,
 ) -> Callable[..., Query]:
     """Builds the function that turns pool images into queries.
+
+    It is two compiled calls, the network and then score and selection, with the logits between them
+    on the device. In one, XLA's CPU backend computes the upsampling of the logits anew for whatever
+    reads them, which took three times as long.
 
     Args:
       segmenter: backbone and classifier.
       strategy: from `strategies.build`.
       size: (H, W) of the labels, where the query is made: no asked pixel is lost to resizing.
+      compile: `compile(function, batched_arguments=positions)` compiles a function, of which the
+        arguments at these positions and the results have a leading batch dimension.
 
     Returns:
       `query(model, selector, key, images, available, index) -> Query` with the model's variables,
@@ -28,7 +43,7 @@ def make_pool_query(
       int32[B]. An image's query does not depend on the batch that it is in.
     """
 
-    def query(model: Any, selector: Any, key: jax.Array, images, available, index) -> Query:
+    def predict(model: Any, selector: Any, images):
         images = models.normalize_images(images)
         features, _ = models.extract(segmenter, model["backbone"], images)
         logits, _ = models.classify(segmenter, model["classifier"], features, size)
@@ -37,15 +52,17 @@ def make_pool_query(
             selector_logits = pixel_selector.selector_logits(
                 segmenter, selector["backbone"], selector["classifiers"], images, size
             )
+        return logits, features.high.astype(jnp.float32), selector_logits
+
+    def select(key: jax.Array, logits, features, selector_logits, available, index) -> Query:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
-        pool_images = PoolImage(
-            logits=logits,
-            features=features.high.astype(jnp.float32),
-            selector_logits=selector_logits,
-            available=available,
-            key=keys,
-        )
-        return jax.vmap(strategy)(pool_images)
+        return jax.vmap(strategy)(PoolImage(logits, features, selector_logits, available, keys))
+
+    predict = compile(predict, batched_arguments=(2,))
+    select = compile(select, batched_arguments=(1, 2, 3, 4, 5))
+
+    def query(model: Any, selector: Any, key: jax.Array, images, available, index) -> Query:
+        return select(key, *predict(model, selector, images), available, index)
 
     return query
 
