@@ -71,12 +71,15 @@ class EfficientNetLite0(nn.Module):
       output_stride: 4, 8, 16 or 32 (native); strides beyond it turn into dilation.
       batch_norm: "trained" or "frozen", see `labor_jax.models.layers.BatchNorm`.
       axis_name: device axis for batch statistics in training, or None.
+      remat: whether the gradient computes each block's activations again instead of keeping them:
+        less memory for about a third more time.
       dtype: of the computation; parameters are float32.
     """
 
     output_stride: int = 8
     batch_norm: str = "trained"
     axis_name: str | None = None
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @staticmethod
@@ -123,12 +126,13 @@ class EfficientNetLite0(nn.Module):
         strides, dilations = stage_strides(
             [stage[2] for stage in STAGES], _STEM_STRIDE, self.output_stride
         )
-        block = 0
+        block = nn.remat(_Block, static_argnums=(2,)) if self.remat else _Block
+        number = 0
         previous_dilation = 1
         for stage, (count, kernel_size, _, expansion, channels) in enumerate(STAGES):
             for index in range(count):
                 first = index == 0
-                x = _Block(
+                x = block(
                     channels=channels,
                     kernel_size=kernel_size,
                     stride=strides[stage] if first else 1,
@@ -137,9 +141,9 @@ class EfficientNetLite0(nn.Module):
                     expansion=expansion,
                     norm=norm,
                     dtype=self.dtype,
-                    name=f"blocks_{block}",
+                    name=f"blocks_{number}",
                 )(x, train)
-                block += 1
+                number += 1
             previous_dilation = dilations[stage]
             if stage == _LOW_STAGE:
                 low = x

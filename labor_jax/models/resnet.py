@@ -117,6 +117,8 @@ class ResNet(nn.Module):
       output_stride: stride of the high-level features.
       batch_norm: "trained" or "frozen", see `labor_jax.models.layers.BatchNorm`.
       axis_name: device axis for batch statistics in training, or None.
+      remat: whether the gradient computes each block's activations again instead of keeping them:
+        less memory for about a third more time.
       dtype: of the computation; parameters are float32.
     """
 
@@ -127,6 +129,7 @@ class ResNet(nn.Module):
     output_stride: int = 8
     batch_norm: str = "trained"
     axis_name: str | None = None
+    remat: bool = False
     dtype: Any = jnp.float32
 
     @staticmethod
@@ -176,6 +179,7 @@ class ResNet(nn.Module):
         strides, dilations = stage_strides(
             _NATIVE_STRIDES, _ENTRY_STRIDE[self.stem], self.output_stride
         )
+        block = nn.remat(_Block, static_argnums=(2,)) if self.remat else _Block
         low = None
         previous_dilation = 1
         for stage, (count, stride, dilation) in enumerate(
@@ -185,7 +189,7 @@ class ResNet(nn.Module):
             # the dilation of the stage before; Caffe's networks overlook that.
             first_dilation = dilation if caffe else previous_dilation
             for index in range(count):
-                x = _Block(
+                x = block(
                     width=self.width * 2**stage,
                     bottleneck=bottleneck,
                     stride=stride if index == 0 else 1,

@@ -63,6 +63,8 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
           weights need; not used by v3+; may be absent, then False.
         dropout: share of channels that the head drops in training.
         dtype: "float32" or "bfloat16", the dtype of the computation.
+        remat: whether the backbone's gradient computes activations again instead of keeping them;
+          may be absent, then not.
       num_classes: C, at least 2.
       axis_name: device axis over which batch norm averages its statistics, None for none.
 
@@ -84,6 +86,7 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
     # Configurations of older runs do not have these.
     variant = getattr(config, "variant", "torchvision")
     first_two_only = getattr(config, "first_two_only", False)
+    remat = getattr(config, "remat", False)
     shared = {"batch_norm": config.batch_norm, "axis_name": axis_name, "dtype": dtype}
     if config.backbone in RESNETS:
         _require("stem", config.stem, STEMS)
@@ -97,11 +100,12 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
             stem=config.stem,
             variant=variant,
             output_stride=config.output_stride,
+            remat=remat,
             **shared,
         )
     else:
         _require("output_stride", config.output_stride, EfficientNetLite0.output_strides())
-        backbone = EfficientNetLite0(output_stride=config.output_stride, **shared)
+        backbone = EfficientNetLite0(output_stride=config.output_stride, remat=remat, **shared)
     if config.head == "deeplab_v2":
         classifier = DeepLabV2(
             num_classes, first_two_only=first_two_only, dropout=config.dropout, dtype=dtype
