@@ -2,7 +2,7 @@
 
     python -m labor_jax.main --config configs/ripu_pa.py
 
-The paper's row: GTAV -> Cityscapes 65.5 mIoU (RIPU, Table 1).
+The paper's row: GTAV -> Cityscapes 65.5 mIoU (RIPU, CVPR 2022).
 """
 
 from configs import active

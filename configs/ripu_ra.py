@@ -3,7 +3,7 @@
     python -m labor_jax.main --config configs/ripu_ra.py
     python -m labor_jax.main --config configs/ripu_ra.py --config.acquisition.fraction=0.05
 
-The paper's rows: GTAV -> Cityscapes 69.6 mIoU at 2.2%, 71.2 at 5% with DeepLab-v3+ (RIPU, Table 1).
+The paper's rows: GTAV -> Cityscapes 69.6 mIoU at 2.2%, 71.2 at 5% with DeepLab-v3+ (RIPU, CVPR 2022).
 """
 
 from configs import active

@@ -5,7 +5,7 @@
 
 The model is trained on source first, as whoever hands it out would have done; from then on no
 source image is read. The second line takes the model of a run of this config with
-`--config.rounds=0`. The paper's row: GTAV -> Cityscapes 67.1 mIoU (RIPU, Table 3).
+`--config.rounds=0`. The paper's row: GTAV -> Cityscapes 67.1 mIoU (RIPU, CVPR 2022).
 """
 
 from configs import active
