@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from absl import flags
 from ml_collections import config_flags
 
-from labor_jax import main as main_program
+from labor_jax import command_line
 from labor_jax.workdir import FREE_FIELDS, Workdir, differing_fields
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,7 +178,7 @@ def load_config(run: Run, output: Path) -> dict[str, Any]:
     try:
         values(arguments, known_only=True)
         config = values.config
-        main_program.settle(config)
+        command_line.settle(config)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise RunError(f"{run.name}: the config {run.config} can't be loaded: {reason}") from error

@@ -9,6 +9,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
+from labor_jax.acquisition import strategies
 from labor_jax.workdir import ConfigError, is_disk_full
 
 
@@ -54,6 +55,16 @@ def run(main: Callable[[Sequence[str]], Any]) -> int:
             raise
         return 1
     return 0
+
+
+def settle(config: ConfigDict) -> None:
+    """Makes overrides mean what they say."""
+    if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
+        config.method = config.acquisition.method
+    for section in (config.data, config.data.augment, config.acquisition):
+        for name, value in section.items():
+            if value == (None,):  # how a tuple's flag reads "None"
+                section[name] = None
 
 
 def _mendable() -> tuple[type[Exception], ...]:

@@ -65,10 +65,9 @@ def _trained() -> tuple[Any, Any, str]:
 def _published() -> tuple[Any, Any, str]:
     """The same of the weights that a config names."""
     from labor_jax import components
-    from labor_jax.main import settle
 
     config = _CONFIG.value
-    settle(config)
+    command_line.settle(config)
     if not config.model.pretrained:
         raise app.UsageError(
             "config.model.pretrained is empty; name the weights of a whole model, or give the "

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from labor_jax import command_line
-from labor_jax.acquisition import strategies
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -37,7 +36,7 @@ def main(argv: Sequence[str]) -> None:
         _ = config.method
     except OSError as error:  # stands in for the config if its file can't be read
         raise app.UsageError(str(error)) from error
-    settle(config)
+    command_line.settle(config)
     protocol = "_joint" if config.protocol == "joint" else ""
     name = f"{config.method}{protocol}_{config.pair}_seed{config.seed}"
     workdir = _WORKDIR.value or Path("runs") / name
@@ -49,16 +48,6 @@ def main(argv: Sequence[str]) -> None:
     summary = experiment.run(config, workdir)
     print(report.text_table(summary))
     print(f"\n{workdir}: summary.json, report.html, metrics.jsonl, labels.sqlite, checkpoints/")
-
-
-def settle(config: ConfigDict) -> None:
-    """Makes overrides mean what they say."""
-    if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
-        config.method = config.acquisition.method
-    for section in (config.data, config.data.augment, config.acquisition):
-        for name, value in section.items():
-            if value == (None,):  # how a tuple's flag reads "None"
-                section[name] = None
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labor_jax import experiment
+from labor_jax import components, experiment, models
 from labor_jax.data import DataError, load_pair
+from labor_jax.evaluation import evaluator
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 
@@ -206,6 +207,26 @@ def test_evaluate_needs_a_run(tmp_path):
     assert result.returncode == 1
     assert "holds no run" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_evaluate_takes_published_weights(tmp_path):
+    parts = components.build(tiny_config("spl"))
+    model = components.initial_variables(parts)["model"]
+    models.save_model(tmp_path / "model.npz", parts.segmenter, model, layout="ripu")
+    weights = f"--config.model.pretrained={tmp_path / 'model.npz'}"
+    result = command("evaluate", "--config=configs/spl.py", weights, *TINY)
+    assert result.returncode == 0, result.stderr
+    evaluate = evaluator.make_evaluator(parts.frozen_segmenter, parts.pair.classes, parts.mesh)
+    found = evaluate(model, parts.pair.evaluation, batch_size=2, size=None)
+    *_, last = result.stdout.splitlines()
+    assert f"{100 * found.miou:.2f}%" in last and "model.npz" in last
+
+    nothing = command("evaluate", "--config=configs/spl.py", *TINY)
+    assert nothing.returncode == 1
+    assert "config.model.pretrained is empty" in nothing.stderr
+    assert "Traceback" not in nothing.stderr
+    both = command("evaluate", "--config=configs/spl.py", f"--workdir={tmp_path}")
+    assert both.returncode == 1 and "either --workdir or --config" in both.stderr
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
