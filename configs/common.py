@@ -168,6 +168,9 @@ def ripu(method: str, pair: str) -> ConfigDict:
     config.optimizer.update(
         name="sgd", momentum=0.9, weight_decay=5e-4, classifier_multiplier=10.0, clip_norm=0.0
     )
+    if pair in ("gtav", "synthia"):
+        # RIPU's 40 points are meant at the network's input; label maps have 2.56 times the pixels.
+        config.acquisition.reference_size = (640, 1280)
     if pair == "street":  # from random weights no part is ahead of the other, and the rate is high
         config.optimizer.update(classifier_multiplier=1.0, clip_norm=1.0)
     # The pixel selector's rate is to the model's as in LabOR's rounds.
@@ -241,8 +244,8 @@ def _gtav(config: ConfigDict) -> None:
     """GTAV → Cityscapes as in the papers: DeepLab-v2 on ResNet-101, batches of 2 and 2.
 
     `model.pretrained` has to name torchvision's ResNet-101 file. LabOR's text gives neither rates,
-    steps nor sizes: its warm-up takes AdaptSegNet's 120,000 steps of batch 1 as 60,000 of batch 2,
-    the other phases a part of that, and sizes are RIPU's.
+    steps nor sizes: its warm-up takes ADVENT's 120,000 steps of batch 1 as 60,000 of batch 2, the
+    other phases a part of that, and sizes are RIPU's.
     """
     data = config.data
     data.source_root = ""  # the data sets' own folders, where they aren't in data.root
@@ -251,6 +254,7 @@ def _gtav(config: ConfigDict) -> None:
     data.skip = ()  # names of images to leave out
     data.update(source_size=(720, 1280), target_size=(640, 1280), evaluation_size=(640, 1280))
     data.cache_bytes = 0  # an epoch is longer than any memory
+    data.augment.flip = False
     config.source_batch_size = config.target_batch_size = config.evaluation_batch_size = 2
     config.evaluation_flip = True  # RIPU's test
     config.log_every, config.checkpoint_every = 100, 2000
@@ -259,8 +263,6 @@ def _gtav(config: ConfigDict) -> None:
     config.warmup.steps = 60_000
     config.selector.steps = 2_000
     config.round.steps = 20_000
-    # RIPU's 40 points are meant at the network's input; its label maps have 2.56 times the pixels.
-    config.acquisition.reference_size = (640, 1280)
 
 
 def _synthia(config: ConfigDict) -> None:

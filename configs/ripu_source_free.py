@@ -16,12 +16,13 @@ def get_config(pair: str = "street"):
     config.method = "ripu_source_free"
     config.round.source_weight = 0.0
     config.round.local_consistency_weight = 0.0
-    # As many steps as the joint training takes before it first asks; then as many as after that.
+    # The source model is ours to choose: trained as long as the joint training is before it asks.
     steps = config.joint.query_steps
     first = steps[0]
     config.source.steps = first
     config.source.learning_rate = config.joint.learning_rate
     config.joint.query_steps = tuple(step - first for step in steps)
     config.joint.steps -= first
-    config.joint.schedule_steps -= first
+    if pair not in ("gtav", "synthia"):  # those keep the paper's, of which training sees a part
+        config.joint.schedule_steps -= first
     return config

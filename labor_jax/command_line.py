@@ -58,7 +58,15 @@ def run(main: Callable[[Sequence[str]], Any]) -> int:
 
 
 def settle(config: ConfigDict) -> None:
-    """Makes overrides mean what they say."""
+    """Makes overrides mean what they say.
+
+    Raises:
+      app.UsageError: the config's file can't be read.
+    """
+    try:
+        _ = config.method
+    except OSError as error:  # stands in for the config if its file can't be read
+        raise app.UsageError(str(error)) from error
     if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
         config.method = config.acquisition.method
     for section in (config.data, config.data.augment, config.acquisition):

@@ -64,18 +64,21 @@ def _trained() -> tuple[Any, Any, str]:
 
 def _published() -> tuple[Any, Any, str]:
     """The same of the weights that a config names."""
-    from labor_jax import components
+    from labor_jax import components, validation
 
     config = _CONFIG.value
     command_line.settle(config)
-    if not config.model.pretrained:
+    with validation.config_errors():
+        validation.check_config(config)
+        parts = components.build(config)
+    initial = components.initial_variables(parts)
+    model = components.load_pretrained(parts, initial)["model"]
+    if model["classifier"] is initial["model"]["classifier"]:
         raise app.UsageError(
-            "config.model.pretrained is empty; name the weights of a whole model, or give the "
-            "--workdir of a run."
+            f"config.model.pretrained is {config.model.pretrained!r}, which holds no classifier; "
+            "name the weights of a whole model, or give the --workdir of a run."
         )
-    parts = components.build(config)
-    variables = components.load_pretrained(parts, components.initial_variables(parts))
-    return parts, variables["model"], config.model.pretrained
+    return parts, model, config.model.pretrained
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from labor_jax import components, restored, validation
 from labor_jax.acquisition import pool, strategies
 from labor_jax.annotation import LabelStore, Oracle, round_cost
 from labor_jax.components import Components
-from labor_jax.data import DataError, Pair, pipeline
+from labor_jax.data import Pair, pipeline
 from labor_jax.evaluation import evaluator, report
 from labor_jax.evaluation.previews import Previews
 from labor_jax.phase_training import PhaseTraining, loss_weights, phase_training
@@ -34,7 +34,7 @@ from labor_jax.training import loop, metrics
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.checkpoints import Checkpoints
 from labor_jax.training.steps import trainable
-from labor_jax.workdir import ConfigError, Workdir
+from labor_jax.workdir import Workdir
 
 logger = logging.getLogger(__name__)
 
@@ -60,15 +60,11 @@ def run(
       ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
       ValueError: each says what is wrong, where, and what to do.
     """
-    try:
+    with validation.config_errors():
         validation.check_config(config)
         parts = components.build(config, pair)
         strategies.build(config.acquisition, config.rounds)
         _check_data(parts)
-    except (DataError, ConfigError):
-        raise
-    except ValueError as error:  # whatever part of the config it is that can't be built
-        raise ConfigError(str(error)) from error
     with (
         contextlib.closing(Workdir.open(workdir, config)) as folder,
         LabelStore(folder.labels, classes=parts.pair.classes) as store,
@@ -92,7 +88,9 @@ def _check_data(parts: Components) -> None:
     splits = []
     if any(weights.uses_source for weights in trained):
         splits.append((parts.pair.source, config.source_batch_size, config.data.source_size))
-    if any(weights.uses_target for weights in trained):
+    if any(weights.uses_target for weights in trained) or any(
+        each.kind == "selector" for each in phases
+    ):
         splits.append((parts.pair.pool, config.target_batch_size, config.data.target_size))
     for split, batch_size, size in splits:
         pipeline.check_training(

@@ -32,10 +32,6 @@ def main(argv: Sequence[str]) -> None:
     config = _CONFIG.value
     if config is None:
         raise app.UsageError("Give an experiment, e.g. --config configs/spl.py")
-    try:
-        _ = config.method
-    except OSError as error:  # stands in for the config if its file can't be read
-        raise app.UsageError(str(error)) from error
     command_line.settle(config)
     protocol = "_joint" if config.protocol == "joint" else ""
     name = f"{config.method}{protocol}_{config.pair}_seed{config.seed}"

@@ -1,17 +1,30 @@
 """Checks of a config before any data is read or any step compiled."""
 
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ml_collections import ConfigDict
 
 from labor_jax.acquisition import strategies
 from labor_jax.adaptation import adversarial
+from labor_jax.data import DataError
 from labor_jax.training import optimizers
 from labor_jax.workdir import ConfigError
 
 ANNOTATORS = ("oracle",)
 PROTOCOLS = ("staged", "joint")
+
+
+@contextlib.contextmanager
+def config_errors() -> Iterator[None]:
+    """Makes a ConfigError of any ValueError: what is built inside is built of the config."""
+    try:
+        yield
+    except (DataError, ConfigError):
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def check_config(config: ConfigDict) -> None:

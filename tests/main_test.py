@@ -132,7 +132,7 @@ def test_a_bad_flag_is_named_before_anything_runs(arguments, says, tmp_path):
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ("configs/spl.py:gatv", ("'gatv'", "street, camvid, folders")),
+        ("configs/spl.py:gatv", ("'gatv'", "street, camvid, gtav, synthia, folders")),
         ("configs/sql.py", ("configs/sql.py",)),
         ("configs/spl.py:camvid", ("--config.data.root=DIR",)),
     ],
@@ -223,7 +223,7 @@ def test_evaluate_takes_published_weights(tmp_path):
 
     nothing = command("evaluate", "--config=configs/spl.py", *TINY)
     assert nothing.returncode == 1
-    assert "config.model.pretrained is empty" in nothing.stderr
+    assert "holds no classifier" in nothing.stderr
     assert "Traceback" not in nothing.stderr
     both = command("evaluate", "--config=configs/spl.py", f"--workdir={tmp_path}")
     assert both.returncode == 1 and "either --workdir or --config" in both.stderr

@@ -56,6 +56,8 @@ def test_ripus_numbers(pair):
         )
         assert config.source_batch_size == config.target_batch_size == 2
         assert config.model.batch_norm == "frozen" and config.evaluation_flip
+        assert not config.data.augment.flip
+        assert config.acquisition.reference_size == (640, 1280)
     assert (regions.acquisition.radius, regions.acquisition.fraction) == (1, 0.022)
     assert (points.acquisition.radius, points.acquisition.points) == (32, 40)
 

@@ -120,7 +120,7 @@ class LabelStore:
 
         Raises:
           LabelStoreError: If the file is missing (and `read_only`), is damaged, is no label store,
-            is of a newer version or holds labels of other classes.
+            is of another version or holds labels of other classes.
           ValueError: If `classes` is empty, too long or repeats a name (`data.base.check_classes`).
         """
         check_classes(classes)

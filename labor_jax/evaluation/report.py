@@ -48,7 +48,15 @@ def text_table(summary: dict[str, Any]) -> str:
         for row in rows
     ]
     title = f"{summary['method']} on {summary['pair']}, seed {summary['seed']}"
-    return "\n".join(["", title, *lines])
+    return "\n".join(["", title, *lines, *_subset_lines(summary)])
+
+
+def _subset_lines(summary: dict[str, Any]) -> list[str]:
+    """The last mIoU over each of the pair's subsets of classes."""
+    return [
+        f"mIoU of the {name} classes: {'none is labelled' if miou is None else _percent(miou)}"
+        for name, miou in summary["subset_miou"].items()
+    ]
 
 
 def write_summary(folder: Workdir, summary: dict[str, Any]) -> None:
@@ -60,6 +68,7 @@ def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: La
     """Writes `report.html`, one file without outside references."""
     title = html.escape(f"{summary['method']} on {summary['pair']}, seed {summary['seed']}")
     stages = _html_table(_HEADER, table_rows(summary))
+    subsets = "".join(f"<p>{html.escape(line)}</p>" for line in _subset_lines(summary))
     classes = _html_table(
         ("class", "IoU"),
         [
@@ -77,7 +86,8 @@ def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: La
         f"<title>{title}</title><style>body{{font:15px system-ui;margin:2em;max-width:72em}}"
         "td,th{padding:.2em 1em;text-align:right}td:first-child,th:first-child{text-align:left}"
         "img{display:block;max-width:100%;margin:.5em 0}</style>"
-        f"<h1>{title}</h1>{stages}<h2>Images of the pool</h2>{strips}<h2>Classes</h2>{classes}\n",
+        f"<h1>{title}</h1>{stages}{subsets}<h2>Images of the pool</h2>{strips}"
+        f"<h2>Classes</h2>{classes}\n",
     )
 
 

@@ -37,6 +37,7 @@ def summary():
                 "annotation_seconds": 36000.0,
             },
         ],
+        "subset_miou": {},
         "per_class_iou": {"road": 0.75, "car <b>": 0.5, "sky & co": 0.625, "never": None},
     }
 
@@ -50,6 +51,14 @@ def test_text_table(summary):
         "warm-up             0             0           0  31.25%",
         "round 1         1.07%            88       1.5 h  50.00%",
         "round 2         2.20%           180      10.0 h  62.50%",
+    ]
+
+
+def test_subsets_of_classes_have_a_line_each(summary):
+    summary["subset_miou"] = {"16": 0.5, "13": None}
+    assert report.text_table(summary).splitlines()[-2:] == [
+        "mIoU of the 16 classes: 50.00%",
+        "mIoU of the 13 classes: none is labelled",
     ]
 
 
