@@ -19,7 +19,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO
 
-from absl import flags
+from absl import app, flags
 from ml_collections import config_flags
 
 from labor_jax import command_line
@@ -179,7 +179,10 @@ def load_config(run: Run, output: Path) -> dict[str, Any]:
         values(arguments, known_only=True)
         config = values.config
         command_line.settle(config)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except (
+        *(flags.Error, app.UsageError),
+        *(AttributeError, KeyError, TypeError, ValueError, OSError),
+    ) as error:
         reason = str(error).strip().splitlines()[-1]
         raise RunError(f"{run.name}: the config {run.config} can't be loaded: {reason}") from error
     return json.loads(config.to_json())

@@ -178,13 +178,16 @@ def test_one_class_is_no_segmentation():
         models.build_segmenter(config(), 1)
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_lite0"])
-def test_remat_keeps_less_for_the_gradient_and_changes_nothing(backbone):
+# Sixteen blocks of batch norm over a handful of pixels would blow rounding errors up.
+@pytest.mark.parametrize(
+    ("backbone", "batch_norm"), [("resnet18", "trained"), ("efficientnet_lite0", "frozen")]
+)
+def test_remat_keeps_less_for_the_gradient_and_changes_nothing(backbone, batch_norm):
     images = jax.random.normal(jax.random.key(1), (2, 16, 24, 3))
 
     def built_with(remat):
         segmenter = models.build_segmenter(
-            config(backbone=backbone, remat=remat, dropout=0.0), CLASSES
+            config(backbone=backbone, batch_norm=batch_norm, remat=remat, dropout=0.0), CLASSES
         )
 
         def loss(variables, images):
