@@ -112,23 +112,21 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("workdirs", nargs="+", type=Path, metavar="WORKDIR")
     rows = []
-    for result in results.read_finished(parser.parse_args(arguments).workdirs, _tell):
+    for result in results.read_finished(parser.parse_args(arguments).workdirs, results.to_stderr):
         if not result.pixels_per_image:
-            _tell(f"left out: {result.workdir} asked nothing")
+            results.to_stderr(f"left out: {result.workdir} asked nothing")
             continue
         try:
             rows.append(describe(result))
         except LabelStoreError as error:
-            _tell(f"left out: {result.workdir}: {error}")
+            results.to_stderr(f"left out: {result.workdir}: {error}")
     if not rows:
-        _tell("None of the runs is finished and asked anything, so there is nothing to describe.")
+        results.to_stderr(
+            "None of the runs is finished and asked anything, so there is nothing to describe."
+        )
         return 1
     print(markdown(rows), end="")
     return 0
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

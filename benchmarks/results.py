@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,6 +163,11 @@ def read(workdir: Path) -> Result | None:
         source_only_miou=summary["source_only_miou"],
         classes=tuple(summary["per_class_iou"] or ()),
     )
+
+
+def to_stderr(text: str) -> None:
+    """Prints a line for people on stderr, where it doesn't mix with a table."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def read_finished(workdirs: Iterable[Path], tell: Callable[[str], None]) -> list[Result]:

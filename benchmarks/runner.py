@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from absl import app, flags
 from ml_collections import config_flags
 
+from benchmarks.results import to_stderr
 from labor_jax import command_line
 from labor_jax.workdir import FREE_FIELDS, Workdir, differing_fields
 
@@ -110,15 +111,15 @@ def run_all(runs: Sequence[Run], output: Path, jobs: int) -> dict[str, str]:
         if run.start in problems and problems[run.start].result():
             problem = f"not started, since {run.start} failed"
         elif is_finished(Workdir(output / run.name), configs[run.name]):
-            _tell(f"[{number}/{len(runs)}] {run.name}: was finished before")
+            to_stderr(f"[{number}/{len(runs)}] {run.name}: was finished before")
             return ""
         else:
-            _tell(f"[{number}/{len(runs)}] {run.name}: starts, log in {output / run.name}.log")
+            to_stderr(f"[{number}/{len(runs)}] {run.name}: starts, log in {output / run.name}.log")
             started = time.monotonic()
             problem = _run_process(run, output, processes)
             seconds = time.monotonic() - started
         state = "FAILED" if problem else f"finished in {seconds:.0f} s"
-        _tell(f"[{number}/{len(runs)}] {run.name}: {state}")
+        to_stderr(f"[{number}/{len(runs)}] {run.name}: {state}")
         return problem
 
     with (
@@ -140,7 +141,7 @@ def run_all(runs: Sequence[Run], output: Path, jobs: int) -> dict[str, str]:
 def print_problems(problems: dict[str, str]) -> None:
     """Prints which runs failed, and how, on stderr."""
     for name, problem in problems.items():
-        _tell(f"\n{name} failed:\n{problem}")
+        to_stderr(f"\n{name} failed:\n{problem}")
 
 
 def available_cores() -> list[int]:
@@ -298,7 +299,3 @@ def _find_config(config: str) -> str:
     name, colon, argument = config.partition(":")
     path = Path(name) if Path(name).exists() else ROOT / name
     return f"{path.resolve()}{colon}{argument}"
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

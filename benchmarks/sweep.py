@@ -64,13 +64,13 @@ def _sweep(given: argparse.Namespace, extra: list[str]) -> int:
     problems = run_all([*starts, *runs], output, given.jobs)
     finished = [output / run.name for run in runs if run.name not in problems]
     if finished:
-        results.publish(results.compare(results.read_finished(finished, _tell)), output)
+        results.publish(results.compare(results.read_finished(finished, results.to_stderr)), output)
     print_problems(problems)
     return 1 if problems else 0
 
 
 def _compare(workdirs: Sequence[Path], output: Path | None) -> int:
-    table = results.compare(results.read_finished(workdirs, _tell))
+    table = results.compare(results.read_finished(workdirs, results.to_stderr))
     print(results.markdown(table), end="")
     if output:
         results.write(table, output)
@@ -206,10 +206,6 @@ def run_name(config: str, chosen: dict[str, str], seed: int) -> str:
         digest = hashlib.sha256(full.encode()).hexdigest()[:10]
         full = f"{full[: _LONGEST_NAME - len(digest) - 1]}_{digest}"
     return f"{full}_seed{seed}"
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

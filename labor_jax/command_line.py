@@ -9,7 +9,6 @@ from typing import Any
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
-from labor_jax.acquisition import strategies
 from labor_jax.workdir import ConfigError, is_disk_full
 
 
@@ -63,6 +62,8 @@ def settle(config: ConfigDict) -> None:
     Raises:
       app.UsageError: the config's file can't be read.
     """
+    from labor_jax.acquisition import strategies  # after the flags: it imports JAX
+
     try:
         _ = config.method
     except OSError as error:  # stands in for the config if its file can't be read

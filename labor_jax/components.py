@@ -2,6 +2,7 @@
 
 import dataclasses
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import models
 from labor_jax.data import Pair, load_pair
+from labor_jax.evaluation import evaluator
 from labor_jax.training import mesh as mesh_lib
 
 
@@ -91,6 +93,27 @@ def load_pretrained(parts: Components, variables: dict[str, Any]) -> dict[str, A
     if not source:
         return variables
     return {**variables, "model": models.load_model(source, parts.segmenter, variables["model"])}
+
+
+def make_evaluation(parts: Components) -> Callable[[Any], evaluator.Evaluation]:
+    """Compiles the evaluation that the config describes: from a model's variables to its result."""
+    evaluate = evaluator.make_evaluator(
+        parts.frozen_segmenter,
+        parts.pair.classes,
+        parts.mesh,
+        class_subsets=parts.pair.class_subsets,
+        flip=parts.config.evaluation_flip,
+    )
+
+    def evaluate_model(model: Any) -> evaluator.Evaluation:
+        return evaluate(
+            mesh_lib.replicate(model, parts.mesh),
+            parts.pair.evaluation,
+            batch_size=parts.config.evaluation_batch_size,
+            size=parts.config.data.evaluation_size,
+        )
+
+    return evaluate_model
 
 
 def phase_key(seed: int, name: str) -> jax.Array:

@@ -29,22 +29,10 @@ def main(argv: Sequence[str]) -> None:
     """Evaluates and prints a table."""
     if len(argv) > 1 or bool(_WORKDIR.value) == (_CONFIG.value is not None):
         raise app.UsageError("Give either --workdir or --config, and no other arguments.")
-    from labor_jax.evaluation import evaluator
+    from labor_jax import components
 
     parts, model, origin = _published() if _CONFIG.value is not None else _trained()
-    evaluate = evaluator.make_evaluator(
-        parts.frozen_segmenter,
-        parts.pair.classes,
-        parts.mesh,
-        class_subsets=parts.pair.class_subsets,
-        flip=parts.config.evaluation_flip,
-    )
-    evaluation = evaluate(
-        model,
-        parts.pair.evaluation,
-        batch_size=parts.config.evaluation_batch_size,
-        size=parts.config.data.evaluation_size,
-    )
+    evaluation = components.make_evaluation(parts)(model)
     width = max(map(len, parts.pair.classes))
     for name, iou in evaluation.per_class_iou.items():
         shown = "neither labelled nor predicted" if math.isnan(iou) else f"{100 * iou:6.2f}%"

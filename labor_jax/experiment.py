@@ -26,7 +26,7 @@ from labor_jax.acquisition import pool, strategies
 from labor_jax.annotation import LabelStore, Oracle, round_cost
 from labor_jax.components import Components
 from labor_jax.data import Pair, pipeline
-from labor_jax.evaluation import evaluator, report
+from labor_jax.evaluation import report
 from labor_jax.evaluation.previews import Previews
 from labor_jax.phase_training import PhaseTraining, loss_weights, phase_training
 from labor_jax.phases import MODEL_PHASES, Phase, before_rounds, plan
@@ -119,13 +119,7 @@ class Session:
         self.checkpoints = checkpoints
         self.oracle = Oracle(parts.pair.pool)
         self.strategy = strategies.build(self.config.acquisition, self.config.rounds)
-        self.evaluate = evaluator.make_evaluator(
-            parts.frozen_segmenter,
-            parts.pair.classes,
-            parts.mesh,
-            class_subsets=parts.pair.class_subsets,
-            flip=self.config.evaluation_flip,
-        )
+        self.evaluate = components.make_evaluation(parts)
         self.previews = Previews(
             folder.previews,
             parts.pair.pool,
@@ -333,12 +327,7 @@ class Session:
         )
 
     def _evaluate(self, phase: Phase, model: Any) -> float:
-        evaluation = self.evaluate(
-            mesh_lib.replicate(model, self.parts.mesh),
-            self.parts.pair.evaluation,
-            batch_size=self.config.evaluation_batch_size,
-            size=self.config.data.evaluation_size,
-        )
+        evaluation = self.evaluate(model)
         self.results["miou"][phase.name] = evaluation.miou
         self.results["per_class_iou"] = evaluation.per_class_iou
         self.results["subset_miou"] = evaluation.subset_miou

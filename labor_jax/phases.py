@@ -45,11 +45,10 @@ class Phase:
 
 def plan(config: ConfigDict) -> tuple[Phase, ...]:
     """The phases of a config, in order; phases of 0 steps are left out."""
-    joint = config.protocol == "joint"
-    listed = [("source", "source", 0, config.source.steps, False)]
-    listed.append(("warmup", "warmup", 0, config.warmup.steps, False))
-    if joint:
-        listed.append(("joint", "train", 0, config.joint.query_steps[0], True))
+    listed = [("source", "source", 0, config.source.steps)]
+    listed.append(("warmup", "warmup", 0, config.warmup.steps))
+    if config.protocol == "joint":
+        listed.append(("joint", "train", 0, config.joint.query_steps[0]))
         starts = config.joint.query_steps[: config.rounds]
         ends = (*starts[1:], config.joint.steps)
         train_steps = [end - start for start, end in zip(starts, ends, strict=False)]
@@ -58,12 +57,13 @@ def plan(config: ConfigDict) -> tuple[Phase, ...]:
     for number, steps in enumerate(train_steps, start=1):
         name = f"round_{number}"
         if strategies.uses_selector(config.acquisition.method):
-            listed.append((f"{name}/selector", "selector", number, config.selector.steps, joint))
-        listed.append((f"{name}/query", "query", number, 1, joint))
-        listed.append((f"{name}/train", "train", number, steps, joint))
+            listed.append((f"{name}/selector", "selector", number, config.selector.steps))
+        listed.append((f"{name}/query", "query", number, 1))
+        listed.append((f"{name}/train", "train", number, steps))
     phases, first_step = [], 0
-    for name, kind, number, steps, joint in listed:
+    for name, kind, number, steps in listed:
         if steps > 0:
+            joint = config.protocol == "joint" and kind not in ("source", "warmup")
             phases.append(Phase(name, kind, number, steps, first_step, joint))
             first_step += steps
     return tuple(phases)

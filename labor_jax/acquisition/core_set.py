@@ -9,7 +9,6 @@ neighbours there.
 from __future__ import annotations
 
 import functools
-import operator
 from typing import NamedTuple
 
 import jax
@@ -18,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from labor_jax.acquisition import loops, ranking
+from labor_jax.acquisition.checks import check_mask, check_natural
 from labor_jax.acquisition.selection import Selection
 
 
@@ -216,9 +216,5 @@ def _check(features: jax.Array, available: jax.Array, count: int) -> int:
             f"available must be one image [H, W], got shape {available.shape}; use jax.vmap for a "
             "batch"
         )
-    if available.dtype != jnp.bool_:
-        raise ValueError(f"available must be bool, got {available.dtype}")
-    count = operator.index(count)
-    if count < 0:
-        raise ValueError(f"count must be 0 or more, got {count}")
-    return count
+    check_mask("available", available, available.shape)
+    return check_natural("count", count)

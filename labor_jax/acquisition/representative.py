@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from labor_jax.acquisition.checks import check_mask
 from labor_jax.acquisition.selection import Selection
 
 DISTANCES = ("euclidean", "cosine")
@@ -120,7 +121,4 @@ def _check(mask: jax.Array, probabilities: jax.Array, distance: str) -> None:
             f"probabilities must be one image [H, W, C], got shape {probabilities.shape}; "
             "use jax.vmap for a batch"
         )
-    if mask.shape != probabilities.shape[:2]:
-        raise ValueError(f"mask must have shape {probabilities.shape[:2]}, got {mask.shape}")
-    if mask.dtype != jnp.bool_:
-        raise ValueError(f"mask must be bool, got {mask.dtype}")
+    check_mask("mask", mask, probabilities.shape[:2])

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from labor_jax.acquisition import loops, windows
+from labor_jax.acquisition.checks import check_natural
 
 # Inside the logarithms of RIPU's published code. It is part of the method: it leaves pure windows
 # slightly below zero, so that among them the least uncertain wins.
@@ -248,10 +248,7 @@ def _check_window(logits: jax.Array, radius: int) -> int:
     if logits.ndim < 3:
         raise ValueError(f"logits must be f32[..., H, W, C], got shape {logits.shape}")
     _check_classes(logits)
-    radius = operator.index(radius)
-    if radius < 0:
-        raise ValueError(f"radius must be 0 or more, got {radius}")
-    return radius
+    return check_natural("radius", radius)
 
 
 def _check_same_shape(logits_a: jax.Array, logits_b: jax.Array) -> None:

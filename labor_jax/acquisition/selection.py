@@ -8,7 +8,6 @@ accelerators.
 from __future__ import annotations
 
 import functools
-import operator
 from typing import NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from labor_jax.acquisition import parallel, ranking, tiled, windows
+from labor_jax.acquisition.checks import check_image, check_mask, check_natural
 
 # On a CPU, about how many pixels the parallel form passes over in the time of one tiled pick.
 _PIXELS_PER_PICK = 128
@@ -83,11 +83,11 @@ def select_regions(
         negative.
       TypeError: If a number is no integer.
     """
-    _check_image("score", score)
-    _check_mask("available", available, score.shape)
-    count = _check_natural("count", count)
-    radius = _check_natural("radius", radius)
-    suppression_radius = _check_natural("suppression_radius", suppression_radius)
+    check_image("score", score)
+    check_mask("available", available, score.shape)
+    count = check_natural("count", count)
+    radius = check_natural("radius", radius)
+    suppression_radius = check_natural("suppression_radius", suppression_radius)
 
     if count == 0 or score.size == 0:
         centers = jnp.full((count, 2), -1, jnp.int32)
@@ -152,12 +152,12 @@ def select_inconsistent(
         negative.
       TypeError: If `max_pixels` is no integer.
     """
-    _check_image("discrepancy", discrepancy)
-    _check_mask("mask", mask, discrepancy.shape)
-    _check_mask("available", available, discrepancy.shape)
+    check_image("discrepancy", discrepancy)
+    check_mask("mask", mask, discrepancy.shape)
+    check_mask("available", available, discrepancy.shape)
     query = mask & available
     if max_pixels is not None:
-        max_pixels = _check_natural("max_pixels", max_pixels)
+        max_pixels = check_natural("max_pixels", max_pixels)
         query = ranking.best_mask(ranking.sort_key(discrepancy, query), max_pixels)
     return MaskSelection(query=query, available=available & ~query)
 
@@ -179,24 +179,3 @@ def _mark(centers: jax.Array, valid: jax.Array, shape: tuple[int, ...]) -> jax.A
     """The valid centers as a mask, bool[H, W]."""
     rows = jnp.where(valid, centers[:, 0], shape[0])
     return jnp.zeros(shape, bool).at[rows, centers[:, 1]].set(True, mode="drop")
-
-
-def _check_image(name: str, image: jax.Array) -> None:
-    if image.ndim != 2:
-        raise ValueError(
-            f"{name} must be one image [H, W], got shape {image.shape}; use jax.vmap for a batch"
-        )
-
-
-def _check_mask(name: str, mask: jax.Array, shape: tuple[int, ...]) -> None:
-    if mask.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {mask.shape}")
-    if mask.dtype != jnp.bool_:
-        raise ValueError(f"{name} must be bool, got {mask.dtype}")
-
-
-def _check_natural(name: str, value: int) -> int:
-    value = operator.index(value)
-    if value < 0:
-        raise ValueError(f"{name} must be 0 or more, got {value}")
-    return value

@@ -21,7 +21,10 @@ from labor_jax.data.base import DataError
 ALL_CLASSES = tuple(range(len(cityscapes.CLASSES)))
 """All 19 train ids."""
 
-_FROM_LABEL_IDS = {label_id: i for i, label_id in enumerate(cityscapes.LABEL_IDS)}
+_FROM_LABEL_IDS = {
+    **{label_id: i for i, label_id in enumerate(cityscapes.LABEL_IDS)},
+    "other": 255,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,7 @@ GTAV = Domain(
         )
     },
     sizes={"train": 24_966},
-    train_ids={**_FROM_LABEL_IDS, "other": 255},
+    train_ids=_FROM_LABEL_IDS,
 )
 """Richter et al.: Playing for data, ECCV 2016. Palette PNGs whose indices are label ids."""
 
@@ -123,7 +126,7 @@ CITYSCAPES = Domain(
         for part, folder in (("train", "train"), ("validation", "val"))
     },
     sizes={"train": 2_975, "validation": 500},
-    train_ids={**_FROM_LABEL_IDS, "other": 255},
+    train_ids=_FROM_LABEL_IDS,
 )
 """Cordts et al., CVPR 2016. PNGs of label ids."""
 
@@ -144,7 +147,7 @@ ACDC = Domain(
         for part, folder in (("train", "train"), ("validation", "val"))
     },
     sizes={"train": 1_600, "validation": 406},
-    train_ids={**_FROM_LABEL_IDS, "other": 255},
+    train_ids=_FROM_LABEL_IDS,
 )
 """Sakaridis et al., ICCV 2021: fog, night, rain and snow. PNGs of label ids."""
 

@@ -289,10 +289,9 @@ def read_split(
     )
     pixels = sum(height * width for height, width in split.sizes)
     if labels is not None and (verify == "full" or pixels <= _CHECK_LABEL_PIXELS):
-        # For its errors; `is None` so that no thread's result holds on to an array.
-        image_files.in_threads(lambda i: split.label(i) is None, range(len(split)))
+        image_files.check_decoding(split.label, len(split))
     if verify == "full":
-        image_files.in_threads(lambda i: split.image(i) is None, range(len(split)))
+        image_files.check_decoding(split.image, len(split))
     return split
 
 

@@ -214,6 +214,12 @@ def list_files(folder: pathlib.Path) -> list[str]:
     return sorted(files)
 
 
+def check_decoding(read: Callable[[int], np.ndarray], count: int) -> None:
+    """Reads arrays 0 to `count - 1` for the errors that this raises."""
+    # `is None` so that no thread's result holds on to an array.
+    in_threads(lambda i: read(i) is None, range(count))
+
+
 def in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """Returns `function` of every item, in order, computed by threads; re-raises their errors."""
     # Mostly waiting for files and decoders that release the GIL, hence more threads than cores.

@@ -256,7 +256,6 @@ def read_part(
     if not numbers:
         raise DataError(f"{folder}: all images of the {part} part are left out by data.skip.")
     if verify == "full":
-        # For its errors; `is None` so that no thread's result holds on to an array.
-        image_files.in_threads(lambda i: split.image(i) is None, range(len(split)))
-        image_files.in_threads(lambda i: split.label(i) is None, range(len(split)))
+        image_files.check_decoding(split.image, len(split))
+        image_files.check_decoding(split.label, len(split))
     return split

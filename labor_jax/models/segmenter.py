@@ -83,7 +83,6 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
     if num_classes < 2:
         raise ValueError(f"num_classes is {num_classes}; segmentation needs at least 2.")
     dtype = jnp.dtype(config.dtype)
-    # Configurations of older runs do not have these.
     variant = getattr(config, "variant", "torchvision")
     first_two_only = getattr(config, "first_two_only", False)
     remat = getattr(config, "remat", False)

@@ -12,6 +12,7 @@ import pytest
 
 from labor_jax import acquisition
 from labor_jax.models.layers import resize_bilinear_align_corners
+from tests.acquisition.batches import assert_batch_equals_single_images
 
 
 def _matrix(size, out_size):
@@ -145,14 +146,7 @@ def test_batch_equals_single_images():
     features = rng.integers(-4, 5, (4, 3, 3, 2)).astype(np.float32)
     available = rng.random((4, 5, 9)) < np.array([0.9, 0.5, 0.1, 0.0])[:, None, None]
     select = functools.partial(acquisition.select_core_set, count=6)
-    batch = jax.jit(jax.vmap(select))(features, available)
-    for index in range(4):
-        single = select(features[index], available[index])
-        jax.tree.map(
-            lambda leaf, expected, i=index: np.testing.assert_array_equal(leaf[i], expected),
-            batch,
-            single,
-        )
+    assert_batch_equals_single_images(select, features, available)
 
 
 def test_lower_precision_features_are_accepted():

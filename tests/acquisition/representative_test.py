@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from labor_jax import acquisition
+from tests.acquisition.batches import assert_batch_equals_single_images
 
 DISTANCES = ["euclidean", "cosine"]
 
@@ -107,14 +108,7 @@ def test_batch_equals_single_images(distance):
     probabilities = _probabilities(7, (3, 8, 6, 4))
     mask = jax.random.uniform(jax.random.key(8), (3, 8, 6)) < 0.5
     select = functools.partial(acquisition.select_representative_points, distance=distance)
-    batch = jax.jit(jax.vmap(select))(mask, probabilities)
-    for index in range(3):
-        single = select(mask[index], probabilities[index])
-        jax.tree.map(
-            lambda leaf, expected, i=index: np.testing.assert_array_equal(leaf[i], expected),
-            batch,
-            single,
-        )
+    assert_batch_equals_single_images(select, mask, probabilities)
 
 
 def test_a_spoilt_group_still_gets_its_point():

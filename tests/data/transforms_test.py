@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import ml_collections
 import numpy as np
 import pytest
@@ -45,6 +47,7 @@ def _sparse_twin(label, size):
     """`resize_labels(sparse=True)`, a loop over output pixels and their labelled pixels."""
     (height, width), (new_height, new_width) = label.shape, size
     result = np.full(size, 255, np.uint8)
+    half = Fraction(1, 2)
     for new_row in range(new_height):
         for new_column in range(new_width):
             best = None
@@ -52,14 +55,15 @@ def _sparse_twin(label, size):
                 int((new_row + 0.5) * height / new_height + 1e-9),
                 int((new_column + 0.5) * width / new_width + 1e-9),
             )
-            for row, column in np.argwhere(label != 255):
+            for row, column in np.argwhere(label != 255).tolist():
                 y = (row + 0.5) * new_height / height
                 x = (column + 0.5) * new_width / width
                 if (int(y + 1e-9), int(x + 1e-9)) != (new_row, new_column):
                     continue
-                distance = ((y - new_row - 0.5) * height / new_height) ** 2
-                distance += ((x - new_column - 0.5) * width / new_width) ** 2
-                key = ((row, column) != nearest, round(distance, 6), row, column)
+                # In input pixels; as fractions, since only then are equals equal.
+                distance = (row + half - (new_row + half) * Fraction(height, new_height)) ** 2
+                distance += (column + half - (new_column + half) * Fraction(width, new_width)) ** 2
+                key = ((row, column) != nearest, distance, row, column)
                 if best is None or key < best[0]:
                     best = (key, label[row, column])
             if best is not None:

@@ -279,6 +279,12 @@ def assert_same_logits(segmenter, variables, module):
     assert np.abs(logits - expected).max() < 1e-3
 
 
+def assert_loads(path, segmenter, template, module):
+    loaded = models.load_model(path, segmenter, template)
+    assert jax.tree.structure(loaded) == jax.tree.structure(template)
+    assert_same_logits(segmenter, loaded, module)
+
+
 def save_ripu(path, module, prefix=""):
     """As RIPU's code writes it."""
     import torch
@@ -314,10 +320,7 @@ def test_ripu_checkpoints(tmp_path, twins, variables_of, head, frozen, prefix):
     shrink_variances(module)
     save_ripu(tmp_path / "model_iter040000.pth", module, prefix)
     segmenter = segmenter_of(head=head, batch_norm="frozen" if frozen else "trained")
-    template = variables_of(segmenter)
-    loaded = models.load_model(tmp_path / "model_iter040000.pth", segmenter, template)
-    assert jax.tree.structure(loaded) == jax.tree.structure(template)
-    assert_same_logits(segmenter, loaded, module)
+    assert_loads(tmp_path / "model_iter040000.pth", segmenter, variables_of(segmenter), module)
 
 
 @pytest.mark.parametrize(
@@ -338,10 +341,7 @@ def test_adaptsegnet_and_advent_files(
         _use_new_zipfile_serialization=not first_two_only,
     )
     segmenter = segmenter_of(variant="caffe", first_two_only=first_two_only)
-    template = variables_of(segmenter)
-    loaded = models.load_model(tmp_path / "model.pth", segmenter, template)
-    assert jax.tree.structure(loaded) == jax.tree.structure(template)
-    assert_same_logits(segmenter, loaded, module)
+    assert_loads(tmp_path / "model.pth", segmenter, variables_of(segmenter), module)
 
 
 @pytest.mark.parametrize(
