@@ -24,7 +24,15 @@ def base(method: str, pair: str) -> ConfigDict:
     config.method = method
     config.pair = pair
     config.seed = 0  # of weights, order, augmentation, noise and random acquisition
-    config.annotator = "oracle"  # who answers: "oracle" reads the pool's held labels
+    # Who answers: "oracle" reads the pool's held labels; "human": people do, in the labelling tool
+    # (python -m labor_jax.annotate), and the run ends until they have.
+    config.annotator = "oracle"
+    config.annotation = annotation = ConfigDict()  # of the labelling tool
+    annotation.show_guess = False  # show what the model predicts: faster, and it biases
+    annotation.second_opinion = 0.0  # share of the images that a second person answers too
+    annotation.superpixels = True  # offer to paint by patches of one colour
+    annotation.lease_seconds = 120.0  # how long an image stays with an annotator who is silent
+    annotation.dollars_per_hour = 20.0  # their pay, for the cost that the report tells
     # The workdir of a run that ended before its rounds (--config.rounds=0) and is the same up to
     # there: this run then starts where that one ended. Empty: start from the beginning.
     config.warm_start = ""

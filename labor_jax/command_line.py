@@ -83,8 +83,17 @@ def _mendable() -> tuple[type[Exception], ...]:
     from labor_jax.models.pretrained import WeightsError
     from labor_jax.training.checkpoints import CheckpointError
     from labor_jax.training.loop import DivergedError
+    from labor_jax.training.processes import ProcessError
 
-    return (CheckpointError, ConfigError, DataError, DivergedError, LabelStoreError, WeightsError)
+    return (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        DivergedError,
+        LabelStoreError,
+        ProcessError,
+        WeightsError,
+    )
 
 
 def _explain_flags(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 Every phase ends in a checkpoint and long ones have some on the way. What a phase does depends on
 the config, the carry from the phase before and the label store alone, so a run that was killed and
-is started again by the same command ends as if it had never been killed.
+is started again by the same command ends as if it had never been killed. Several processes may run
+it together; the first of them writes the files that there is one of.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -22,15 +23,17 @@ from ml_collections import ConfigDict
 
 import labor_jax
 from labor_jax import components, restored, validation
-from labor_jax.acquisition import pool, strategies
-from labor_jax.annotation import LabelStore, Oracle, round_cost
+from labor_jax.acquisition import strategies
+from labor_jax.annotation import Oracle, round_cost
+from labor_jax.annotation.shared_store import SharedStore
 from labor_jax.components import Components
 from labor_jax.data import Pair, pipeline
 from labor_jax.evaluation import report
 from labor_jax.evaluation.previews import Previews
+from labor_jax.phase_query import PoolQueries
 from labor_jax.phase_training import PhaseTraining, loss_weights, phase_training
 from labor_jax.phases import MODEL_PHASES, Phase, before_rounds, plan
-from labor_jax.training import loop, metrics
+from labor_jax.training import loop, metrics, processes
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.checkpoints import Checkpoints
 from labor_jax.training.steps import trainable
@@ -41,6 +44,19 @@ logger = logging.getLogger(__name__)
 Carry = dict[str, Any]
 """What a phase hands on: {"model", "discriminator", "selector" (only from selector to query),
 "optimizers" (only within joint training)}."""
+
+
+class RoundWaits(Exception):  # noqa: N818, nothing is wrong
+    """A round waits for people's answers; the run goes on once they are in.
+
+    Attributes:
+      round: the round's number.
+      images: how many images still have to be answered.
+    """
+
+    def __init__(self, round: int, images: int):
+        super().__init__(f"Round {round} waits for the answers to {images} images.")
+        self.round, self.images = round, images
 
 
 def run(
@@ -57,19 +73,26 @@ def run(
       What `summary.json` holds.
 
     Raises:
+      RoundWaits: with `config.annotator="human"`, while a round's questions aren't all answered.
       ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
-      ValueError: each says what is wrong, where, and what to do.
+      ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
-    with validation.config_errors():
+    with processes.together("checking the config and the data"), validation.config_errors():
         validation.check_config(config)
         parts = components.build(config, pair)
         strategies.build(config.acquisition, config.rounds)
         _check_data(parts)
-    with (
-        contextlib.closing(Workdir.open(workdir, config)) as folder,
-        LabelStore(folder.labels, classes=parts.pair.classes) as store,
-        contextlib.closing(Checkpoints(folder.checkpoints)) as checkpoints,
-    ):
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(contextlib.closing(_open_workdir(workdir, config)))
+        store = SharedStore(
+            folder.labels,
+            classes=parts.pair.classes,
+            process_index=processes.index(),
+            process_count=processes.count(),
+            wait_for_all=processes.wait_for_all,
+        )
+        stack.enter_context(contextlib.closing(store))
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints)))
         session = Session(parts, folder, store, checkpoints)
         step, carry, training_state = session.start_or_resume()
         for phase in session.phases:
@@ -77,6 +100,14 @@ def run(
                 carry = session.run_phase(phase, carry, training_state)
                 training_state = None
         return session.finish()
+
+
+def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:
+    with processes.together(f"opening {path}"):
+        if processes.is_first():
+            return Workdir.open(path, config)
+    with processes.together(f"opening {path}"):
+        return Workdir.join(path, config)
 
 
 def _check_data(parts: Components) -> None:
@@ -100,7 +131,7 @@ def _check_data(parts: Components) -> None:
             augment=config.data.augment,
             num_threads=config.data.num_threads,
         )
-    if config.rounds:
+    if config.rounds and config.annotator == "oracle":
         Oracle(parts.pair.pool).check()
 
 
@@ -108,7 +139,7 @@ class Session:
     """One process's work on a run: the open files, the compiled functions, the results so far."""
 
     def __init__(
-        self, parts: Components, folder: Workdir, store: LabelStore, checkpoints: Checkpoints
+        self, parts: Components, folder: Workdir, store: SharedStore, checkpoints: Checkpoints
     ):
         """Takes what `run` opened."""
         self.parts = parts
@@ -117,18 +148,17 @@ class Session:
         self.folder = folder
         self.store = store
         self.checkpoints = checkpoints
-        self.oracle = Oracle(parts.pair.pool)
-        self.strategy = strategies.build(self.config.acquisition, self.config.rounds)
         self.evaluate = components.make_evaluation(parts)
         self.previews = Previews(
             folder.previews,
             parts.pair.pool,
             parts.frozen_segmenter,
-            parts.mesh,
+            mesh_lib.local_mesh(parts.mesh),
             size=self.config.data.evaluation_size,
             count=self.config.preview_images,
             flip=self.config.evaluation_flip,
         )
+        self.queries = PoolQueries(parts, store, self.previews)
         self.results: dict[str, Any] = {"miou": {}, "rounds": [], "seconds": {}}
         self.metrics: metrics.MetricsFile | None = None
 
@@ -147,12 +177,14 @@ class Session:
             step, tree, self.results = restored.load_warm_start(self.parts, self.phases)
             logger.info("Starting after the warm-up of %s.", self.config.warm_start)
             (done,) = (phase for phase in self.phases if phase.last_step == step)
-            self.previews.write_predictions(done.name, tree["carry"]["model"])
+            self._write_previews(done.name, tree["carry"]["model"])
         else:
-            step, tree = 0, {"carry": self._initial_carry(), "training": None}
+            carry = mesh_lib.replicate(self._initial_carry(), self.parts.mesh)
+            step, tree = 0, {"carry": carry, "training": None}
             count = parameter_overview.count_parameters(trainable(tree["carry"]["model"]))
             logger.info("A model of %s parameters", f"{count:,}")
-        self.metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
+        if processes.is_first():
+            self.metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
         return step, tree["carry"], tree["training"]
 
     def run_phase(self, phase: Phase, carry: Carry | None, training_state: Any) -> Carry:
@@ -169,8 +201,11 @@ class Session:
             )
 
         if phase.kind == "query":
-            carry = self._query(phase, carry)
+            self.queries.ask(phase, carry["model"], carry["selector"])
+            carry = {**carry, "selector": None}
         else:
+            if phase.kind == "train" and phase.round and self.config.annotator == "human":
+                self._require_answers(phase.round)
             carry = self._train(phase, carry, training_state, save)
         miou = self._evaluate(phase, carry["model"]) if phase.evaluates else None
         self.results["seconds"][phase.name] = time.monotonic() - started
@@ -182,17 +217,35 @@ class Session:
     def finish(self) -> dict[str, Any]:
         """Writes `summary.json` and `report.html`; returns the summary."""
         self.checkpoints.wait()
-        self.metrics.close()
         summary = metrics.jsonable(self._summary())
-        report.write_summary(self.folder, summary)
-        report.write_report(self.folder, summary, self.parts.pair, self.store)
+        if processes.is_first():
+            self.metrics.close()
+            report.write_summary(self.folder, summary)
+            report.write_report(self.folder, summary, self.parts.pair, self.store.reader)
+        processes.wait_for_all("the report is written")
         return summary
+
+    def _require_answers(self, round_number: int) -> None:
+        """Ends the run politely while people still have to answer."""
+        if not processes.from_first(self.store.reader.round_complete(round_number)):
+            self.checkpoints.wait()
+            raise RoundWaits(round_number, len(self.store.reader.pending(round_number)))
+        self.store.synchronise()
+
+    def _log_metrics(self, step: int, phase: Phase, **values: Any) -> None:
+        if self.metrics is not None:
+            self.metrics.write(step, phase.name, **values)
+
+    def _write_previews(self, phase_name: str, model: Any) -> None:
+        if processes.is_first():
+            self.previews.write_predictions(phase_name, mesh_lib.local_copy(model))
 
     def _train(self, phase: Phase, carry: Carry | None, state: Any, save) -> Carry:
         """Runs the steps of a phase that trains the model or the pixel selector."""
         training = self._training(phase.kind)
         if state is None:
-            state = training.create(carry, components.phase_key(self.config.seed, phase.name))
+            key = components.phase_key(self.config.seed, phase.name)
+            state = training.create(mesh_lib.local_copy(carry), key)
             # The step gives the state's buffers away; the carry, and leaves that two classifiers
             # share, need their own.
             state = jax.tree.map(jnp.copy, state)
@@ -212,8 +265,8 @@ class Session:
                 start=start,
                 stop=phase.steps,
                 log_every=self.config.log_every,
-                on_log=lambda taken, values: self.metrics.write(
-                    phase.first_step + taken, phase.name, **values
+                on_log=lambda taken, values: self._log_metrics(
+                    phase.first_step + taken, phase, **values
                 ),
                 checkpoint_every=self.config.checkpoint_every,
                 on_checkpoint=lambda taken, state: save(
@@ -231,115 +284,20 @@ class Session:
             "optimizers": optimizers,
         }
 
-    def _query(self, phase: Phase, carry: Carry) -> Carry:
-        """Makes the queries of the pool's images not yet asked in this round; stores answers."""
-        names = self.parts.pair.pool.names
-        self.store.open_round(phase.round, names)
-        left = set(self.store.unasked(phase.round))
-        indices = [number for number, name in enumerate(names) if name in left]
-        if strategies.picked_by_annotator(self.config.acquisition.method):
-            queries = self._picked_queries(phase, indices)
-        else:
-            queries = self._model_queries(phase, carry, indices)
-        bar = loop.progress_bar(total=len(indices), desc=phase.name, unit="image")
-        with bar:
-            for numbers, query in queries:
-                # Before the answers: an image that has them is not looked at again after a kill.
-                self.previews.write_candidates(phase.name, numbers, query.candidates)
-                self.store.ask_and_answer_many(
-                    phase.round,
-                    [
-                        (
-                            names[i],
-                            asked,
-                            self.oracle.answer(names[i], asked),
-                            None if picks < 0 else picks,
-                        )
-                        for i, asked, picks in zip(numbers, query.pixels, query.picks, strict=True)
-                    ],
-                )
-                bar.update(len(numbers))
-        return {**carry, "selector": None}
-
-    def _model_queries(
-        self, phase: Phase, carry: Carry, indices: Sequence[int]
-    ) -> Iterator[tuple[np.ndarray, strategies.Query]]:
-        """Scores and selects in batches; yields the images' numbers and their queries, on host."""
-        pool_split = self.parts.pair.pool
-        key = components.phase_key(self.config.seed, phase.name)
-        model, selector = mesh_lib.replicate((carry["model"], carry["selector"]), self.parts.mesh)
-
-        def dispatched() -> Iterator[tuple[np.ndarray, strategies.Query]]:
-            batches = pipeline.inference_batches(
-                pool_split,
-                batch_size=self.config.evaluation_batch_size,
-                size=self.config.data.target_size,
-                with_labels=False,
-                indices=indices,
-                num_threads=self.config.data.num_threads,
-            )
-            for batch in batches:
-                size = pool_split.size(int(batch["index"][0]))
-                on_device = mesh_lib.shard_batch(
-                    {
-                        "image": batch["image"],
-                        "available": np.stack(
-                            [self._available(phase, index) for index in batch["index"]]
-                        ),
-                        "index": batch["index"].astype(np.int32),
-                    },
-                    self.parts.mesh,
-                )
-                yield (
-                    batch["index"][batch["valid"]],
-                    self._pool_query(size)(
-                        model,
-                        selector,
-                        key,
-                        on_device["image"],
-                        on_device["available"],
-                        on_device["index"],
-                    ),
-                )
-
-        for numbers, query in pool.one_ahead(dispatched()):
-            yield numbers, strategies.Query(*(x[: len(numbers)] for x in jax.device_get(query)))
-
-    def _picked_queries(
-        self, phase: Phase, indices: Sequence[int]
-    ) -> Iterator[tuple[np.ndarray, strategies.Query]]:
-        """The same where the annotator picks what to label, without looking at the model."""
-        seed = components.data_seed(self.config.seed, phase.name)
-        for index in indices:
-            query = self.oracle.point_of_each_class(
-                self.parts.pair.pool.names[index],
-                self._available(phase, index),
-                np.random.default_rng((seed, index)),
-            )
-            everything = np.ones((1, *query.shape), bool)
-            yield np.array([index]), strategies.Query(query[None], query.sum()[None], everything)
-
-    def _available(self, phase: Phase, index: int) -> np.ndarray:
-        """The pixels of a pool image that no earlier round asked, bool[H, W]."""
-        split = self.parts.pair.pool
-        return ~self.store.asked(
-            split.names[index], up_to_round=phase.round - 1, shape=split.size(index)
-        )
-
     def _evaluate(self, phase: Phase, model: Any) -> float:
         evaluation = self.evaluate(model)
         self.results["miou"][phase.name] = evaluation.miou
         self.results["per_class_iou"] = evaluation.per_class_iou
         self.results["subset_miou"] = evaluation.subset_miou
-        self.metrics.write(
+        self._log_metrics(
             phase.last_step,
-            phase.name,
+            phase,
             miou=evaluation.miou,
             per_class_iou=evaluation.per_class_iou,
             **{f"miou_{name}": value for name, value in evaluation.subset_miou.items()},
         )
         logger.info("%s: mIoU on target %.2f%%", phase.name, 100 * evaluation.miou)
-        self.previews.write_predictions(phase.name, model)
+        self._write_previews(phase.name, model)
         return evaluation.miou
 
     def _batches(self, phase: Phase, training: PhaseTraining, start: int) -> Iterator[Any]:
@@ -357,6 +315,7 @@ class Session:
                 start=start,
                 sparse_labels=sparse,
                 num_threads=config.data.num_threads,
+                **mesh_lib.process_part(self.parts.mesh),
             )
 
         streams = {}
@@ -390,22 +349,13 @@ class Session:
     def _stored_labels(self, up_to_round: int, index: int) -> np.ndarray:
         """The only target labels that training sees: those the store holds by that round."""
         split = self.parts.pair.pool
-        return self.store.labels(
+        return self.store.reader.labels(
             split.names[index], up_to_round=up_to_round, shape=split.size(index)
         )
 
     @functools.cache  # noqa: B019, the session lives as long as the process
     def _training(self, kind: str) -> PhaseTraining:
         return phase_training(self.parts, kind)
-
-    @functools.cache  # noqa: B019
-    def _pool_query(self, size: tuple[int, int]):
-        return pool.make_pool_query(
-            self.parts.frozen_segmenter,
-            self.strategy,
-            size,
-            compile=functools.partial(mesh_lib.data_parallel_map, mesh=self.parts.mesh),
-        )
 
     def _initial_carry(self) -> Carry:
         variables = components.initial_variables(self.parts)
@@ -417,9 +367,10 @@ class Session:
 
     def _round_result(self, number: int, miou: float) -> dict[str, Any]:
         """A round's entry in the summary; pixels, clicks and annotation time are those so far."""
-        asked = self.store.statistics(number)
+        asked = self.store.reader.statistics(number)
         cost = round_cost(
-            strategies.answered_as(self.config.acquisition.method), self.store.query_sizes(number)
+            strategies.answered_as(self.config.acquisition.method),
+            self.store.reader.query_sizes(number),
         )
         before = self.results["rounds"][-1] if self.results["rounds"] else {}
         return {

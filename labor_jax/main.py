@@ -23,6 +23,17 @@ _WORKDIR = flags.DEFINE_string(
     "The folder for everything the run writes, and from which the same command resumes it "
     "(default: runs/METHOD_PAIR_seedN, or runs/METHOD_joint_PAIR_seedN under joint training).",
 )
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Join the processes of a cluster that JAX knows (Slurm, Open MPI, Cloud TPU, GKE), each of which "
+    "runs this command.",
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator_address", None, "Elsewhere: HOST:PORT at which the first process listens,"
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes there are,")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "and which of them this one is, from 0.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -37,13 +48,38 @@ def main(argv: Sequence[str]) -> None:
     name = f"{config.method}{protocol}_{config.pair}_seed{config.seed}"
     workdir = _WORKDIR.value or Path("runs") / name
 
-    from labor_jax import experiment  # after the flags: a mistyped one should fail at once
+    from labor_jax.training import processes  # after the flags: a mistyped one should fail at once
+
+    _join_processes(processes)
+    from labor_jax import experiment
     from labor_jax.evaluation import report
 
     logging.info("Workdir: %s", workdir)
-    summary = experiment.run(config, workdir)
-    print(report.text_table(summary))
-    print(f"\n{workdir}: summary.json, report.html, metrics.jsonl, labels.sqlite, checkpoints/")
+    try:
+        summary = experiment.run(config, workdir)
+    except experiment.RoundWaits as waits:
+        if processes.is_first():
+            print(f"\n{waits} To label them in a browser:\n")
+            print(f"    python -m labor_jax.annotate --workdir {workdir}\n")
+            print("The same command as now goes on when all are answered.")
+        return
+    if processes.is_first():
+        print(report.text_table(summary))
+        print(f"\n{workdir}: summary.json, report.html, metrics.jsonl, labels.sqlite, checkpoints/")
+
+
+def _join_processes(processes) -> None:
+    """Joins the processes that the flags tell of, before anything else uses JAX."""
+    explicit = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    if _DISTRIBUTED.value:
+        processes.join(*explicit)
+    elif any(value is not None for value in explicit):
+        if any(value is None for value in explicit):
+            raise app.UsageError(
+                "Give --coordinator_address, --num_processes and --process_id together, or "
+                "--distributed alone."
+            )
+        processes.join(*explicit)
 
 
 if __name__ == "__main__":

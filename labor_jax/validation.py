@@ -12,7 +12,7 @@ from labor_jax.data import DataError
 from labor_jax.training import optimizers
 from labor_jax.workdir import ConfigError
 
-ANNOTATORS = ("oracle",)
+ANNOTATORS = ("oracle", "human")
 PROTOCOLS = ("staged", "joint")
 
 
@@ -46,6 +46,20 @@ def check_config(config: ConfigDict) -> None:
         require(value in valid, field, f"choose one of: {', '.join(valid)}")
 
     one_of("annotator", config.annotator, ANNOTATORS)
+    if config.annotator == "human" and config.acquisition.method in strategies.METHODS:
+        require(
+            not strategies.picked_by_annotator(config.acquisition.method),
+            "acquisition.method",
+            "people answer what is asked, they don't pick it; choose another method, or the oracle",
+        )
+    annotation = config.annotation
+    require(
+        0 <= annotation.second_opinion <= 1,
+        "annotation.second_opinion",
+        "it is a share from 0 to 1",
+    )
+    for name in ("lease_seconds", "dollars_per_hour"):
+        require(annotation[name] > 0, f"annotation.{name}", "it must be above 0")
     one_of("protocol", config.protocol, PROTOCOLS)
     one_of("acquisition.method", config.acquisition.method, strategies.METHODS)
     one_of("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS)

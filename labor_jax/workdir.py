@@ -64,6 +64,22 @@ class Workdir:
         return folder
 
     @classmethod
+    def join(cls, path: str | os.PathLike, config: ConfigDict) -> "Workdir":
+        """The folder that another process of the same run has opened.
+
+        Raises:
+          ConfigError: it isn't in this process's file system, or that process has another config.
+        """
+        folder = cls(path)
+        if not folder.config.exists():
+            raise ConfigError(
+                f"{folder.path} is not here what it is for the first process: --workdir must be a "
+                "folder that all processes share."
+            )
+        _check_same(folder.read_config().to_dict(), json.loads(config.to_json()), folder.path)
+        return folder
+
+    @classmethod
     def existing(cls, path: str | os.PathLike) -> "Workdir":
         """The folder of a run that was started before.
 

@@ -21,6 +21,7 @@ def make_pool_query(
     strategy: Strategy,
     size: tuple[int, int],
     *,
+    with_guess: bool = False,
     compile: Callable[..., Callable[..., Any]] = _jit,
 ) -> Callable[..., Query]:
     """Builds the function that turns pool images into queries.
@@ -33,6 +34,7 @@ def make_pool_query(
       segmenter: backbone and classifier.
       strategy: from `strategies.build`.
       size: (H, W) of the labels, where the query is made: no asked pixel is lost to resizing.
+      with_guess: whether queries tell what the model predicts (`Query.guess`).
       compile: `compile(function, batched_arguments=positions)` compiles a function, of which the
         arguments at these positions and the results have a leading batch dimension.
 
@@ -56,7 +58,10 @@ def make_pool_query(
 
     def select(key: jax.Array, logits, features, selector_logits, available, index) -> Query:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
-        return jax.vmap(strategy)(PoolImage(logits, features, selector_logits, available, keys))
+        query = jax.vmap(strategy)(PoolImage(logits, features, selector_logits, available, keys))
+        if with_guess:
+            query = query._replace(guess=jnp.argmax(logits, axis=-1).astype(jnp.uint8))
+        return query
 
     predict = compile(predict, batched_arguments=(2,))
     select = compile(select, batched_arguments=(1, 2, 3, 4, 5))

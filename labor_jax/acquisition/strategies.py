@@ -49,11 +49,14 @@ class Query(NamedTuple):
       picks: i32[], the points or regions that they are, each a click for who answers; -1 where they
         are a mask.
       candidates: bool[H, W], those that it chose among (LabOR: the inconsistency mask of Eq. 2).
+      guess: uint8[H, W], the classes that the model predicts, where whoever asks wants them; else
+        None, as strategies leave it.
     """
 
     pixels: jax.Array
     picks: jax.Array
     candidates: jax.Array
+    guess: jax.Array | None = None
 
 
 _A_MASK = np.int32(-1)

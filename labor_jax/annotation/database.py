@@ -121,6 +121,47 @@ class Database:
                 connection.rollback()
                 raise
 
+    def absorb(self, path: Path, tables: Sequence[str]) -> None:
+        """Copies the rows of another such file in one transaction; rows that are here stay.
+
+        Args:
+          path: The other file, of the same schema.
+          tables: The tables to copy, parents before children.
+
+        Raises:
+          LabelStoreError: If a row is here with other contents; then nothing is copied.
+        """
+        with self.explaining_errors():
+            self.connection().execute("ATTACH DATABASE ? AS other", (str(path),))
+            try:
+                with self.transaction() as connection:
+                    for table in tables:
+                        connection.execute(
+                            f"INSERT OR IGNORE INTO main.{table} SELECT * FROM other.{table}"
+                        )
+                        missing = connection.execute(
+                            f"SELECT COUNT(*) FROM (SELECT * FROM other.{table} "
+                            f"EXCEPT SELECT * FROM main.{table})"
+                        ).fetchone()[0]
+                        if missing:
+                            raise LabelStoreError(
+                                f"{missing} of the {table} in {path} contradict those in "
+                                f"{self.path}; move the former away to go on without them"
+                            )
+            finally:
+                self.connection().execute("DETACH DATABASE other")
+
+    def write_copy(self, path: Path) -> None:
+        """Writes the file's present contents to another one, which replaces any that is there."""
+        replacement = path.with_name(path.name + ".tmp")
+        replacement.unlink(missing_ok=True)
+        with self.explaining_errors():
+            self.connection().execute("VACUUM INTO ?", (str(replacement),))
+            # Without a log, so that readers on other hosts need no memory in common.
+            with contextlib.closing(sqlite3.connect(replacement)) as copy:
+                copy.execute("PRAGMA journal_mode = DELETE")
+        os.replace(replacement, path)
+
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""
         if self._process != os.getpid():

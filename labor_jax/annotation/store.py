@@ -341,6 +341,24 @@ class LabelStore:
                 self.ask(image, round, query, clicks=clicks)
                 self.answer(image, round, labels)
 
+    def merge(self, path: str | os.PathLike) -> None:
+        """Takes over the rounds, queries and answers of another store, all of them or none.
+
+        What both have stays as it is, so that merging again is no change.
+
+        Args:
+          path: The other store, of the same classes.
+
+        Raises:
+          LabelStoreError: If it is no such store, or contradicts this one.
+        """
+        LabelStore(path, classes=self._classes).close()  # its checks
+        self._database.absorb(Path(path), ("round_images", "queries", "answers"))
+
+    def write_copy(self, path: str | os.PathLike) -> None:
+        """Writes a copy of the store, which replaces what is at `path`; for readers elsewhere."""
+        self._database.write_copy(Path(path))
+
     # Reading.
 
     def rounds(self) -> list[int]:

@@ -101,15 +101,10 @@ def training_batches(
     check_training(
         split, batch_size=batch_size, size=size, augment=augment, num_threads=num_threads
     )
-    if not 0 <= process_index < process_count or batch_size % process_count:
-        raise ValueError(
-            f"process {process_index} of {process_count} cannot have an equal part of batches of "
-            f"{batch_size}: process_count must divide batch_size"
-        )
+    local = _local_batch_size(batch_size, process_index, process_count)
     if start < 0 or seed < 0:
         raise ValueError(f"seed and start must be 0 or more, got {seed} and {start}")
     augment = dict(augment.items()) if augment else {}
-    local = batch_size // process_count
 
     @functools.lru_cache(maxsize=4)
     def order(epoch: int) -> np.ndarray:
@@ -168,57 +163,81 @@ def inference_batches(
     with_labels: bool,
     indices: Sequence[int] | None = None,
     num_threads: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
 ) -> Batches:
     """Returns each image once, in batches of one shape.
 
     Images are grouped by the size of their labels, so that labels, or logits brought to their
     resolution, have one shape in a batch. Groups come in the order of their first image, images
-    in the order of `indices` within a group.
+    in the order of `indices` within a group. With several processes the batches are parts of the
+    batches that one process would get, in the order of `process_index`.
 
     Args:
       split: the images.
-      batch_size: images in a batch, B.
+      batch_size: images in a batch of all processes together.
       size: (h, w) that images are resized to; None for their own size.
       with_labels: whether to read labels; if not, `split.label` is never called.
       indices: which images; None for all.
       num_threads: threads that read; None for the number of cores, at most 16.
+      process_index: number of this process.
+      process_count: number of processes; must divide `batch_size`.
 
     Returns:
       Batches {"index": int32[B], "image": uint8[B, h, w, 3], "label": int32[B, H, W] at the label's
-      own resolution (only if `with_labels`), "valid": bool[B]}. The last batch of a group is filled
-      up with repetitions of its last image that have valid False and label 255.
-      `split.size(index)` is (H, W) for all of a batch. Their `next` raises what `split` raises,
-      with the name of the image added.
+      own resolution (only if `with_labels`), "valid": bool[B]}, B = batch_size / process_count. The
+      last batch of a group is filled up with repetitions that have valid False and label 255, after
+      the valid ones. `split.size(index)` is (H, W) for all of a batch. Their `next` raises what
+      `split` raises, with the name of the image added.
 
     Raises:
       ValueError: for an argument that cannot be.
     """
     _check(split, batch_size, size, num_threads)
+    local = _local_batch_size(batch_size, process_index, process_count)
     groups: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
     for index in range(len(split)) if indices is None else indices:
         if not 0 <= index < len(split):
             raise ValueError(f"indices must be 0 to {len(split) - 1}, got {index}")
         groups[tuple(split.size(index))].append(int(index))
-    # A place in a batch: an image and whether it counts or only fills up its group's last batch.
+    # A place in a batch: an image, whether it counts or only fills up its group's last batch, and
+    # whether it is read, as the first of a batch always is.
     places = [
-        (group[min(place, len(group) - 1)], place < len(group))
+        (group[min(place, len(group) - 1)], place < len(group), place < len(group) or not row)
         for group in groups.values()
-        for place in range(-(-len(group) // batch_size) * batch_size)
+        for start in range(process_index * local, _round_up(len(group), batch_size), batch_size)
+        for row, place in enumerate(range(start, start + local))
     ]
 
-    def example(place: tuple[int, bool]) -> dict[str, Any]:
-        index, valid = place
-        if not valid:
+    def example(place: tuple[int, bool, bool]) -> dict[str, Any]:
+        index, valid, read = place
+        if not read:
             return {"index": index, "valid": False}
         with _naming_image(split, index):
             image = split.image(index)
             loaded = {"image": transforms.resize_image(image, size) if size else image}
             if with_labels:
                 loaded["label"] = split.label(index)
-        return {"index": index, "valid": True, **loaded}
+                if not valid:
+                    loaded["label"] = np.full_like(loaded["label"], base.IGNORE_LABEL)
+        return {"index": index, "valid": valid, **loaded}
 
     examples = grain.MapDataset.source(places).map(example)
-    return _read_ahead(examples, batch_size, _stack_inference, num_threads)
+    return _read_ahead(examples, local, _stack_inference, num_threads)
+
+
+def _local_batch_size(batch_size: int, process_index: int, process_count: int) -> int:
+    """The images of one process in a batch of all."""
+    if not 0 <= process_index < process_count or batch_size % process_count:
+        raise ValueError(
+            f"process {process_index} of {process_count} cannot have an equal part of batches of "
+            f"{batch_size}: process_count must divide batch_size"
+        )
+    return batch_size // process_count
+
+
+def _round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
 
 
 def _read_ahead(
@@ -242,7 +261,7 @@ def _stack_training(examples: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]
 
 
 def _stack_inference(examples: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    loaded = [example for example in examples if example["valid"]]
+    loaded = [example for example in examples if "image" in example]
     padding = len(examples) - len(loaded)
     images = [example["image"] for example in loaded]
     batch = {

@@ -67,7 +67,11 @@ def make_evaluator(
 
     def evaluate(model, split, *, batch_size, size, progress=iter) -> Evaluation:
         batches = pipeline.inference_batches(
-            split, batch_size=batch_size, size=size, with_labels=True
+            split,
+            batch_size=batch_size,
+            size=size,
+            with_labels=True,
+            **mesh_lib.process_part(mesh),
         )
         counts = []
         for batch in progress(batches):
@@ -133,11 +137,13 @@ def make_predictor(
             size=size,
             with_labels=False,
             indices=numbers,
+            **mesh_lib.process_part(mesh),
         )
         for batch in batches:
             images = mesh_lib.shard_batch(batch["image"], mesh)
-            predicted = compiled(split.size(int(batch["index"][0])))(model, images)
+            label_size = split.size(int(batch["index"][0]))
+            predicted = mesh_lib.local_rows(compiled(label_size)(model, images))
             for number, labels in zip(batch["index"][batch["valid"]], predicted, strict=False):
-                yield int(number), np.asarray(labels)
+                yield int(number), labels
 
     return predict

@@ -10,6 +10,8 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
+from labor_jax.training import processes
+
 logger = logging.getLogger(__name__)
 
 Progress = dict[str, Any]
@@ -28,7 +30,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: str | os.PathLike, *, keep: int = 2, read_only: bool = False):
-        """Opens or creates the folder.
+        """Opens or creates the folder; of several processes all call it.
 
         Args:
           directory: where the checkpoints lie.
@@ -38,8 +40,10 @@ class Checkpoints:
         """
         self._directory = Path(directory).absolute()
         if not read_only:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            _drop_damaged_metrics(self._directory)
+            with processes.together(f"opening {self._directory}"):
+                if processes.is_first():
+                    self._directory.mkdir(parents=True, exist_ok=True)
+                    _drop_damaged_metrics(self._directory)
         policy = ocp.checkpoint_managers
         self._manager = ocp.CheckpointManager(
             self._directory,

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from labor_jax.training import processes
+
 
 class DivergedError(RuntimeError):
     """A loss stopped being a finite number."""
@@ -71,7 +73,11 @@ def train(
 
 
 def progress_bar(iterable=None, **options) -> tqdm:
-    """A progress bar with rate and time left; one line a half minute where there's no terminal."""
+    """A progress bar with rate and time left; one line a half minute where there's no terminal.
+
+    Of several processes only the first shows it.
+    """
+    options.setdefault("disable", not processes.is_first())
     interval = 0.2 if sys.stderr.isatty() else 30.0
     return tqdm(iterable, dynamic_ncols=True, mininterval=interval, maxinterval=interval, **options)
 

@@ -98,6 +98,32 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def process_part(mesh: Mesh) -> dict[str, int]:
+    """Which part of a batch this process reads: `process_index` and `process_count` of the mesh."""
+    spanned = sorted({device.process_index for device in mesh.devices.flat})
+    return {"process_index": spanned.index(jax.process_index()), "process_count": len(spanned)}
+
+
+def local_mesh(mesh: Mesh) -> Mesh:
+    """The part of a mesh that is this process's."""
+    return mesh if jax.process_count() == 1 else device_mesh(list(mesh.local_devices))
+
+
+def local_copy(tree: Any) -> Any:
+    """Replicated arrays as this process alone may compute with; as they are where it is alone."""
+    return tree if jax.process_count() == 1 else jax.device_get(tree)
+
+
+def local_rows(tree: Any) -> Any:
+    """This process's rows of arrays that are split over the mesh, on the host."""
+
+    def rows(array: jax.Array) -> np.ndarray:
+        shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+        return np.concatenate([shard.data for shard in shards])
+
+    return jax.device_get(tree) if jax.process_count() == 1 else jax.tree.map(rows, tree)
+
+
 def shard_batch(batch: Any, mesh: Mesh) -> Any:
     """Splits host arrays along their first dimension over the mesh.
 

@@ -1,0 +1,103 @@
+"""Several processes that run one experiment together, joined by `jax.distributed`.
+
+Each process has devices of its own, reads its part of every batch, and asks about its part of the
+pool. The first process alone writes what there is one of: metrics, report, merged labels. With one
+process everything here does nothing.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+logger = logging.getLogger(__name__)
+
+
+class ProcessError(RuntimeError):
+    """Another process failed, or the processes can't be joined."""
+
+
+def join(
+    coordinator_address: str | None = None,
+    process_count: int | None = None,
+    process_index: int | None = None,
+) -> None:
+    """Joins this process with the others; call it before anything else uses JAX.
+
+    Args:
+      coordinator_address: "HOST:PORT" at which the first process listens; None, as the others,
+        where JAX finds it out by itself (Slurm, Open MPI, Cloud TPU, GKE).
+      process_count: how many processes there are.
+      process_index: this one's number, from 0.
+
+    Raises:
+      ProcessError: the others can't be reached, or JAX can't find out who they are.
+    """
+    try:
+        jax.distributed.initialize(coordinator_address, process_count, process_index)
+    except (RuntimeError, ValueError) as error:
+        raise ProcessError(
+            f"The processes can't be joined: {error}\nGive each --coordinator_address=HOST:PORT, "
+            "--num_processes=N and --process_id=0 … N-1, and start all of them."
+        ) from error
+    if not is_first():
+        logging.getLogger().setLevel(logging.WARNING)  # the first one tells
+
+
+def index() -> int:
+    """This process's number."""
+    return jax.process_index()
+
+
+def count() -> int:
+    """How many processes there are."""
+    return jax.process_count()
+
+
+def is_first() -> bool:
+    """Whether this process writes what there is one of."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(place: str) -> None:
+    """Returns when every process has come to this place, which has the same name in all."""
+    if count() > 1:
+        multihost_utils.sync_global_devices(place)
+
+
+def from_first(decision: bool) -> bool:
+    """What the first process decided, in all of them."""
+    if count() == 1:
+        return decision
+    return bool(multihost_utils.broadcast_one_to_all(np.array(decision)))
+
+
+@contextlib.contextmanager
+def together(doing: str) -> Iterator[None]:
+    """If the block fails in one process it fails in all, so that none waits for ever.
+
+    The block must not wait for other processes itself.
+
+    Args:
+      doing: what the block does, for the message.
+
+    Raises:
+      ProcessError: the block failed in another process, whose own error tells why.
+    """
+    if count() == 1:
+        yield
+        return
+    failure = None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    failed = multihost_utils.process_allgather(np.array(failure is not None))
+    if failure is not None:
+        raise failure
+    if failed.any():
+        numbers = ", ".join(map(str, np.flatnonzero(failed)))
+        raise ProcessError(f"Process {numbers} failed while {doing}; its own output tells why.")
