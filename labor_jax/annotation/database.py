@@ -45,6 +45,10 @@ class Database:
     Each thread of each process opens a connection of its own, also after pickling and after a fork.
     Readers never wait (WAL), writers wait for each other. A transaction has reached the disk when
     it ends: `synchronous=FULL`, where WAL's usual `NORMAL` may lose the last ones in a power cut.
+
+    Attributes:
+      path: The file.
+      version: Version of the file's schema; an older one than asked for is `read_only`.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Database:
         version: int,
         schema: Sequence[str],
         metadata: Mapping[str, str],
+        migrations: Mapping[int, Sequence[str]] | None = None,
         read_only: bool = False,
     ):
         """Opens the file, and creates it if there is none.
@@ -63,6 +68,8 @@ class Database:
           version: Version of the schema, kept in the file and checked.
           schema: The statements that make its tables.
           metadata: What a new file keeps about itself, see `metadata`.
+          migrations: The statements that take a file of an older version to the next, by the older
+            version. They only add to it, so that what reads the older version reads both.
           read_only: Refuse to write, and to create the file.
 
         Raises:
@@ -82,7 +89,7 @@ class Database:
             with self.explaining_errors():
                 if not read_only and self._is_empty():
                     self._create(version, schema, metadata)
-                self._check(version)
+                self._check(version, migrations or {})
         except BaseException:
             self.close()
             raise
@@ -95,8 +102,13 @@ class Database:
                 connection.close()
 
     def metadata(self) -> dict[str, str]:
-        """What the file keeps about itself since it was created."""
+        """What the file keeps about itself."""
         return dict(self.read("SELECT key, value FROM metadata"))
+
+    def set_metadata(self, key: str, value: str) -> None:
+        """Keeps one more thing about the file, or another value of it."""
+        with self.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO metadata VALUES (?, ?)", (key, value))
 
     def read(self, statement: str, parameters: Sequence | Mapping = ()) -> list[tuple]:
         """All rows of a query."""
@@ -111,15 +123,17 @@ class Database:
             if connection.in_transaction:
                 yield connection
                 return
-            # IMMEDIATE takes the write lock before anything is read, so that what is checked still
-            # holds when it is written.
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.rollback()
-                raise
+            # Threads take turns here: where SQLite waits for a lock it sleeps, longer each time.
+            with self._writing:
+                # IMMEDIATE takes the write lock before anything is read, so that what is checked
+                # still holds when it is written.
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.rollback()
+                    raise
 
     def absorb(self, path: Path, tables: Sequence[str]) -> None:
         """Copies the rows of another such file in one transaction; rows that are here stay.
@@ -214,23 +228,36 @@ class Database:
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {version}")
 
-    def _check(self, version: int) -> None:
+    def _check(self, version: int, migrations: Mapping[int, Sequence[str]]) -> None:
         if self._pragma("application_id") != _APPLICATION_ID:
             raise LabelStoreError(
                 f"{self.path} is a database, but no label store; move it away or choose another "
                 "working directory"
             )
-        found = self._pragma("user_version")
-        if found != version:
+        self.version = self._pragma("user_version")
+        if self.version != version and self.version not in migrations:
             raise LabelStoreError(
-                f"label store {self.path} has schema version {found}; this version of labor_jax "
-                f"reads version {version}"
+                f"label store {self.path} has schema version {self.version}; this version of "
+                f"labor_jax reads version {version}"
             )
         # Once in a run, so that damage shows before work is built upon it.
         if not self._read_only:
             result = self._pragma("quick_check(1)")
             if result != "ok":
                 raise LabelStoreError(self._explained(sqlite3.DatabaseError(result)))
+            self._migrate(version, migrations)
+
+    def _migrate(self, version: int, migrations: Mapping[int, Sequence[str]]) -> None:
+        if self.version == version:
+            return
+        # One transaction: a process that is killed meanwhile leaves the older version.
+        with self.transaction() as connection:
+            self.version = self._pragma("user_version")  # another process may have been first
+            while self.version != version:
+                for statement in migrations[self.version]:
+                    connection.execute(statement)
+                self.version += 1
+                connection.execute(f"PRAGMA user_version = {self.version}")
 
     def _pragma(self, name: str) -> int | str:
         return self.connection().execute(f"PRAGMA {name}").fetchone()[0]
@@ -238,13 +265,14 @@ class Database:
     def _reset_connections(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._local = threading.local()
         # Weak, so that the thread alone keeps its connection.
         self._connections = weakref.WeakSet()
         self._closed = False
 
     def __getstate__(self) -> dict:
-        return {"path": self.path, "_read_only": self._read_only}
+        return {"path": self.path, "version": self.version, "_read_only": self._read_only}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)

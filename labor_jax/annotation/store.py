@@ -2,7 +2,8 @@
 
 It is the only way by which target labels reach training. Queries (what was asked) and answers (what
 the annotator said) are separate rows, so that the process which selects and the labelling tool
-which collects the answers can be two, or the same one days apart.
+which collects the answers can be two, or the same one days apart. How people come to their answers
+is in the same file: see `labor_jax.annotation.work`.
 
 An answer that was acknowledged is never lost: each call is one transaction, which has reached the
 disk when the call returns. While the file is open, or after its process was killed,
@@ -20,15 +21,62 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 
-from labor_jax.annotation.cost import segments
+from labor_jax.annotation.cost import Kind, segments
 from labor_jax.annotation.database import Database, LabelStoreError
 from labor_jax.data.base import IGNORE_LABEL, check_classes
 
-_SCHEMA_VERSION = 2
+# What version 3 has over version 2: what people need to answer, and what they do.
+_WORK_SCHEMA = (
+    # Who works on an item now; `opinion` 2 is a second annotator's. expires: seconds since 1970.
+    """CREATE TABLE leases (
+        round INTEGER NOT NULL,
+        image TEXT NOT NULL,
+        opinion INTEGER NOT NULL,
+        annotator TEXT NOT NULL,
+        token TEXT NOT NULL,
+        expires REAL NOT NULL,
+        PRIMARY KEY (round, image, opinion),
+        FOREIGN KEY (image, round) REFERENCES queries (image, round)
+    ) WITHOUT ROWID""",
+    # All that was ever done, in order; rows are only added. time: seconds since 1970. content: of a
+    # mark the runs of asked pixels, of an import the labels, both deflated. seconds: the
+    # annotator's time since the event before. request: names the event, so that none comes twice.
+    """CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        round INTEGER NOT NULL,
+        image TEXT NOT NULL,
+        opinion INTEGER NOT NULL,
+        annotator TEXT NOT NULL,
+        time REAL NOT NULL,
+        kind TEXT NOT NULL,
+        label INTEGER,
+        content BLOB,
+        seconds REAL NOT NULL,
+        request TEXT UNIQUE,
+        FOREIGN KEY (image, round) REFERENCES queries (image, round)
+    )""",
+    "CREATE INDEX events_of_item ON events (round, image, opinion, id)",
+    # What the events of an item come to. annotator: who did the last. remaining: asked pixels
+    # without a label. submitted: id of the last submit or import.
+    """CREATE TABLE items (
+        round INTEGER NOT NULL,
+        image TEXT NOT NULL,
+        opinion INTEGER NOT NULL,
+        annotator TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        remaining INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        submitted INTEGER,
+        PRIMARY KEY (round, image, opinion),
+        FOREIGN KEY (image, round) REFERENCES queries (image, round)
+    ) WITHOUT ROWID""",
+)
+
+_SCHEMA_VERSION = 3
 _SCHEMA = (
     """CREATE TABLE round_images (
         round INTEGER NOT NULL,
@@ -37,7 +85,7 @@ _SCHEMA = (
         PRIMARY KEY (round, image)
     ) WITHOUT ROWID""",
     # clicks: how many it takes to answer. mask: the query's bits in raster order (numpy.packbits),
-    # deflated.
+    # deflated. kind: how it is answered (cost.Kind). guess: the model's labels, as in answers.
     """CREATE TABLE queries (
         image TEXT NOT NULL,
         round INTEGER NOT NULL,
@@ -46,6 +94,8 @@ _SCHEMA = (
         pixels INTEGER NOT NULL,
         clicks INTEGER NOT NULL,
         mask BLOB NOT NULL,
+        kind TEXT NOT NULL DEFAULT 'mask',
+        guess BLOB,
         PRIMARY KEY (image, round),
         FOREIGN KEY (round, image) REFERENCES round_images (round, image)
     )""",
@@ -58,7 +108,15 @@ _SCHEMA = (
         PRIMARY KEY (image, round),
         FOREIGN KEY (image, round) REFERENCES queries (image, round)
     )""",
+    *_WORK_SCHEMA,
 )
+_MIGRATIONS = {
+    2: (
+        "ALTER TABLE queries ADD COLUMN kind TEXT NOT NULL DEFAULT 'mask'",
+        "ALTER TABLE queries ADD COLUMN guess BLOB",
+        *_WORK_SCHEMA,
+    )
+}
 
 _EVERY_ROUND = 2**62
 
@@ -111,7 +169,7 @@ class LabelStore:
     """
 
     def __init__(self, path: str | os.PathLike, *, classes: Sequence[str], read_only: bool = False):
-        """Opens the file, and creates it if there is none.
+        """Opens the file, creates it if there is none, and brings an older version's up to date.
 
         Args:
           path: The file, `labels.sqlite` in a run's working directory.
@@ -130,6 +188,7 @@ class LabelStore:
             version=_SCHEMA_VERSION,
             schema=_SCHEMA,
             metadata={"classes": json.dumps(self._classes)},
+            migrations=_MIGRATIONS,
             read_only=read_only,
         )
         recorded = tuple(json.loads(self._database.metadata()["classes"]))
@@ -207,21 +266,37 @@ class LabelStore:
                     "Resume with the data it was started with, or use another working directory"
                 )
 
-    def ask(self, image: str, round: int, query: np.ndarray, *, clicks: int | None = None) -> None:
-        """Records the query of an image in a round; asking exactly the same again is no change.
+    def ask(
+        self,
+        image: str,
+        round: int,
+        query: np.ndarray,
+        *,
+        clicks: int | None = None,
+        kind: Kind = "mask",
+        guess: np.ndarray | None = None,
+    ) -> None:
+        """Records the query of an image in a round; asking the same pixels again is no change.
 
         Args:
           image: Name of the image, one of the round's.
           round: The round's number; it must be open.
           query: The pixels to ask, `bool[H, W]`. One without any pixel needs no answer.
           clicks: How many clicks answer it; None for one each connected segment.
+          kind: How it is shown to a person and charged, see `annotation_seconds`.
+          guess: The model's labels, `integer[H, W]`: at the asked pixels 0 to C - 1, or 255 for
+            none. A person may be shown them; training never sees them.
 
         Raises:
           ValueError: If the round isn't open or doesn't have the image, if it asked something else
-            there already, if another round asked some of the pixels, or if the size is not the one
-            of the image's other queries.
+            there already, if another round asked some of the pixels, if the size is not the one of
+            the image's other queries, or if `kind` or `guess` can't be.
         """
         image, round, query = _checked_image(image), _checked_round(round), _checked_query(query)
+        if kind not in get_args(Kind):
+            raise ValueError(f"unknown kind {kind!r}; valid are {', '.join(get_args(Kind))}")
+        if guess is not None:
+            guess = self._asked_labels(guess, query, f"guesses of image {image!r} in round {round}")
         with self._database.transaction() as connection:
             self._check_in_round(connection, image, round)
             for other_round, height, width, blob in connection.execute(
@@ -249,8 +324,9 @@ class LabelStore:
                         "once: leave out `asked(image)`"
                     )
             connection.execute(
-                "INSERT INTO queries (image, round, height, width, pixels, clicks, mask) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO queries "
+                "(image, round, height, width, pixels, clicks, mask, kind, guess) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     image,
                     round,
@@ -258,8 +334,32 @@ class LabelStore:
                     int(query.sum()),
                     segments(query) if clicks is None else operator.index(clicks),
                     _packed_mask(query),
+                    kind,
+                    None if guess is None else zlib.compress(guess.tobytes(), 1),
                 ),
             )
+
+    def ask_many(
+        self,
+        round: int,
+        items: Iterable[tuple[str, np.ndarray, int | None, np.ndarray | None]],
+        *,
+        kind: Kind = "mask",
+    ) -> None:
+        """Records queries in one transaction, for people to answer.
+
+        Args:
+          round: The round's number; it must be open.
+          items: (image, query, clicks, guess) of each image, as `ask` takes them.
+          kind: How all of them are answered.
+
+        Raises:
+          ValueError: As `ask`; then nothing of the items is stored.
+        """
+        items = list(items)
+        with self.transaction():
+            for image, query, clicks, guess in items:
+                self.ask(image, round, query, clicks=clicks, kind=kind, guess=guess)
 
     def answer(self, image: str, round: int, labels: np.ndarray, *, replace: bool = False) -> None:
         """Records the annotator's answer to a query; the same answer again is no change.
@@ -275,28 +375,12 @@ class LabelStore:
           ValueError: If the round didn't ask the image, if the size or a value at an asked pixel is
             wrong, or if it is answered differently already and `replace` is false.
         """
-        image, round, labels = _checked_image(image), _checked_round(round), np.asarray(labels)
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels of image {image!r} have dtype {labels.dtype}, not integer")
+        image, round = _checked_image(image), _checked_round(round)
         with self._database.transaction() as connection:
             query = self._query(connection, image, round)
-            if labels.shape != query.shape:
-                raise ValueError(
-                    f"labels of image {image!r} in round {round} are {_size(labels.shape)}; its "
-                    f"query is {_size(query.shape)}"
-                )
-            asked = labels[query]
-            is_class = (asked >= 0) & (asked < len(self._classes))
-            wrong = np.unique(asked[~is_class & (asked != IGNORE_LABEL)])
-            if wrong.size:
-                raise ValueError(
-                    f"labels of image {image!r} in round {round} hold "
-                    f"{_shortened(wrong.tolist())} at asked pixels; allowed are the classes 0 to "
-                    f"{len(self._classes) - 1} and {IGNORE_LABEL} (void)"
-                )
+            asked = self._asked_labels(labels, query, f"labels of image {image!r} in round {round}")
             if not asked.size:
                 return
-            asked = asked.astype(np.uint8)
             recorded = connection.execute(
                 "SELECT labels FROM answers WHERE image = ? AND round = ?", (image, round)
             ).fetchone()
@@ -321,7 +405,11 @@ class LabelStore:
             )
 
     def ask_and_answer_many(
-        self, round: int, items: Iterable[tuple[str, np.ndarray, np.ndarray, int | None]]
+        self,
+        round: int,
+        items: Iterable[tuple[str, np.ndarray, np.ndarray, int | None]],
+        *,
+        kind: Kind = "mask",
     ) -> None:
         """Records queries with their answers in one transaction, as an oracle gives them.
 
@@ -331,6 +419,7 @@ class LabelStore:
         Args:
           round: The round's number; it must be open.
           items: (image, query, labels, clicks) of each image, as `ask` and `answer` take them.
+          kind: How a person would answer them.
 
         Raises:
           ValueError: As `ask` and `answer`; then nothing of the items is stored.
@@ -338,7 +427,7 @@ class LabelStore:
         items = list(items)
         with self.transaction():
             for image, query, labels, clicks in items:
-                self.ask(image, round, query, clicks=clicks)
+                self.ask(image, round, query, clicks=clicks, kind=kind)
                 self.answer(image, round, labels)
 
     def merge(self, path: str | os.PathLike) -> None:
@@ -407,6 +496,31 @@ class LabelStore:
         return self._query(
             self._database.connection(), _checked_image(image), _checked_round(round)
         )
+
+    def kind(self, image: str, round: int) -> Kind:
+        """How a query is shown to a person and charged; "mask" in files of schema version 2.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        return self._query_detail(image, round, "kind") or "mask"
+
+    def guess(self, image: str, round: int) -> np.ndarray | None:
+        """The model's labels at the pixels that a round asks of an image.
+
+        Returns:
+          The labels, `uint8[H, W]`, 255 at other pixels; None if the query came without.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        blob = self._query_detail(image, round, "guess")
+        if blob is None:
+            return None
+        query = self.query(image, round)
+        labels = np.full(query.shape, IGNORE_LABEL, np.uint8)
+        labels[query] = self._inflated(blob, np.count_nonzero(query), image, round)
+        return labels
 
     def answered(self, image: str, round: int) -> bool:
         """Whether a round's query of an image is answered, or empty.
@@ -596,6 +710,34 @@ class LabelStore:
             raise self._no_query(image, round)
         height, width, mask = row
         return self._unpacked_mask(mask, (height, width), image, round)
+
+    def _query_detail(self, image: str, round: int, column: str) -> str | bytes | None:
+        if self._database.version < 3:  # read only
+            column = "NULL"
+        rows = self._database.read(
+            f"SELECT {column} FROM queries WHERE image = ? AND round = ?",
+            (_checked_image(image), _checked_round(round)),
+        )
+        if not rows:
+            raise self._no_query(image, round)
+        return rows[0][0]
+
+    def _asked_labels(self, labels: np.ndarray, query: np.ndarray, what: str) -> np.ndarray:
+        """The labels of asked pixels in raster order, `uint8[pixels]`, checked."""
+        labels = np.asarray(labels)
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"{what} have dtype {labels.dtype}, not integer")
+        if labels.shape != query.shape:
+            raise ValueError(f"{what} are {_size(labels.shape)}; its query is {_size(query.shape)}")
+        asked = labels[query]
+        is_class = (asked >= 0) & (asked < len(self._classes))
+        wrong = np.unique(asked[~is_class & (asked != IGNORE_LABEL)])
+        if wrong.size:
+            raise ValueError(
+                f"{what} hold {_shortened(wrong.tolist())} at asked pixels; allowed are the "
+                f"classes 0 to {len(self._classes) - 1} and {IGNORE_LABEL} (void)"
+            )
+        return asked.astype(np.uint8)
 
     def _asked_rows(self, image: str, up_to_round: int | None) -> list[tuple]:
         return self._database.read(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from labor_jax.annotation import LabelStore, LabelStoreError
+from labor_jax.annotation import store as store_module
 from tests.annotation.examples import CLASSES, SHAPE, query_of, random_labels
 
 
@@ -63,10 +64,77 @@ def test_foreign_files_are_refused_and_left_alone(path):
 def test_another_schema_is_refused(path):
     filled(path)
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(LabelStoreError, match=r"schema version 99.*reads version 2"):
+    with pytest.raises(LabelStoreError, match=r"schema version 99.*reads version 3"):
         LabelStore(path, classes=CLASSES)
+
+
+# The file as version 2 of the schema made it.
+VERSION_2 = """
+CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE round_images (
+    round INTEGER NOT NULL, image TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (round, image)
+) WITHOUT ROWID;
+CREATE TABLE queries (
+    image TEXT NOT NULL, round INTEGER NOT NULL, height INTEGER NOT NULL, width INTEGER NOT NULL,
+    pixels INTEGER NOT NULL, clicks INTEGER NOT NULL, mask BLOB NOT NULL,
+    PRIMARY KEY (image, round),
+    FOREIGN KEY (round, image) REFERENCES round_images (round, image)
+);
+CREATE TABLE answers (
+    image TEXT NOT NULL, round INTEGER NOT NULL, void_pixels INTEGER NOT NULL, labels BLOB NOT NULL,
+    PRIMARY KEY (image, round),
+    FOREIGN KEY (image, round) REFERENCES queries (image, round)
+);
+INSERT INTO metadata SELECT * FROM new.metadata;
+INSERT INTO round_images SELECT * FROM new.round_images;
+INSERT INTO queries SELECT image, round, height, width, pixels, clicks, mask FROM new.queries;
+INSERT INTO answers SELECT * FROM new.answers;
+PRAGMA application_id = 0x4C414252;
+PRAGMA user_version = 2;
+"""
+
+
+def filled_in_version_2(path):
+    digest = filled(path.with_name("new.sqlite"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("ATTACH ? AS new", (str(path.with_name("new.sqlite")),))
+        connection.executescript(VERSION_2)
+        connection.commit()
+    return digest
+
+
+def test_an_older_file_is_read_as_it_is_and_brought_up_to_date_by_writers(path):
+    digest = filled_in_version_2(path)
+    with LabelStore(path, classes=CLASSES, read_only=True) as store:
+        assert store.digest() == digest and store.round_complete(1)
+        assert store.kind("image 0", 1) == "mask" and store.guess("image 0", 1) is None
+    for _ in range(2):
+        with LabelStore(path, classes=CLASSES) as store:
+            assert store.digest() == digest
+            assert store.kind("image 0", 1) == "mask" and store.guess("image 0", 1) is None
+            store.open_round(2, ["image 0"])
+    with LabelStore(path, classes=CLASSES) as store:
+        query = ~store.asked("image 0")
+        store.ask("image 0", 2, query, kind="points", guess=np.zeros((64, 64), np.uint8))
+        assert store.kind("image 0", 2) == "points" and store.guess("image 0", 2).max() == 255
+
+
+def test_an_update_that_is_cut_off_leaves_the_older_file(path, monkeypatch):
+    digest = filled_in_version_2(path)
+    steps = (*store_module._MIGRATIONS[2], "SELECT no_such_column FROM queries")
+    with monkeypatch.context() as patched:
+        patched.setitem(store_module._MIGRATIONS, 2, steps)
+        with pytest.raises(LabelStoreError, match="no such column"):
+            LabelStore(path, classes=CLASSES)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchall()
+    with LabelStore(path, classes=CLASSES) as store:
+        assert store.digest() == digest
 
 
 def test_a_missing_folder_and_a_folder_as_file_are_named(tmp_path):

@@ -148,6 +148,11 @@ def test_answers_hold_asked_pixels_only(store, path):
         (lambda s: s.ask("", 1, query_of()), "name"),
         (lambda s: s.ask(3, 1, query_of()), "name"),
         (lambda s: s.ask("b", -1, query_of()), "numbered from 0, not -1"),
+        (lambda s: s.ask("b", 1, query_of(), kind="ppl"), "'ppl'; valid are points, regions, mask"),
+        (lambda s: s.ask("b", 1, query_of((0, 0)), guess=np.full(SHAPE, 3)), "guesses.*hold 3 at"),
+        (lambda s: s.ask("b", 1, query_of(), guess=np.zeros((2, 2), int)), "are 2x2; its query is"),
+        (lambda s: s.kind("b", 1), "has not asked image 'b'"),
+        (lambda s: s.guess("b", 1), "has not asked image 'b'"),
         (lambda s: s.answer("b", 1, random_labels(0)), "round 1 has not asked image 'b'"),
         (lambda s: s.answer("a", 1, random_labels(0)[1:]), "'a' in round 1 are 4x7.* is 5x7"),
         (lambda s: s.answer("a", 1, np.full(SHAPE, 1.0)), "dtype float64"),
@@ -197,6 +202,27 @@ def test_a_batch_is_stored_whole_or_not_at_all(store):
         store.ask("a", 1, query)
         store.ask("b", 1, query)
     assert store.pending(1) == ["a", "b"]
+
+
+def test_questions_for_people_keep_their_kind_and_the_models_guess(store):
+    store.open_round(1, ["a", "b", "c"])
+    query, guess = query_of((0, 0), (3, 2)), random_labels(0)
+    store.ask_many(1, [("a", query, 2, guess), ("b", query, None, None)], kind="points")
+    store.ask("c", 1, query)
+    assert [store.kind(image, 1) for image in "abc"] == ["points", "points", "mask"]
+    np.testing.assert_array_equal(store.guess("a", 1), np.where(query, guess, 255))
+    assert store.guess("b", 1) is None
+    assert store.pending(1) == ["a", "b", "c"] and (store.labels("a") == 255).all()
+    store.ask("a", 1, query, kind="regions", guess=guess * 0)  # asked already
+    assert store.kind("a", 1) == "points" and (store.guess("a", 1)[query] == guess[query]).all()
+
+
+def test_questions_are_stored_whole_or_not_at_all(store):
+    store.open_round(1, ["a", "b"])
+    query = query_of((0, 0))
+    with pytest.raises(ValueError, match="guesses of image 'b' in round 1 hold 9"):
+        store.ask_many(1, [("a", query, 1, None), ("b", query, 1, np.full(SHAPE, 9))])
+    assert store.unasked(1) == ["a", "b"]
 
 
 # Digests and properties.
