@@ -1,17 +1,20 @@
 """What a config names: data, modules and first variables, built and checked once."""
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from labor_jax import models
-from labor_jax.data import Pair, load_pair
+from labor_jax.data import Pair, class_balance, load_pair
 from labor_jax.evaluation import evaluator
+from labor_jax.training import loop
 from labor_jax.training import mesh as mesh_lib
 
 
@@ -34,6 +37,26 @@ class Components:
     segmenter: models.Segmenter
     frozen_segmenter: models.Segmenter
     discriminator: models.Discriminator
+
+    @functools.cached_property
+    def source_presence(self) -> np.ndarray | None:
+        """Which source image holds which class, bool[N, C]; None without data.balance_source.
+
+        Raises:
+          DataError: a label of the source cannot be read.
+        """
+        data = self.config.data
+        if not data.balance_source:
+            return None
+        return class_balance.read_presence(
+            self.pair.source,
+            self.pair.num_classes,
+            cache_folder=data.cache_folder,
+            num_threads=data.num_threads,
+            progress=functools.partial(
+                loop.progress_bar, desc="classes of the source", unit="label"
+            ),
+        )
 
 
 def build(config: ConfigDict, pair: Pair | None = None) -> Components:

@@ -356,6 +356,7 @@ class Session:
                 seed=components.data_seed(config.seed, f"{phase.name}/{role}"),
                 start=start,
                 sparse_labels=sparse,
+                presence=self.parts.source_presence if role == "source" else None,
                 num_threads=config.data.num_threads,
             )
 
