@@ -33,6 +33,11 @@ def base(method: str, pair: str) -> ConfigDict:
     config.target_batch_size = 4
     config.evaluation_batch_size = 8  # also of scoring the pool
     config.evaluation_flip = False  # predict as the mean over an image and its mirror image
+    config.evaluation_scales = (1.0,)  # and over the image at these multiples of its size
+    # For images beyond a device's memory: (height, width) of the windows that the network sees one
+    # at a time, None: whole images; and the pixels that neighbours share, half of them context.
+    config.evaluation_window = placeholder(tuple)
+    config.evaluation_overlap = 256
     config.log_every = 20  # steps
     config.checkpoint_every = 100  # steps, within a phase; each phase also ends in one
     config.preview_images = 4  # pool images that the report shows

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from labor_jax import models
 from labor_jax.data import Pair, class_balance, load_pair
 from labor_jax.evaluation import evaluator
+from labor_jax.evaluation.inference import Inference
 from labor_jax.training import loop
 from labor_jax.training import mesh as mesh_lib
 
@@ -29,6 +30,7 @@ class Components:
       segmenter: backbone and classifier; training it updates batch norm as the config says.
       frozen_segmenter: the same with frozen batch norm, for the pixel selector.
       discriminator: AdaptSegNet's.
+      inference: how predictions are made for evaluation, pictures and people.
     """
 
     config: ConfigDict
@@ -37,6 +39,7 @@ class Components:
     segmenter: models.Segmenter
     frozen_segmenter: models.Segmenter
     discriminator: models.Discriminator
+    inference: Inference
 
     @functools.cached_property
     def source_presence(self) -> np.ndarray | None:
@@ -84,6 +87,12 @@ def build(config: ConfigDict, pair: Pair | None = None) -> Components:
         ),
         frozen_segmenter=models.build_segmenter(frozen, pair.num_classes),
         discriminator=models.Discriminator(width=config.warmup.discriminator_width),
+        inference=Inference(
+            flip=config.evaluation_flip,
+            scales=tuple(config.evaluation_scales),
+            window=config.evaluation_window and tuple(config.evaluation_window),
+            overlap=config.evaluation_overlap,
+        ),
     )
 
 
@@ -125,7 +134,7 @@ def make_evaluation(parts: Components) -> Callable[[Any], evaluator.Evaluation]:
         parts.pair.classes,
         parts.mesh,
         class_subsets=parts.pair.class_subsets,
-        flip=parts.config.evaluation_flip,
+        inference=parts.inference,
     )
 
     def evaluate_model(model: Any) -> evaluator.Evaluation:
@@ -134,6 +143,7 @@ def make_evaluation(parts: Components) -> Callable[[Any], evaluator.Evaluation]:
             parts.pair.evaluation,
             batch_size=parts.config.evaluation_batch_size,
             size=parts.config.data.evaluation_size,
+            num_threads=parts.config.data.num_threads,
         )
 
     return evaluate_model

@@ -127,7 +127,7 @@ class Session:
             parts.mesh,
             size=self.config.data.evaluation_size,
             count=self.config.preview_images,
-            flip=self.config.evaluation_flip,
+            inference=self.parts.inference,
         )
         self.results: dict[str, Any] = {"miou": {}, "rounds": [], "seconds": {}}
         self.metrics: metrics.MetricsFile | None = None

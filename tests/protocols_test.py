@@ -74,6 +74,8 @@ def tiny(name, pair, root):
     config.data.root = str(root)
     config.data.cache_folder = str(root / "cache")
     config.model.batch_norm = "trained"  # there are no weights for so small a network
+    if name == "ripu_pa":
+        config.update(evaluation_window=(40, 64), evaluation_overlap=16)
     return config
 
 
