@@ -41,6 +41,11 @@ def base(method: str, pair: str) -> ConfigDict:
     config.target_batch_size = 4
     config.evaluation_batch_size = 8  # also of scoring the pool
     config.evaluation_flip = False  # predict as the mean over an image and its mirror image
+    config.evaluation_scales = (1.0,)  # and over the image at these multiples of its size
+    # For images beyond a device's memory: (height, width) of the windows that the network sees one
+    # at a time, None: whole images; and the pixels that neighbours share, half of them context.
+    config.evaluation_window = placeholder(tuple)
+    config.evaluation_overlap = 256
     config.log_every = 20  # steps
     config.checkpoint_every = 100  # steps, within a phase; each phase also ends in one
     config.preview_images = 4  # pool images that the report shows
@@ -139,8 +144,14 @@ def base(method: str, pair: str) -> ConfigDict:
     data.target_size = placeholder(tuple)
     data.evaluation_size = placeholder(tuple)
     data.cache_bytes = 2**29  # memory for decoded images and labels, all splits together
+    # What is found by reading a whole data set, and kept for the next run; "": labor_jax in
+    # $XDG_CACHE_HOME, which is ~/.cache where it isn't set.
+    data.cache_folder = ""
     data.num_threads = placeholder(int)  # that read and augment; None: the number of cores
     data.verify = "headers"  # or "full": decode every file before the run starts
+    # Draw source images so that classes are balanced (RIPU), instead of each once an epoch. The
+    # first run reads all their labels for it.
+    data.balance_source = False
     data.augment = augment = ConfigDict()  # of training images; see labor_jax.data.AUGMENT_FIELDS
     augment.flip = True
     augment.scale = placeholder(tuple)  # (0.75, 1.5); needs crop
@@ -179,6 +190,7 @@ def ripu(method: str, pair: str) -> ConfigDict:
     if pair in ("gtav", "synthia"):
         # RIPU's 40 points are meant at the network's input; label maps have 2.56 times the pixels.
         config.acquisition.reference_size = (640, 1280)
+        config.data.balance_source = True
     if pair == "street":  # from random weights no part is ahead of the other, and the rate is high
         config.optimizer.update(classifier_multiplier=1.0, clip_norm=1.0)
     # The pixel selector's rate is to the model's as in LabOR's rounds.

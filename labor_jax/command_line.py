@@ -70,7 +70,7 @@ def settle(config: ConfigDict) -> None:
         raise app.UsageError(str(error)) from error
     if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
         config.method = config.acquisition.method
-    for section in (config.data, config.data.augment, config.acquisition):
+    for section in (config, config.data, config.data.augment, config.acquisition):
         for name, value in section.items():
             if value == (None,):  # how a tuple's flag reads "None"
                 section[name] = None

@@ -1,17 +1,21 @@
 """What a config names: data, modules and first variables, built and checked once."""
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from labor_jax import models
-from labor_jax.data import Pair, load_pair
+from labor_jax.data import Pair, class_balance, load_pair
 from labor_jax.evaluation import evaluator
+from labor_jax.evaluation.inference import Inference
+from labor_jax.training import loop
 from labor_jax.training import mesh as mesh_lib
 
 
@@ -26,6 +30,7 @@ class Components:
       segmenter: backbone and classifier; training it updates batch norm as the config says.
       frozen_segmenter: the same with frozen batch norm, for the pixel selector.
       discriminator: AdaptSegNet's.
+      inference: how predictions are made for evaluation, pictures and people.
     """
 
     config: ConfigDict
@@ -34,6 +39,27 @@ class Components:
     segmenter: models.Segmenter
     frozen_segmenter: models.Segmenter
     discriminator: models.Discriminator
+    inference: Inference
+
+    @functools.cached_property
+    def source_presence(self) -> np.ndarray | None:
+        """Which source image holds which class, bool[N, C]; None without data.balance_source.
+
+        Raises:
+          DataError: a label of the source cannot be read.
+        """
+        data = self.config.data
+        if not data.balance_source:
+            return None
+        return class_balance.read_presence(
+            self.pair.source,
+            self.pair.num_classes,
+            cache_folder=data.cache_folder,
+            num_threads=data.num_threads,
+            progress=functools.partial(
+                loop.progress_bar, desc="classes of the source", unit="label"
+            ),
+        )
 
 
 def build(config: ConfigDict, pair: Pair | None = None) -> Components:
@@ -61,6 +87,12 @@ def build(config: ConfigDict, pair: Pair | None = None) -> Components:
         ),
         frozen_segmenter=models.build_segmenter(frozen, pair.num_classes),
         discriminator=models.Discriminator(width=config.warmup.discriminator_width),
+        inference=Inference(
+            flip=config.evaluation_flip,
+            scales=tuple(config.evaluation_scales),
+            window=config.evaluation_window and tuple(config.evaluation_window),
+            overlap=config.evaluation_overlap,
+        ),
     )
 
 
@@ -102,7 +134,7 @@ def make_evaluation(parts: Components) -> Callable[[Any], evaluator.Evaluation]:
         parts.pair.classes,
         parts.mesh,
         class_subsets=parts.pair.class_subsets,
-        flip=parts.config.evaluation_flip,
+        inference=parts.inference,
     )
 
     def evaluate_model(model: Any) -> evaluator.Evaluation:
@@ -111,6 +143,7 @@ def make_evaluation(parts: Components) -> Callable[[Any], evaluator.Evaluation]:
             parts.pair.evaluation,
             batch_size=parts.config.evaluation_batch_size,
             size=parts.config.data.evaluation_size,
+            num_threads=parts.config.data.num_threads,
         )
 
     return evaluate_model

@@ -156,7 +156,7 @@ class Session:
             mesh_lib.local_mesh(parts.mesh),
             size=self.config.data.evaluation_size,
             count=self.config.preview_images,
-            flip=self.config.evaluation_flip,
+            inference=self.parts.inference,
         )
         self.queries = PoolQueries(parts, store, self.previews)
         self.results: dict[str, Any] = {"miou": {}, "rounds": [], "seconds": {}}
@@ -314,6 +314,7 @@ class Session:
                 seed=components.data_seed(config.seed, f"{phase.name}/{role}"),
                 start=start,
                 sparse_labels=sparse,
+                presence=self.parts.source_presence if role == "source" else None,
                 num_threads=config.data.num_threads,
                 **mesh_lib.process_part(self.parts.mesh),
             )

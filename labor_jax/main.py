@@ -26,8 +26,8 @@ _WORKDIR = flags.DEFINE_string(
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
-    "Join the processes of a cluster that JAX knows (Slurm, Open MPI, Cloud TPU, GKE), each of which "
-    "runs this command.",
+    "Join the processes of a cluster that JAX knows (Slurm, Open MPI, Cloud TPU, GKE), each of "
+    "which runs this command.",
 )
 _COORDINATOR = flags.DEFINE_string(
     "coordinator_address", None, "Elsewhere: HOST:PORT at which the first process listens,"

@@ -74,11 +74,13 @@ class PoolQueries:
         store = self._store.writer
         if self._config.annotator == "human":
             guesses = [None] * len(names) if query.guess is None else query.guess
-            store.ask_many(round_number, zip(names, query.pixels, clicks, guesses, strict=True))
+            store.ask_many(
+                round_number, zip(names, query.pixels, clicks, guesses, strict=True), kind=kind
+            )
         else:
             answers = map(self._oracle.answer, names, query.pixels)
             store.ask_and_answer_many(
-                round_number, zip(names, query.pixels, answers, clicks, strict=True)
+                round_number, zip(names, query.pixels, answers, clicks, strict=True), kind=kind
             )
 
     def _selected(self, phase: Phase, model: Any, selector: Any, indices: Sequence[int]) -> Queries:

@@ -39,9 +39,12 @@ def main(argv: Sequence[str]) -> None:
     role = folders.Role(images=".", labels="", pattern="*")
     split = folders.read_split(_IMAGES.value, "--images", role, parts.pair.num_classes)
     predict = evaluator.make_predictor(
-        parts.frozen_segmenter, parts.mesh, flip=parts.config.evaluation_flip
+        parts.frozen_segmenter, parts.mesh, inference=parts.inference
     )
-    predictions = predict(model, split, range(len(split)), parts.config.data.evaluation_size)
+    data = parts.config.data
+    predictions = predict(
+        model, split, range(len(split)), data.evaluation_size, num_threads=data.num_threads
+    )
     for number, labels in loop.progress_bar(predictions, total=len(split), unit="image"):
         path = Path(_OUTPUT.value) / split.names[number]
         path.parent.mkdir(parents=True, exist_ok=True)

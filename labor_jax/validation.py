@@ -128,6 +128,7 @@ def check_config(config: ConfigDict) -> None:
                 "selector.noise",
                 "with selector.feature_dropout 0 as well, the two classifiers stay copies",
             )
+    _check_inference(config, require)
     require(
         0 <= config.selector.feature_dropout < 1,
         "selector.feature_dropout",
@@ -135,6 +136,27 @@ def check_config(config: ConfigDict) -> None:
     )
     if problems:
         raise ConfigError("The config can't be run:\n  " + "\n  ".join(problems))
+
+
+def _check_inference(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
+    """What evaluation needs of the fields of that name."""
+    scales, window = config.evaluation_scales, config.evaluation_window
+    require(
+        len(scales) > 0 and all(isinstance(scale, float | int) and scale > 0 for scale in scales),
+        "evaluation_scales",
+        "it holds factors above 0, at least one: (1.0,) for the images as they are",
+    )
+    overlap = config.evaluation_overlap
+    require(overlap >= 0, "evaluation_overlap", "it can't be negative")
+    if window is None:
+        return
+    least = overlap + 2 * config.model.output_stride
+    require(
+        len(window) == 2 and all(isinstance(side, int) and side >= least for side in window),
+        "evaluation_window",
+        f"it is (height, width), each at least {least} pixels, evaluation_overlap and twice "
+        "model.output_stride, or None for whole images",
+    )
 
 
 def _check_joint(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 FREE_FIELDS = (
     "checkpoint_every",
     "data.cache_bytes",
+    "data.cache_folder",
     "data.num_threads",
     "data.root",
     "data.verify",

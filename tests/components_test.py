@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from labor_jax import components, models
+from labor_jax.evaluation.inference import Inference
 from labor_jax.training import mesh as mesh_lib
 from tests.tiny import tiny_config
 
@@ -28,6 +29,14 @@ def test_builds_what_the_config_names(parts):
 
 def test_a_pair_may_stand_in(parts):
     assert components.build(tiny_config("spl"), parts.pair).pair is parts.pair
+
+
+def test_inference_is_what_the_config_says(parts):
+    assert parts.inference == Inference(overlap=256)
+    config = tiny_config("spl")
+    fields = {"flip": True, "scales": (0.5, 1.0), "window": (64, 48), "overlap": 16}
+    config.update({f"evaluation_{name}": value for name, value in fields.items()})
+    assert components.build(config, parts.pair).inference == Inference(**fields)
 
 
 def test_an_unknown_model_is_an_error(parts):

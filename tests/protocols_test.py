@@ -56,7 +56,7 @@ def test_ripus_numbers(pair):
         )
         assert config.source_batch_size == config.target_batch_size == 2
         assert config.model.batch_norm == "frozen" and config.evaluation_flip
-        assert not config.data.augment.flip
+        assert not config.data.augment.flip and config.data.balance_source
         assert config.acquisition.reference_size == (640, 1280)
     assert (regions.acquisition.radius, regions.acquisition.fraction) == (1, 0.022)
     assert (points.acquisition.radius, points.acquisition.points) == (32, 40)
@@ -72,7 +72,10 @@ def test_frozen_batch_norm_needs_weights():
 def tiny(name, pair, root):
     config = tiny_config(name, pair)
     config.data.root = str(root)
+    config.data.cache_folder = str(root / "cache")
     config.model.batch_norm = "trained"  # there are no weights for so small a network
+    if name == "ripu_pa":
+        config.update(evaluation_window=(40, 64), evaluation_overlap=16)
     return config
 
 
@@ -88,6 +91,17 @@ def test_runs_from_the_official_folders(name, pair, root, tmp_path):
     if pair == "synthia":
         iou = [value for value in summary["per_class_iou"].values() if value is not None]
         assert 0 <= summary["subset_miou"]["13"] <= max(iou)
+
+
+def test_the_balanced_source_is_read_once(root):
+    config = tiny("ripu_ra", "gtav", root)
+    config.data.cache_folder = str(root / "once")
+    parts = components.build(config)
+    presence = parts.source_presence
+    assert presence.shape == (3, 19) and presence.all()
+    assert parts.source_presence is presence
+    assert len(list((root / "once").iterdir())) == 1
+    assert components.build(tiny("spl", "gtav", root)).source_presence is None
 
 
 def test_the_other_targets(root):

@@ -14,6 +14,7 @@ class TinyBackbone(nn.Module):
     batch_norm: str = "trained"
     axis_name: str | None = None
     channels: int = 8
+    output_stride: int = 2
 
     @nn.compact
     def __call__(self, images, train=False):

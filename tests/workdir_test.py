@@ -69,7 +69,7 @@ def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
     open_and_close(tmp_path, tiny_config())
     other = tiny_config()
     other.update(log_every=7, checkpoint_every=9, warm_start="elsewhere")
-    other.data.update(cache_bytes=0, num_threads=3, root="moved", verify="full")
+    other.data.update(cache_bytes=0, cache_folder="c", num_threads=3, root="moved", verify="full")
     open_and_close(tmp_path, other)
     read = Workdir.existing(tmp_path).read_config()
     assert (read.log_every, read.data.root) == (7, "moved")

@@ -72,6 +72,10 @@ class CachedSplit:
         """Returns label `i`, uint8[H, W], read-only."""
         return self._cache.get((self._key, "label", i), lambda: self._split.label(i))
 
+    def label_key(self) -> str | None:
+        """Returns the split's own key; None where it has none."""
+        return self._split.label_key() if hasattr(self._split, "label_key") else None
+
 
 def cached(splits: Mapping[str, base.Split], max_bytes: int) -> dict[str, CachedSplit]:
     """Returns the splits with one `MemoryCache` of `max_bytes` for all of them."""

@@ -120,6 +120,14 @@ class FolderSplit:
         path = self.label_paths[i]
         return self.label_map(image_files.read_label_values(path, self.label_channel), path)
 
+    def label_key(self) -> str | None:
+        """Returns a text that changes with any label file or the label map; None without labels."""
+        if self.label_paths is None:
+            return None
+        return image_files.files_key(
+            self.label_paths, self.names, self.label_map.key(), self.label_channel
+        )
+
 
 def load(config: ml_collections.ConfigDict) -> base.Pair:
     """Reads the pair `folders` from the folders named in a config.

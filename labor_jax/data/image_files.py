@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import hashlib
 import io
 import os
 import pathlib
@@ -214,19 +215,44 @@ def list_files(folder: pathlib.Path) -> list[str]:
     return sorted(files)
 
 
+def files_key(paths: Iterable[pathlib.Path], *more: object) -> str:
+    """Returns a text that changes with the names, sizes or times of files, or with `more`."""
+
+    def version(path: pathlib.Path) -> tuple[str, int, int]:
+        status = path.stat()
+        return path.name, status.st_size, status.st_mtime_ns
+
+    described = repr((in_threads(version, paths), more))
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
 def check_decoding(read: Callable[[int], np.ndarray], count: int) -> None:
     """Reads arrays 0 to `count - 1` for the errors that this raises."""
     # `is None` so that no thread's result holds on to an array.
     in_threads(lambda i: read(i) is None, range(count))
 
 
-def in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """Returns `function` of every item, in order, computed by threads; re-raises their errors."""
+def in_threads(
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    *,
+    num_threads: int | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> list[Any]:
+    """Returns `function` of every item, in order, computed by threads; re-raises their errors.
+
+    Args:
+      function: of one item.
+      items: its arguments.
+      num_threads: how many; None for four a core, at most 32.
+      progress: a wrapper for a sequence as long as `items` that may show progress.
+    """
     # Mostly waiting for files and decoders that release the GIL, hence more threads than cores.
-    with concurrent.futures.ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as executor:
+    threads = num_threads or min(32, 4 * (os.cpu_count() or 1))
+    with concurrent.futures.ThreadPoolExecutor(threads) as executor:
         futures = [executor.submit(function, item) for item in items]
         try:
-            return [future.result() for future in futures]
+            return [future.result() for future in progress(futures)]
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -41,6 +42,10 @@ class LabelMap:
             self._table[np.arange(_VALUES) != base.IGNORE_LABEL] = classes.pop("other")
         for value, number in classes.items():
             self._table[value] = number
+
+    def key(self) -> str:
+        """Returns a text that differs between maps that differ."""
+        return hashlib.sha256(self._table.tobytes()).hexdigest()
 
     def __call__(self, values: np.ndarray, path: pathlib.Path) -> np.ndarray:
         """Maps the values of a label file.

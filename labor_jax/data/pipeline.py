@@ -13,7 +13,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from labor_jax.data import base, transforms
+from labor_jax.data import base, class_balance, transforms
 
 _BATCHES_AHEAD = 2
 
@@ -64,6 +64,7 @@ def training_batches(
     seed: int,
     start: int = 0,
     sparse_labels: bool = False,
+    presence: np.ndarray | None = None,
     num_threads: int | None = None,
     process_index: int = 0,
     process_count: int = 1,
@@ -71,10 +72,11 @@ def training_batches(
     """Returns endless training batches.
 
     Each epoch visits every image once, in its own order; a batch may hold the end of one epoch and
-    the beginning of the next. Batch k is a function of the arguments other than `start`: starting
-    at k gives what an iterator from 0 gives there, augmentation included. With several processes
-    the batches are parts of the batches that one process would get, in the order of
-    `process_index`.
+    the beginning of the next. With `presence` there are no epochs: images are drawn so that classes
+    are balanced, see `class_balance.BalancedOrder`. Batch k is a function of the arguments other
+    than `start`: starting at k gives what an iterator from 0 gives there, augmentation included.
+    With several processes the batches are parts of the batches that one process would get, in the
+    order of `process_index`.
 
     Args:
       split: the images.
@@ -86,6 +88,7 @@ def training_batches(
       seed: of order and augmentation, 0 or more.
       start: number of the first batch.
       sparse_labels: whether labels are single pixels, see `transforms.resize_labels`.
+      presence: which image holds which class, bool[images, classes]; None: visit all alike.
       num_threads: threads that read and augment; None for the number of cores, at most 16.
       process_index: number of this process.
       process_count: number of processes; must divide `batch_size`.
@@ -106,16 +109,17 @@ def training_batches(
         raise ValueError(f"seed and start must be 0 or more, got {seed} and {start}")
     augment = dict(augment.items()) if augment else {}
 
-    @functools.lru_cache(maxsize=4)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng((seed, 0, epoch)).permutation(len(split))
+    if presence is None:
+        order = _epochs(len(split), seed)
+    else:
+        _check_presence(presence, split)
+        order = class_balance.BalancedOrder(presence, seed)
 
     def example(number: int) -> dict[str, np.ndarray]:
         # Place in the order of all processes of this process's example `number`.
         batch, row = divmod(number, local)
         position = batch * batch_size + process_index * local + row
-        epoch, place = divmod(position, len(split))
-        index = int(order(epoch)[place])
+        index = order(position)
         with _naming_image(split, index):
             image = split.image(index)
             label = (
@@ -135,6 +139,20 @@ def training_batches(
 
     examples = grain.MapDataset.range(start * local, sys.maxsize).map(example)
     return _read_ahead(examples, local, _stack_training, num_threads)
+
+
+def _epochs(count: int, seed: int) -> Callable[[int], int]:
+    """The image at each position of an order that visits all `count` images once an epoch."""
+
+    @functools.lru_cache(maxsize=4)
+    def permutation(epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, 0, epoch)).permutation(count)
+
+    def order(position: int) -> int:
+        epoch, place = divmod(position, count)
+        return int(permutation(epoch)[place])
+
+    return order
 
 
 def check_training(
@@ -296,6 +314,14 @@ def _check(
     if num_threads is not None and num_threads < 1:
         raise ValueError(f"num_threads must be 1 or more, or None, got {num_threads}")
     transforms.check_size(size, "size")
+
+
+def _check_presence(presence: np.ndarray, split: base.Split) -> None:
+    class_balance.check_presence(presence)
+    if len(presence) != len(split):
+        raise ValueError(
+            f"presence tells of {len(presence)} images, but the split holds {len(split)}"
+        )
 
 
 def _check_one_size(split: base.Split) -> None:

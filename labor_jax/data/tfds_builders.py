@@ -188,6 +188,12 @@ class RecordSplit:
         values = image_files.read_label_values(path, content=self._record(i)["label"])
         return self._label_map(values, path)
 
+    def label_key(self) -> str:
+        """Returns a text that changes with any record or the label map."""
+        return image_files.files_key(
+            sorted(self._folder.glob("*.array_record*")), self.names, self._label_map.key()
+        )
+
     def _path(self, i: int) -> pathlib.Path:
         return self._folder / f"record {self._numbers[i]} ({self.names[i]})"
 

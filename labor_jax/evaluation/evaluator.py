@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from labor_jax import models
 from labor_jax.data import DataError, pipeline
 from labor_jax.evaluation import confusion
+from labor_jax.evaluation.inference import PLAIN, Inference, predict_classes
 from labor_jax.training import mesh as mesh_lib
 
 
@@ -40,7 +41,7 @@ def make_evaluator(
     mesh: Mesh,
     *,
     class_subsets: Mapping[str, Sequence[int]] | None = None,
-    flip: bool = False,
+    inference: Inference = PLAIN,
 ) -> Callable[..., Evaluation]:
     """Compiles the evaluation of a model.
 
@@ -49,28 +50,30 @@ def make_evaluator(
       classes: names, in label order.
       mesh: the devices.
       class_subsets: class numbers by the subset's name, see `Pair.class_subsets`.
-      flip: whether a prediction is the mean over the image and its mirror image.
+      inference: how predictions are made.
 
     Returns:
-      `evaluate(model, split, batch_size, size, progress=iter)`: the model's variables, a split, the
-      global batch size, the model's input size (None: the images' own) and a wrapper for the
-      iterator that may show progress.
+      `evaluate(model, split, batch_size, size, num_threads=None, progress=iter)`: the model's
+      variables, a split, the global batch size, the model's input size (None: the images' own),
+      the threads that read (None: the number of cores) and a wrapper for the iterator that may show
+      progress.
     """
 
     def count(model, images, labels, valid):
-        predictions = _predict(segmenter, model, images, labels.shape[1:], flip)
+        predictions = predict_classes(segmenter, model, images, labels.shape[1:], inference)
         labels = jnp.where(valid[:, None, None], labels, 255)
         counts = confusion.confusion_matrix(predictions, labels, len(classes))
         return None, jax.lax.psum(counts, mesh_lib.BATCH_AXIS)
 
     compiled = mesh_lib.data_parallel(count, mesh, batched_arguments=(1, 2, 3))
 
-    def evaluate(model, split, *, batch_size, size, progress=iter) -> Evaluation:
+    def evaluate(model, split, *, batch_size, size, num_threads=None, progress=iter) -> Evaluation:
         batches = pipeline.inference_batches(
             split,
             batch_size=batch_size,
             size=size,
             with_labels=True,
+            num_threads=num_threads,
             **mesh_lib.process_part(mesh),
         )
         counts = []
@@ -96,40 +99,30 @@ def make_evaluator(
     return evaluate
 
 
-def _predict(segmenter, model, images, size, flip):
-    """Classes int32[B, *size] of uint8[B, h, w, 3] images."""
-    images = models.normalize_images(images)
-    scores, _ = models.apply(segmenter, model, images, size=size)
-    if flip:
-        mirrored, _ = models.apply(segmenter, model, images[:, :, ::-1], size=size)
-        scores = jax.nn.softmax(scores) + jax.nn.softmax(mirrored)[:, :, ::-1]
-    return jnp.argmax(scores, axis=-1).astype(jnp.int32)
-
-
 def make_predictor(
-    segmenter: models.Segmenter, mesh: Mesh, *, flip: bool = False
+    segmenter: models.Segmenter, mesh: Mesh, *, inference: Inference = PLAIN
 ) -> Callable[..., Iterator]:
     """Compiles prediction.
 
     Args:
       segmenter: backbone and classifier.
       mesh: the devices.
-      flip: see `make_evaluator`.
+      inference: how predictions are made.
 
     Returns:
-      `predict(model, split, numbers, size, batch_size=…)`, an iterator of (number, int32[H, W]
-      classes at the image's own resolution) over the images `numbers` of a split. It never reads
-      labels.
+      `predict(model, split, numbers, size, batch_size=…, num_threads=…)`, an iterator of (number,
+      int32[H, W] classes at the image's own resolution) over the images `numbers` of a split. It
+      never reads labels.
     """
 
     @functools.cache
     def compiled(size: tuple[int, int]):
         def classes(model, images):
-            return _predict(segmenter, model, images, size, flip)
+            return predict_classes(segmenter, model, images, size, inference)
 
         return mesh_lib.data_parallel_map(classes, mesh, batched_arguments=(1,))
 
-    def predict(model, split, numbers, size, *, batch_size=None):
+    def predict(model, split, numbers, size, *, batch_size=None, num_threads=None):
         model = mesh_lib.replicate(model, mesh)
         batches = pipeline.inference_batches(
             split,
@@ -137,6 +130,7 @@ def make_predictor(
             size=size,
             with_labels=False,
             indices=numbers,
+            num_threads=num_threads,
             **mesh_lib.process_part(mesh),
         )
         for batch in batches:

@@ -10,6 +10,7 @@ from PIL import Image
 from labor_jax import models
 from labor_jax.data import Split
 from labor_jax.evaluation import evaluator
+from labor_jax.evaluation.inference import PLAIN, Inference
 
 
 class Previews:
@@ -24,7 +25,7 @@ class Previews:
         *,
         size: tuple[int, int] | None,
         count: int,
-        flip: bool = False,
+        inference: Inference = PLAIN,
     ):
         """Chooses the images.
 
@@ -35,12 +36,12 @@ class Previews:
           mesh: the devices.
           size: the model's input size, None for the images' own.
           count: how many images, evenly over the split.
-          flip: see `evaluator.make_evaluator`.
+          inference: how predictions are made.
         """
         self._directory = directory
         self._split = split
         self._size = size
-        self._predict = evaluator.make_predictor(segmenter, mesh, flip=flip)
+        self._predict = evaluator.make_predictor(segmenter, mesh, inference=inference)
         self.numbers = preview_numbers(len(split), count)
 
     def write_predictions(self, phase: str, model: dict) -> None:

@@ -15,10 +15,12 @@ from labor_jax.models.segmenter import (
     apply,
     build_segmenter,
     classify,
+    coarse_logits,
     extract,
     init_variables,
     trainable_mask,
 )
+from labor_jax.models.tiles import windowed_logits
 from labor_jax.models.weight_files import WeightsError
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "apply",
     "build_segmenter",
     "classify",
+    "coarse_logits",
     "denormalize_images",
     "extract",
     "init_variables",
@@ -45,4 +48,5 @@ __all__ = [
     "to_tensors",
     "to_torch",
     "trainable_mask",
+    "windowed_logits",
 ]

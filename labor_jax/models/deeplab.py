@@ -12,6 +12,7 @@ from labor_jax.models.layers import (
     DepthwiseConv,
     PointwiseConv,
     he_normal_fan_in,
+    interpolate,
     resize_bilinear_align_corners,
 )
 
@@ -159,11 +160,19 @@ class DeepLabV3Plus(nn.Module):
         high, low = features.high.astype(self.dtype), features.low.astype(self.dtype)
         branches = [conv("aspp1")(high, train)]
         branches += [separable(f"aspp{rate}", rate)(high, train) for rate in self.rates]
-        pooled = jnp.mean(high.astype(jnp.float32), (1, 2), keepdims=True).astype(self.dtype)
-        pooled = conv("pooling")(pooled, train)
+        window = features.window
+        if window is None:
+            pooled = jnp.mean(high.astype(jnp.float32), (1, 2), keepdims=True)
+        else:
+            pooled = window.pooled
+        pooled = conv("pooling")(pooled.astype(self.dtype), train)
         branches.append(jnp.broadcast_to(pooled, (*high.shape[:3], self.channels)))
         x = conv("projection", 3)(jnp.concatenate(branches, -1), train)
-        x = resize_bilinear_align_corners(x, low.shape[1:3]).astype(self.dtype)
+        if window is None:
+            x = resize_bilinear_align_corners(x, low.shape[1:3])
+        else:
+            x = interpolate(x.astype(jnp.float32), window.rows, window.columns)
+        x = x.astype(self.dtype)
         shortcut = conv("shortcut", channels=self.shortcut_channels)(low, train)
         x = jnp.concatenate([x, shortcut], -1)
         x = separable("decoder1")(x, train)

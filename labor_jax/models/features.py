@@ -5,6 +5,23 @@ from typing import NamedTuple
 
 import jax
 
+from labor_jax.models.layers import Taps
+
+
+class Window(NamedTuple):
+    """What a head needs to know of the whole image where features are those of a window of it.
+
+    Attributes:
+      pooled: f32[B, 1, 1, C2], the mean of the whole image's `high`.
+      rows: between which of the window's rows of `high` each of its rows of `low` lies in the
+        whole image.
+      columns: the same of columns.
+    """
+
+    pooled: jax.Array
+    rows: Taps
+    columns: Taps
+
 
 class Features(NamedTuple):
     """A backbone's output.
@@ -12,10 +29,12 @@ class Features(NamedTuple):
     Attributes:
       low: [B, h1, w1, C1], fine features of the first stage.
       high: [B, h2, w2, C2], the last stage at the output stride.
+      window: None for features of a whole image.
     """
 
     low: jax.Array
     high: jax.Array
+    window: Window | None = None
 
 
 def valid_output_strides(native: Sequence[int], entry_stride: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Layers the backbones and heads share: batch norm, depthwise convolution, bilinear resizing."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -305,23 +305,42 @@ class DepthwiseConv(nn.Module):
         )
 
 
-def _taps(in_size: int, out_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each output pixel's two input pixels and the weight of the second, aligned corners."""
+class Taps(NamedTuple):
+    """How each output position along an axis mixes two input positions.
+
+    Attributes:
+      lower: int[n], the first input position.
+      upper: int[n], the second.
+      weight: f32[n], the share of the second.
+    """
+
+    lower: np.ndarray | jax.Array
+    upper: np.ndarray | jax.Array
+    weight: np.ndarray | jax.Array
+
+
+def taps_align_corners(in_size: int, out_size: int) -> Taps:
+    """Returns the `Taps` of bilinear resizing from `in_size` to `out_size`, aligned corners."""
     position = np.linspace(0.0, in_size - 1.0, out_size) if out_size > 1 else np.zeros(1)
     low = np.minimum(np.floor(position).astype(np.int64), max(in_size - 2, 0))
-    return low, np.minimum(low + 1, in_size - 1), (position - low).astype(np.float32)
+    return Taps(low, np.minimum(low + 1, in_size - 1), (position - low).astype(np.float32))
 
 
-def _interpolate_rows(x: jax.Array, size: int) -> jax.Array:
+def interpolate(x: jax.Array, rows: Taps, columns: Taps) -> jax.Array:
+    """Interpolates rows and columns of f32[..., h, w, C]; returns f32[..., H, W, C]."""
+    x = _interpolate_rows(x, rows)
+    return jnp.swapaxes(_interpolate_rows(jnp.swapaxes(x, -3, -2), columns), -3, -2)
+
+
+def _interpolate_rows(x: jax.Array, taps: Taps) -> jax.Array:
     """Interpolates axis -3."""
-    low, high, weight = _taps(x.shape[-3], size)
-    lower, upper = jnp.take(x, low, axis=-3), jnp.take(x, high, axis=-3)
-    return lower + (upper - lower) * weight[:, None, None]
+    lower, upper = jnp.take(x, taps.lower, axis=-3), jnp.take(x, taps.upper, axis=-3)
+    return lower + (upper - lower) * taps.weight[:, None, None]
 
 
 def _interpolation_matrix(in_size: int, out_size: int) -> np.ndarray:
-    """`_taps` as a matrix [out_size, in_size]."""
-    low, high, weight = _taps(in_size, out_size)
+    """`taps_align_corners` as a matrix [out_size, in_size]."""
+    low, high, weight = taps_align_corners(in_size, out_size)
     matrix = np.zeros((out_size, in_size), np.float32)
     rows = np.arange(out_size)
     matrix[rows, low] += 1.0 - weight
@@ -331,8 +350,8 @@ def _interpolation_matrix(in_size: int, out_size: int) -> np.ndarray:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _resize(x, size):
-    x = _interpolate_rows(x, size[0])
-    return jnp.swapaxes(_interpolate_rows(jnp.swapaxes(x, -3, -2), size[1]), -3, -2)
+    height, width = x.shape[-3:-1]
+    return interpolate(x, taps_align_corners(height, size[0]), taps_align_corners(width, size[1]))
 
 
 def _resize_forward(x, size):

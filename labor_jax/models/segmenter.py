@@ -185,6 +185,30 @@ def extract(
     return _apply_part(segmenter.backbone, variables, images, train, rngs)
 
 
+def coarse_logits(
+    segmenter: Segmenter,
+    variables: Mapping[str, Any],
+    features: Features,
+    *,
+    train: bool = False,
+    rngs: Mapping[str, jax.Array] | None = None,
+) -> tuple[jax.Array, Any]:
+    """Applies f_theta, without upsampling.
+
+    Args:
+      segmenter: from `build_segmenter`.
+      variables: of the classifier, {"params", "batch_stats"}.
+      features: from `extract`.
+      train: see `classify`.
+      rngs: see `classify`.
+
+    Returns:
+      f32[B, h, w, C] logits at the resolution that the head has, and the classifier's batch
+      statistics: updated ones when `train`.
+    """
+    return _apply_part(segmenter.classifier, variables, features, train, rngs)
+
+
 def classify(
     segmenter: Segmenter,
     variables: Mapping[str, Any],
@@ -194,7 +218,7 @@ def classify(
     train: bool = False,
     rngs: Mapping[str, jax.Array] | None = None,
 ) -> tuple[jax.Array, Any]:
-    """Applies f_theta and upsamples its logits bilinearly with aligned corners.
+    """Applies f_theta, `coarse_logits`, and upsamples its logits bilinearly with aligned corners.
 
     Args:
       segmenter: from `build_segmenter`.
@@ -207,7 +231,7 @@ def classify(
     Returns:
       f32[B, H, W, C] logits, and the classifier's batch statistics: updated ones when `train`.
     """
-    logits, batch_stats = _apply_part(segmenter.classifier, variables, features, train, rngs)
+    logits, batch_stats = coarse_logits(segmenter, variables, features, train=train, rngs=rngs)
     return resize_bilinear_align_corners(logits, size), batch_stats
 
 

@@ -110,6 +110,34 @@ def test_processes_share_the_batches_of_one(array_split):
         )
 
 
+_PRESENCE = np.eye(3, dtype=bool)[[0, 0, 0, 0, 0, 1, 2]]
+
+
+def test_balanced_batches_hold_rare_classes_more_often(array_split):
+    with _train(array_split(*_images(7)), presence=_PRESENCE) as batches:
+        numbers = _numbers(batches, 75).ravel()
+    shares = np.bincount(_PRESENCE.argmax(1)[numbers]) / len(numbers)
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.08)
+    # Each class goes through its own images.
+    assert np.bincount(numbers[numbers < 5]).std() < 1
+
+
+def test_balanced_batches_start_later_and_are_shared(array_split):
+    images = [np.random.default_rng(i).integers(0, 256, (9, 9, 3), np.uint8) for i in range(7)]
+    split = array_split(images, [image[..., 1] for image in images])
+    options = {"batch_size": 4, "size": (8, 8), "augment": _AUGMENT, "presence": _PRESENCE}
+    with _train(split, **options) as batches:
+        whole = list(itertools.islice(batches, 6))
+    parts = []
+    for process in range(2):
+        with _train(split, start=3, process_index=process, process_count=2, **options) as batches:
+            parts.append(list(itertools.islice(batches, 3)))
+    for expected, *shares in zip(whole[3:], *parts, strict=True):
+        _assert_same(
+            {name: np.concatenate([share[name] for share in shares]) for name in expected}, expected
+        )
+
+
 def test_without_labels_none_is_read(array_split):
     split = array_split(_images(3)[0])
     with pipeline.training_batches(
@@ -163,6 +191,8 @@ def test_images_of_several_sizes_need_a_size_or_a_crop(array_split):
         ({"process_index": 2, "process_count": 2}, "process 2 of 2"),
         ({"augment": {"crap": (3, 3)}}, "no field 'crap'"),
         ({"augment": {"scale": (0.5, 2.0)}}, "set augment.crop as well"),
+        ({"presence": np.ones((2, 3), bool)}, "presence tells of 2 images, but the split holds 3"),
+        ({"presence": np.zeros((3, 2), bool)}, "no label holds a class"),
     ],
 )
 def test_impossible_arguments(array_split, options, message):

@@ -9,6 +9,7 @@ import pytest
 from labor_jax import models
 from labor_jax.data import transforms
 from labor_jax.evaluation import evaluator
+from labor_jax.evaluation.inference import Inference
 from labor_jax.training import mesh as mesh_lib
 from tests.evaluation.scenes import CLASSES, Scenes
 from tests.tiny_model import tiny_segmenter
@@ -101,7 +102,7 @@ def test_prediction_equals_one_image_at_a_time_and_reads_no_label(mesh, size):
 
 def test_flip_averages_an_image_and_its_mirror_image(mesh):
     split = Scenes(SIZES)
-    predict = evaluator.make_predictor(SEGMENTER, mesh, flip=True)
+    predict = evaluator.make_predictor(SEGMENTER, mesh, inference=Inference(flip=True))
     for number, found in predict(model(), split, [0, 1], None):
         image = split.image(number)[None]
         plain, mirrored = (
@@ -124,7 +125,7 @@ def test_a_flipped_split_has_the_same_miou_under_flip(mesh):
         def label(self, i):
             return super().label(i)[:, ::-1]
 
-    evaluate = evaluator.make_evaluator(SEGMENTER, CLASSES, mesh, flip=True)
+    evaluate = evaluator.make_evaluator(SEGMENTER, CLASSES, mesh, inference=Inference(flip=True))
     one, other = (
         evaluate(model(), each, batch_size=2, size=None).confusion
         for each in (split, Mirrored([(12, 16)] * 2))

@@ -1,0 +1,111 @@
+"""From images to label maps: mirror images, several scales, windows of large images."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from labor_jax import models
+from labor_jax.models.layers import Taps, interpolate, taps_align_corners
+
+_STRIP_BYTES = 2**26  # of full-resolution logits that exist at once, for all images of a device
+
+
+@dataclasses.dataclass(frozen=True)
+class Inference:
+    """How a prediction is made.
+
+    Attributes:
+      flip: whether the mirror image takes part too.
+      scales: factors on the images' height and width. A prediction is the mean of the softmax over
+        scales and mirror images.
+      window: (height, width) in pixels of the windows that the network sees one at a time, see
+        `models.windowed_logits`; None for whole images.
+      overlap: pixels that neighbouring windows share at least.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    window: tuple[int, int] | None = None
+    overlap: int = 0
+
+
+PLAIN = Inference()
+"""Whole images as they are, once."""
+
+
+def predict_classes(
+    segmenter: models.Segmenter,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    size: tuple[int, int],
+    inference: Inference,
+) -> jax.Array:
+    """Predicts the class of each pixel.
+
+    Logits are upsampled in strips of rows, so that those at full resolution never exist at once.
+
+    Args:
+      segmenter: backbone and classifier.
+      variables: the model's.
+      images: uint8[B, h, w, 3]; scales other than 1 resize them bilinearly, with aligned corners,
+        to the nearest whole number of pixels.
+      size: (H, W) of the prediction.
+      inference: how.
+
+    Returns:
+      int32[B, H, W].
+    """
+    images = models.normalize_images(images)
+    views = [
+        (_coarse(segmenter, variables, each[:, :, ::-1] if mirrored else each, inference), mirrored)
+        for each in (_rescaled(images, scale) for scale in inference.scales)
+        for mirrored in ((False, True) if inference.flip else (False,))
+    ]
+    height, width = size
+    row_bytes = images.shape[0] * width * segmenter.num_classes * 4
+    strips = -(-height * row_bytes // _STRIP_BYTES)
+    rows = -(-height // strips)
+    row_taps = [
+        Taps(
+            *(_in_strips(each, strips, rows) for each in taps_align_corners(view.shape[1], height))
+        )
+        for view, _ in views
+    ]
+
+    def strip_classes(row_taps):
+        scores = 0.0
+        for (view, mirrored), taps in zip(views, row_taps, strict=True):
+            logits = interpolate(view, taps, taps_align_corners(view.shape[2], width))
+            if len(views) == 1:
+                return jnp.argmax(logits, -1).astype(jnp.int32)
+            scores += jax.nn.softmax(logits)[:, :, ::-1] if mirrored else jax.nn.softmax(logits)
+        return jnp.argmax(scores, -1).astype(jnp.int32)
+
+    if strips == 1:
+        return strip_classes([Taps(*(each[0] for each in taps)) for taps in row_taps])
+    classes = jax.lax.map(strip_classes, row_taps)  # [strips, B, rows, W]
+    return jnp.moveaxis(classes, 0, 1).reshape(images.shape[0], -1, width)[:, :height]
+
+
+def _coarse(segmenter, variables, images, inference):
+    """Logits of images at feature resolution."""
+    if inference.window is not None:
+        return models.windowed_logits(
+            segmenter, variables, images, window=inference.window, overlap=inference.overlap
+        )
+    features, _ = models.extract(segmenter, variables["backbone"], images)
+    return models.coarse_logits(segmenter, variables["classifier"], features)[0]
+
+
+def _rescaled(images, scale):
+    size = tuple(max(1, round(side * scale)) for side in images.shape[1:3])
+    return models.resize_bilinear_align_corners(images, size)
+
+
+def _in_strips(values: np.ndarray, strips: int, rows: int) -> np.ndarray:
+    """[H] as [strips, rows], the last value repeated at the end."""
+    return np.pad(values, (0, strips * rows - len(values)), mode="edge").reshape(strips, rows)
