@@ -1,10 +1,12 @@
 """What the package's commands share: logging, and errors that are for people."""
 
 import logging
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
@@ -22,6 +24,31 @@ def run(main: Callable[[Sequence[str]], Any]) -> int:
       The process's exit status: 0; 1 after an error that the user can mend; 130 after Ctrl-C.
       Errors that are the package's own fault keep their traceback.
     """
+    try:
+        status = _run(main)
+    except BaseException:
+        if _is_joined():
+            traceback.print_exc()
+            _leave(1)
+        raise
+    if status and _is_joined():
+        _leave(status)
+    return status
+
+
+def _is_joined() -> bool:
+    """Whether this process runs with others (`labor_jax.training.processes`)."""
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends a process that failed at once, so that the others don't wait for it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _run(main: Callable[[Sequence[str]], Any]) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )

@@ -104,10 +104,9 @@ def run(
 
 def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:
     with processes.together(f"opening {path}"):
-        if processes.is_first():
-            return Workdir.open(path, config)
-    with processes.together(f"opening {path}"):
-        return Workdir.join(path, config)
+        folder = Workdir.open(path, config) if processes.is_first() else None
+    with processes.together(f"joining {path}"):
+        return folder or Workdir.join(path, config)
 
 
 def _check_data(parts: Components) -> None:

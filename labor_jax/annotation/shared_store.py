@@ -16,7 +16,6 @@ class SharedStore:
 
     Attributes:
       reader: every answer up to the last `synchronise`.
-      writer: where this process records queries and answers.
     """
 
     def __init__(
@@ -45,26 +44,33 @@ class SharedStore:
         self._wait_for_all = wait_for_all
         self._shard = shard_path(self._path, process_index)
         self._open: list[LabelStore] = []
+        self._writer: LabelStore | None = None
         if self._is_first:
-            self.reader = self.writer = self._opened(self._path)
+            self.reader = self._writer = self._opened(self._path)
         self.synchronise()
+
+    @property
+    def writer(self) -> LabelStore:
+        """Where this process records queries and answers."""
+        if self._writer is None:
+            self._writer = self._opened(self._shard)
+        return self._writer
 
     def synchronise(self) -> None:
         """Brings the answers of all processes to all of them. All processes call it."""
         if not self._is_first:
-            self.close()  # a closed file is whole, without a log beside it
+            self._close_files()  # a closed file is whole, without a log beside it
         self._wait_for_all("answers are written")
         if self._is_first:
             for shard in sorted(self._path.parent.glob(shard_path(self._path, "*").name)):
-                self.writer.merge(shard)
+                self.reader.merge(shard)
                 # Only now: a kill before this merges it again, which changes nothing.
                 _delete(shard)
             if not self._alone:
-                self.writer.write_copy(self._copy)
+                self.reader.write_copy(self._copy)
         self._wait_for_all("answers are merged")
         if not self._is_first:
             self.reader = self._opened(self._copy, read_only=True)
-            self.writer = self._opened(self._shard)
 
     def unasked(self, round: int, images: Sequence[str]) -> list[str]:
         """Those of a round's images that no process has asked up to the last `synchronise`."""
@@ -72,6 +78,12 @@ class SharedStore:
 
     def close(self) -> None:
         """Closes the files."""
+        self._close_files()
+        if self._is_first:
+            self._copy.unlink(missing_ok=True)
+
+    def _close_files(self) -> None:
+        self._writer = None
         while self._open:
             self._open.pop().close()
 
