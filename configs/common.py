@@ -271,6 +271,7 @@ def _gtav(config: ConfigDict) -> None:
     data.source_root = ""  # the data sets' own folders, where they aren't in data.root
     data.target_root = ""
     data.target = "cityscapes"  # or "acdc", "bdd100k"
+    data.acdc_conditions = ("fog", "night", "rain", "snow")  # of acdc: which images
     data.skip = ()  # names of images to leave out
     data.update(source_size=(720, 1280), target_size=(640, 1280), evaluation_size=(640, 1280))
     data.cache_bytes = 0  # an epoch is longer than any memory

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from labor_jax import models
-from labor_jax.data import Pair, class_balance, load_pair
+from labor_jax.data import ROLES, Pair, class_balance, load_pair
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
 from labor_jax.training import loop
@@ -62,17 +62,20 @@ class Components:
         )
 
 
-def build(config: ConfigDict, pair: Pair | None = None) -> Components:
+def build(
+    config: ConfigDict, pair: Pair | None = None, *, roles: Collection[str] = ROLES
+) -> Components:
     """Builds the modules and loads (and checks) the data.
 
     Args:
       config: see configs/common.py.
       pair: data that stands in for what `config.pair` names.
+      roles: the splits to read; the others are None.
 
     Raises:
       DataError, ValueError: from the data or the model's config.
     """
-    pair = pair if pair is not None else load_pair(config.pair, config.data)
+    pair = pair if pair is not None else load_pair(config.pair, config.data, roles)
     batch_sizes = [
         config[field]
         for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size")
