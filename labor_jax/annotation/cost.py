@@ -1,6 +1,8 @@
-"""What a round costs in people's time and money, by the published figures.
+"""What a round costs in people's time and money: measured, or by the published figures.
 
-LabOR's cost table is of Cityscapes' 2,975 training images and tells three rates:
+The labelling tool measures people's active time (`measured_cost`). Without it, as for an oracle, a
+round is charged by published rates (`round_cost`): LabOR's cost table is of Cityscapes' 2,975
+training images and tells three.
 
 - `points` (PPL, PA, single pixels): 223,115 s for 40 points an image, 1.87 s a point. A point is a
   point in an image of any size.
@@ -16,26 +18,30 @@ LabOR's cost table is of Cityscapes' 2,975 training images and tells three rates
 The table gives totals only: that time is proportional to points and to the share is our assumption.
 """
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy import ndimage
 
 Kind = Literal["points", "regions", "mask", "full"]
+Source = Literal["measured", "partly measured", "published"]
 
 # LabOR (Shin et al., ICCV 2021, https://arxiv.org/abs/2108.05570) and the talk's cost table.
 _IMAGES = 2_975
 _POINTS_PER_IMAGE = 40
 _MASK_FRACTION = 0.022
+_POINT_SECONDS = 223_115
+_MASK_SECONDS = 3_599_750
+_FULL_SECONDS = 16_065_000
 
-SECONDS_PER_POINT = 223_115 / (_IMAGES * _POINTS_PER_IMAGE)
+SECONDS_PER_POINT = _POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE)
 """Time of one point, from PPL's total."""
 
-MASK_SECONDS_PER_IMAGE = 3_599_750 / (_IMAGES * _MASK_FRACTION)
+MASK_SECONDS_PER_IMAGE = _MASK_SECONDS / (_IMAGES * _MASK_FRACTION)
 """Time of a mask divided by its share of the image, from SPL's total."""
 
-FULL_SECONDS_PER_IMAGE = 16_065_000 / _IMAGES
+FULL_SECONDS_PER_IMAGE = _FULL_SECONDS / _IMAGES
 """Time of one full label."""
 
 DOLLARS_PER_FULL_LABEL = 30.0
@@ -130,3 +136,125 @@ def round_cost(
         total_clicks += clicks
         seconds += annotation_seconds(kind, clicks=clicks, fraction=fraction)
     return RoundCost(total_clicks, seconds, seconds / 3600 * dollars_per_hour)
+
+
+class MeasuredCost(NamedTuple):
+    """What a round took people who were watched.
+
+    Attributes:
+      items: Images that were asked something.
+      measured: Those of them with a measured time.
+      seconds: The time of all; those without one count as the mean of the others.
+      dollars: The pay for it.
+    """
+
+    items: int
+    measured: int
+    seconds: float
+    dollars: float
+
+
+def measured_cost(
+    seconds: Iterable[float], *, items: int, dollars_per_hour: float = DOLLARS_PER_HOUR
+) -> MeasuredCost | None:
+    """Adds up measured times.
+
+    Args:
+      seconds: People's active time on each image that they worked on, as
+        `LabelStore.measured_seconds` tells them.
+      items: How many images were asked something: some may have been answered where nobody
+        measures.
+      dollars_per_hour: The annotators' pay.
+
+    Returns:
+      The cost of all items; None if no time was measured.
+
+    Raises:
+      ValueError: If a time is negative or not finite, or if there are more than items.
+    """
+    times = np.fromiter(seconds, float)
+    if not np.isfinite(times).all() or (times < 0).any():
+        raise ValueError(f"measured times are seconds of 0 or more, not {times.tolist()}")
+    if times.size > items:
+        raise ValueError(f"{times.size} times were measured for {items} items")
+    if not times.size:
+        return None
+    total = float(times.mean()) * items
+    return MeasuredCost(items, times.size, total, total / 3600 * dollars_per_hour)
+
+
+def cost_so_far(
+    published: RoundCost, measured: MeasuredCost | None, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A round's entries in `summary.json`, each the sum of all rounds up to this one.
+
+    Args:
+      published: The round's cost by the published rates.
+      measured: Its measured cost, which counts where there is one.
+      before: The entries of the round before; empty for the first.
+
+    Returns:
+      "clicks", "annotation_seconds" and "annotation_dollars"; "published_seconds", what they would
+      be by the published rates alone; "annotation_source", a `Source`.
+    """
+    counted = published if measured is None else measured
+    if measured is None:
+        source = "published"
+    else:
+        source = "measured" if measured.measured == measured.items else "partly measured"
+    # Rounds that asked nothing say nothing of where times come from.
+    earlier = before.get("annotation_source", "published") if before.get("clicks") else source
+    if not published.clicks:
+        source = earlier
+    return {
+        "clicks": published.clicks + before.get("clicks", 0),
+        "annotation_seconds": counted.seconds + before.get("annotation_seconds", 0.0),
+        "annotation_dollars": counted.dollars + before.get("annotation_dollars", 0.0),
+        "published_seconds": published.seconds + before.get("published_seconds", 0.0),
+        "annotation_source": source if source == earlier else "partly measured",
+    }
+
+
+class CostRow(NamedTuple):
+    """A line of a cost table.
+
+    Attributes:
+      name: What is labelled, and how.
+      source: Where the time comes from.
+      images: How many images.
+      seconds_per_image: Their time, each.
+      hours: The time of all.
+      dollars: The pay for it.
+    """
+
+    name: str
+    source: Source
+    images: int
+    seconds_per_image: float
+    hours: float
+    dollars: float
+
+
+def cost_row(
+    name: str,
+    source: Source,
+    seconds: float,
+    *,
+    images: int,
+    dollars_per_hour: float = DOLLARS_PER_HOUR,
+) -> CostRow:
+    """A line of a cost table, given the seconds of all its images."""
+    hours = seconds / 3600
+    return CostRow(name, source, images, seconds / max(images, 1), hours, hours * dollars_per_hour)
+
+
+def published_table(dollars_per_hour: float = DOLLARS_PER_HOUR) -> list[CostRow]:
+    """LabOR's cost table: Cityscapes' training images by PPL, by SPL and in full."""
+    return [
+        cost_row(name, "published", seconds, images=_IMAGES, dollars_per_hour=dollars_per_hour)
+        for name, seconds in (
+            ("PPL", _POINT_SECONDS),
+            ("SPL", _MASK_SECONDS),
+            ("full labels", _FULL_SECONDS),
+        )
+    ]

@@ -210,6 +210,11 @@ class LabelStore:
         """Names of the classes 0 to C - 1."""
         return self._classes
 
+    @property
+    def database(self) -> Database:
+        """What the file is read and written through, for `labor_jax.annotation.work`."""
+        return self._database
+
     def __enter__(self) -> "LabelStore":
         return self
 
@@ -379,30 +384,32 @@ class LabelStore:
         with self._database.transaction() as connection:
             query = self._query(connection, image, round)
             asked = self._asked_labels(labels, query, f"labels of image {image!r} in round {round}")
-            if not asked.size:
-                return
-            recorded = connection.execute(
-                "SELECT labels FROM answers WHERE image = ? AND round = ?", (image, round)
-            ).fetchone()
-            if recorded and not replace:
-                before = self._inflated(recorded[0], asked.size, image, round)
-                if not np.array_equal(before, asked):
-                    raise ValueError(
-                        f"image {image!r} was answered in round {round} already, and "
-                        f"{np.count_nonzero(before != asked)} of its {asked.size} labels differ; "
-                        "pass replace=True to correct them"
-                    )
-                return
-            connection.execute(
-                "INSERT OR REPLACE INTO answers (image, round, void_pixels, labels) "
-                "VALUES (?, ?, ?, ?)",
-                (
-                    image,
-                    round,
-                    int(np.count_nonzero(asked == IGNORE_LABEL)),
-                    zlib.compress(asked.tobytes(), 1),
-                ),
+            self._record_answer(connection, image, round, asked, replace)
+
+    def answer_asked(
+        self, image: str, round: int, labels: np.ndarray, *, replace: bool = False
+    ) -> None:
+        """The same as `answer`, given the labels of the asked pixels alone.
+
+        Args:
+          image: Name of the image.
+          round: The round that asked it.
+          labels: Classes, `integer[pixels]`, of the asked pixels in raster order.
+          replace: Allow another answer than the one recorded.
+
+        Raises:
+          ValueError: As `answer`.
+        """
+        image, round, labels = _checked_image(image), _checked_round(round), np.asarray(labels)
+        pixels = self._query_detail(image, round, "pixels")
+        if labels.shape != (pixels,):
+            raise ValueError(
+                f"labels of image {image!r} in round {round} are {labels.size}; its query has "
+                f"{pixels} pixels"
             )
+        labels = self._checked_labels(labels, f"labels of image {image!r} in round {round}")
+        with self._database.transaction() as connection:
+            self._record_answer(connection, image, round, labels, replace)
 
     def ask_and_answer_many(
         self,
@@ -585,6 +592,23 @@ class LabelStore:
                 labels[query] = self._inflated(answer, count, image, round)
         return labels
 
+    def answer_of(self, image: str, round: int) -> np.ndarray:
+        """The answer to one round's query: the labels of the asked pixels in raster order.
+
+        Returns:
+          The labels, `uint8[pixels]`, 255 where void.
+
+        Raises:
+          ValueError: If there is no such query, or no answer to it yet.
+        """
+        pixels = self._query_detail(image, round, "pixels")
+        rows = self._database.read(
+            "SELECT labels FROM answers WHERE image = ? AND round = ?", (image, round)
+        )
+        if pixels and not rows:
+            raise ValueError(f"image {image!r} is not answered yet in round {round}")
+        return self._inflated(rows[0][0], pixels, image, round) if pixels else np.empty(0, np.uint8)
+
     def statistics(self, round: int) -> RoundStatistics:
         """Progress of a round and the pixels asked up to its end.
 
@@ -619,6 +643,25 @@ class LabelStore:
             "SELECT clicks, pixels * 1.0 / (height * width) FROM queries WHERE round = ? "
             "ORDER BY image",
             (round,),
+        )
+
+    def measured_seconds(self, round: int) -> dict[str, float]:
+        """The time that people worked on each image of a round, of all opinions together.
+
+        Images that nobody worked on in the labelling tool, such as an oracle's, are left out.
+
+        Raises:
+          ValueError: If the round isn't open.
+        """
+        self._opened_images(round)
+        if self._database.version < 3:  # opened for reading only
+            return {}
+        return dict(
+            self._database.read(
+                "SELECT image, SUM(seconds) FROM items WHERE round = ? GROUP BY image "
+                "HAVING SUM(seconds) > 0",
+                (round,),
+            )
         )
 
     def class_counts(self, round: int) -> np.ndarray:
@@ -711,8 +754,8 @@ class LabelStore:
         height, width, mask = row
         return self._unpacked_mask(mask, (height, width), image, round)
 
-    def _query_detail(self, image: str, round: int, column: str) -> str | bytes | None:
-        if self._database.version < 3:  # read only
+    def _query_detail(self, image: str, round: int, column: str) -> str | bytes | int | None:
+        if self._database.version < 3 and column in ("kind", "guess"):  # opened for reading only
             column = "NULL"
         rows = self._database.read(
             f"SELECT {column} FROM queries WHERE image = ? AND round = ?",
@@ -722,14 +765,50 @@ class LabelStore:
             raise self._no_query(image, round)
         return rows[0][0]
 
+    def _record_answer(
+        self,
+        connection: sqlite3.Connection,
+        image: str,
+        round: int,
+        asked: np.ndarray,
+        replace: bool,
+    ) -> None:
+        """Stores the checked labels of the asked pixels, `uint8[pixels]`."""
+        if not asked.size:
+            return
+        recorded = connection.execute(
+            "SELECT labels FROM answers WHERE image = ? AND round = ?", (image, round)
+        ).fetchone()
+        if recorded and not replace:
+            before = self._inflated(recorded[0], asked.size, image, round)
+            if not np.array_equal(before, asked):
+                raise ValueError(
+                    f"image {image!r} was answered in round {round} already, and "
+                    f"{np.count_nonzero(before != asked)} of its {asked.size} labels differ; "
+                    "pass replace=True to correct them"
+                )
+            return
+        connection.execute(
+            "INSERT OR REPLACE INTO answers (image, round, void_pixels, labels) "
+            "VALUES (?, ?, ?, ?)",
+            (
+                image,
+                round,
+                int(np.count_nonzero(asked == IGNORE_LABEL)),
+                zlib.compress(asked.tobytes(), 1),
+            ),
+        )
+
     def _asked_labels(self, labels: np.ndarray, query: np.ndarray, what: str) -> np.ndarray:
         """The labels of asked pixels in raster order, `uint8[pixels]`, checked."""
         labels = np.asarray(labels)
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"{what} have dtype {labels.dtype}, not integer")
         if labels.shape != query.shape:
             raise ValueError(f"{what} are {_size(labels.shape)}; its query is {_size(query.shape)}")
-        asked = labels[query]
+        return self._checked_labels(labels[query], what)
+
+    def _checked_labels(self, asked: np.ndarray, what: str) -> np.ndarray:
+        if not np.issubdtype(asked.dtype, np.integer):
+            raise ValueError(f"{what} have dtype {asked.dtype}, not integer")
         is_class = (asked >= 0) & (asked < len(self._classes))
         wrong = np.unique(asked[~is_class & (asked != IGNORE_LABEL)])
         if wrong.size:

@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from labor_jax.annotation import LabelStore
-from labor_jax.data import Pair
+from labor_jax.annotation import LabelStore, cost
+from labor_jax.annotation.work import Progress
+from labor_jax.data import IGNORE_LABEL, Pair
 from labor_jax.evaluation.previews import preview_numbers
 from labor_jax.evaluation.strip import draw_strip
 from labor_jax.workdir import Workdir, write_atomically
@@ -26,11 +27,21 @@ def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
                 f"round {entry['round']}",
                 f"{100 * entry['labelled_fraction']:.2f}%",
                 f"{entry['pixels_per_image']:.0f}",
-                f"{entry['annotation_seconds'] / 3600:.1f} h",
+                _annotation(entry),
                 _percent(entry["miou"]),
             )
         )
     return rows
+
+
+def _annotation(entry: dict[str, Any]) -> str:
+    """The time of a round's labels and those before; "1.5 h" alone is the published estimate."""
+    seconds, source = entry["annotation_seconds"], entry.get("annotation_source", "published")
+    if source == "published":
+        return f"{seconds / 3600:.1f} h"
+    # People who are measured may need minutes where published rates speak of days.
+    time = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    return f"{time}, {source}"
 
 
 _HEADER = ("stage", "labelled", "pixels/image", "annotation", "mIoU")
@@ -76,6 +87,7 @@ def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: La
             for name, iou in (summary["per_class_iou"] or {}).items()
         ],
     )
+    costs = _html_table(_COST_HEADER, cost_rows(folder, summary, len(pair.pool)))
     strips = "".join(
         f'<img alt="{html.escape(pair.pool.names[number])}" src="data:image/png;base64,{encoded}">'
         for number, encoded in _encoded_strips(folder, pair, store)
@@ -86,9 +98,116 @@ def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: La
         f"<title>{title}</title><style>body{{font:15px system-ui;margin:2em;max-width:72em}}"
         "td,th{padding:.2em 1em;text-align:right}td:first-child,th:first-child{text-align:left}"
         "img{display:block;max-width:100%;margin:.5em 0}</style>"
-        f"<h1>{title}</h1>{stages}{subsets}<h2>Images of the pool</h2>{strips}"
+        f"<h1>{title}</h1>{stages}{subsets}<h2>Annotation</h2>{costs}{_people(summary)}"
+        f"<h2>Images of the pool</h2>{strips}"
         f"<h2>Classes</h2>{classes}\n",
     )
+
+
+_COST_HEADER = ("labelling", "time", "images", "seconds/image", "hours", "$")
+
+
+def cost_rows(
+    folder: Workdir, summary: dict[str, Any], images: int
+) -> list[tuple[str, str, str, str, str, str]]:
+    """What the run's labels cost, beside full labels and LabOR's cost table, all at one pay.
+
+    Args:
+      folder: the run's.
+      summary: what `summary.json` holds.
+      images: images in the pool.
+    """
+    annotation = folder.read_config().get("annotation") or {}
+    pay = annotation.get("dollars_per_hour", cost.DOLLARS_PER_HOUR)
+    rows = []
+    for last in summary["rounds"][-1:]:
+        seconds, source = last["annotation_seconds"], last.get("annotation_source", "published")
+        times = [(source, seconds)]
+        if source != "published":
+            times.append(("published", last["published_seconds"]))
+        rows = [
+            cost.cost_row("this run", source, seconds, images=images, dollars_per_hour=pay)
+            for source, seconds in times
+        ]
+    everything = cost.FULL_SECONDS_PER_IMAGE * images
+    rows.append(
+        cost.cost_row("full labels", "published", everything, images=images, dollars_per_hour=pay)
+    )
+    rows += [
+        row._replace(name=f"{row.name}, LabOR on Cityscapes") for row in cost.published_table(pay)
+    ]
+    return [
+        (
+            row.name,
+            row.source,
+            f"{row.images:,}",
+            f"{row.seconds_per_image:,.1f}",
+            f"{row.hours:,.1f}",
+            f"{row.dollars:,.0f}",
+        )
+        for row in rows
+    ]
+
+
+def people(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
+    """Who answered a round, and how far second opinions agree: entries in `summary.json`.
+
+    Args:
+      progress: the round's, of `labor_jax.annotation.work`.
+      classes: names of the classes.
+
+    Returns:
+      "annotators": name, items and seconds_per_item of each; "agreement": items, pixels and the
+      share of them with equal labels, also by the first opinion's class; None without second ones.
+    """
+    pixels, equal = progress.agreement.pixels, progress.agreement.equal
+    agreement = None
+    if progress.agreement.items:
+        labels = [*enumerate(classes), (IGNORE_LABEL, "void")]
+        agreement = {
+            "items": progress.agreement.items,
+            "pixels": int(pixels.sum()),
+            "share": float(equal.sum() / max(pixels.sum(), 1)),
+            "classes": [
+                {
+                    "name": name,
+                    "pixels": int(pixels[label]),
+                    "share": float(equal[label] / pixels[label]),
+                }
+                for label, name in labels
+                if pixels[label]
+            ],
+        }
+    annotators = [
+        {"name": each.name, "items": each.items, "seconds_per_item": each.seconds_per_item}
+        for each in progress.annotators
+    ]
+    return {"annotators": annotators, "agreement": agreement}
+
+
+def _people(summary: dict[str, Any]) -> str:
+    """Annotators and agreement of each round, as HTML."""
+    annotators, agreements = [], []
+    for entry in summary["rounds"]:
+        name = f"round {entry['round']}"
+        for each in entry.get("annotators") or ():
+            seconds = each["seconds_per_item"]
+            time = "-" if seconds is None else f"{seconds:.1f}"
+            annotators.append((name, each["name"], str(each["items"]), time))
+        agreement = entry.get("agreement")
+        if agreement:
+            agreements += [
+                (name, each["name"], f"{each['pixels']:,}", _percent(each["share"]))
+                for each in ({**agreement, "name": "all classes"}, *agreement["classes"])
+            ]
+    page = ""
+    if annotators:
+        page += _html_table(("round", "annotator", "items", "seconds/item"), annotators)
+    if agreements:
+        page += "<h3>Second opinions</h3>" + _html_table(
+            ("round", "first opinion", "pixels", "equal in the second"), agreements
+        )
+    return page
 
 
 def _encoded_strips(folder, pair, store):

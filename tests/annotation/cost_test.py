@@ -6,7 +6,15 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from labor_jax.annotation import annotation_seconds, cost, round_cost, segments
+from labor_jax.annotation import (
+    RoundCost,
+    annotation_seconds,
+    cost,
+    cost_so_far,
+    measured_cost,
+    round_cost,
+    segments,
+)
 
 IMAGES = 2975
 KINDS = ("points", "regions", "mask", "full")
@@ -91,3 +99,69 @@ def test_errors_name_what_is_valid():
         segments(np.ones((2, 2), np.uint8))
     with pytest.raises(ValueError, match=r"shape \(4,\)"):
         segments(np.ones(4, bool))
+
+
+@hypothesis.given(st.lists(st.floats(0, 1e5), min_size=1, max_size=20), st.integers(0, 20))
+def test_items_without_a_time_count_as_the_mean_of_the_others(times, others):
+    found = measured_cost(times, items=len(times) + others, dollars_per_hour=36.0)
+    assert found.seconds == pytest.approx(sum(times) + others * sum(times) / len(times))
+    assert found.dollars == pytest.approx(found.seconds / 100)
+    assert (found.items, found.measured) == (len(times) + others, len(times))
+
+
+def test_measured_times_that_cannot_be():
+    assert measured_cost([], items=4) is None
+    for times in ([-1.0], [float("nan")], [float("inf")]):
+        with pytest.raises(ValueError, match="seconds of 0 or more"):
+            measured_cost(times, items=4)
+    with pytest.raises(ValueError, match="2 times were measured for 1 items"):
+        measured_cost([1.0, 2.0], items=1)
+
+
+def test_rounds_add_up_and_keep_apart_what_is_measured():
+    published = RoundCost(10, 7200.0, 40.0)
+    first = cost_so_far(published, None, {})
+    assert first == {
+        "clicks": 10,
+        "annotation_seconds": 7200.0,
+        "annotation_dollars": 40.0,
+        "published_seconds": 7200.0,
+        "annotation_source": "published",
+    }
+    measured = measured_cost([60.0, 120.0], items=2, dollars_per_hour=20.0)
+    alone = cost_so_far(published, measured, {})
+    assert (alone["annotation_seconds"], alone["annotation_dollars"]) == (180.0, 1.0)
+    assert (alone["annotation_source"], alone["published_seconds"]) == ("measured", 7200.0)
+    both = cost_so_far(published, measured, alone)
+    assert both == {
+        "clicks": 20,
+        "annotation_seconds": 360.0,
+        "annotation_dollars": 2.0,
+        "published_seconds": 14400.0,
+        "annotation_source": "measured",
+    }
+    assert cost_so_far(published, measured, first)["annotation_source"] == "partly measured"
+    assert cost_so_far(published, None, alone)["annotation_source"] == "partly measured"
+    partly = measured_cost([60.0], items=2)
+    assert cost_so_far(published, partly, {})["annotation_source"] == "partly measured"
+
+
+def test_rounds_that_ask_nothing_change_nothing():
+    nothing = RoundCost(0, 0.0, 0.0)
+    measured = cost_so_far(RoundCost(1, 9.0, 1.0), measured_cost([3.0], items=1), {})
+    assert cost_so_far(nothing, None, measured) == measured
+    after = cost_so_far(
+        RoundCost(1, 9.0, 1.0), measured_cost([3.0], items=1), cost_so_far(nothing, None, {})
+    )
+    assert after["annotation_source"] == "measured"
+
+
+def test_labors_table():
+    rows = cost.published_table()
+    assert [row.name for row in rows] == ["PPL", "SPL", "full labels"]
+    assert [round(row.seconds_per_image, 1) for row in rows] == [75.0, 1210.0, 5400.0]
+    assert [int(row.hours) for row in rows] == [61, 999, 4462]
+    assert rows[2].dollars == pytest.approx(IMAGES * 30.0)
+    assert {(row.images, row.source) for row in rows} == {(IMAGES, "published")}
+    assert cost.published_table(40.0)[0].dollars == pytest.approx(2 * rows[0].dollars)
+    assert cost.cost_row("x", "measured", 0.0, images=0).seconds_per_image == 0.0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labor_jax.annotation.work import Agreement, Annotator, Progress
 from labor_jax.evaluation import report
 from tests.evaluation.scenes import CLASSES, SIZE
 
@@ -52,6 +53,90 @@ def test_text_table(summary):
         "round 1         1.07%            88       1.5 h  50.00%",
         "round 2         2.20%           180      10.0 h  62.50%",
     ]
+
+
+def test_measured_times_say_so(summary):
+    first, second = summary["rounds"]
+    first.update(annotation_seconds=90.0, annotation_source="measured")
+    second.update(annotation_source="partly measured")
+    cells = [row[3] for row in report.table_rows(summary)[2:]]
+    assert cells == ["1.5 min, measured", "10.0 h, partly measured"]
+    first.update(annotation_source="published")
+    assert report.table_rows(summary)[2][3] == "0.0 h"
+
+
+def test_cost_beside_the_published_figures(folder, summary):
+    published = report.cost_rows(folder, summary, images=10)
+    assert [row[:2] for row in published] == [
+        ("this run", "published"),
+        ("full labels", "published"),
+        ("PPL, LabOR on Cityscapes", "published"),
+        ("SPL, LabOR on Cityscapes", "published"),
+        ("full labels, LabOR on Cityscapes", "published"),
+    ]
+    assert published[0][2:] == ("10", "3,600.0", "10.0", "200")
+    assert published[1][2:] == ("10", "5,400.0", "15.0", "300")
+    assert published[2][2:4] == ("2,975", "75.0")
+    summary["rounds"][-1].update(annotation_source="measured", published_seconds=72000.0)
+    measured = report.cost_rows(folder, summary, images=10)
+    assert measured[0] == ("this run", "measured", *published[0][2:])
+    assert measured[1] == ("this run", "published", "10", "7,200.0", "20.0", "400")
+    assert measured[2:] == published[1:]
+    summary.update(rounds=[])
+    assert report.cost_rows(folder, summary, images=10) == published[1:]
+
+
+def progress_of(annotators=(), items=0, pixels=(), equal=()):
+    counts = np.zeros((2, 256), np.int64)
+    for row, pairs in zip(counts, (pixels, equal), strict=True):
+        for label, count in pairs:
+            row[label] = count
+    return Progress(
+        round=1,
+        items=2,
+        done=2,
+        leased=0,
+        pixels=9,
+        pixels_done=9,
+        seconds_per_item=None,
+        seconds_left=None,
+        annotators=annotators,
+        agreement=Agreement(items, *counts),
+        complete=True,
+    )
+
+
+def test_people_and_second_opinions(folder, pair, store, summary):
+    assert report.people(progress_of(), CLASSES) == {"annotators": [], "agreement": None}
+    people = report.people(
+        progress_of(
+            (Annotator("Ann <i>", 2, 12.34, False), Annotator("Bo", 0, None, True)),
+            items=1,
+            pixels=[(0, 8), (255, 2)],
+            equal=[(0, 6)],
+        ),
+        CLASSES,
+    )
+    assert people["agreement"] == {
+        "items": 1,
+        "pixels": 10,
+        "share": 0.6,
+        "classes": [
+            {"name": CLASSES[0], "pixels": 8, "share": 0.75},
+            {"name": "void", "pixels": 2, "share": 0.0},
+        ],
+    }
+    assert json.loads(json.dumps(people)) == people
+    summary["rounds"][0].update(people)
+    summary["rounds"][1].update(report.people(progress_of(), CLASSES))
+    report.write_report(folder, summary, pair, store)
+    page = Page(folder.report.read_text())
+    assert "i" not in page.tags
+    at = page.cells.index("Ann <i>")
+    assert page.cells[at - 1 : at + 3] == ["round 1", "Ann <i>", "2", "12.3"]
+    assert page.cells[page.cells.index("Bo") + 2] == "-"
+    at = page.cells.index("all classes")
+    assert page.cells[at : at + 3] == ["all classes", "10", "60.00%"]
 
 
 def test_subsets_of_classes_have_a_line_each(summary):

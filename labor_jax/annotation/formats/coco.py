@@ -1,0 +1,135 @@
+"""COCO's JSON, one file `annotations.json` with `images/` beside it.
+
+Each asked piece is an annotation with a run-length encoded `segmentation` (`iscrowd` 1, as COCO has
+it for run lengths). Its category is a class, "void", or "asked" while it waits for an answer: who
+labels gives it another category, or adds annotations of theirs on top. Categories are told by their
+names and images by their file names, as tools number both anew.
+
+Read are polygons, and run lengths as lists and as COCO's compressed strings. Annotations of one
+image must not give a pixel two classes, as COCO has no order of them.
+
+Source: https://cocodataset.org/#format-data
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from labor_jax.annotation.formats import base
+from labor_jax.annotation.formats.base import Canvas, Delivered, Item, Problem, Task
+from labor_jax.annotation.formats.pieces import (
+    compressed_run_lengths,
+    from_columns,
+    pieces,
+    polygon_mask,
+)
+from labor_jax.data.base import DataError
+
+_FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a file that isn't as it should be makes of our reading."""
+
+
+def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
+    """Writes a round's queries and answers; see `png.write`."""
+    categories = {label: number for number, label in enumerate(task.label_names, start=1)}
+    images, annotations = [], []
+    for item in items:
+        height, width = task.sizes[item.number]
+        image = {"id": len(images) + 1, "file_name": task.file_name(item.number)}
+        images.append({**image, "width": width, "height": height})
+        for piece in pieces(item):
+            mask = np.zeros((height, width), np.uint8, order="F")
+            rows, columns = piece.mask.shape
+            mask[piece.top : piece.top + rows, piece.left : piece.left + columns] = piece.mask
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image["id"],
+                    "category_id": categories[piece.label],
+                    "segmentation": {
+                        "size": [height, width],
+                        "counts": coco_mask.encode(mask)["counts"].decode(),
+                    },
+                    "area": int(np.count_nonzero(piece.mask)),
+                    "bbox": [piece.left, piece.top, columns, rows],
+                    "iscrowd": 1,
+                }
+            )
+    document = {
+        "info": {"description": f"labor_jax, round {task.round}"},
+        "licenses": [],
+        "images": images,
+        "categories": [
+            {"id": categories[label], "name": name, "supercategory": ""}
+            for label, name in task.label_names.items()
+        ],
+        "annotations": annotations,
+    }
+    base.write_json(folder / "annotations.json", document)
+
+
+def read(path: Path, task: Task) -> Iterator[Delivered]:
+    """Reads a COCO file.
+
+    Args:
+      path: The file, or a folder or zip archive with one JSON file in it.
+      task: The round.
+
+    Yields:
+      What it says of each image.
+
+    Raises:
+      DataError: If it is no COCO file.
+    """
+    where, document = base.read_json(path)
+    try:
+        images, annotations = list(document["images"]), list(document["annotations"])
+        categories = {each["id"]: each["name"] for each in document["categories"]}
+        by_image = defaultdict(list)
+        for annotation in annotations:
+            by_image[annotation["image_id"]].append(annotation)
+        images = [(each["id"], each) for each in images]
+        known = {number for number, _ in images}
+    except _FOREIGN as error:
+        raise DataError(f"{where} is not laid out as COCO's JSON: {error!r}") from error
+    for number, image in images:
+        yield _read_image(f"{where}: image {number}", task, image, by_image[number], categories)
+    for number in by_image.keys() - known:
+        problem = Problem(f"{len(by_image[number])} annotations of an image that isn't in it")
+        yield Delivered(f"{where}: image {number}", None, None, (problem,))
+
+
+def _read_image(
+    where: str, task: Task, image: dict, annotations: list[dict], categories: dict[Any, Any]
+) -> Delivered:
+    size = (image.get("height"), image.get("width"))
+    number, problems = base.identified(task, where, image.get("file_name"), size)
+    if problems:
+        return Delivered(where, number, None, problems)
+    canvas = Canvas(task.sizes[number])
+    for annotation in annotations:
+        try:
+            label = base.label_of(task, categories.get(annotation["category_id"]))
+            canvas.paint(label, _mask(annotation.get("segmentation"), canvas.size))
+        except _FOREIGN as error:
+            canvas.problems.append(Problem(f"annotation {annotation.get('id')}: {error}"))
+    return canvas.delivered(where, number)
+
+
+def _mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """A segmentation's pixels, bool[H, W]."""
+    if isinstance(segmentation, list) and segmentation:
+        masks = [polygon_mask(np.reshape(each, (-1, 2)), size) for each in segmentation]
+        return np.logical_or.reduce(masks)
+    if not isinstance(segmentation, dict):
+        raise ValueError("it has no segmentation")
+    if tuple(segmentation["size"]) != size:
+        raise ValueError(f"its segmentation has size {segmentation['size']}, not {list(size)}")
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        counts = compressed_run_lengths(counts)
+    return from_columns(counts, size)

@@ -1,0 +1,277 @@
+"""A round that goes out and comes back: nothing is lost, and nothing wrong comes in."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from PIL import Image
+
+from labor_jax.annotation import LabelStore
+from labor_jax.annotation.exchange import describe_round, export_round, import_answers
+from labor_jax.annotation.formats import FORMATS, png
+from labor_jax.annotation.formats.base import UNANSWERED, VOID, write_manifest
+from labor_jax.data import DataError
+from labor_jax.data.base import default_palette
+from tests.annotation.formats.tasks import CLASSES, NAMES
+
+PALETTE = default_palette(len(CLASSES))
+SIZES = ((3, 4), (5, 2), (4, 4), (2, 2))
+ASKED_BEFORE = (0, 0)  # every image's first pixel
+
+
+def asked_store(path, queries):
+    """A store whose first round is answered and whose second one waits."""
+    store = LabelStore(path, classes=CLASSES)
+    for round, masks in ((1, None), (2, queries)):
+        store.open_round(round, NAMES)
+        for number, name in enumerate(NAMES):
+            query = np.zeros(SIZES[number], bool)
+            if masks is None:
+                query[ASKED_BEFORE] = True
+            else:
+                query = masks[number]
+            store.ask(name, round, query)
+            if masks is None:
+                store.answer(name, round, np.zeros(SIZES[number], np.uint8))
+    return store
+
+
+@st.composite
+def rounds(draw):
+    """Queries, true labels (255 is void), and which images are answered already."""
+    seed = draw(st.integers(0, 2**32))
+    share = draw(st.sampled_from([0.0, 0.2, 0.7, 1.0]))
+    rng = np.random.default_rng(seed)
+    queries = [rng.random(size) < share for size in SIZES]
+    for query in queries:
+        query[ASKED_BEFORE] = False
+    queries[0][1, 1] = True
+    values = np.array([*range(len(CLASSES)), 255], np.uint8)
+    labels = [rng.choice(values, size) for size in SIZES]
+    return queries, labels, draw(st.sets(st.integers(0, len(SIZES) - 1)))
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+@hypothesis.settings(deadline=None, max_examples=6)
+@hypothesis.given(drawn=rounds(), kind=st.sampled_from(["points", "regions", "mask", "full"]))
+def test_the_answers_arrive_as_they_were_given(format, drawn, kind):
+    queries, labels, answered = drawn
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        with (
+            asked_store(folder / "here.sqlite", queries) as here,
+            asked_store(folder / "there.sqlite", queries) as there,
+        ):
+            for number, name in enumerate(NAMES):
+                there.answer(name, 2, labels[number])
+                if number in answered:
+                    here.answer(name, 2, labels[number])
+            task = describe_round(there, CLASSES, PALETTE, 2)
+            # What leaves one store fully answered completes the other, whatever it has already.
+            export_round(there, task, format, folder / "out", kind=kind, pool=None)
+            result = import_answers(here, task, format, folder / "out")
+            asked = {number for number, query in enumerate(queries) if query.any()}
+            assert set(result.imported) == {NAMES[number] for number in asked - answered}
+            assert set(result.unchanged) == {NAMES[number] for number in asked & answered}
+            assert not result.violations and not result.waiting and not result.clipped
+            assert here.round_complete(2)
+            assert here.digest() == there.digest()
+
+
+@pytest.fixture
+def store(tmp_path):
+    queries = [np.ones(size, bool) for size in SIZES]
+    for query in queries:
+        query[ASKED_BEFORE] = False
+        query[-1, -1] = False
+    queries[3][:] = False  # asked nothing
+    with asked_store(tmp_path / "labels.sqlite", queries) as store:
+        yield store
+
+
+@pytest.fixture
+def task(store):
+    return describe_round(store, CLASSES, PALETTE, 2)
+
+
+class Pool:
+    """Images of which one is larger than its labels."""
+
+    names = NAMES[::-1]
+
+    def image(self, i):
+        height, width = SIZES[len(NAMES) - 1 - i]
+        scale = 2 if i == 1 else 1
+        return np.full((scale * height, scale * width, 3), 10 * i, np.uint8)
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_export_writes_images_at_the_labels_size_and_a_manifest(store, task, tmp_path, format):
+    folder = tmp_path / "a" / "out"
+    export_round(store, task, format, folder, kind="mask", pool=Pool())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["format"] == format
+    # The image that is asked nothing is not sent out.
+    assert [each["name"] for each in manifest["images"]] == list(NAMES[:3])
+    for number, each in enumerate(manifest["images"]):
+        with Image.open(folder / "images" / each["file"]) as image:
+            assert image.size == (each["width"], each["height"]) == SIZES[number][::-1]
+            assert np.asarray(image).max() == 10 * (3 - number)
+    assert len(list((folder / "images").iterdir())) == 3
+    written = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
+    assert written <= {"a", "labels.sqlite", "labels.sqlite-wal", "labels.sqlite-shm"}
+
+
+def test_export_says_what_stands_against_it(store, task, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    for folder in (tmp_path / "full", tmp_path / "full" / "x"):
+        with pytest.raises(DataError, match="isn't an empty folder"):
+            export_round(store, task, "png", folder, kind="mask", pool=None)
+    pool = Pool()
+    pool.names = ("other",)
+    with pytest.raises(DataError, match="the pool lacks 3 images"):
+        export_round(store, task, "png", tmp_path / "out", kind="mask", pool=pool)
+    with pytest.raises(DataError, match="has no round 7; its rounds: 1, 2"):
+        describe_round(store, CLASSES, PALETTE, 7)
+    store.open_round(4, NAMES[:1])
+    store.ask(NAMES[0], 4, np.zeros(SIZES[0], bool))
+    with pytest.raises(DataError, match="round 4 asks nothing"):
+        describe_round(store, CLASSES, PALETTE, 4)
+    store.open_round(3, NAMES)
+    with pytest.raises(DataError, match="4 images of round 3 have no query yet"):
+        describe_round(store, CLASSES, PALETTE, 3)
+
+
+@pytest.fixture
+def delivery(store, task, tmp_path):
+    """Writes label maps as a vendor would, by image number; gives the folder."""
+
+    def deliver(labels):
+        folder = tmp_path / "delivery"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "labels").mkdir(parents=True)
+        write_manifest(folder, task, "png")
+        for number, each in labels.items():
+            name = number if isinstance(number, str) else task.file_name(number)
+            Image.fromarray(np.asarray(each, np.uint8)).save(folder / "labels" / name)
+        return folder
+
+    return deliver
+
+
+def answers(store, task, number, value=1):
+    """A label map that answers exactly what is asked."""
+    query = store.query(task.names[number], task.round)
+    return np.where(query, value, UNANSWERED).astype(np.uint8)
+
+
+def told(result):
+    return [str(violation) for violation in result.violations]
+
+
+def test_every_violation_is_listed_and_nothing_is_imported(store, task, delivery):
+    good, outside, missing = (answers(store, task, number) for number in range(3))
+    outside[0, 0] = 1
+    outside[-1, -1] = VOID
+    missing[0, 1:3] = UNANSWERED
+    missing[1, 1] = 77
+    before = store.digest()
+    folder = delivery({0: good, 1: outside, 2: missing, "round2_000003.png": good, "x.png": good})
+    result = import_answers(store, task, "png", folder)
+    where = [f"labels/round2_00000{number}.png" for number in range(4)]
+    assert told(result) == [
+        f"{where[1]}, image {NAMES[1]!r}: pixels are answered that were not asked (2 pixels)",
+        f"{where[2]}, image {NAMES[2]!r}: the value 77 is none of the classes (1 pixel)",
+        f"{where[2]}, image {NAMES[2]!r}: asked pixels are not answered (2 pixels)",
+        f"{where[3]}: 'round2_000003.png' is none of the images that the round asks",
+        "labels/x.png: 'x.png' is no file name of an export",
+    ]
+    assert not result.imported
+    assert store.digest() == before and store.pending(2) == list(NAMES[:3])
+
+    result = import_answers(store, task, "png", folder, skip_invalid=True)
+    assert len(result.violations) == 5
+    assert result.imported == [NAMES[0]]
+    assert store.pending(2) == list(NAMES[1:3])
+    assert (store.labels(NAMES[0])[store.query(NAMES[0], 2)] == 1).all()
+
+
+@hypothesis.settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(data=st.data())
+def test_any_mistake_is_found_and_told_with_its_image_and_count(store, task, delivery, data):
+    labels = {number: answers(store, task, number, VOID) for number in task.names}
+    number = data.draw(st.sampled_from(list(labels)))
+    query = store.query(task.names[number], 2)
+    mistake = data.draw(st.sampled_from(["outside", "missing", "class"]))
+    wrong = {"outside": 0, "missing": UNANSWERED, "class": len(CLASSES)}[mistake]
+    where = np.argwhere(~query if mistake == "outside" else query).tolist()
+    chosen = data.draw(st.sets(st.sampled_from([tuple(pixel) for pixel in where]), min_size=1))
+    hypothesis.assume(mistake != "missing" or len(chosen) < query.sum())  # all: it waits
+    for pixel in chosen:
+        labels[number][pixel] = wrong
+    result = import_answers(store, task, "png", delivery(labels))
+    (violation,) = result.violations
+    assert violation.image == task.names[number]
+    assert violation.problem.pixels == len(chosen)
+    assert store.pending(2) == list(task.names.values())
+
+
+def test_images_without_answers_wait(store, task, delivery):
+    folder = delivery({0: answers(store, task, 0), 1: np.full(SIZES[1], UNANSWERED)})
+    result = import_answers(store, task, "png", folder)
+    assert result == ([NAMES[0]], [], [NAMES[1], NAMES[2]], 0, [])
+
+
+def test_clip_leaves_out_what_was_not_asked(store, task, delivery):
+    folder = delivery({0: np.full(SIZES[0], 2), 1: np.full(SIZES[1], UNANSWERED)})
+    assert told(import_answers(store, task, "png", folder))
+    result = import_answers(store, task, "png", folder, clip=True)
+    assert (result.imported, result.clipped, result.violations) == ([NAMES[0]], 2, [])
+    labels = store.labels(NAMES[0])
+    assert labels[0, 0] == 0  # the first round's, not the delivery's
+    assert labels[-1, -1] == 255 and (labels[store.query(NAMES[0], 2)] == 2).all()
+
+
+def test_other_answers_than_the_stored_ones_need_replace(store, task, delivery):
+    import_answers(store, task, "png", delivery({0: answers(store, task, 0)}))
+    corrected = answers(store, task, 0)
+    corrected[0, 1:3] = VOID
+    folder = delivery({0: corrected})
+    (violation,) = import_answers(store, task, "png", folder).violations
+    assert "--replace" in violation.problem.text and violation.problem.pixels == 2
+    assert store.labels(NAMES[0])[0, 1] == 1
+    assert import_answers(store, task, "png", folder, replace=True).imported == [NAMES[0]]
+    assert store.labels(NAMES[0])[0, 1] == 255
+    assert import_answers(store, task, "png", folder).unchanged == [NAMES[0]]
+
+
+def test_an_image_delivered_twice_is_not_imported(store, task, delivery):
+    labels = answers(store, task, 0)
+    folder = delivery({0: labels, "copy-round2_000000.png": labels, 1: answers(store, task, 1)})
+    result = import_answers(store, task, "png", folder, skip_invalid=True)
+    assert [v.problem.text for v in result.violations] == ["the image is delivered twice"]
+    assert result.imported == [NAMES[1]] and NAMES[0] in store.pending(2)
+
+
+def test_an_import_that_fails_halfway_stores_nothing(store, task, delivery, monkeypatch):
+    folder = delivery({number: answers(store, task, number) for number in task.names})
+    read = png.read
+
+    def answered_meanwhile(path, task):
+        yield from read(path, task)
+        store.answer(NAMES[2], 2, np.full(SIZES[2], 3))
+
+    monkeypatch.setattr(png, "read", answered_meanwhile)
+    with pytest.raises(DataError, match=r"nothing was imported: image .* was answered"):
+        import_answers(store, task, "png", folder)
+    assert store.pending(2) == list(NAMES[:2])

@@ -1,0 +1,83 @@
+"""Shapes of an item, run lengths, polygons."""
+
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from labor_jax.annotation import segments
+from labor_jax.annotation.formats.base import UNANSWERED
+from labor_jax.annotation.formats.pieces import (
+    from_run_lengths,
+    has_answers,
+    pieces,
+    polygon_mask,
+    run_lengths,
+)
+from tests.annotation.formats.tasks import item_of, pasted, random_items
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(random_items(max_images=1))
+def test_pieces_cover_what_is_asked_once_and_are_connected(items):
+    (item,) = items
+    found = list(pieces(item))
+    labels, covered = pasted(found, item.asked.shape)
+    np.testing.assert_array_equal(covered, item.asked)
+    np.testing.assert_array_equal(labels, item.labels)
+    assert all(segments(piece.mask) == 1 for piece in found)
+    if item.kind == "points":
+        assert len(found) == item.asked.sum()
+    else:
+        values = np.unique(item.labels[item.asked])
+        assert len(found) == sum(segments(item.asked & (item.labels == v)) for v in values)
+    assert has_answers(item) == any(piece.label != UNANSWERED for piece in found)
+
+
+def test_touching_points_stay_apart_and_segments_do_not():
+    rows = ["??.", "..0", "..."]
+    assert len(list(pieces(item_of(rows, kind="points")))) == 3
+    assert len(list(pieces(item_of(rows, kind="mask")))) == 2
+
+
+def runs_twin(values):
+    lengths, current = [0], False
+    for value in values.tolist():
+        if value != current:
+            lengths.append(0)
+            current = value
+        lengths[-1] += 1
+    return lengths
+
+
+@hypothesis.given(hnp.arrays(bool, st.integers(1, 60)))
+def test_run_lengths(values):
+    lengths = run_lengths(values).tolist()
+    assert lengths == runs_twin(values)
+    np.testing.assert_array_equal(from_run_lengths(lengths, values.size), values)
+
+
+def test_empty_runs_are_read():
+    assert from_run_lengths([0, 2, 0, 1], 3).tolist() == [True] * 3
+
+
+@pytest.mark.parametrize(
+    "lengths", [[1, 1], [5, 1], [-1, 5], [], [2.0, 2.0], ["4"], [[4]], [2**62, 2**62, 4], [2**70]]
+)
+def test_run_lengths_that_do_not_fit_are_refused(lengths):
+    with pytest.raises((ValueError, OverflowError)):
+        from_run_lengths(lengths, 4)
+
+
+def test_polygons():
+    square = polygon_mask([(1, 1), (4, 1), (4, 3), (1, 3)], (5, 6))
+    expected = np.zeros((5, 6), bool)
+    expected[1:3, 1:4] = True
+    np.testing.assert_array_equal(square, expected)
+    # Far outside is the border: no mask larger than the image is ever made.
+    everything = polygon_mask([(-1e12, -1e12), (1e12, -1e12), (1e12, 1e12), (-1e12, 1e12)], (5, 6))
+    assert everything.all()
+    for corners in ([(1, 1), (2, 2)], [(1, 1), (2, 2), (np.nan, 1)], [(1, 2, 3)] * 3, []):
+        with pytest.raises(ValueError, match="three corners"):
+            polygon_mask(corners, (5, 6))

@@ -1,0 +1,73 @@
+"""Random rounds that the tests of the formats share."""
+
+import tempfile
+from pathlib import Path
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+
+from labor_jax.annotation.formats.base import UNANSWERED, VOID, Item, Task
+from labor_jax.data.base import default_palette
+
+# Names that a format could stumble over, and the two that it would like to use itself.
+CLASSES = ("road", 'car "<b>" & co', "void", "öffentlich ☂", "asked")
+NAMES = ("../../etc/passwd", "a/b c.png", "naïve ☃.jpg", "'; DROP TABLE queries; --")
+
+
+def task_of(items, classes=CLASSES, round=2):
+    """The round of these items."""
+    numbers = [item.number for item in items]
+    return Task(
+        round,
+        classes,
+        default_palette(len(classes)),
+        {number: f"{NAMES[number % len(NAMES)]}{number}" for number in numbers},
+        {item.number: item.asked.shape for item in items},
+    )
+
+
+def item_of(rows, *, kind="mask", number=0):
+    """An item drawn with a character a pixel: "." not asked, "?" asked, "v" void, digits."""
+    drawn = np.array([list(row) for row in rows])
+    labels = np.full(drawn.shape, UNANSWERED, np.uint8)
+    labels[drawn == "v"] = VOID
+    for label in range(10):
+        labels[drawn == str(label)] = label
+    return Item(number, kind, drawn != ".", labels)
+
+
+@st.composite
+def random_items(draw, max_images=3, max_side=9):
+    """Items of one kind, each with some pixels asked and some of them answered."""
+    kind = draw(st.sampled_from(["points", "regions", "mask", "full"]))
+    numbers = draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=max_images, unique=True))
+    items = []
+    for number in numbers:
+        size = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=max_side))
+        states = draw(hnp.arrays(np.uint8, size, elements=st.integers(0, len(CLASSES) + 2)))
+        asked = states > 0
+        labels = np.where(asked, states - 1, UNANSWERED).astype(np.uint8)
+        labels[labels == len(CLASSES)] = VOID
+        labels[labels == len(CLASSES) + 1] = UNANSWERED
+        items.append(Item(number, kind, asked, labels))
+    return items
+
+
+def round_trip(format, items, task=None):
+    """What a format reads from what it wrote, by the images' numbers."""
+    task = task or task_of(items)
+    with tempfile.TemporaryDirectory() as folder:
+        format.write(Path(folder), task, items)
+        return {each.number: each for each in format.read(Path(folder), task)}
+
+
+def pasted(shapes, size):
+    """The label map of pieces, and the area that they cover; each pixel in one of them."""
+    labels, covered = np.full(size, UNANSWERED, np.uint8), np.zeros(size, int)
+    for label, top, left, mask in shapes:
+        window = np.s_[top : top + mask.shape[0], left : left + mask.shape[1]]
+        covered[window] += mask
+        labels[window][mask] = label
+    assert covered.max(initial=0) <= 1
+    return labels, covered > 0
