@@ -17,7 +17,9 @@ FREE_FIELDS = (
     "data.num_threads",
     "data.root",
     "data.verify",
+    "gradient_accumulation",
     "log_every",
+    "per_device_batch_size",
     "warm_start",
 )
 
