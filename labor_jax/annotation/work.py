@@ -266,6 +266,11 @@ class Work:
         """The newest round that was opened, or None."""
         return self._database.read("SELECT MAX(round) FROM round_images")[0][0]
 
+    def kind(self, round: int) -> Kind | None:
+        """How a round's queries are answered; None if it has none yet."""
+        rows = self._database.read("SELECT kind FROM queries WHERE round = ? LIMIT 1", (round,))
+        return rows[0][0] if rows else None
+
     def state(self, item: Item) -> State:
         """What the events of an item come to.
 
@@ -406,6 +411,7 @@ class Work:
                     if self._obstacle(connection, item, annotator) is None and not (
                         self._is_done(connection, item)
                     ):
+                        self._forget_progress()
                         return self._take(connection, item, annotator)
 
     def reopen(self, item: Item, annotator: str, request: str, seconds: float = 0.0) -> Lease:
@@ -447,6 +453,7 @@ class Work:
             )
             lease = self._take(connection, item, annotator)
         self._remember(item, state)
+        self._forget_progress()
         return lease
 
     def mark(
