@@ -406,13 +406,14 @@ class Work:
                 )
                 if not found:
                     return None
-                item = Item(round, *found[0])
+                item, lease = Item(round, *found[0]), None
                 with self._database.transaction() as connection:
-                    if self._obstacle(connection, item, annotator) is None and not (
-                        self._is_done(connection, item)
-                    ):
-                        self._forget_progress()
-                        return self._take(connection, item, annotator)
+                    free = self._obstacle(connection, item, annotator) is None
+                    if free and not self._is_done(connection, item):
+                        lease = self._take(connection, item, annotator)
+                if lease is not None:  # else another process was faster
+                    self._forget_progress()
+                    return lease
 
     def reopen(self, item: Item, annotator: str, request: str, seconds: float = 0.0) -> Lease:
         """Gives an annotator the item that they ask for, answered or not, and its lease.
