@@ -1,5 +1,6 @@
 import { Activity } from "./activity.js";
 import { ApiError, request, untilReached } from "./api.js";
+import { UNITS } from "./cursor.js";
 import { Drawing } from "./drawing.js";
 import { listen } from "./gestures.js";
 import { itemsDialog } from "./items.js";
@@ -65,7 +66,7 @@ let showsGuess = false;
 let isDrawn = false;
 /** Writes that an item's lost lease held up. @type {Letter[]} */
 let held = [];
-/** Counts openings, so that an answer that comes late changes nothing. */
+/** Counts openings, so that an answer that comes late changes nothing; 0 while the page starts. */
 let opening = 0;
 
 const outbox = new Outbox({
@@ -94,7 +95,7 @@ async function next(wish = {}) {
 async function open(ask) {
   const number = ++opening;
   task = null;
-  byId("submit").disabled = true;
+  changed();
   try {
     const { item, progress } = await untilReached(ask, showOffline, wait);
     if (number !== opening) {
@@ -214,7 +215,6 @@ function mark(positions, label) {
   const opened = /** @type {Task} */ (task);
   opened.canUndo = true;
   opened.canRedo = false;
-  byId("item-name").title = item.name;
   return true;
 }
 
@@ -343,8 +343,8 @@ function onRefused(error, letters) {
   } else {
     warn(`${count(letters.length, "answer", "answers")} could not be saved: ${error.message}`);
   }
-  // While the page starts, it opens an item itself.
-  if (session) {
+  // While the page starts, it opens an item by itself.
+  if (opening) {
     next({ prefer: letters[0].item });
   }
 }
@@ -391,6 +391,7 @@ function changed() {
     drawing.setLabels(labelsWithStroke());
   } else {
     byId("status").textContent = "";
+    canvas.dataset.item = "";
   }
   redraw();
 }
@@ -425,9 +426,10 @@ function redraw() {
       showsGuess,
       isSmooth: chosen.smooth,
     });
-    // Where the image lies, for scripts that drive the page.
+    // Where the image lies and which pixel is current, for scripts that drive the page.
     canvas.dataset.view = [view.scale, view.x, view.y].join(" ");
     canvas.dataset.item = task.item.id;
+    canvas.dataset.pixel = String(task.area.pixels[task.cursor.position]);
   });
 }
 
@@ -631,7 +633,7 @@ async function askName() {
   const isOther = name && name !== chosen.annotator;
   chosen.annotator = name || chosen.annotator;
   byId("annotator").textContent = chosen.annotator;
-  if (isOther && session) {
+  if (isOther && opening) {
     await outbox.settled();
     await next();
   }
@@ -654,8 +656,7 @@ const COMMANDS = {
   down: () => move(0, 1),
   fill: () => task?.item.kind !== "points" && setUnit(selectedUnit() === "similar" ? "segment" : "similar"),
   unit: () => {
-    /** @type {Unit[]} */
-    const order = ["segment", "patch", "similar", "pixel"];
+    const order = UNITS.filter((unit) => unit !== "patch" || session.settings.superpixels);
     if (task && task.item.kind !== "points") {
       setUnit(order[(order.indexOf(selectedUnit()) + 1) % order.length]);
     }
@@ -872,17 +873,16 @@ async function start() {
     // A cookie has it now, and the history needn't.
     history.replaceState(null, "", address.pathname);
   }
-  let opened;
   try {
-    opened = await untilReached(() => request("GET", "/api/session"), showOffline, wait);
+    session = await untilReached(() => request("GET", "/api/session"), showOffline, wait);
   } catch (error) {
     showMessage("The labelling tool can't be opened", /** @type {Error} */ (error).message);
     return;
   }
-  byId("run").textContent =
-    opened.round === null ? opened.run : `${opened.run} · round ${opened.round}`;
-  byId("run").title = [opened.method, opened.pair].filter(Boolean).join(" on ");
-  entries = makeEntries(opened.classes, opened.void);
+  const { run, round, method, pair } = session;
+  byId("run").textContent = round === null ? run : `${run} · round ${round}`;
+  byId("run").title = `${method} on ${pair}`;
+  entries = makeEntries(session.classes, session.void);
   palette = new Palette(byId("palette"), byId("search"), entries, (entry, isDirect) => {
     if (isDirect || chosen.direct) {
       labelCurrent(entry);
@@ -895,6 +895,8 @@ async function start() {
     }
   });
   drawing = new Drawing(canvas, byId("overview"), entries);
+  document.querySelector('input[value="patch"]').closest("label").hidden =
+    !session.settings.superpixels;
   connect();
   if (chosen.annotator) {
     byId("annotator").textContent = chosen.annotator;
@@ -903,8 +905,7 @@ async function start() {
   }
   outbox.put(outbox.takeLeft());
   await outbox.settled();
-  session = opened;
-  setInterval(renew, (opened.settings.lease_seconds / 4) * 1000);
+  setInterval(renew, (session.settings.lease_seconds / 4) * 1000);
   await next(held.length ? { prefer: held[0].item } : {});
   canvas.focus();
 }

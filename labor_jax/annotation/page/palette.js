@@ -44,6 +44,7 @@ export class Palette {
       const key = document.createElement("kbd");
       key.textContent = entry.key;
       key.hidden = !entry.key;
+      key.setAttribute("aria-hidden", "true");
       const name = document.createElement("span");
       name.textContent = entry.name;
       name.dir = "auto";
