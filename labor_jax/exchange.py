@@ -12,11 +12,11 @@ from pathlib import Path
 from absl import app, flags
 
 from labor_jax import command_line
-from labor_jax.acquisition import strategies
 from labor_jax.annotation import LabelStore
 from labor_jax.annotation import exchange as rounds
 from labor_jax.annotation.formats import FORMATS
 from labor_jax.annotation.formats.base import Task
+from labor_jax.annotation.work import checked_name
 from labor_jax.data import DataError, load_pair
 from labor_jax.workdir import ConfigError, Workdir
 
@@ -36,6 +36,7 @@ _CLIP = flags.DEFINE_bool(
 _REPLACE = flags.DEFINE_bool(
     "replace", False, "With --import: correct answers that are stored already."
 )
+_ANNOTATOR = flags.DEFINE_string("annotator", "import", "With --import: who answered.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -44,6 +45,10 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("Give --workdir, and either --export or --import with a format.")
     if not (_OUTPUT.value if _EXPORT.value else _INPUT.value):
         raise app.UsageError("Give --output with --export, and --input with --import.")
+    try:
+        checked_name(_ANNOTATOR.value)
+    except ValueError as error:
+        raise app.UsageError(f"--annotator: {error}.") from error
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()
     pair = load_pair(config.pair, config.data)
@@ -62,7 +67,6 @@ def main(argv: Sequence[str]) -> None:
                 task,
                 _EXPORT.value,
                 Path(_OUTPUT.value),
-                kind=strategies.answered_as(config.acquisition.method),
                 pool=None if _NO_IMAGES.value else pair.pool,
             )
             print(f"Wrote the {len(task.names)} images of round {round} to {_OUTPUT.value}")
@@ -76,6 +80,7 @@ def _import(store: LabelStore, task: Task) -> None:
         task,
         _IMPORT.value,
         Path(_INPUT.value),
+        annotator=_ANNOTATOR.value,
         skip_invalid=_SKIP_INVALID.value,
         clip=_CLIP.value,
         replace=_REPLACE.value,

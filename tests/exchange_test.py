@@ -46,7 +46,7 @@ def waiting(tmp_path, pair):
         for number, name in enumerate(pair.pool.names):
             query = np.zeros(pair.pool.size(number), bool)
             query[::31, ::63] = True
-            store.ask(name, 1, query)
+            store.ask(name, 1, query, kind="points")
         yield folder.path, store
 
 
@@ -116,6 +116,7 @@ def test_images_can_be_left_out(waiting, tmp_path):
     ("arguments", "says"),
     [
         (("--export", "coco", "--import", "coco"), "either --export or --import"),
+        (("--import", "coco", "--input", ".", "--annotator", " "), "--annotator: an annotator"),
         (("--import", "coco", "--input", "/nowhere"), "/nowhere can't be read"),
         (("--import", "coco", "--input", ".", "--round", "9"), "no round 9"),
     ],

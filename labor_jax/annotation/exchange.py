@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from labor_jax.annotation.cost import Kind
 from labor_jax.annotation.formats import FORMATS
 from labor_jax.annotation.formats.base import (
     UNANSWERED,
@@ -19,6 +18,7 @@ from labor_jax.annotation.formats.base import (
     write_manifest,
 )
 from labor_jax.annotation.store import LabelStore
+from labor_jax.annotation.work import LeaseLostError, Work, checked_name
 from labor_jax.data.base import IGNORE_LABEL, DataError, Split
 from labor_jax.data.transforms import resize_image
 
@@ -104,7 +104,6 @@ def export_round(
     format: str,
     folder: Path,
     *,
-    kind: Kind,
     pool: Split | None,
 ) -> None:
     """Writes what a round asks, and its answers so far, for another tool.
@@ -114,7 +113,6 @@ def export_round(
       task: The round, as `describe_round` tells it.
       format: One of `formats.FORMATS`.
       folder: A new folder, or an empty one.
-      kind: How the round is asked.
       pool: The images, written as PNG files at the size of their labels; None to leave them out.
 
     Raises:
@@ -128,7 +126,7 @@ def export_round(
     if missing:
         raise DataError(f"the pool lacks {len(missing)} images of the round: {missing[0]!r}, …")
     folder.mkdir(parents=True, exist_ok=True)
-    FORMATS[format].write(folder, task, _items(store, task, kind))
+    FORMATS[format].write(folder, task, _items(store, task))
     if pool is not None:
         (folder / "images").mkdir()
         for number, name in task.names.items():
@@ -143,6 +141,7 @@ def import_answers(
     format: str,
     path: Path,
     *,
+    annotator: str,
     skip_invalid: bool = False,
     clip: bool = False,
     replace: bool = False,
@@ -150,13 +149,15 @@ def import_answers(
     """Stores the answers that another tool gave, all in one transaction.
 
     Images whose answers are stored already are left as they are. An image counts as waiting, and
-    not as wrong, as long as none of its asked pixels is answered.
+    not as wrong, as long as none of its asked pixels is answered. The labelling tool shows imports
+    in its history.
 
     Args:
-      store: The run's label store.
+      store: The run's label store, open for writing.
       task: The round, as `describe_round` tells it.
       format: One of `formats.FORMATS`.
       path: The file or folder.
+      annotator: Who answered.
       skip_invalid: Store the valid answers although others are violated. Without it, one violation
         keeps everything out.
       clip: Leave out what is answered outside of the asked pixels, instead of refusing it.
@@ -166,9 +167,13 @@ def import_answers(
       What was stored, and every violation.
 
     Raises:
-      DataError: If the file can't be read, or if somebody else answered while it was read.
+      DataError: If the file can't be read, or if somebody answered or took an image meanwhile.
+      ValueError: If the annotator's name can't be one.
     """
-    checks = _Checks(store, task, clip=clip, replace=replace)
+    checked_name(annotator)
+    second_opinion = float(store.database.metadata().get("second_opinion", 0.0))
+    work = Work(store, second_opinion=second_opinion)
+    checks = _Checks(store, task, _holders(work, task), clip=clip, replace=replace)
     for delivered in FORMATS[format].read(path, task):
         checks.check(delivered)
     if checks.violations and not skip_invalid:
@@ -178,9 +183,16 @@ def import_answers(
             for number, answer in checks.answers.items():
                 image = task.names[number]
                 labels = np.full(task.sizes[number], IGNORE_LABEL, np.uint8)
-                labels[store.query(image, task.round)] = answer
-                store.answer(image, task.round, labels, replace=replace)
-    except ValueError as error:
+                labels[store.query(image, task.round)] = answer.labels
+                work.import_answer(
+                    image,
+                    task.round,
+                    labels,
+                    annotator=annotator,
+                    seconds=answer.seconds,
+                    replace=replace,
+                )
+    except (LeaseLostError, ValueError) as error:
         raise DataError(f"nothing was imported: {error}") from error
     return Import(
         [task.names[number] for number in checks.answers],
@@ -191,13 +203,27 @@ def import_answers(
     )
 
 
+class _Answer(NamedTuple):
+    labels: np.ndarray  # of the asked pixels, uint8[N], 255 for void
+    seconds: float
+
+
 class _Checks:
     """Sorts what a delivery holds into answers to store and violations."""
 
-    def __init__(self, store: LabelStore, task: Task, *, clip: bool, replace: bool):
+    def __init__(
+        self,
+        store: LabelStore,
+        task: Task,
+        holders: dict[str, str],
+        *,
+        clip: bool,
+        replace: bool,
+    ):
         self._store, self._task, self._clip, self._replace = store, task, clip, replace
+        self._holders = holders
         self._seen: set[int] = set()
-        self.answers: dict[int, np.ndarray] = {}  # labels of the asked pixels, uint8[N]
+        self.answers: dict[int, _Answer] = {}
         self.unchanged: list[int] = []
         self.told: set[int] = set()
         self.clipped = 0
@@ -230,20 +256,23 @@ class _Checks:
         if missing:
             problems.append(Problem("asked pixels are not answered", missing))
         labels = np.where(labels == VOID, np.uint8(IGNORE_LABEL), labels)
-        before = _stored_answer(self._store, task, number, query)
-        if before is not None and not self._replace and not missing:
+        before = _stored_answer(self._store, task, number)
+        unchanged = before is not None and np.array_equal(before, labels)
+        if before is not None and not self._replace and not missing and not unchanged:
             differing = int(np.count_nonzero(before != labels))
-            if differing:
-                text = "the image is answered already, and differently; --replace corrects it"
-                problems.append(Problem(text, differing))
+            text = "the image is answered already, and differently; --replace corrects it"
+            problems.append(Problem(text, differing))
+        elif task.names[number] in self._holders and not unchanged:
+            holder = self._holders[task.names[number]]
+            problems.append(Problem(f"{holder!r} works on the image in the labelling tool now"))
         if problems:
             self._violated(delivered, *problems)
             return
         self.clipped += outside
-        if before is not None and np.array_equal(before, labels):
+        if unchanged:
             self.unchanged.append(number)
         else:
-            self.answers[number] = labels
+            self.answers[number] = _Answer(labels, delivered.seconds or 0.0)
 
     def _violated(self, delivered: Delivered, *problems: Problem) -> None:
         name = None if delivered.number is None else self._task.names[delivered.number]
@@ -252,21 +281,23 @@ class _Checks:
         self.answers.pop(delivered.number, None)
 
 
-def _items(store: LabelStore, task: Task, kind: Kind) -> Iterator[Item]:
+def _holders(work: Work, task: Task) -> dict[str, str]:
+    """Who works on which image in the labelling tool at the moment, by its name."""
+    rows = work.items(task.round, "leased")
+    return {row.item.image: row.annotator for row in rows if row.item.opinion == 1}
+
+
+def _items(store: LabelStore, task: Task) -> Iterator[Item]:
     for number, name in task.names.items():
         query = store.query(name, task.round)
         labels = np.full(query.shape, UNANSWERED, np.uint8)
-        answer = _stored_answer(store, task, number, query)
+        answer = _stored_answer(store, task, number)
         if answer is not None:
             labels[query] = np.where(answer == IGNORE_LABEL, VOID, answer)
-        yield Item(number, kind, query, labels)
+        yield Item(number, store.kind(name, task.round), query, labels)
 
 
-def _stored_answer(
-    store: LabelStore, task: Task, number: int, query: np.ndarray
-) -> np.ndarray | None:
+def _stored_answer(store: LabelStore, task: Task, number: int) -> np.ndarray | None:
     """The stored labels of an image's asked pixels, uint8[N], 255 for void; None without."""
     name = task.names[number]
-    if not store.answered(name, task.round):
-        return None
-    return store.labels(name, up_to_round=task.round)[query]
+    return store.answer_of(name, task.round) if store.answered(name, task.round) else None

@@ -1,5 +1,6 @@
 """A round that goes out and comes back: nothing is lost, and nothing wrong comes in."""
 
+import functools
 import json
 import shutil
 import tempfile
@@ -11,20 +12,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labor_jax.annotation import LabelStore
-from labor_jax.annotation.exchange import describe_round, export_round, import_answers
+from labor_jax.annotation import LabelStore, exchange
+from labor_jax.annotation.exchange import describe_round, export_round
 from labor_jax.annotation.formats import FORMATS, png
 from labor_jax.annotation.formats.base import UNANSWERED, VOID, write_manifest
+from labor_jax.annotation.work import Item as WorkItem
+from labor_jax.annotation.work import Work
 from labor_jax.data import DataError
 from labor_jax.data.base import default_palette
 from tests.annotation.formats.tasks import CLASSES, NAMES
 
+import_answers = functools.partial(exchange.import_answers, annotator="vendor")
 PALETTE = default_palette(len(CLASSES))
 SIZES = ((3, 4), (5, 2), (4, 4), (2, 2))
 ASKED_BEFORE = (0, 0)  # every image's first pixel
 
 
-def asked_store(path, queries):
+def asked_store(path, queries, kind="mask"):
     """A store whose first round is answered and whose second one waits."""
     store = LabelStore(path, classes=CLASSES)
     for round, masks in ((1, None), (2, queries)):
@@ -35,7 +39,7 @@ def asked_store(path, queries):
                 query[ASKED_BEFORE] = True
             else:
                 query = masks[number]
-            store.ask(name, round, query)
+            store.ask(name, round, query, kind=kind)
             if masks is None:
                 store.answer(name, round, np.zeros(SIZES[number], np.uint8))
     return store
@@ -64,8 +68,8 @@ def test_the_answers_arrive_as_they_were_given(format, drawn, kind):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         with (
-            asked_store(folder / "here.sqlite", queries) as here,
-            asked_store(folder / "there.sqlite", queries) as there,
+            asked_store(folder / "here.sqlite", queries, kind) as here,
+            asked_store(folder / "there.sqlite", queries, kind) as there,
         ):
             for number, name in enumerate(NAMES):
                 there.answer(name, 2, labels[number])
@@ -73,7 +77,7 @@ def test_the_answers_arrive_as_they_were_given(format, drawn, kind):
                     here.answer(name, 2, labels[number])
             task = describe_round(there, CLASSES, PALETTE, 2)
             # What leaves one store fully answered completes the other, whatever it has already.
-            export_round(there, task, format, folder / "out", kind=kind, pool=None)
+            export_round(there, task, format, folder / "out", pool=None)
             result = import_answers(here, task, format, folder / "out")
             asked = {number for number, query in enumerate(queries) if query.any()}
             assert set(result.imported) == {NAMES[number] for number in asked - answered}
@@ -113,7 +117,7 @@ class Pool:
 @pytest.mark.parametrize("format", list(FORMATS))
 def test_export_writes_images_at_the_labels_size_and_a_manifest(store, task, tmp_path, format):
     folder = tmp_path / "a" / "out"
-    export_round(store, task, format, folder, kind="mask", pool=Pool())
+    export_round(store, task, format, folder, pool=Pool())
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["format"] == format
     # The image that is asked nothing is not sent out.
@@ -132,11 +136,11 @@ def test_export_says_what_stands_against_it(store, task, tmp_path):
     (tmp_path / "full" / "x").touch()
     for folder in (tmp_path / "full", tmp_path / "full" / "x"):
         with pytest.raises(DataError, match="isn't an empty folder"):
-            export_round(store, task, "png", folder, kind="mask", pool=None)
+            export_round(store, task, "png", folder, pool=None)
     pool = Pool()
     pool.names = ("other",)
     with pytest.raises(DataError, match="the pool lacks 3 images"):
-        export_round(store, task, "png", tmp_path / "out", kind="mask", pool=pool)
+        export_round(store, task, "png", tmp_path / "out", pool=pool)
     with pytest.raises(DataError, match="has no round 7; its rounds: 1, 2"):
         describe_round(store, CLASSES, PALETTE, 7)
     store.open_round(4, NAMES[:1])
@@ -275,3 +279,48 @@ def test_an_import_that_fails_halfway_stores_nothing(store, task, delivery, monk
     with pytest.raises(DataError, match=r"nothing was imported: image .* was answered"):
         import_answers(store, task, "png", folder)
     assert store.pending(2) == list(NAMES[:2])
+
+
+def test_imports_are_in_the_history_with_their_time(store, task, tmp_path):
+    for number, name in task.names.items():
+        if number:
+            store.answer(name, 2, answers(store, task, number))
+    folder = tmp_path / "out"
+    export_round(store, task, "label_studio", folder, pool=None)
+    tasks = json.loads((folder / "tasks.json").read_text())
+    (prediction,) = tasks[0].pop("predictions")
+    for region in prediction["result"]:
+        region["value"]["brushlabels"] = ["void"]
+    tasks[0]["annotations"] = [{**prediction, "lead_time": 17.5}]
+    (folder / "tasks.json").write_text(json.dumps(tasks))
+    Work(store, second_opinion=0.5)
+    result = import_answers(store, task, "label_studio", folder)
+    assert (result.imported, result.unchanged) == ([NAMES[0]], list(NAMES[1:3]))
+    (event,) = Work(store).events(WorkItem(2, NAMES[0]))
+    assert (event.annotator, event.kind, event.seconds) == ("vendor", "import", 17.5)
+    assert store.measured_seconds(2) == {NAMES[0]: 17.5}
+
+
+def test_the_labelling_tools_settings_stay(store, task, delivery):
+    Work(store, second_opinion=0.5)
+    import_answers(store, task, "png", delivery({0: answers(store, task, 0)}))
+    assert store.database.metadata()["second_opinion"] == "0.5"
+
+
+def test_an_image_that_somebody_works_on_is_not_imported(store, task, delivery, monkeypatch):
+    lease = Work(store).next("Ann")
+    held = lease.item.image
+    labels = {number: answers(store, task, number) for number in task.names}
+    result = import_answers(store, task, "png", delivery(labels), skip_invalid=True)
+    (violation,) = result.violations
+    assert violation.image == held
+    assert violation.problem.text == "'Ann' works on the image in the labelling tool now"
+    assert store.pending(2) == [held]
+    monkeypatch.setattr(exchange, "_holders", lambda *_: {})  # taken after the checks
+    with pytest.raises(DataError, match="nothing was imported: Ann works on"):
+        import_answers(store, task, "png", delivery(labels))
+
+
+def test_an_annotator_needs_a_name(store, task, delivery):
+    with pytest.raises(ValueError, match="1 to 100 characters"):
+        import_answers(store, task, "png", delivery({}), annotator=" ")
