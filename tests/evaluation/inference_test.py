@@ -19,7 +19,8 @@ SIZE = (37, 51)
 
 @functools.cache
 def variables():
-    return models.init_variables(SEGMENTER, jax.random.key(0), (16, 16))
+    with jax.ensure_compile_time_eval():  # the first caller may be a compiled function
+        return models.init_variables(SEGMENTER, jax.random.key(0), (16, 16))
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
