@@ -195,6 +195,7 @@ def ripu(method: str, pair: str) -> ConfigDict:
         # RIPU's 40 points are meant at the network's input; label maps have 2.56 times the pixels.
         config.acquisition.reference_size = (640, 1280)
         config.data.balance_source = True
+        config.data.source_size = (720, 1280)  # of SYNTHIA too
     if pair == "street":  # from random weights no part is ahead of the other, and the rate is high
         config.optimizer.update(classifier_multiplier=1.0, clip_norm=1.0)
     # The pixel selector's rate is to the model's as in LabOR's rounds.

@@ -97,10 +97,12 @@ def check_config(config: ConfigDict) -> None:
     if joint:
         _check_joint(config, require)
     require(
-        config.source.steps + config.warmup.steps > 0 or (joint and any(query_steps[:1])),
+        config.source.steps + config.warmup.steps > 0
+        or (joint and any(query_steps[:1]))
+        or config.model.pretrained not in ("", "imagenet"),
         "source.steps",
         "without steps there, in config.warmup or before the first of config.joint.query_steps, "
-        "there is no model to start from",
+        "there is no model to start from, unless config.model.pretrained names a file of one",
     )
     require(
         not (config.warm_start and not config.rounds),
