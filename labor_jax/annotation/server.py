@@ -60,7 +60,8 @@ _ITEM = re.compile(r"([0-9]{1,9})-([0-9]{1,9})-([12])")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _STATES = ("open", "leased", "done", "skipped")
 _MAX_ROWS = 1000
-_THREADS = 8
+# Most of them wait for a transaction, which serves all who wait at once.
+_THREADS = 32
 _CACHED_IMAGES = 64
 # Replies to marks may tell of others' progress a little late.
 _PROGRESS_SECONDS = 1.0

@@ -211,7 +211,7 @@ _NEXT = f"""
         position <= IFNULL((SELECT position FROM round_images
             WHERE round = :round AND image = :after), -1),
         position
-    LIMIT 1
+    LIMIT :limit
 """
 
 
@@ -253,6 +253,7 @@ class Work:
         self._share = second_opinion
         self._clock = clock
         self._choosing = threading.Lock()
+        self._reserved: set[Item] = set()
         self._lock = threading.Lock()
         self._states: collections.OrderedDict[Item, State] = collections.OrderedDict()
         self._progress: dict[int, tuple[float, Progress]] = {}
@@ -392,28 +393,24 @@ class Work:
         """
         annotator = checked_name(annotator)
         round = self.current_round()
-        # One at a time: all would find the same item first.
-        with self._choosing:
-            while True:
-                found = self._read(
-                    _NEXT,
-                    round=-1 if round is None else round,
-                    now=self._clock(),
-                    annotator=annotator,
-                    prefer=prefer.image if prefer and prefer.round == round else "",
-                    prefer_opinion=prefer.opinion if prefer else 0,
-                    after=after.image if after and after.round == round else "",
+        wishes = {
+            "annotator": annotator,
+            "prefer": prefer.image if prefer and prefer.round == round else "",
+            "prefer_opinion": prefer.opinion if prefer else 0,
+            "after": after.image if after and after.round == round else "",
+        }
+        while item := self._reserved_next(round, wishes):
+            try:
+                lease = self._database.grouped(
+                    functools.partial(self._take_if_free, item=item, annotator=annotator)
                 )
-                if not found:
-                    return None
-                item, lease = Item(round, *found[0]), None
-                with self._database.transaction() as connection:
-                    free = self._obstacle(connection, item, annotator) is None
-                    if free and not self._is_done(connection, item):
-                        lease = self._take(connection, item, annotator)
-                if lease is not None:  # else another process was faster
-                    self._forget_progress()
-                    return lease
+            finally:
+                with self._lock:
+                    self._reserved.discard(item)
+            if lease is not None:  # else another process was faster
+                self._forget_progress()
+                return lease
+        return None
 
     def reopen(self, item: Item, annotator: str, request: str, seconds: float = 0.0) -> Lease:
         """Gives an annotator the item that they ask for, answered or not, and its lease.
@@ -435,12 +432,13 @@ class Work:
         annotator = checked_name(annotator)
         request, seconds = _checked_request(request), _checked_seconds(seconds)
         self._check_item(item)
-        with self._database.transaction() as connection:
+
+        def take(connection: sqlite3.Connection) -> tuple[Lease, State | None]:
             if self._repeated(connection, item, request, "reopen") is not None:
                 row = self._lease_row(connection, item)
                 if row is None or row[0] != annotator:
                     raise LeaseLostError("The item was given back or taken over since.")
-                return Lease(item, row[1])
+                return Lease(item, row[1]), None
             obstacle = self._obstacle(connection, item, annotator)
             if obstacle is not None:
                 raise LeaseLostError(obstacle)
@@ -452,8 +450,11 @@ class Work:
             state = self._record(
                 connection, item, state, annotator, "reopen", seconds=seconds, request=request
             )
-            lease = self._take(connection, item, annotator)
-        self._remember(item, state)
+            return self._take(connection, item, annotator), state
+
+        lease, state = self._database.grouped(take)
+        if state is not None:
+            self._remember(item, state)
         self._forget_progress()
         return lease
 
@@ -520,10 +521,12 @@ class Work:
     def renew(self, item: Item, token: str) -> State:
         """Tells that the annotator is still there; see `mark`."""
         self._check_item(item)
-        with self._database.transaction() as connection:
+
+        def hold(connection: sqlite3.Connection) -> State:
             self._hold(connection, item, token)
-            state = self._replayed(connection, item)
-        return self._remember(item, state)
+            return self._replayed(connection, item)
+
+        return self._remember(item, self._database.grouped(hold))
 
     def import_answer(
         self,
@@ -575,6 +578,34 @@ class Work:
 
     # How a step is taken.
 
+    def _reserved_next(self, round: int | None, wishes: dict[str, Any]) -> Item | None:
+        """The first item of the queue that no thread is just about to take; it is reserved."""
+        # One at a time: all would find the same item.
+        with self._choosing:
+            with self._lock:
+                reserved = set(self._reserved)
+            rows = self._read(
+                _NEXT,
+                round=-1 if round is None else round,
+                now=self._clock(),
+                limit=len(reserved) + 1,
+                **wishes,
+            )
+            for image, opinion in rows:
+                item = Item(round, image, opinion)
+                if item not in reserved:
+                    with self._lock:
+                        self._reserved.add(item)
+                    return item
+        return None
+
+    def _take_if_free(
+        self, connection: sqlite3.Connection, item: Item, annotator: str
+    ) -> Lease | None:
+        if self._is_done(connection, item) or self._obstacle(connection, item, annotator):
+            return None
+        return self._take(connection, item, annotator)
+
     def _step(
         self,
         item: Item,
@@ -588,7 +619,8 @@ class Work:
     ) -> State:
         request, seconds = _checked_request(request), _checked_seconds(seconds)
         self._check_item(item)
-        with self._database.transaction() as connection:
+
+        def take(connection: sqlite3.Connection) -> State:
             first = self._repeated(connection, item, request, kind, label, content)
             if first is not None:
                 return first
@@ -610,6 +642,9 @@ class Work:
                 connection.execute(
                     "DELETE FROM leases WHERE round = ? AND image = ? AND opinion = ?", item
                 )
+            return state
+
+        state = self._database.grouped(take)
         self._remember(item, state)
         if kind in ("submit", "skip"):
             self._forget_progress()
