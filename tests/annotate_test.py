@@ -45,7 +45,9 @@ def serving(*flags):
             yield process, line, client
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
 
 
 def take(client, annotator="ann"):
@@ -82,9 +84,9 @@ def test_a_round_is_labelled_through_kills_by_two_servers(tmp_path):
         assert other.get("/api/session").json()["round_complete"]
         assert "--config configs/ppl.py" in client.get("/api/session").json()["command"]
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=30)
-    assert process.returncode == 0 and "Traceback" not in error
-    assert "Round 1 waits for answers: 3 items." not in out  # one had been begun
+        out, error = process.stdout.read(), process.stderr.read()
+        assert process.wait(timeout=30) == 0 and "Traceback" not in error
+    assert "Round 1 waits for answers: 3 items." in out  # one had been begun
     assert "Round 1 is labelled." in out and "--config configs/ppl.py --workdir run" in out
     assert "has ended" in out
     with LabelStore(folder.labels, classes=street.CLASSES) as store:
