@@ -16,7 +16,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
@@ -32,16 +32,9 @@ from labor_jax.annotation import runs
 from labor_jax.annotation.database import LabelStoreError
 from labor_jax.annotation.guard import Guard
 from labor_jax.annotation.history import State
-from labor_jax.annotation.work import (
-    Agreement,
-    Item,
-    ItemRow,
-    Lease,
-    LeaseLostError,
-    Progress,
-    UnknownItemError,
-    Work,
-)
+from labor_jax.annotation.items import Item, UnknownItemError
+from labor_jax.annotation.overview import Agreement, ItemRow, ItemState, Progress
+from labor_jax.annotation.work import Lease, LeaseLostError, Work
 from labor_jax.data import transforms
 from labor_jax.data.base import IGNORE_LABEL, DataError, Pair
 
@@ -58,7 +51,6 @@ _CONTENT_TYPES = {
 }
 _ITEM = re.compile(r"([0-9]{1,9})-([0-9]{1,9})-([12])")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_STATES = ("open", "leased", "done", "skipped")
 _MAX_ROWS = 1000
 # Most of them wait for a transaction, which serves all who wait at once.
 _THREADS = 32
@@ -268,8 +260,8 @@ class _Tool:
         """The overview: a part of a round's items."""
         parameters = request.query_params
         state = parameters.get("state")
-        if state not in (None, *_STATES):
-            raise ValueError(f"state is one of {', '.join(_STATES)}")
+        if state not in (None, *get_args(ItemState)):
+            raise ValueError(f"state is one of {', '.join(get_args(ItemState))}")
         offset = _number(parameters.get("offset", "0"), "offset")
         limit = min(_number(parameters.get("limit", "100"), "limit"), _MAX_ROWS)
         round = self._work.current_round()
