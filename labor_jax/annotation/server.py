@@ -16,7 +16,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
@@ -32,16 +32,9 @@ from labor_jax.annotation import runs
 from labor_jax.annotation.database import LabelStoreError
 from labor_jax.annotation.guard import Guard
 from labor_jax.annotation.history import State
-from labor_jax.annotation.work import (
-    Agreement,
-    Item,
-    ItemRow,
-    Lease,
-    LeaseLostError,
-    Progress,
-    UnknownItemError,
-    Work,
-)
+from labor_jax.annotation.items import Item, UnknownItemError
+from labor_jax.annotation.overview import Agreement, ItemRow, ItemState, Progress
+from labor_jax.annotation.work import Lease, LeaseLostError, Work
 from labor_jax.data import transforms
 from labor_jax.data.base import IGNORE_LABEL, DataError, Pair
 
@@ -58,12 +51,12 @@ _CONTENT_TYPES = {
 }
 _ITEM = re.compile(r"([0-9]{1,9})-([0-9]{1,9})-([12])")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_STATES = ("open", "leased", "done", "skipped")
 _MAX_ROWS = 1000
-_THREADS = 8
+# Most of them wait for a transaction, which serves all who wait at once.
+_THREADS = 32
 _CACHED_IMAGES = 64
-# Replies to marks may tell of others' progress a little late.
-_PROGRESS_SECONDS = 1.0
+# Seconds by which a step's answer may tell late of others' progress.
+_MAX_AGE = 1.0
 
 
 class Settings(NamedTuple):
@@ -267,8 +260,8 @@ class _Tool:
         """The overview: a part of a round's items."""
         parameters = request.query_params
         state = parameters.get("state")
-        if state not in (None, *_STATES):
-            raise ValueError(f"state is one of {', '.join(_STATES)}")
+        if state not in (None, *get_args(ItemState)):
+            raise ValueError(f"state is one of {', '.join(get_args(ItemState))}")
         offset = _number(parameters.get("offset", "0"), "offset")
         limit = min(_number(parameters.get("limit", "100"), "limit"), _MAX_ROWS)
         round = self._work.current_round()
@@ -337,7 +330,7 @@ class _Tool:
         named = self._item(item)
         take = getattr(self._work, name)
         state = take(named, fields.get("lease"), fields.get("request"), fields.get("seconds", 0.0))
-        if name == "submit" and self._work.progress(named.round).complete:
+        if name == "submit" and self._work.progress(named.round, max_age=_MAX_AGE).complete:
             self._on_complete(named.round)
         return self._after(named, state)
 
@@ -377,7 +370,7 @@ class _Tool:
             "can_undo": state.done is not None,
             "can_redo": state.undone is not None,
             "seconds": state.seconds,
-            "progress": self._progress(_PROGRESS_SECONDS),
+            "progress": self._progress(_MAX_AGE),
         }
 
     def _row(self, row: ItemRow) -> dict[str, Any]:
@@ -403,7 +396,7 @@ class _Tool:
         else:
             progress = self._work.progress(round, max_age=max_age)
         told = progress._asdict()
-        told["round_complete"] = bool(told.pop("complete"))
+        told["round_complete"] = round is not None and progress.complete
         told["annotators"] = [annotator._asdict() for annotator in progress.annotators]
         told["agreement"] = self._agreement(progress.agreement)
         return told

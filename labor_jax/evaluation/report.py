@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labor_jax.annotation import LabelStore, cost
-from labor_jax.annotation.work import Progress
+from labor_jax.annotation.overview import Progress
 from labor_jax.data import IGNORE_LABEL, Pair
 from labor_jax.evaluation.previews import preview_numbers
 from labor_jax.evaluation.strip import draw_strip
@@ -153,7 +153,7 @@ def people(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
     """Who answered a round, and how far second opinions agree: entries in `summary.json`.
 
     Args:
-      progress: the round's, of `labor_jax.annotation.work`.
+      progress: the round's, of `labor_jax.annotation.overview`.
       classes: names of the classes.
 
     Returns:

@@ -10,6 +10,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from labor_jax.annotation import LabelStore, guard, server
+from labor_jax.annotation.items import Items
 from labor_jax.annotation.work import Work
 from labor_jax.data import Pair
 from labor_jax.data.base import DataError
@@ -497,7 +498,7 @@ def test_trouble_with_the_file_is_told_as_such(client, asked):
 
 
 def test_a_mistake_of_the_server_shows_no_traceback(client, monkeypatch):
-    monkeypatch.setattr(Work, "items", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(Items, "read", lambda *_, **__: 1 / 0)
     answer = client.get("/api/items")
     assert answer.status_code == 500 and "console" in answer.json()["error"]
     assert "ZeroDivisionError" not in answer.text

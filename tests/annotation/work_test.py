@@ -13,7 +13,8 @@ import pytest
 from hypothesis import stateful
 
 from labor_jax.annotation import LabelStore, runs
-from labor_jax.annotation.work import Item, LeaseLostError, UnknownItemError, Work
+from labor_jax.annotation.items import Item, UnknownItemError
+from labor_jax.annotation.work import LeaseLostError, Work
 from tests.annotation.examples import CLASSES, SHAPE, query_of
 
 requests = map("request {}".format, itertools.count())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labor_jax.annotation.work import Agreement, Annotator, Progress
+from labor_jax.annotation.overview import Agreement, Annotator, Progress
 from labor_jax.evaluation import report
 from tests.evaluation.scenes import CLASSES, SIZE
 
@@ -102,7 +102,7 @@ def progress_of(annotators=(), items=0, pixels=(), equal=()):
         seconds_left=None,
         annotators=annotators,
         agreement=Agreement(items, *counts),
-        complete=True,
+        missing=0,
     )
 
 
