@@ -25,9 +25,9 @@ const CURRENT = "#ffd23f";
  * @typedef {object} Scene
  * @property {View} view
  * @property {number} opacity Of the labels, 0 to 1.
- * @property {ArrayLike<number>} current Positions of the current unit.
- * @property {ArrayLike<number>} pointed Positions that a click would label.
- * @property {Entry} active What it would label them with.
+ * @property {Uint32Array} current Positions of the current unit.
+ * @property {Iterable<number>} pointed Positions that a click would label, or a stroke has painted.
+ * @property {Entry} active What they would be labelled with.
  * @property {boolean} showsGuess
  * @property {boolean} isSmooth
  */
@@ -120,14 +120,11 @@ export class Drawing {
 
     this._stroke(this._outline, scale, "rgb(10 12 16 / 60%)", "rgb(255 255 255 / 55%)", 2, 0.8);
     this._stroke(this._openOutline, scale, DARK, LIGHT, 3.5, 1.5);
-    if (scene.pointed.length) {
-      const pointed = this._pathOf(scene.pointed);
-      ink.globalAlpha = 0.5;
-      ink.fillStyle = scene.active.color;
-      ink.fill(rectPath(this._area, scene.pointed));
-      ink.globalAlpha = 1;
-      this._stroke(pointed, scale, DARK, LIGHT, 5, 2.5);
-    }
+    ink.globalAlpha = 0.6;
+    ink.fillStyle = scene.active.color;
+    ink.fill(rectPath(this._area, scene.pointed));
+    ink.globalAlpha = 1;
+    this._stroke(this._pathOf(scene.pointed), scale, DARK, LIGHT, 5, 2.5);
     this._stroke(this._pathOf(scene.current), scale, DARK, CURRENT, 5.5, 2.5);
 
     ink.setTransform(density, 0, 0, density, 0, 0);
@@ -224,7 +221,7 @@ export class Drawing {
    * @param {Scene} scene */
   _drawBrackets({ view, current }) {
     const ink = this._ink;
-    const box = bounds(this._area, Array.from(current));
+    const box = bounds(this._area, current);
     const a = toCanvas(view, { x: box.left, y: box.top });
     const b = toCanvas(view, { x: box.right, y: box.bottom });
     const gap = 9;
@@ -263,7 +260,7 @@ export class Drawing {
     if (overview.hidden) {
       return;
     }
-    const box = bounds(this._area, Array.from(current));
+    const box = bounds(this._area, current);
     const corner = toCanvas(view, { x: box.right, y: box.bottom });
     overview.classList.toggle("aside", corner.x > width - 210 && corner.y > height - 200);
     const shrink = Math.min(180 / image.width, 130 / image.height);
@@ -287,9 +284,9 @@ export class Drawing {
     ink.strokeRect(a.x, a.y, b.x - a.x, b.y - a.y);
   }
 
-  /** @param {ArrayLike<number>} positions */
+  /** @param {Iterable<number>} positions */
   _pathOf(positions) {
-    const inside = new Set(Array.from(positions));
+    const inside = new Set(positions);
     const isInside = (/** @type {number} */ position) => (inside.has(position) ? 0 : -1);
     return linePath(outline(this._area, isInside, inside));
   }
@@ -326,12 +323,11 @@ export class Drawing {
   }
 }
 
-/** @param {Area} area @param {ArrayLike<number>} positions */
+/** @param {Area} area @param {Iterable<number>} positions */
 function rectPath({ pixels, width }, positions) {
   const path = new Path2D();
-  for (let i = 0; i < positions.length; i++) {
-    const pixel = pixels[positions[i]];
-    path.rect(pixel % width, Math.floor(pixel / width), 1, 1);
+  for (const position of positions) {
+    path.rect(pixels[position] % width, Math.floor(pixels[position] / width), 1, 1);
   }
   return path;
 }

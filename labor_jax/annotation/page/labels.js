@@ -62,9 +62,9 @@ export class Labels {
     }
   }
 
-  /** @param {Iterable<number> | ArrayLike<number>} positions @returns {number[]} Those without a label. */
+  /** @param {Iterable<number> | ArrayLike<number>} positions @returns {Uint32Array} Those without a label. */
   openOf(positions) {
-    return Array.from(positions).filter((position) => this.values[position] === OPEN);
+    return Uint32Array.from(positions).filter((position) => this.values[position] === OPEN);
   }
 
   /** @param {ArrayLike<number>} positions Ascending. */

@@ -85,14 +85,18 @@ const outbox = new Outbox({
 /** @param {{after?: string, prefer?: string}} [wish] */
 async function next(wish = {}) {
   const body = { annotator: chosen.annotator, ...wish };
-  await open(() => request("POST", "/api/next", body));
+  await open(
+    () => request("POST", "/api/next", body),
+    (error) => showMessage("Nothing can be opened", error.message),
+  );
 }
 
 /**
  * @param {() => Promise<any>} ask
+ * @param {(error: Error) => void} onRefusal
  * @returns {Promise<void>}
  */
-async function open(ask) {
+async function open(ask, onRefusal) {
   const number = ++opening;
   task = null;
   changed();
@@ -102,6 +106,7 @@ async function open(ask) {
       return;
     }
     if (!item) {
+      takeHeld("");
       await showNothingOpen(progress);
       return;
     }
@@ -111,8 +116,7 @@ async function open(ask) {
     }
   } catch (error) {
     if (number === opening && error instanceof Error) {
-      warn(error.message);
-      showMessage("This can't be opened", error.message);
+      onRefusal(error);
     }
   }
 }
@@ -159,13 +163,18 @@ function begin(opened, picture) {
   changed();
   goThere();
   showProgress(item.progress);
-  const mine = held.filter((letter) => letter.item === item.id);
+  replay(takeHeld(item.id));
+}
+
+/** What is held up for an item; what is for others is lost, and that is told. @param {string} id */
+function takeHeld(id) {
+  const mine = held.filter((letter) => letter.item === id);
   const lost = held.length - mine.length;
   held = [];
   if (lost) {
     warn(`${count(lost, "answer", "answers")} could not be saved: another annotator has the image.`);
   }
-  replay(mine);
+  return mine;
 }
 
 /** Does again under the new lease what an old one could not. @param {Letter[]} letters */
@@ -315,10 +324,13 @@ async function leave() {
 async function reopen(id) {
   await outbox.settled();
   const body = { annotator: chosen.annotator, request: unique() };
-  await open(async () => {
-    const answer = await request("POST", `/api/items/${encodeURIComponent(id)}/reopen`, body);
-    return answer.item ? answer : { item: answer };
-  });
+  await open(
+    () => request("POST", `/api/items/${encodeURIComponent(id)}/reopen`, body),
+    (error) => {
+      warn(error.message);
+      next();
+    },
+  );
 }
 
 // What the server says.
@@ -331,6 +343,10 @@ function onAnswer(answer, letter) {
     task.canUndo = answer.can_undo;
     task.canRedo = answer.can_redo;
     changed();
+  }
+  // Only a step that was repeated under a new lease finds its item still open.
+  if (task?.item.id === letter.item && ["submit", "skip"].includes(letter.action)) {
+    next({ after: letter.item });
   }
 }
 
@@ -388,22 +404,12 @@ function changed() {
     if (byId("status").textContent !== status) {
       byId("status").textContent = status;
     }
-    drawing.setLabels(labelsWithStroke());
+    drawing.setLabels(task.labels.values);
   } else {
     byId("status").textContent = "";
     canvas.dataset.item = "";
   }
   redraw();
-}
-
-function labelsWithStroke() {
-  const { values } = /** @type {Task} */ (task).labels;
-  if (!painting) {
-    return values;
-  }
-  const painted = values.slice();
-  painting.forEach((position) => (painted[position] = palette.active.number));
-  return painted;
 }
 
 function redraw() {
@@ -421,7 +427,7 @@ function redraw() {
       view,
       opacity: isOverlayHidden ? 0 : chosen.opacity,
       current: task.cursor.current(),
-      pointed: hit ? hit.positions : [],
+      pointed: painting ?? (hit ? hit.positions : []),
       active: palette.active,
       showsGuess,
       isSmooth: chosen.smooth,
@@ -440,11 +446,11 @@ function goThere(always = false) {
   }
   const { cursor, area, segments, item } = task;
   const positions = cursor.unit === "segment" ? cursor.current() : segments.members[segments.ids[cursor.position]];
-  const box = bounds(area, Array.from(positions));
+  const box = bounds(area, positions);
   let target = views.around(box, item, drawing.size);
   const isMuchCloser = Math.abs(Math.log(target.scale / view.scale)) > Math.log(1.4);
   if (!always && (isZoomOwn || !chosen.autoZoom || !isMuchCloser)) {
-    const small = bounds(area, Array.from(cursor.current()));
+    const small = bounds(area, cursor.current());
     target = views.shown(view, isMuchCloser ? small : box, item, drawing.size);
   }
   glide(target);
@@ -495,6 +501,12 @@ function showWhole() {
   }
 }
 
+function showSession() {
+  const { run, round, method, pair } = session;
+  byId("run").textContent = round === null ? run : `${run} · round ${round}`;
+  byId("run").title = `${method} on ${pair}`;
+}
+
 /** @param {any} progress */
 function showProgress(progress) {
   if (!progress) {
@@ -524,6 +536,7 @@ async function showNothingOpen(progress) {
   showProgress(progress);
   byId("item-name").textContent = "";
   session = await request("GET", "/api/session").catch(() => session);
+  showSession();
   if (session.round === null) {
     showMessage("Nothing is asked yet", "The run has not asked anything. Come back when it waits.");
   } else if (progress.round_complete || progress.done >= progress.items) {
@@ -611,12 +624,13 @@ function setGuess(shows) {
 }
 
 function applyTheme() {
-  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = chosen.theme || (isDark ? "dark" : "light");
+  document.documentElement.dataset.theme = chosen.theme;
 }
 
 function switchTheme() {
-  chosen.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  const isSystemDark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const isDark = chosen.theme ? chosen.theme === "dark" : isSystemDark;
+  chosen.theme = isDark ? "light" : "dark";
   applyTheme();
 }
 
@@ -761,6 +775,15 @@ function connect() {
   for (const [id, press] of buttons) {
     byId(id).addEventListener("click", press);
   }
+  // After a click the keys are for the image again: Enter submits, and presses no button twice.
+  document.addEventListener("click", (event) => {
+    const isPointed = event.detail > 0 && event.target instanceof Element;
+    if (isPointed && event.target.closest("button, input[type=radio], input[type=checkbox]")) {
+      if (!document.querySelector("dialog[open]")) {
+        canvas.focus({ preventScroll: true });
+      }
+    }
+  });
   for (const radio of document.querySelectorAll('input[name="unit"]')) {
     radio.addEventListener("change", () => setUnit(selectedUnit()));
   }
@@ -801,7 +824,6 @@ function connect() {
         for (const position of task.stroke(a, b, chosen.brush)) {
           painting.add(position);
         }
-        drawing.setLabels(labelsWithStroke());
         redraw();
       }
     },
@@ -815,7 +837,7 @@ function connect() {
     },
     cancelled: () => {
       painting = null;
-      changed();
+      redraw();
     },
     hover: (point) => {
       pointer = point;
@@ -841,7 +863,6 @@ function connect() {
   document.addEventListener("visibilitychange", () =>
     activity.setVisible(document.visibilityState === "visible"),
   );
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
   window.addEventListener("beforeunload", (event) => outbox.size > 0 && event.preventDefault());
   new ResizeObserver(() => {
     if (task) {
@@ -879,9 +900,7 @@ async function start() {
     showMessage("The labelling tool can't be opened", /** @type {Error} */ (error).message);
     return;
   }
-  const { run, round, method, pair } = session;
-  byId("run").textContent = round === null ? run : `${run} · round ${round}`;
-  byId("run").title = `${method} on ${pair}`;
+  showSession();
   entries = makeEntries(session.classes, session.void);
   palette = new Palette(byId("palette"), byId("search"), entries, (entry, isDirect) => {
     if (isDirect || chosen.direct) {

@@ -110,9 +110,10 @@ export class Task {
     const { area, cursor, labels, segments } = this;
     const [one] = NAMES[this.item.kind];
     const positions = cursor.current();
-    const found = new Set(Array.from(positions, (position) => labels.values[position]));
+    const found = new Set();
+    positions.forEach((position) => found.add(labels.values[position]));
     const names = [...found].map((label) => (label === OPEN ? "open" : nameOf(label)));
-    const { left, top, right, bottom } = regions.bounds(area, Array.from(positions));
+    const { left, top, right, bottom } = regions.bounds(area, positions);
     const column = Math.floor((left + right) / 2);
     const row = Math.floor((top + bottom) / 2);
     return [

@@ -17,7 +17,7 @@ const FILLED = 0.4;
  * Pixels around a part that a person needs to see what it is a part of, over the root of the image's
  * shorter side: in a larger image things are larger, but not as much.
  */
-const CONTEXT = 6;
+const CONTEXT = 8;
 
 /**
  * @param {View} view
