@@ -137,7 +137,7 @@ export class Cursor {
       const at = stopOf[this.position] + direction * i + stops.length;
       const stop = stops[at % stops.length];
       if ((!isMore || ids[stop] === segment) && !isHere(stop) && this._hasOpen(stop)) {
-        this.position = this._isOpen(stop) ? stop : this._firstOpen(this.unitAt(stop));
+        this.position = this._isOpen(stop) ? stop : (this._firstOpen(this.unitAt(stop)) ?? stop);
         return true;
       }
     }

@@ -1,12 +1,13 @@
 import { Activity } from "./activity.js";
 import { ApiError, request, untilReached } from "./api.js";
 import { UNITS } from "./cursor.js";
-import { Drawing } from "./drawing.js";
+import { Drawing, sizeOf } from "./drawing.js";
 import { listen } from "./gestures.js";
 import { itemsDialog } from "./items.js";
 import { meaning } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Palette, makeEntries } from "./palette.js";
+import { contextOf } from "./patterns.js";
 import { preferences } from "./preferences.js";
 import { bounds } from "./regions.js";
 import { NAMES, Task } from "./task.js";
@@ -133,9 +134,7 @@ async function loadImage({ image, width, height }) {
   const picture = document.createElement("canvas");
   picture.width = width;
   picture.height = height;
-  const ink = /** @type {CanvasRenderingContext2D} */ (
-    picture.getContext("2d", { willReadFrequently: true })
-  );
+  const ink = contextOf(picture, { willReadFrequently: true });
   ink.drawImage(element, 0, 0, width, height);
   return { picture, rgba: ink.getImageData(0, 0, width, height).data };
 }
@@ -145,9 +144,9 @@ async function loadImage({ image, width, height }) {
  * @param {HTMLCanvasElement} picture
  */
 function begin(opened, picture) {
-  const { item, area, segments, guess } = opened;
+  const { item, guess } = opened;
   task = opened;
-  drawing.setItem(picture, area, segments, guess);
+  drawing = new Drawing(canvas, byId("overview"), entries, picture, opened);
   byId("message").hidden = true;
   byId("item-name").textContent = item.name;
   byId("item-name").title = item.name;
@@ -159,7 +158,7 @@ function begin(opened, picture) {
   setUnit(item.kind === "points" ? "segment" : selectedUnit());
   isZoomOwn = false;
   activity.restart();
-  view = views.fitted(item, drawing.size);
+  view = views.fitted(item, sizeOf(canvas));
   changed();
   goThere();
   showProgress(item.progress);
@@ -447,11 +446,11 @@ function goThere(always = false) {
   const { cursor, area, segments, item } = task;
   const positions = cursor.unit === "segment" ? cursor.current() : segments.members[segments.ids[cursor.position]];
   const box = bounds(area, positions);
-  let target = views.around(box, item, drawing.size);
+  let target = views.around(box, item, sizeOf(canvas));
   const isMuchCloser = Math.abs(Math.log(target.scale / view.scale)) > Math.log(1.4);
   if (!always && (isZoomOwn || !chosen.autoZoom || !isMuchCloser)) {
     const small = bounds(area, cursor.current());
-    target = views.shown(view, isMuchCloser ? small : box, item, drawing.size);
+    target = views.shown(view, isMuchCloser ? small : box, item, sizeOf(canvas));
   }
   glide(target);
 }
@@ -469,7 +468,7 @@ function glide(target) {
       return;
     }
     const share = isStill ? 1 : Math.min(1, (performance.now() - start) / GLIDE_MILLISECONDS);
-    view = share < 1 ? views.between(from, target, share, drawing.size) : target;
+    view = share < 1 ? views.between(from, target, share, sizeOf(canvas)) : target;
     redraw();
     if (share < 1) {
       requestAnimationFrame(step);
@@ -488,7 +487,7 @@ function setView(target) {
 /** @param {number} factor @param {views.Point} [point] */
 function zoomBy(factor, point) {
   if (task) {
-    const { size } = drawing;
+    const size = sizeOf(canvas);
     isZoomOwn = true;
     setView(views.zoomed(view, point ?? { x: size.width / 2, y: size.height / 2 }, factor, task.item, size));
   }
@@ -497,7 +496,7 @@ function zoomBy(factor, point) {
 function showWhole() {
   if (task) {
     isZoomOwn = true;
-    glide(views.fitted(task.item, drawing.size));
+    glide(views.fitted(task.item, sizeOf(canvas)));
   }
 }
 
@@ -843,12 +842,12 @@ function connect() {
       pointer = point;
       redraw();
     },
-    pan: (right, down) => task && setView(views.panned(view, right, down, task.item, drawing.size)),
+    pan: (right, down) => task && setView(views.panned(view, right, down, task.item, sizeOf(canvas))),
     zoom: (point, factor) => zoomBy(factor, point),
     pinch: (before, after) => {
       if (task) {
         isZoomOwn = true;
-        setView(views.pinched(view, before, after, task.item, drawing.size));
+        setView(views.pinched(view, before, after, task.item, sizeOf(canvas)));
       }
     },
   });
@@ -866,7 +865,7 @@ function connect() {
   window.addEventListener("beforeunload", (event) => outbox.size > 0 && event.preventDefault());
   new ResizeObserver(() => {
     if (task) {
-      view = views.kept(view, task.item, drawing.size);
+      view = views.kept(view, task.item, sizeOf(canvas));
       goThere();
     }
   }).observe(canvas);
@@ -879,7 +878,7 @@ function moveByOverview(event) {
   }
   const box = byId("overview").getBoundingClientRect();
   const { item } = task;
-  const { size } = drawing;
+  const size = sizeOf(canvas);
   const at = views.toCanvas(view, {
     x: ((event.clientX - box.left) / box.width) * item.width,
     y: ((event.clientY - box.top) / box.height) * item.height,
@@ -913,9 +912,7 @@ async function start() {
       canvas.focus();
     }
   });
-  drawing = new Drawing(canvas, byId("overview"), entries);
-  document.querySelector('input[value="patch"]').closest("label").hidden =
-    !session.settings.superpixels;
+  byId("patch").hidden = !session.settings.superpixels;
   connect();
   if (chosen.annotator) {
     byId("annotator").textContent = chosen.annotator;

@@ -63,7 +63,8 @@ function centred(point, scale, canvas) {
 }
 
 /**
- * Zooms about a point of the canvas, which stays where it is.
+ * Zooms about a point of the canvas, which stays where it is, but for emptiness beyond the image's
+ * border when it zooms out.
  *
  * @param {View} view
  * @param {Point} point On the canvas.
@@ -76,7 +77,8 @@ export function zoomed(view, point, factor, image, canvas) {
   const smallest = fitted(image, canvas).scale / 2;
   const scale = Math.min(LARGEST_SCALE, Math.max(smallest, view.scale * factor));
   const fixed = toImage(view, point);
-  return kept({ scale, x: point.x - fixed.x * scale, y: point.y - fixed.y * scale }, image, canvas);
+  const target = { scale, x: point.x - fixed.x * scale, y: point.y - fixed.y * scale };
+  return factor < 1 ? bordered(target, image, canvas) : kept(target, image, canvas);
 }
 
 /**
