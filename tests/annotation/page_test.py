@@ -1,10 +1,12 @@
 """The labelling page in a real browser: what it does with keys, mouse, fingers and a lost server.
 
-`LABOR_SCREENSHOT=docs/annotate.png python -m pytest tests/annotation/page_test.py -k screenshot`
+`LABOR_SCREENSHOT=docs/annotate.png python -m pytest tests/annotation/page_test.py -k picture`
 takes README's picture.
 """
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -400,6 +402,38 @@ def test_help_tells_the_keys(page):
     assert not page.element("help-dialog").is_displayed()
     page.press(browser.key_of(_SKY))
     assert page.state()["status"].startswith("Segment 2")
+
+
+def test_a_picture_of_the_page(chromium, tmp_path):
+    """An item of the street scenes, half labelled, as README shows it."""
+    shape = (192, 384)
+    truth = street.StreetScenes("camera", 8, size=shape, seed=0).label(0)
+    query, pixel = _ragged(truth), np.zeros(shape, bool)
+    pixel[100, 200] = True
+    workdir = _workdir(tmp_path / "spl_street", [query] + [pixel] * 7, shape=shape)
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        segments, count = ndimage.label(query, np.ones((3, 3)))
+        for _ in range(count * 2 // 3):
+            segment = segments == segments.flat[page.state()["pixel"]]
+            page.press(browser.key_of(np.bincount(truth[segment]).argmax()))
+        page.press("-", "-")
+        page.still()
+        path = Path(os.environ.get("LABOR_SCREENSHOT") or tmp_path / "page.png").absolute()
+        assert page.chrome.save_screenshot(str(path))
+        assert f"Segment {count * 2 // 3 + 1} of {count} · open" in page.state()["status"]
+        assert page.errors() == []
+    assert Image.open(path).size == browser.SIZE
+
+
+def _ragged(label):
+    """Lumps along the borders of classes, like those that two classifiers disagree on."""
+    border = ndimage.morphological_gradient(label.astype(int), 3) > 0
+    noise = ndimage.gaussian_filter(np.random.default_rng(3).normal(size=label.shape), 4)
+    lumps = ndimage.binary_dilation(border & (noise > np.quantile(noise, 0.9)), iterations=2)
+    segments, _ = ndimage.label(lumps, np.ones((3, 3)))
+    sizes = np.bincount(segments.ravel())
+    return lumps & (sizes[segments] >= 12)
 
 
 def _image(item):

@@ -47,7 +47,7 @@ export class Cursor {
 
   /**
    * @param {number} position
-   * @returns {ArrayLike<number>} The positions of its unit, ascending.
+   * @returns {Uint32Array} The positions of its unit, ascending.
    */
   unitAt(position) {
     switch (this.unit) {
@@ -85,8 +85,8 @@ export class Cursor {
   setUnit(unit) {
     this.unit = unit;
     if (unit !== "segment" && !this._isOpen(this.position)) {
-      const open = this.labels.openOf(this.segments.members[this.segments.ids[this.position]]);
-      this.position = open[0] ?? this.position;
+      const segment = this.segments.ids[this.position];
+      this.position = this._firstOpen(this.segments.members[segment]) ?? this.position;
     }
   }
 
@@ -102,7 +102,7 @@ export class Cursor {
    */
   step(step) {
     const { stops, stopOf } = this._way();
-    const here = new Set(this.unit === "similar" ? Array.from(this.current()) : []);
+    const here = new Set(this.unit === "similar" ? this.current() : []);
     let stop = stopOf[this.position];
     for (let i = 0; i < stops.length; i++) {
       stop = (stop + step + stops.length) % stops.length;
@@ -127,13 +127,17 @@ export class Cursor {
     }
     const { ids, members } = this.segments;
     const segment = ids[this.position];
-    const here = new Set(Array.from(this.current()));
-    const isMore = this.labels.openOf(members[segment]).some((position) => !here.has(position));
+    const unit = this.unit === "segment" ? null : new Set(this.current());
+    const isHere = (/** @type {number} */ position) =>
+      unit ? unit.has(position) : ids[position] === segment;
+    const isMore = members[segment].some(
+      (position) => this._isOpen(position) && !isHere(position),
+    );
     for (let i = 1; i < stops.length; i++) {
       const at = stopOf[this.position] + direction * i + stops.length;
       const stop = stops[at % stops.length];
-      if ((!isMore || ids[stop] === segment) && !here.has(stop) && this._hasOpen(stop)) {
-        this.position = this._isOpen(stop) ? stop : this.labels.openOf(this.unitAt(stop))[0];
+      if ((!isMore || ids[stop] === segment) && !isHere(stop) && this._hasOpen(stop)) {
+        this.position = this._isOpen(stop) ? stop : (this._firstOpen(this.unitAt(stop)) ?? stop);
         return true;
       }
     }
@@ -178,6 +182,11 @@ export class Cursor {
     return this.labels.values[position] < 0;
   }
 
+  /** @param {Uint32Array} positions */
+  _firstOpen(positions) {
+    return positions.find((position) => this._isOpen(position));
+  }
+
   /** @param {number} position */
   _hasOpen(position) {
     if (this._isOpen(position)) {
@@ -186,7 +195,7 @@ export class Cursor {
     if (this.unit === "pixel" || this.unit === "similar") {
       return false;
     }
-    return Array.prototype.some.call(this.unitAt(position), (member) => this._isOpen(member));
+    return this._firstOpen(this.unitAt(position)) !== undefined;
   }
 
   /** The stops for the unit: a position of each, and the number of each position's stop. */

@@ -1,6 +1,6 @@
 import { middle } from "./cursor.js";
 import { OPEN } from "./labels.js";
-import { TILE_DENSITY } from "./patterns.js";
+import { TILE_DENSITY, contextOf } from "./patterns.js";
 import { bounds, components, outline } from "./regions.js";
 import { toCanvas, toImage } from "./view.js";
 
@@ -25,9 +25,9 @@ const CURRENT = "#ffd23f";
  * @typedef {object} Scene
  * @property {View} view
  * @property {number} opacity Of the labels, 0 to 1.
- * @property {ArrayLike<number>} current Positions of the current unit.
- * @property {ArrayLike<number>} pointed Positions that a click would label.
- * @property {Entry} active What it would label them with.
+ * @property {Uint32Array} current Positions of the current unit.
+ * @property {Iterable<number>} pointed Positions that a click would label, or a stroke has painted.
+ * @property {Entry} active What they would be labelled with.
  * @property {boolean} showsGuess
  * @property {boolean} isSmooth
  */
@@ -38,35 +38,33 @@ export class Drawing {
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLCanvasElement} overview
    * @param {Entry[]} entries
+   * @param {HTMLCanvasElement} image At the size of its labels.
+   * @param {import("./task.js").Task} task
    */
-  constructor(canvas, overview, entries) {
+  constructor(canvas, overview, entries, image, { area, segments, guess, labels }) {
     this._canvas = canvas;
     this._overview = overview;
-    this._ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    this._ink = contextOf(canvas);
     this._entries = new Map(entries.map((entry) => [entry.number, entry]));
     this._patterns = new Map(
       entries.map(({ number, tile }) => [number, this._ink.createPattern(tile, "repeat")]),
     );
-  }
-
-  /** The canvas in CSS pixels. */
-  get size() {
-    return { width: this._canvas.clientWidth, height: this._canvas.clientHeight };
-  }
-
-  /**
-   * @param {HTMLCanvasElement} image At the size of its labels.
-   * @param {Area} area
-   * @param {Parts} segments
-   * @param {Int16Array | null} guess A label of each position.
-   */
-  setItem(image, area, segments, guess) {
     this._image = image;
     this._area = area;
     this._segments = segments;
-    this._guess = guess && this._paths(guess);
+    this._guess = guess;
     this._boxes = segments.members.map((members) => bounds(area, members));
     this._outline = linePath(outline(area, (position) => segments.ids[position]));
+    /** @type {Map<number, Path2D>} */
+    this._labels = new Map();
+    /** @type {Map<number, Path2D>} */
+    this._guessed = new Map();
+    this._openOutline = new Path2D();
+    /** @type {number[]} The label of each segment that has one alone. */
+    this._only = [];
+    /** @type {Array<{letter: string, at: number, size: number, segment: number}>} */
+    this._letters = [];
+    this.setLabels(labels.values);
   }
 
   /** @param {Int16Array} values Labels changed. */
@@ -76,7 +74,15 @@ export class Drawing {
     this._openOutline = linePath(
       outline(this._area, (position) => (values[position] === OPEN ? ids[position] : -1)),
     );
-    this._isDone = members.map((positions) => positions.every((p) => values[p] !== OPEN));
+    // The guess is of use where nobody has labelled yet.
+    this._guessed = this._paths(values.map((label, position) =>
+      label === OPEN && this._guess ? this._guess[position] : OPEN,
+    ));
+    this._only = members.map((positions) =>
+      positions.every((position) => values[position] === values[positions[0]])
+        ? values[positions[0]]
+        : OPEN,
+    );
     this._letters = [];
     if (values.length <= LETTERS_LIMIT) {
       const keys = Int32Array.from(values, (label, position) => ids[position] * 512 + label + 1);
@@ -84,7 +90,8 @@ export class Drawing {
         const label = values[positions[0]];
         const letter = this._entries.get(label)?.key ?? "";
         if (label !== OPEN && letter) {
-          this._letters.push({ letter, at: middle(this._area, positions), size: positions.length });
+          const at = middle(this._area, positions);
+          this._letters.push({ letter, at, size: positions.length, segment: ids[at] });
         }
       }
     }
@@ -93,7 +100,7 @@ export class Drawing {
   /** @param {Scene} scene */
   draw(scene) {
     const ink = this._ink;
-    const { width, height } = this.size;
+    const { width, height } = sizeOf(this._canvas);
     const density = window.devicePixelRatio || 1;
     if (this._canvas.width !== Math.round(width * density)) {
       this._canvas.width = Math.round(width * density);
@@ -103,9 +110,6 @@ export class Drawing {
     }
     ink.setTransform(1, 0, 0, 1, 0, 0);
     ink.clearRect(0, 0, this._canvas.width, this._canvas.height);
-    if (!this._image) {
-      return;
-    }
     const { scale, x, y } = scene.view;
     const toPixels = () => ink.setTransform(density * scale, 0, 0, density * scale, density * x, density * y);
     toPixels();
@@ -113,25 +117,22 @@ export class Drawing {
     ink.imageSmoothingEnabled = scene.isSmooth || scale * density < 1;
     ink.imageSmoothingQuality = "high";
     ink.drawImage(this._image, 0, 0);
-    if (scene.showsGuess && this._guess) {
-      this._fill(this._guess, scene.opacity * 0.7, scale);
+    if (scene.showsGuess) {
+      this._fill(this._guessed, scene.opacity * 0.7, scale);
     }
     this._fill(this._labels, scene.opacity, scale);
 
     this._stroke(this._outline, scale, "rgb(10 12 16 / 60%)", "rgb(255 255 255 / 55%)", 2, 0.8);
     this._stroke(this._openOutline, scale, DARK, LIGHT, 3.5, 1.5);
-    if (scene.pointed.length) {
-      const pointed = this._pathOf(scene.pointed);
-      ink.globalAlpha = 0.5;
-      ink.fillStyle = scene.active.color;
-      ink.fill(rectPath(this._area, scene.pointed));
-      ink.globalAlpha = 1;
-      this._stroke(pointed, scale, DARK, LIGHT, 5, 2.5);
-    }
+    ink.globalAlpha = 0.6;
+    ink.fillStyle = scene.active.color;
+    ink.fill(rectPath(this._area, scene.pointed));
+    ink.globalAlpha = 1;
+    this._stroke(this._pathOf(scene.pointed), scale, DARK, LIGHT, 5, 2.5);
     this._stroke(this._pathOf(scene.current), scale, DARK, CURRENT, 5.5, 2.5);
 
     ink.setTransform(density, 0, 0, density, 0, 0);
-    this._drawRings(scene.view);
+    this._drawRings(scene.view, scene.opacity);
     this._drawLetters(scene.view, scene.opacity);
     this._drawBrackets(scene);
     this._drawOverview(scene);
@@ -169,62 +170,85 @@ export class Drawing {
     ink.stroke(path);
   }
 
-  /** @param {View} view */
-  _drawRings(view) {
+  /** Parts that are hard to see at this zoom. @param {View} view @param {number} opacity */
+  _drawRings(view, opacity) {
     const ink = this._ink;
-    const { width, height } = this.size;
+    const { width, height } = sizeOf(this._canvas);
     this._boxes.forEach((box, segment) => {
-      const size = Math.max(box.right - box.left, box.bottom - box.top) * view.scale;
-      if (size >= RING) {
+      if (!this._isSmall(segment, view)) {
         return;
       }
       const { x, y } = toCanvas(view, { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 });
       if (x < -RING || y < -RING || x > width + RING || y > height + RING) {
         return;
       }
+      const entry = this._entries.get(this._only[segment]);
       ink.beginPath();
       ink.arc(x, y, RING * 0.75, 0, 2 * Math.PI);
+      if (entry) {
+        ink.globalAlpha = opacity;
+        ink.fillStyle = entry.color;
+        ink.fill();
+        ink.globalAlpha = 1;
+      }
       ink.strokeStyle = DARK;
-      ink.lineWidth = 3.5;
+      ink.lineWidth = entry ? 2 : 3.5;
       ink.stroke();
-      ink.strokeStyle = this._isDone[segment] ? "rgb(255 255 255 / 45%)" : LIGHT;
-      ink.lineWidth = 1.5;
+      ink.strokeStyle = LIGHT;
+      ink.lineWidth = entry ? 0.8 : 1.5;
       ink.stroke();
+      if (entry) {
+        this._write(entry.key, x, y, 11, Math.min(1, opacity * 2));
+      }
     });
+  }
+
+  /** @param {number} segment @param {View} view */
+  _isSmall(segment, view) {
+    const box = this._boxes[segment];
+    return Math.max(box.right - box.left, box.bottom - box.top) * view.scale < RING;
+  }
+
+  /** @param {string} text @param {number} x @param {number} y @param {number} size
+   * @param {number} opacity */
+  _write(text, x, y, size, opacity) {
+    const ink = this._ink;
+    ink.globalAlpha = opacity;
+    ink.textAlign = "center";
+    ink.textBaseline = "middle";
+    ink.lineJoin = "round";
+    ink.font = `700 ${size}px system-ui, sans-serif`;
+    ink.strokeStyle = DARK;
+    ink.lineWidth = 3.5;
+    ink.strokeText(text, x, y);
+    ink.fillStyle = LIGHT;
+    ink.fillText(text, x, y);
+    ink.globalAlpha = 1;
   }
 
   /** @param {View} view @param {number} opacity */
   _drawLetters(view, opacity) {
-    const ink = this._ink;
-    const { width, height } = this.size;
-    ink.globalAlpha = Math.min(1, opacity * 2);
-    ink.textAlign = "center";
-    ink.textBaseline = "middle";
-    ink.lineJoin = "round";
-    for (const { letter, at, size } of this._letters) {
+    const { width, height } = sizeOf(this._canvas);
+    for (const { letter, at, size, segment } of this._letters) {
       const pixel = this._area.pixels[at];
       const { x, y } = toCanvas(view, {
         x: (pixel % this._area.width) + 0.5,
         y: Math.floor(pixel / this._area.width) + 0.5,
       });
       const room = Math.sqrt(size) * view.scale;
-      if (room >= 9 && x > -20 && y > -20 && x < width + 20 && y < height + 20) {
-        ink.font = `700 ${Math.min(18, Math.max(10, room * 0.55))}px system-ui, sans-serif`;
-        ink.strokeStyle = DARK;
-        ink.lineWidth = 3.5;
-        ink.strokeText(letter, x, y);
-        ink.fillStyle = LIGHT;
-        ink.fillText(letter, x, y);
+      const isSeen = x > -20 && y > -20 && x < width + 20 && y < height + 20;
+      if (isSeen && room >= 9 && !this._isSmall(segment, view)) {
+        const letterSize = Math.min(18, Math.max(10, room * 0.55));
+        this._write(letter, x, y, letterSize, Math.min(1, opacity * 2));
       }
     }
-    ink.globalAlpha = 1;
   }
 
   /** The frame around the current unit, which leaves the unit itself and its surroundings free.
    * @param {Scene} scene */
   _drawBrackets({ view, current }) {
     const ink = this._ink;
-    const box = bounds(this._area, Array.from(current));
+    const box = bounds(this._area, current);
     const a = toCanvas(view, { x: box.left, y: box.top });
     const b = toCanvas(view, { x: box.right, y: box.bottom });
     const gap = 9;
@@ -234,13 +258,13 @@ export class Drawing {
     const bottom = Math.max(b.y + gap, (a.y + b.y) / 2 + 18);
     const arm = 10;
     ink.beginPath();
-    for (const [x, y, right_, down] of [
+    for (const [x, y, across, down] of [
       [left, top, 1, 1],
       [right, top, -1, 1],
       [right, bottom, -1, -1],
       [left, bottom, 1, -1],
     ]) {
-      ink.moveTo(x + right_ * arm, y);
+      ink.moveTo(x + across * arm, y);
       ink.lineTo(x, y);
       ink.lineTo(x, y + down * arm);
     }
@@ -255,15 +279,15 @@ export class Drawing {
 
   /** @param {Scene} scene */
   _drawOverview({ view, current }) {
-    const image = /** @type {HTMLCanvasElement} */ (this._image);
-    const { width, height } = this.size;
+    const image = this._image;
+    const { width, height } = sizeOf(this._canvas);
     const [a, b] = [toImage(view, { x: 0, y: 0 }), toImage(view, { x: width, y: height })];
     const overview = this._overview;
     overview.hidden = a.x <= 0 && a.y <= 0 && b.x >= image.width && b.y >= image.height;
     if (overview.hidden) {
       return;
     }
-    const box = bounds(this._area, Array.from(current));
+    const box = bounds(this._area, current);
     const corner = toCanvas(view, { x: box.right, y: box.bottom });
     overview.classList.toggle("aside", corner.x > width - 210 && corner.y > height - 200);
     const shrink = Math.min(180 / image.width, 130 / image.height);
@@ -272,7 +296,7 @@ export class Drawing {
     overview.height = Math.round(image.height * shrink * density);
     overview.style.width = `${image.width * shrink}px`;
     overview.style.height = `${image.height * shrink}px`;
-    const ink = /** @type {CanvasRenderingContext2D} */ (overview.getContext("2d"));
+    const ink = contextOf(overview);
     ink.scale(shrink * density, shrink * density);
     ink.imageSmoothingEnabled = shrink * density < 1;
     ink.drawImage(image, 0, 0);
@@ -287,9 +311,9 @@ export class Drawing {
     ink.strokeRect(a.x, a.y, b.x - a.x, b.y - a.y);
   }
 
-  /** @param {ArrayLike<number>} positions */
+  /** @param {Iterable<number>} positions */
   _pathOf(positions) {
-    const inside = new Set(Array.from(positions));
+    const inside = new Set(positions);
     const isInside = (/** @type {number} */ position) => (inside.has(position) ? 0 : -1);
     return linePath(outline(this._area, isInside, inside));
   }
@@ -326,12 +350,16 @@ export class Drawing {
   }
 }
 
-/** @param {Area} area @param {ArrayLike<number>} positions */
+/** A canvas in CSS pixels. @param {HTMLCanvasElement} canvas */
+export function sizeOf(canvas) {
+  return { width: canvas.clientWidth, height: canvas.clientHeight };
+}
+
+/** @param {Area} area @param {Iterable<number>} positions */
 function rectPath({ pixels, width }, positions) {
   const path = new Path2D();
-  for (let i = 0; i < positions.length; i++) {
-    const pixel = pixels[positions[i]];
-    path.rect(pixel % width, Math.floor(pixel / width), 1, 1);
+  for (const position of positions) {
+    path.rect(pixels[position] % width, Math.floor(pixels[position] / width), 1, 1);
   }
   return path;
 }

@@ -28,7 +28,7 @@ export function itemsDialog(onOpen, onError) {
   function row(item) {
     const line = document.createElement("li");
     const image = document.createElement("img");
-    image.src = item.image ?? `/api/images/${item.number}.png`;
+    image.src = item.image;
     image.alt = "";
     image.loading = "lazy";
     const name = document.createElement("span");

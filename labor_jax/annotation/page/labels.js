@@ -16,14 +16,14 @@ export class Labels {
     /** The label of each position: a class, the void label or `OPEN`. */
     this.values = new Int16Array(area.pixels.length).fill(OPEN);
     this.open = area.pixels.length;
-    /** @type {Array<{positions: ArrayLike<number>, before: Int16Array}>} */
+    /** @type {Array<{positions: Uint32Array, before: Int16Array}>} */
     this._done = [];
-    /** @type {Array<{positions: ArrayLike<number>, before: Int16Array}>} */
+    /** @type {Array<{positions: Uint32Array, before: Int16Array}>} */
     this._undone = [];
   }
 
   /**
-   * @param {ArrayLike<number>} positions
+   * @param {Iterable<number>} positions
    * @param {number} label
    */
   mark(positions, label) {
@@ -31,12 +31,12 @@ export class Labels {
     this._undone = [];
   }
 
-  /** @returns {ArrayLike<number> | null} What changed; null if the last mark isn't known here. */
+  /** @returns {Uint32Array | null} What changed; null if the last mark isn't known here. */
   undo() {
     return this._swap(this._done, this._undone);
   }
 
-  /** @returns {ArrayLike<number> | null} What changed; null if no undone mark is known here. */
+  /** @returns {Uint32Array | null} What changed; null if no undone mark is known here. */
   redo() {
     return this._swap(this._undone, this._done);
   }
@@ -62,18 +62,18 @@ export class Labels {
     }
   }
 
-  /** @param {Iterable<number> | ArrayLike<number>} positions @returns {number[]} Those without a label. */
+  /** @param {Iterable<number>} positions @returns {Uint32Array} Those without a label. */
   openOf(positions) {
-    return Array.from(positions).filter((position) => this.values[position] === OPEN);
+    return Uint32Array.from(positions).filter((position) => this.values[position] === OPEN);
   }
 
-  /** @param {ArrayLike<number>} positions Ascending. */
+  /** @param {Iterable<number>} positions Ascending. */
   runs(positions) {
     return encodeRuns(Array.from(positions, (position) => this.area.pixels[position]));
   }
 
   /**
-   * @param {Iterable<number> | ArrayLike<number>} positions
+   * @param {Iterable<number>} positions
    * @param {(position: number, i: number) => number} labelOf
    */
   _write(positions, labelOf) {
@@ -89,8 +89,8 @@ export class Labels {
   }
 
   /**
-   * @param {Array<{positions: ArrayLike<number>, before: Int16Array}>} from
-   * @param {Array<{positions: ArrayLike<number>, before: Int16Array}>} to
+   * @param {Array<{positions: Uint32Array, before: Int16Array}>} from
+   * @param {Array<{positions: Uint32Array, before: Int16Array}>} to
    */
   _swap(from, to) {
     const change = from.pop();

@@ -1,12 +1,13 @@
 import { Activity } from "./activity.js";
 import { ApiError, request, untilReached } from "./api.js";
 import { UNITS } from "./cursor.js";
-import { Drawing } from "./drawing.js";
+import { Drawing, sizeOf } from "./drawing.js";
 import { listen } from "./gestures.js";
 import { itemsDialog } from "./items.js";
 import { meaning } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Palette, makeEntries } from "./palette.js";
+import { contextOf } from "./patterns.js";
 import { preferences } from "./preferences.js";
 import { bounds } from "./regions.js";
 import { NAMES, Task } from "./task.js";
@@ -85,14 +86,18 @@ const outbox = new Outbox({
 /** @param {{after?: string, prefer?: string}} [wish] */
 async function next(wish = {}) {
   const body = { annotator: chosen.annotator, ...wish };
-  await open(() => request("POST", "/api/next", body));
+  await open(
+    () => request("POST", "/api/next", body),
+    (error) => showMessage("Nothing can be opened", error.message),
+  );
 }
 
 /**
  * @param {() => Promise<any>} ask
+ * @param {(error: Error) => void} onRefusal
  * @returns {Promise<void>}
  */
-async function open(ask) {
+async function open(ask, onRefusal) {
   const number = ++opening;
   task = null;
   changed();
@@ -102,6 +107,7 @@ async function open(ask) {
       return;
     }
     if (!item) {
+      takeHeld("");
       await showNothingOpen(progress);
       return;
     }
@@ -111,8 +117,7 @@ async function open(ask) {
     }
   } catch (error) {
     if (number === opening && error instanceof Error) {
-      warn(error.message);
-      showMessage("This can't be opened", error.message);
+      onRefusal(error);
     }
   }
 }
@@ -129,9 +134,7 @@ async function loadImage({ image, width, height }) {
   const picture = document.createElement("canvas");
   picture.width = width;
   picture.height = height;
-  const ink = /** @type {CanvasRenderingContext2D} */ (
-    picture.getContext("2d", { willReadFrequently: true })
-  );
+  const ink = contextOf(picture, { willReadFrequently: true });
   ink.drawImage(element, 0, 0, width, height);
   return { picture, rgba: ink.getImageData(0, 0, width, height).data };
 }
@@ -141,9 +144,9 @@ async function loadImage({ image, width, height }) {
  * @param {HTMLCanvasElement} picture
  */
 function begin(opened, picture) {
-  const { item, area, segments, guess } = opened;
+  const { item, guess } = opened;
   task = opened;
-  drawing.setItem(picture, area, segments, guess);
+  drawing = new Drawing(canvas, byId("overview"), entries, picture, opened);
   byId("message").hidden = true;
   byId("item-name").textContent = item.name;
   byId("item-name").title = item.name;
@@ -155,17 +158,22 @@ function begin(opened, picture) {
   setUnit(item.kind === "points" ? "segment" : selectedUnit());
   isZoomOwn = false;
   activity.restart();
-  view = views.fitted(item, drawing.size);
+  view = views.fitted(item, sizeOf(canvas));
   changed();
   goThere();
   showProgress(item.progress);
-  const mine = held.filter((letter) => letter.item === item.id);
+  replay(takeHeld(item.id));
+}
+
+/** What is held up for an item; what is for others is lost, and that is told. @param {string} id */
+function takeHeld(id) {
+  const mine = held.filter((letter) => letter.item === id);
   const lost = held.length - mine.length;
   held = [];
   if (lost) {
     warn(`${count(lost, "answer", "answers")} could not be saved: another annotator has the image.`);
   }
-  replay(mine);
+  return mine;
 }
 
 /** Does again under the new lease what an old one could not. @param {Letter[]} letters */
@@ -315,10 +323,13 @@ async function leave() {
 async function reopen(id) {
   await outbox.settled();
   const body = { annotator: chosen.annotator, request: unique() };
-  await open(async () => {
-    const answer = await request("POST", `/api/items/${encodeURIComponent(id)}/reopen`, body);
-    return answer.item ? answer : { item: answer };
-  });
+  await open(
+    () => request("POST", `/api/items/${encodeURIComponent(id)}/reopen`, body),
+    (error) => {
+      warn(error.message);
+      next();
+    },
+  );
 }
 
 // What the server says.
@@ -331,6 +342,10 @@ function onAnswer(answer, letter) {
     task.canUndo = answer.can_undo;
     task.canRedo = answer.can_redo;
     changed();
+  }
+  // Only a step that was repeated under a new lease finds its item still open.
+  if (task?.item.id === letter.item && ["submit", "skip"].includes(letter.action)) {
+    next({ after: letter.item });
   }
 }
 
@@ -388,22 +403,12 @@ function changed() {
     if (byId("status").textContent !== status) {
       byId("status").textContent = status;
     }
-    drawing.setLabels(labelsWithStroke());
+    drawing.setLabels(task.labels.values);
   } else {
     byId("status").textContent = "";
     canvas.dataset.item = "";
   }
   redraw();
-}
-
-function labelsWithStroke() {
-  const { values } = /** @type {Task} */ (task).labels;
-  if (!painting) {
-    return values;
-  }
-  const painted = values.slice();
-  painting.forEach((position) => (painted[position] = palette.active.number));
-  return painted;
 }
 
 function redraw() {
@@ -421,7 +426,7 @@ function redraw() {
       view,
       opacity: isOverlayHidden ? 0 : chosen.opacity,
       current: task.cursor.current(),
-      pointed: hit ? hit.positions : [],
+      pointed: painting ?? (hit ? hit.positions : []),
       active: palette.active,
       showsGuess,
       isSmooth: chosen.smooth,
@@ -440,12 +445,12 @@ function goThere(always = false) {
   }
   const { cursor, area, segments, item } = task;
   const positions = cursor.unit === "segment" ? cursor.current() : segments.members[segments.ids[cursor.position]];
-  const box = bounds(area, Array.from(positions));
-  let target = views.around(box, item, drawing.size);
+  const box = bounds(area, positions);
+  let target = views.around(box, item, sizeOf(canvas));
   const isMuchCloser = Math.abs(Math.log(target.scale / view.scale)) > Math.log(1.4);
   if (!always && (isZoomOwn || !chosen.autoZoom || !isMuchCloser)) {
-    const small = bounds(area, Array.from(cursor.current()));
-    target = views.shown(view, isMuchCloser ? small : box, item, drawing.size);
+    const small = bounds(area, cursor.current());
+    target = views.shown(view, isMuchCloser ? small : box, item, sizeOf(canvas));
   }
   glide(target);
 }
@@ -463,7 +468,7 @@ function glide(target) {
       return;
     }
     const share = isStill ? 1 : Math.min(1, (performance.now() - start) / GLIDE_MILLISECONDS);
-    view = share < 1 ? views.between(from, target, share, drawing.size) : target;
+    view = share < 1 ? views.between(from, target, share, sizeOf(canvas)) : target;
     redraw();
     if (share < 1) {
       requestAnimationFrame(step);
@@ -482,7 +487,7 @@ function setView(target) {
 /** @param {number} factor @param {views.Point} [point] */
 function zoomBy(factor, point) {
   if (task) {
-    const { size } = drawing;
+    const size = sizeOf(canvas);
     isZoomOwn = true;
     setView(views.zoomed(view, point ?? { x: size.width / 2, y: size.height / 2 }, factor, task.item, size));
   }
@@ -491,8 +496,14 @@ function zoomBy(factor, point) {
 function showWhole() {
   if (task) {
     isZoomOwn = true;
-    glide(views.fitted(task.item, drawing.size));
+    glide(views.fitted(task.item, sizeOf(canvas)));
   }
+}
+
+function showSession() {
+  const { run, round, method, pair } = session;
+  byId("run").textContent = round === null ? run : `${run} · round ${round}`;
+  byId("run").title = `${method} on ${pair}`;
 }
 
 /** @param {any} progress */
@@ -524,6 +535,7 @@ async function showNothingOpen(progress) {
   showProgress(progress);
   byId("item-name").textContent = "";
   session = await request("GET", "/api/session").catch(() => session);
+  showSession();
   if (session.round === null) {
     showMessage("Nothing is asked yet", "The run has not asked anything. Come back when it waits.");
   } else if (progress.round_complete || progress.done >= progress.items) {
@@ -611,12 +623,13 @@ function setGuess(shows) {
 }
 
 function applyTheme() {
-  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = chosen.theme || (isDark ? "dark" : "light");
+  document.documentElement.dataset.theme = chosen.theme;
 }
 
 function switchTheme() {
-  chosen.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  const isSystemDark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const isDark = chosen.theme ? chosen.theme === "dark" : isSystemDark;
+  chosen.theme = isDark ? "light" : "dark";
   applyTheme();
 }
 
@@ -761,6 +774,15 @@ function connect() {
   for (const [id, press] of buttons) {
     byId(id).addEventListener("click", press);
   }
+  // After a click the keys are for the image again: Enter submits, and presses no button twice.
+  document.addEventListener("click", (event) => {
+    const isPointed = event.detail > 0 && event.target instanceof Element;
+    if (isPointed && event.target.closest("button, input[type=radio], input[type=checkbox]")) {
+      if (!document.querySelector("dialog[open]")) {
+        canvas.focus({ preventScroll: true });
+      }
+    }
+  });
   for (const radio of document.querySelectorAll('input[name="unit"]')) {
     radio.addEventListener("change", () => setUnit(selectedUnit()));
   }
@@ -801,7 +823,6 @@ function connect() {
         for (const position of task.stroke(a, b, chosen.brush)) {
           painting.add(position);
         }
-        drawing.setLabels(labelsWithStroke());
         redraw();
       }
     },
@@ -815,18 +836,18 @@ function connect() {
     },
     cancelled: () => {
       painting = null;
-      changed();
+      redraw();
     },
     hover: (point) => {
       pointer = point;
       redraw();
     },
-    pan: (right, down) => task && setView(views.panned(view, right, down, task.item, drawing.size)),
+    pan: (right, down) => task && setView(views.panned(view, right, down, task.item, sizeOf(canvas))),
     zoom: (point, factor) => zoomBy(factor, point),
     pinch: (before, after) => {
       if (task) {
         isZoomOwn = true;
-        setView(views.pinched(view, before, after, task.item, drawing.size));
+        setView(views.pinched(view, before, after, task.item, sizeOf(canvas)));
       }
     },
   });
@@ -841,11 +862,10 @@ function connect() {
   document.addEventListener("visibilitychange", () =>
     activity.setVisible(document.visibilityState === "visible"),
   );
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
   window.addEventListener("beforeunload", (event) => outbox.size > 0 && event.preventDefault());
   new ResizeObserver(() => {
     if (task) {
-      view = views.kept(view, task.item, drawing.size);
+      view = views.kept(view, task.item, sizeOf(canvas));
       goThere();
     }
   }).observe(canvas);
@@ -858,7 +878,7 @@ function moveByOverview(event) {
   }
   const box = byId("overview").getBoundingClientRect();
   const { item } = task;
-  const { size } = drawing;
+  const size = sizeOf(canvas);
   const at = views.toCanvas(view, {
     x: ((event.clientX - box.left) / box.width) * item.width,
     y: ((event.clientY - box.top) / box.height) * item.height,
@@ -879,9 +899,7 @@ async function start() {
     showMessage("The labelling tool can't be opened", /** @type {Error} */ (error).message);
     return;
   }
-  const { run, round, method, pair } = session;
-  byId("run").textContent = round === null ? run : `${run} · round ${round}`;
-  byId("run").title = `${method} on ${pair}`;
+  showSession();
   entries = makeEntries(session.classes, session.void);
   palette = new Palette(byId("palette"), byId("search"), entries, (entry, isDirect) => {
     if (isDirect || chosen.direct) {
@@ -894,9 +912,7 @@ async function start() {
       canvas.focus();
     }
   });
-  drawing = new Drawing(canvas, byId("overview"), entries);
-  document.querySelector('input[value="patch"]').closest("label").hidden =
-    !session.settings.superpixels;
+  byId("patch").hidden = !session.settings.superpixels;
   connect();
   if (chosen.annotator) {
     byId("annotator").textContent = chosen.annotator;

@@ -104,10 +104,13 @@ export class Outbox {
 
   _keep() {
     const { storage } = this._options;
+    storage.removeItem(this._key);
     if (this._letters.length) {
-      storage.setItem(this._key, JSON.stringify(this._letters));
-    } else {
-      storage.removeItem(this._key);
+      try {
+        storage.setItem(this._key, JSON.stringify(this._letters));
+      } catch {
+        // The browser's storage is full or closed: then they are kept while the page is open.
+      }
     }
   }
 }

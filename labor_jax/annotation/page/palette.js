@@ -1,5 +1,5 @@
 import { CLASS_KEYS } from "./keys.js";
-import { patternTile } from "./patterns.js";
+import { contextOf, patternTile } from "./patterns.js";
 
 /**
  * A class, or void.
@@ -108,7 +108,7 @@ export function swatch({ color, tile }) {
   canvas.width = canvas.height = 44;
   canvas.className = "swatch";
   canvas.setAttribute("aria-hidden", "true");
-  const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const ink = contextOf(canvas);
   ink.fillStyle = color;
   ink.fillRect(0, 0, 44, 44);
   ink.fillStyle = /** @type {CanvasPattern} */ (ink.createPattern(tile, "repeat"));

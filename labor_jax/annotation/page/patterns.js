@@ -1,5 +1,10 @@
 /** Ink on colour, so that classes can be told apart without seeing colours. */
 
+/** @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} [settings] */
+export function contextOf(canvas, settings) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", settings));
+}
+
 /** Pixels of a tile for a CSS pixel. */
 export const TILE_DENSITY = 2;
 
@@ -51,7 +56,7 @@ export function isDark(color) {
 export function patternTile(color, number) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = TILE_DENSITY * TILE;
-  const ink = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
+  const ink = contextOf(tile);
   ink.scale(TILE_DENSITY, TILE_DENSITY);
   ink.strokeStyle = ink.fillStyle = isDark(color) ? "rgb(255 255 255 / 75%)" : "rgb(0 0 0 / 60%)";
   ink.lineWidth = 1.2;

@@ -360,8 +360,7 @@ export function bounds(area, positions) {
  *
  * @param {Area} area
  * @param {(position: number) => number} partOf The part of a position, -1 to leave it out.
- * @param {Iterable<number>} [visited] The positions that are not left out, ascending, where they are
- *   few.
+ * @param {Iterable<number>} [visited] The positions that are not left out, where they are few.
  * @returns {number[]} `[x, y, x, y, …]`, four numbers a line, from corner to corner of pixels. A
  *   line between two parts is there once.
  */
@@ -438,7 +437,9 @@ export function outline(area, partOf, visited = area.pixels.keys()) {
 export function oklab(area, rgba) {
   const colours = new Float32Array(3 * area.pixels.length);
   area.pixels.forEach((pixel, position) => {
-    const [r, g, b] = [0, 1, 2].map((channel) => linear(rgba[4 * pixel + channel] / 255));
+    const r = LINEAR[rgba[4 * pixel]];
+    const g = LINEAR[rgba[4 * pixel + 1]];
+    const b = LINEAR[rgba[4 * pixel + 2]];
     const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
     const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
     const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
@@ -449,7 +450,8 @@ export function oklab(area, rgba) {
   return colours;
 }
 
-/** @param {number} value A channel of sRGB, 0 to 1. */
-function linear(value) {
+/** The light of each value of a channel of sRGB, 0 to 1. */
+const LINEAR = Float32Array.from({ length: 256 }, (_, byte) => {
+  const value = byte / 255;
   return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-}
+});

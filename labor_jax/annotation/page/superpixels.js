@@ -3,7 +3,7 @@ import { components, makeParts } from "./regions.js";
 /** @typedef {import("./regions.js").Area} Area */
 /** @typedef {import("./regions.js").Parts} Parts */
 
-const ROUNDS = 6;
+const ROUNDS = 4;
 
 /** Oklab distance that weighs as much as one step of the grid: small values cling to colours. */
 const COMPACTNESS = 0.08;
@@ -53,24 +53,30 @@ export function superpixels(area, colours, segments, side = patchSide(area)) {
         centres[i] /= size;
       }
     });
-    pixels.forEach((pixel, position) => {
-      const home = cellOf(pixel);
-      const homeColumn = home % columns;
-      const homeRow = (home - homeColumn) / columns;
+    for (let position = 0; position < pixels.length; position++) {
+      const column = pixels[position] % width;
+      const row = (pixels[position] - column) / width;
+      const homeColumn = Math.floor(column / side);
+      const homeRow = Math.floor(row / side);
+      const [lightness, a, b] = [colours[3 * position], colours[3 * position + 1], colours[3 * position + 2]];
       let best = Infinity;
       for (let y = Math.max(0, homeRow - 1); y <= Math.min(rows - 1, homeRow + 1); y++) {
         for (let x = Math.max(0, homeColumn - 1); x <= Math.min(columns - 1, homeColumn + 1); x++) {
           const cell = y * columns + x;
-          if (sizes[cell]) {
-            const away = squaredDistance(position, pixel, cell);
-            if (away < best) {
-              best = away;
-              nearest[position] = cell;
-            }
+          const at = 5 * cell;
+          const away =
+            ((centres[at] - column) ** 2 + (centres[at + 1] - row) ** 2) / side ** 2 +
+            ((centres[at + 2] - lightness) ** 2 +
+              (centres[at + 3] - a) ** 2 +
+              (centres[at + 4] - b) ** 2) /
+              COMPACTNESS ** 2;
+          if (sizes[cell] && away < best) {
+            best = away;
+            nearest[position] = cell;
           }
         }
       }
-    });
+    }
   }
   // A cluster that falls into pieces, or reaches over two segments, is several patches.
   const groups = new Map();
@@ -81,19 +87,6 @@ export function superpixels(area, colours, segments, side = patchSide(area)) {
   });
   const pieces = components(area, ids);
   return joined(area, pieces, segments, Math.max(2, Math.floor((side * side) / 8)));
-
-  /** @param {number} position @param {number} pixel @param {number} cell */
-  function squaredDistance(position, pixel, cell) {
-    const column = centres[5 * cell] - (pixel % width);
-    const row = centres[5 * cell + 1] - Math.floor(pixel / width);
-    const lightness = centres[5 * cell + 2] - colours[3 * position];
-    const a = centres[5 * cell + 3] - colours[3 * position + 1];
-    const b = centres[5 * cell + 4] - colours[3 * position + 2];
-    return (
-      (column ** 2 + row ** 2) / side ** 2 +
-      (lightness ** 2 + a ** 2 + b ** 2) / COMPACTNESS ** 2
-    );
-  }
 }
 
 /**

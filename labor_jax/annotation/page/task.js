@@ -63,8 +63,8 @@ export class Task {
    * What a label for these would change: their open pixels, and all of them if none is open. So a
    * person paints the smaller part of a mixed segment and gives the rest its class in one press.
    *
-   * @param {ArrayLike<number>} positions
-   * @returns {ArrayLike<number>}
+   * @param {Uint32Array} positions
+   * @returns {Uint32Array}
    */
   targets(positions) {
     const open = this.labels.openOf(positions);
@@ -76,7 +76,7 @@ export class Task {
    *
    * @param {import("./view.js").Point} point In pixels of the image.
    * @param {number} reach How far beside a pixel the click may be, in pixels of the image.
-   * @returns {{position: number, positions: ArrayLike<number>} | null}
+   * @returns {{position: number, positions: Uint32Array} | null}
    */
   at(point, reach) {
     const position = regions.nearestPosition(this.area, point, reach);
@@ -110,9 +110,10 @@ export class Task {
     const { area, cursor, labels, segments } = this;
     const [one] = NAMES[this.item.kind];
     const positions = cursor.current();
-    const found = new Set(Array.from(positions, (position) => labels.values[position]));
+    const found = new Set();
+    positions.forEach((position) => found.add(labels.values[position]));
     const names = [...found].map((label) => (label === OPEN ? "open" : nameOf(label)));
-    const { left, top, right, bottom } = regions.bounds(area, Array.from(positions));
+    const { left, top, right, bottom } = regions.bounds(area, positions);
     const column = Math.floor((left + right) / 2);
     const row = Math.floor((top + bottom) / 2);
     return [

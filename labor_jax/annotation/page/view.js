@@ -17,7 +17,7 @@ const FILLED = 0.4;
  * Pixels around a part that a person needs to see what it is a part of, over the root of the image's
  * shorter side: in a larger image things are larger, but not as much.
  */
-const CONTEXT = 6;
+const CONTEXT = 8;
 
 /**
  * @param {View} view
@@ -63,7 +63,8 @@ function centred(point, scale, canvas) {
 }
 
 /**
- * Zooms about a point of the canvas, which stays where it is.
+ * Zooms about a point of the canvas, which stays where it is, but for emptiness beyond the image's
+ * border when it zooms out.
  *
  * @param {View} view
  * @param {Point} point On the canvas.
@@ -76,7 +77,8 @@ export function zoomed(view, point, factor, image, canvas) {
   const smallest = fitted(image, canvas).scale / 2;
   const scale = Math.min(LARGEST_SCALE, Math.max(smallest, view.scale * factor));
   const fixed = toImage(view, point);
-  return kept({ scale, x: point.x - fixed.x * scale, y: point.y - fixed.y * scale }, image, canvas);
+  const target = { scale, x: point.x - fixed.x * scale, y: point.y - fixed.y * scale };
+  return factor < 1 ? bordered(target, image, canvas) : kept(target, image, canvas);
 }
 
 /**

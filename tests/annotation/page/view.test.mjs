@@ -35,6 +35,14 @@ test("zoom keeps the point under the cursor", () => {
   near(after.y, before.y);
 });
 
+test("zooming out leaves no emptiness that needn't be", () => {
+  const closer = views.around({ left: 60, top: 30, right: 62, bottom: 32 }, IMAGE, CANVAS);
+  const corner = views.panned(closer, 900, 900, IMAGE, CANVAS);
+  const view = views.zoomed(corner, { x: 450, y: 300 }, 0.9, IMAGE, CANVAS);
+  near(view.x, 0);
+  assert.ok(view.y >= 0 && view.y + 64 * view.scale <= 600);
+});
+
 test("zoom has limits", () => {
   let view = views.fitted(IMAGE, CANVAS);
   const smallest = view.scale / 2;
