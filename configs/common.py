@@ -39,6 +39,10 @@ def base(method: str, pair: str) -> ConfigDict:
 
     config.source_batch_size = 4  # images a step, over all devices
     config.target_batch_size = 4
+    # For less memory a device takes its part of a batch in equal pieces: so many at least, and of
+    # so many images of a domain at most (None: no limit). Losses stay means over the whole batch.
+    config.gradient_accumulation = 1
+    config.per_device_batch_size = placeholder(int)
     config.evaluation_batch_size = 8  # also of scoring the pool
     config.evaluation_flip = False  # predict as the mean over an image and its mirror image
     config.evaluation_scales = (1.0,)  # and over the image at these multiples of its size
@@ -271,6 +275,7 @@ def _gtav(config: ConfigDict) -> None:
     data.source_root = ""  # the data sets' own folders, where they aren't in data.root
     data.target_root = ""
     data.target = "cityscapes"  # or "acdc", "bdd100k"
+    data.acdc_conditions = ("fog", "night", "rain", "snow")  # of acdc: which images
     data.skip = ()  # names of images to leave out
     data.update(source_size=(720, 1280), target_size=(640, 1280), evaluation_size=(640, 1280))
     data.cache_bytes = 0  # an epoch is longer than any memory

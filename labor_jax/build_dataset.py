@@ -1,7 +1,7 @@
 """The command line: `python -m labor_jax.build_dataset --dataset gtav --folder DIR --data_dir OUT`.
 
-Builds a TFDS data set from the official folders of GTAV, SYNTHIA or Cityscapes and prints its
-folder. Training needs no built data set: it reads the official folders too.
+Builds a TFDS data set from the official folders of GTAV, SYNTHIA, Cityscapes, ACDC or BDD100K and
+prints its folder. Training needs no built data set: it reads the official folders too.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from absl import app, flags
 
 from labor_jax import command_line
 
-_DATASET = flags.DEFINE_string("dataset", None, "gtav, synthia or cityscapes.")
+_DATASET = flags.DEFINE_string("dataset", None, "gtav, synthia, cityscapes, acdc or bdd100k.")
 _FOLDER = flags.DEFINE_string("folder", None, "Where its official archives are unpacked.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of TFDS data sets to write to.")
 

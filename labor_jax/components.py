@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -12,10 +12,10 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from labor_jax import models
-from labor_jax.data import Pair, class_balance, load_pair
+from labor_jax.data import ROLES, Pair, class_balance, load_pair
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
-from labor_jax.training import loop
+from labor_jax.training import accumulation, loop
 from labor_jax.training import mesh as mesh_lib
 
 
@@ -31,6 +31,7 @@ class Components:
       frozen_segmenter: the same with frozen batch norm, for the pixel selector.
       discriminator: AdaptSegNet's.
       inference: how predictions are made for evaluation, pictures and people.
+      accumulation: into how many pieces a device cuts its part of a batch.
     """
 
     config: ConfigDict
@@ -40,6 +41,7 @@ class Components:
     frozen_segmenter: models.Segmenter
     discriminator: models.Discriminator
     inference: Inference
+    accumulation: int
 
     @functools.cached_property
     def source_presence(self) -> np.ndarray | None:
@@ -62,26 +64,30 @@ class Components:
         )
 
 
-def build(config: ConfigDict, pair: Pair | None = None) -> Components:
+def build(
+    config: ConfigDict, pair: Pair | None = None, *, roles: Collection[str] = ROLES
+) -> Components:
     """Builds the modules and loads (and checks) the data.
 
     Args:
       config: see configs/common.py.
       pair: data that stands in for what `config.pair` names.
+      roles: the splits to read; the others are None.
 
     Raises:
       DataError, ValueError: from the data or the model's config.
     """
-    pair = pair if pair is not None else load_pair(config.pair, config.data)
+    pair = pair if pair is not None else load_pair(config.pair, config.data, roles)
     batch_sizes = [
         config[field]
         for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size")
     ]
+    mesh = mesh_lib.device_mesh(mesh_lib.devices_for(batch_sizes))
     frozen = ConfigDict({**config.model.to_dict(), "batch_norm": "frozen"})
     return Components(
         config=config,
         pair=pair,
-        mesh=mesh_lib.device_mesh(mesh_lib.devices_for(batch_sizes)),
+        mesh=mesh,
         segmenter=models.build_segmenter(
             config.model, pair.num_classes, axis_name=mesh_lib.BATCH_AXIS
         ),
@@ -92,6 +98,12 @@ def build(config: ConfigDict, pair: Pair | None = None) -> Components:
             scales=tuple(config.evaluation_scales),
             window=config.evaluation_window and tuple(config.evaluation_window),
             overlap=config.evaluation_overlap,
+        ),
+        accumulation=accumulation.pieces_for(
+            {name: config[name] for name in ("source_batch_size", "target_batch_size")},
+            devices=mesh.size,
+            per_device=config.per_device_batch_size,
+            at_least=config.gradient_accumulation,
         ),
     )
 

@@ -46,7 +46,9 @@ def _trained() -> tuple[Any, Any, str]:
     """A run's components and model, and where in the run it is from."""
     from labor_jax import restored
 
-    parts, model, phase, step = restored.restore_model(_WORKDIR.value, _CHECKPOINT.value)
+    parts, model, phase, step = restored.restore_model(
+        _WORKDIR.value, _CHECKPOINT.value, ["evaluation"]
+    )
     return parts, model, f"{phase}, global step {step}"
 
 
@@ -58,7 +60,7 @@ def _published() -> tuple[Any, Any, str]:
     command_line.settle(config)
     with validation.config_errors():
         validation.check_config(config)
-        parts = components.build(config)
+        parts = components.build(config, roles=["evaluation"])
     initial = components.initial_variables(parts)
     model = components.load_pretrained(parts, initial)["model"]
     if model["classifier"] is initial["model"]["classifier"]:

@@ -88,6 +88,7 @@ def _model_training(parts: Components, kind: str) -> PhaseTraining:
         discriminator=parts.discriminator,
         discriminator_optimizer=adversary,
         discriminator_input=config.warmup.discriminator_input,
+        accumulation=parts.accumulation,
     )
 
     def create(carry: Carry, key: jax.Array) -> steps.TrainState:
@@ -136,6 +137,7 @@ def _selector_training(parts: Components) -> PhaseTraining:
         reversal=config.reversal,
         feature_dropout=config.feature_dropout,
         pseudo_label_threshold=config.pseudo_label_threshold,
+        accumulation=parts.accumulation,
     )
 
     def create(carry: Carry, key: jax.Array) -> pixel_selector.SelectorState:

@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
     from labor_jax.evaluation import evaluator
     from labor_jax.training import loop
 
-    parts, model, phase, step = restored.restore_model(_WORKDIR.value, _CHECKPOINT.value)
+    parts, model, phase, step = restored.restore_model(_WORKDIR.value, _CHECKPOINT.value, roles=())
     logging.info("Model of phase %s, global step %d", phase, step)
     role = folders.Role(images=".", labels="", pattern="*")
     split = folders.read_split(_IMAGES.value, "--images", role, parts.pair.num_classes)

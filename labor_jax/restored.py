@@ -1,6 +1,7 @@
 """Reading a run from its workdir: its model, or its warm-up as another run's start."""
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,12 +80,13 @@ def checkpoint_template(
     )
 
 
-def restore_model(workdir: Path, which: str) -> RestoredModel:
+def restore_model(workdir: Path, which: str, roles: Collection[str]) -> RestoredModel:
     """Reads the model of a run, finished or not.
 
     Args:
       workdir: the run's.
       which: "best" (by mIoU on the evaluation split) or "last".
+      roles: the splits that the caller needs; files of the others need not be there.
 
     Raises:
       ConfigError: there is no run in `workdir`.
@@ -93,7 +95,7 @@ def restore_model(workdir: Path, which: str) -> RestoredModel:
     folder = Workdir.existing(workdir)
     config = folder.read_config()
     try:
-        parts, phases = components.build(config), plan(config)
+        parts, phases = components.build(config, roles=roles), plan(config)
     except (AttributeError, KeyError) as error:
         raise _of_another_version(folder, error) from error
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:

@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("Give --workdir, and no other arguments than flags.")
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()
-    pair = load_pair(config.pair, config.data)
+    pair = load_pair(config.pair, config.data, ["pool"])
     numbers = preview_numbers(len(pair.pool), config.preview_images)
     if not 0 <= _IMAGE.value < len(numbers):
         raise app.UsageError(f"--image is {_IMAGE.value}; the run has {len(numbers)} previews.")

@@ -73,8 +73,18 @@ def check_config(config: ConfigDict) -> None:
         "model.batch_norm",
         "that holds for pretrained weights; name them in model.pretrained",
     )
-    for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size"):
+    for field in (
+        "source_batch_size",
+        "target_batch_size",
+        "evaluation_batch_size",
+        "gradient_accumulation",
+    ):
         require(config[field] > 0, field, "it must be at least 1")
+    require(
+        config.per_device_batch_size is None or config.per_device_batch_size > 0,
+        "per_device_batch_size",
+        "it must be at least 1, or None for no limit",
+    )
     for field in ("rounds", "preview_images", "seed"):
         require(config[field] >= 0, field, "it can't be negative")
     for field in ("log_every", "checkpoint_every"):

@@ -17,7 +17,9 @@ FREE_FIELDS = (
     "data.num_threads",
     "data.root",
     "data.verify",
+    "gradient_accumulation",
     "log_every",
+    "per_device_batch_size",
     "warm_start",
 )
 
@@ -30,7 +32,8 @@ class Workdir:
     """The files of one run.
 
     `config.json`, `metrics.jsonl`, `labels.sqlite`, `checkpoints/`, `previews/`, `report.html`,
-    and `summary.json` once the run is over.
+    `command.txt` if the run waits for people (the command by which it goes on), and `summary.json`
+    once the run is over.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -43,6 +46,7 @@ class Workdir:
         self.previews = self.path / "previews"
         self.report = self.path / "report.html"
         self.summary = self.path / "summary.json"
+        self.command = self.path / "command.txt"
         self._lock = None
 
     @classmethod

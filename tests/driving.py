@@ -123,6 +123,7 @@ def driving_data(tmp_path):
             "source_root": "",
             "target_root": "",
             "target": "cityscapes",
+            "acdc_conditions": ("fog", "night", "rain", "snow"),
             "num_classes": 16,
             "skip": (),
             "source_size": None,

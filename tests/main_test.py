@@ -214,7 +214,8 @@ def test_evaluate_takes_published_weights(tmp_path):
     model = components.initial_variables(parts)["model"]
     models.save_model(tmp_path / "model.npz", parts.segmenter, model, layout="ripu")
     weights = f"--config.model.pretrained={tmp_path / 'model.npz'}"
-    result = command("evaluate", "--config=configs/spl.py", weights, *TINY)
+    unread = ("--config.data.source_count=0", "--config.data.pool_count=0")
+    result = command("evaluate", "--config=configs/spl.py", weights, *TINY, *unread)
     assert result.returncode == 0, result.stderr
     evaluate = evaluator.make_evaluator(parts.frozen_segmenter, parts.pair.classes, parts.mesh)
     found = evaluate(model, parts.pair.evaluation, batch_size=2, size=None)

@@ -25,6 +25,7 @@ import optax
 from flax import struct
 
 from labor_jax import losses, models
+from labor_jax.training.accumulation import add_up, map_pieces
 from labor_jax.training.mesh import BATCH_AXIS, global_mean
 
 Variables = dict[str, Any]
@@ -93,6 +94,7 @@ def make_selector_step(
     reversal: float,
     feature_dropout: float,
     pseudo_label_threshold: float,
+    accumulation: int = 1,
     axis_name: str | None = BATCH_AXIS,
 ) -> Callable[..., tuple[SelectorState, dict[str, jax.Array]]]:
     """Builds the pure step that trains the selector.
@@ -106,6 +108,7 @@ def make_selector_step(
       feature_dropout: share of feature values each classifier does not see in training, with a
         mask of its own.
       pseudo_label_threshold: pseudo labels of lower probability do not count (0: all count).
+      accumulation: into how many pieces a device's batch is cut, see `steps.make_train_step`.
       axis_name: the device axis; None outside of one.
 
     Returns:
@@ -113,7 +116,8 @@ def make_selector_step(
       `batch = {"image": uint8[B, h, w, 3]}`.
     """
 
-    def loss_terms(params, state, pseudo_labels, images, keys):
+    def loss_terms(params, state, piece, keys, totals):
+        images, pseudo_labels = models.normalize_images(piece["image"]), piece["label"]
         features, _ = models.extract(
             segmenter,
             {**state.backbone, "params": params["backbone"]},
@@ -130,11 +134,16 @@ def make_selector_step(
             reversed_logits.append(_classify(segmenter, variables, turned, images.shape[1:3]))
         counted = jnp.sum(pseudo_labels != 255)
         self_training = sum(
-            global_mean(losses.cross_entropy(each, pseudo_labels), counted, axis_name)
+            global_mean(
+                losses.cross_entropy(each, pseudo_labels), counted, axis_name, totals["labelled"]
+            )
             for each in logits
         )
         discrepancy = global_mean(
-            losses.classifier_discrepancy(*reversed_logits), jnp.ones(()), axis_name
+            losses.classifier_discrepancy(*reversed_logits),
+            jnp.ones(()),
+            axis_name,
+            totals["pieces"],
         )
         # The classifiers descend on -discrepancy; through the reversal φ' descends on +discrepancy.
         total = self_training - discrepancy_weight * discrepancy
@@ -144,13 +153,29 @@ def make_selector_step(
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
-        images = models.normalize_images(batch["image"])
-        predictions, _ = models.apply(segmenter, model, images)
-        pseudo_labels = confident_labels(predictions, pseudo_label_threshold)
+
+        def pseudo_labels(images):
+            predictions, _ = models.apply(segmenter, model, models.normalize_images(images))
+            return confident_labels(predictions, pseudo_label_threshold)
+
+        labels = map_pieces(pseudo_labels, batch["image"], accumulation)
+        totals = {
+            "labelled": jnp.sum(labels != 255).astype(jnp.float32),
+            "pieces": jnp.float32(accumulation),
+        }
+        if axis_name is not None:
+            totals = jax.lax.psum(totals, axis_name)
         params = _trainable(state.backbone, state.classifiers)
-        (_, metrics), gradients = jax.value_and_grad(loss_terms, has_aux=True)(
-            params, state, pseudo_labels, images, jax.random.split(key)
-        )
+
+        def differentiate(carry, piece, number):
+            piece_key = key if accumulation == 1 else jax.random.fold_in(key, number)
+            (_, metrics), gradients = jax.value_and_grad(loss_terms, has_aux=True)(
+                params, state, piece, jax.random.split(piece_key), totals
+            )
+            return carry, (gradients, metrics)
+
+        pieces = {"image": batch["image"], "label": labels}
+        _, (gradients, metrics) = add_up(differentiate, None, pieces, accumulation)
         if axis_name is not None:
             gradients, metrics = jax.lax.psum((gradients, metrics), axis_name)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)

@@ -266,6 +266,11 @@ class Work:
         """The newest round that was opened, or None."""
         return self._database.read("SELECT MAX(round) FROM round_images")[0][0]
 
+    def kind(self, round: int) -> Kind | None:
+        """How a round's queries are answered; None if it has none yet."""
+        rows = self._database.read("SELECT kind FROM queries WHERE round = ? LIMIT 1", (round,))
+        return rows[0][0] if rows else None
+
     def state(self, item: Item) -> State:
         """What the events of an item come to.
 
@@ -401,12 +406,14 @@ class Work:
                 )
                 if not found:
                     return None
-                item = Item(round, *found[0])
+                item, lease = Item(round, *found[0]), None
                 with self._database.transaction() as connection:
-                    if self._obstacle(connection, item, annotator) is None and not (
-                        self._is_done(connection, item)
-                    ):
-                        return self._take(connection, item, annotator)
+                    free = self._obstacle(connection, item, annotator) is None
+                    if free and not self._is_done(connection, item):
+                        lease = self._take(connection, item, annotator)
+                if lease is not None:  # else another process was faster
+                    self._forget_progress()
+                    return lease
 
     def reopen(self, item: Item, annotator: str, request: str, seconds: float = 0.0) -> Lease:
         """Gives an annotator the item that they ask for, answered or not, and its lease.
@@ -447,6 +454,7 @@ class Work:
             )
             lease = self._take(connection, item, annotator)
         self._remember(item, state)
+        self._forget_progress()
         return lease
 
     def mark(

@@ -11,6 +11,9 @@ import numpy as np
 IGNORE_LABEL = 255
 """Label value of a pixel that counts nowhere: unlabelled or void."""
 
+ROLES = ("source", "pool", "evaluation")
+"""The splits of a pair."""
+
 MAX_CLASSES = 254
 """Labels are uint8 and 255 is void; 254 is kept free to mark an unknown value while reading."""
 
@@ -52,6 +55,8 @@ class Split(Protocol):
 class Pair:
     """A source and a target domain with the same classes.
 
+    A split is None where `load_pair` was not asked to read it.
+
     Attributes:
       name: the pair's name, as in `configs/NAME.py:PAIR`.
       classes: class names; label value c means `classes[c]`.
@@ -68,9 +73,9 @@ class Pair:
     name: str
     classes: tuple[str, ...]
     palette: np.ndarray
-    source: Split
-    pool: Split
-    evaluation: Split
+    source: Split | None
+    pool: Split | None
+    evaluation: Split | None
     class_subsets: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):

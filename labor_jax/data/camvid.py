@@ -8,6 +8,8 @@ order of `CLASSES`, 255 void. A file name begins with its drive.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import ml_collections
 import numpy as np
 
@@ -52,12 +54,13 @@ ROLES = {
 }
 
 
-def load(config: ml_collections.ConfigDict) -> base.Pair:
+def load(config: ml_collections.ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `camvid`: 305 source, 62 pool and 62 evaluation images of 360x480.
 
     Args:
       config: `root`, the folder that holds `images` and `labels`; `verify`, see
         `folders.read_split`; `cache_bytes`, see `folders.load_roles`.
+      roles: which to read; the others are None.
 
     Raises:
       DataError: see `folders.read_split`.
@@ -70,4 +73,5 @@ def load(config: ml_collections.ConfigDict) -> base.Pair:
         PALETTE,
         verify=config.verify,
         cache_bytes=config.cache_bytes,
+        read=roles,
     )

@@ -130,25 +130,54 @@ CITYSCAPES = Domain(
 )
 """Cordts et al., CVPR 2016. PNGs of label ids."""
 
-ACDC = Domain(
-    name="acdc",
-    title="ACDC",
-    download="acdc.vision.ee.ethz.ch, packages rgb_anon_trainvaltest.zip and gt_trainval.zip",
-    folder="ACDC",
-    archive_folder="",
-    parts={
-        part: folders.Role(
-            "rgb_anon",
-            "gt",
-            f"*/{folder}/*_rgb_anon.png",
-            image_suffix="_rgb_anon",
-            label_pattern="{stem}_gt_labelIds.png",
+_ACDC_SIZES = {
+    "train": {"fog": 400, "night": 400, "rain": 400, "snow": 400},
+    "validation": {"fog": 100, "night": 106, "rain": 100, "snow": 100},
+}
+
+ACDC_CONDITIONS = tuple(_ACDC_SIZES["train"])
+"""The conditions that ACDC's images are taken in."""
+
+
+def acdc(conditions: Sequence[str]) -> Domain:
+    """Returns ACDC with the images of some conditions.
+
+    Args:
+      conditions: at least one of `ACDC_CONDITIONS`.
+
+    Raises:
+      ValueError: there is no such condition, or none is given.
+    """
+    if not conditions or not set(conditions) <= set(ACDC_CONDITIONS):
+        raise ValueError(
+            f"data.acdc_conditions must be one or more of {', '.join(ACDC_CONDITIONS)}, got "
+            f"{tuple(conditions)!r}"
         )
-        for part, folder in (("train", "train"), ("validation", "val"))
-    },
-    sizes={"train": 1_600, "validation": 406},
-    train_ids=_FROM_LABEL_IDS,
-)
+    return Domain(
+        name="acdc",
+        title="ACDC",
+        download="acdc.vision.ee.ethz.ch, packages rgb_anon_trainvaltest.zip and gt_trainval.zip",
+        folder="ACDC",
+        archive_folder="",
+        parts={
+            part: folders.Role(
+                "rgb_anon",
+                "gt",
+                tuple(f"{condition}/{folder}/*_rgb_anon.png" for condition in conditions),
+                image_suffix="_rgb_anon",
+                label_pattern="{stem}_gt_labelIds.png",
+            )
+            for part, folder in (("train", "train"), ("validation", "val"))
+        },
+        sizes={
+            part: sum(sizes[condition] for condition in set(conditions))
+            for part, sizes in _ACDC_SIZES.items()
+        },
+        train_ids=_FROM_LABEL_IDS,
+    )
+
+
+ACDC = acdc(ACDC_CONDITIONS)
 """Sakaridis et al., ICCV 2021: fog, night, rain and snow. PNGs of label ids."""
 
 BDD100K = Domain(
@@ -272,35 +301,40 @@ def _tell_of_missing(domain: Domain, part: str, count: int) -> None:
         )
 
 
-def load_gtav(config: ml_collections.ConfigDict) -> base.Pair:
+def load_gtav(config: ml_collections.ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `gtav`: GTAV → Cityscapes, ACDC or BDD100K, 19 classes.
 
     Args:
       config: `root`, the folder that holds the data sets' folders (`Domain.folder`); `source_root`
         and `target_root`, a data set's own folder where it isn't in `root`, or the folder of a copy
-        that `labor_jax.data.tfds_builders` built; `target`, one of `TARGETS`; `skip`, names of
+        that `labor_jax.data.tfds_builders` built; `target`, one of `TARGETS`;
+        `acdc_conditions`, those of `ACDC_CONDITIONS` that ACDC's images are of; `skip`, names of
         images to leave out; `verify` and `cache_bytes`, see `folders.load_roles`.
+      roles: which to read; the others are None.
 
     Raises:
       DataError: see `read_part`; or no folder is set, or an image to skip doesn't exist.
-      ValueError: an unknown target.
+      ValueError: an unknown target or condition.
     """
-    return _load("gtav", GTAV, config, ALL_CLASSES, {})
+    return _load("gtav", GTAV, config, roles, ALL_CLASSES, {})
 
 
-def load_synthia(config: ml_collections.ConfigDict) -> base.Pair:
+def load_synthia(
+    config: ml_collections.ConfigDict, roles: Collection[str] = base.ROLES
+) -> base.Pair:
     """Reads the pair `synthia`: SYNTHIA → Cityscapes, ACDC or BDD100K.
 
     Args:
       config: the fields of `load_gtav`; and `num_classes`: 16, those that SYNTHIA has (ADVENT,
         RIPU), or Cityscapes' 19, of which people then teach the other three.
+      roles: which to read; the others are None.
 
     Returns:
       The pair, with the subsets of classes that papers report: "16", "13", and for 19 classes "19".
 
     Raises:
       DataError: see `load_gtav`.
-      ValueError: an unknown target or another number of classes.
+      ValueError: an unknown target or condition, or another number of classes.
     """
     choices = {16: cityscapes.SYNTHIA_16, 19: ALL_CLASSES}
     if config.num_classes not in choices:
@@ -311,19 +345,22 @@ def load_synthia(config: ml_collections.ConfigDict) -> base.Pair:
         for subset in (ALL_CLASSES, cityscapes.SYNTHIA_16, cityscapes.SYNTHIA_13)
         if set(subset) <= set(classes)
     }
-    return _load("synthia", SYNTHIA, config, classes, subsets)
+    return _load("synthia", SYNTHIA, config, roles, classes, subsets)
 
 
 def _load(
     name: str,
     source: Domain,
     config: ml_collections.ConfigDict,
+    roles: Collection[str],
     classes: Sequence[int],
     class_subsets: Mapping[str, tuple[int, ...]],
 ) -> base.Pair:
     if config.target not in TARGETS:
         raise ValueError(f"unknown data.target {config.target!r}; valid: {', '.join(TARGETS)}")
     target = DOMAINS[config.target]
+    if target is ACDC:
+        target = acdc(config.acdc_conditions)
     splits = {
         role: _read_role(role, domain, part, f"{side}_root", config, classes)
         for role, domain, part, side in (
@@ -331,15 +368,18 @@ def _load(
             ("pool", target, "train", "target"),
             ("evaluation", target, "validation", "target"),
         )
+        if role in roles
     }
-    known = {key for split in splits.values() for key in (*split.names, *split.left_out)}
-    image_files.report(
-        "names in data.skip are no image",
-        sorted(set(config.skip) - known),
-        "A name is an image's path in its data set's images folder without ending, such as "
-        f"{', '.join(split.names[0] for split in splits.values())}.",
-    )
-    if isinstance(splits["pool"], folders.FolderSplit):  # a built copy has the official parts
+    if len(splits) == len(base.ROLES):  # else a name may be that of an image that was not read
+        known = {key for split in splits.values() for key in (*split.names, *split.left_out)}
+        image_files.report(
+            "names in data.skip are no image",
+            sorted(set(config.skip) - known),
+            "A name is an image's path in its data set's images folder without ending, such as "
+            f"{', '.join(split.names[0] for split in splits.values())}.",
+        )
+    # A built copy has the official parts.
+    if {"pool", "evaluation"} <= splits.keys() and isinstance(splits["pool"], folders.FolderSplit):
         folders.check_no_leak(splits["pool"], splits["evaluation"])
     if config.cache_bytes:
         splits = cache.cached(splits, config.cache_bytes)
@@ -348,7 +388,7 @@ def _load(
         classes=tuple(cityscapes.CLASSES[i] for i in classes),
         palette=cityscapes.PALETTE[np.asarray(classes)],
         class_subsets=class_subsets,
-        **splits,
+        **{role: splits.get(role) for role in base.ROLES},
     )
 
 

@@ -67,6 +67,11 @@ class Role:
         patterns = (self.pattern,) if isinstance(self.pattern, str) else self.pattern
         return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)
 
+    def holds_name(self, name: str) -> bool:
+        """Whether a file of this name, whatever its extension, matches one of the patterns."""
+        file = name + self.image_suffix
+        return any(self.holds(file + extension) for extension in image_files.EXTENSIONS)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FolderSplit:
@@ -129,7 +134,7 @@ class FolderSplit:
         )
 
 
-def load(config: ml_collections.ConfigDict) -> base.Pair:
+def load(config: ml_collections.ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `folders` from the folders named in a config.
 
     Args:
@@ -137,6 +142,7 @@ def load(config: ml_collections.ConfigDict) -> base.Pair:
         `base.default_palette`); `verify` (see `read_split`); `cache_bytes`; and for each of
         `source`, `pool` and `evaluation` the fields of `Role` and `classes` (empty for the common
         ones).
+      roles: which to read; the others are None.
 
     Returns:
       The pair. The pool may lack labels, the other two not.
@@ -146,10 +152,10 @@ def load(config: ml_collections.ConfigDict) -> base.Pair:
         the evaluation.
       ValueError: for a config field that cannot be.
     """
-    roles, classes = {}, {}
-    for name in ("source", "pool", "evaluation"):
+    layout, classes = {}, {}
+    for name in base.ROLES:
         section = config[name]
-        roles[name] = Role(**{field: section[field] for field in _CONFIG_FIELDS})
+        layout[name] = Role(**{field: section[field] for field in _CONFIG_FIELDS})
         classes[name] = tuple(section.classes or config.classes)
     for name in ("pool", "evaluation"):
         if classes[name] != classes["source"]:
@@ -163,11 +169,12 @@ def load(config: ml_collections.ConfigDict) -> base.Pair:
     return load_roles(
         "folders",
         config.root,
-        roles,
+        layout,
         classes["source"],
         palette,
         verify=config.verify,
         cache_bytes=config.cache_bytes,
+        read=roles,
     )
 
 
@@ -180,6 +187,7 @@ def load_roles(
     *,
     verify: str = "headers",
     cache_bytes: int = 0,
+    read: Collection[str] = base.ROLES,
 ) -> base.Pair:
     """Reads a pair whose three roles are folders; `load` with the settings as arguments.
 
@@ -191,6 +199,7 @@ def load_roles(
       palette: [C, 3] colours with channels 0 to 255; None for `base.default_palette`.
       verify: see `read_split`.
       cache_bytes: memory for decoded images and labels of the three splits together, 0 for none.
+      read: which of the roles to read; the others are None.
 
     Raises:
       DataError: see `load`.
@@ -210,16 +219,23 @@ def load_roles(
     for role in ("source", "evaluation"):
         if not roles[role].labels:
             raise DataError(f"{role} needs labels: set data.{role}.labels to their folder")
-    if not root:
+    if read and not root:
         raise DataError(f"{name} needs the folder of the data set: --config.data.root=DIR")
     splits = {
         role: read_split(root, role, roles[role], len(classes), verify)
-        for role in ("source", "pool", "evaluation")
+        for role in base.ROLES
+        if role in read
     }
-    check_no_leak(splits["pool"], splits["evaluation"])
+    if {"pool", "evaluation"} <= splits.keys():
+        check_no_leak(splits["pool"], splits["evaluation"])
     if cache_bytes:
         splits = cache.cached(splits, cache_bytes)
-    return base.Pair(name=name, classes=classes, palette=palette.astype(np.uint8), **splits)
+    return base.Pair(
+        name=name,
+        classes=classes,
+        palette=palette.astype(np.uint8),
+        **{role: splits.get(role) for role in base.ROLES},
+    )
 
 
 def read_split(
@@ -385,7 +401,7 @@ def _find_labels(
             if key + role.image_suffix not in stems
             and key not in role.known_defects
             and key not in role.skip
-            and any(role.holds(key + role.image_suffix + end) for end in image_files.EXTENSIONS)
+            and role.holds_name(key)
         ],
         role.advice or "Add the images or remove the labels.",
     )

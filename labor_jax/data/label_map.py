@@ -65,7 +65,7 @@ class LabelMap:
             label = np.where(outside, _UNKNOWN, self._table[np.where(outside, 0, values)])
             label = label.astype(np.uint8)
         else:
-            label = self._table[values]
+            label = self._table.take(values)
         unknown = label == _UNKNOWN
         if unknown.any():
             found = np.unique(values[unknown])

@@ -114,7 +114,21 @@ class Cityscapes(_DomainBuilder, skip_registration=True):
     MANUAL_DOWNLOAD_INSTRUCTIONS = DOMAIN.download
 
 
-BUILDERS = {builder.DOMAIN.name: builder for builder in (Gtav, Synthia, Cityscapes)}
+class Acdc(_DomainBuilder, skip_registration=True):
+    """ACDC, all conditions."""
+
+    DOMAIN = domains.ACDC
+    MANUAL_DOWNLOAD_INSTRUCTIONS = DOMAIN.download
+
+
+class Bdd100k(_DomainBuilder, skip_registration=True):
+    """BDD100K's 10K images with semantic labels."""
+
+    DOMAIN = domains.BDD100K
+    MANUAL_DOWNLOAD_INSTRUCTIONS = DOMAIN.download
+
+
+BUILDERS = {builder.DOMAIN.name: builder for builder in (Gtav, Synthia, Cityscapes, Acdc, Bdd100k)}
 """The builders by the name of their data set."""
 
 
@@ -219,7 +233,7 @@ def read_part(
     """Reads a part of a data set that `build` built.
 
     Args:
-      domain: the data set.
+      domain: the data set, or a choice of its images (`domains.acdc`).
       part: one of `domain.parts`.
       folder: what `build` returned.
       classes: train ids of classes 0, 1, ...; pixels of all others are void.
@@ -247,10 +261,11 @@ def read_part(
             f"{len(index['names'])}; expected {domain.name} with all of them named."
         )
     raw = tfds.decode.SkipDecoding()
-    numbers = tuple(i for i, name in enumerate(index["names"]) if name not in skip)
+    asked = [i for i, name in enumerate(index["names"]) if domain.parts[part].holds_name(name)]
+    numbers = tuple(i for i in asked if index["names"][i] not in skip)
     split = RecordSplit(
         names=tuple(index["names"][i] for i in numbers),
-        left_out=tuple(name for name in index["names"] if name in skip),
+        left_out=tuple(index["names"][i] for i in asked if index["names"][i] in skip),
         _folder=folder,
         _records=builder.as_data_source(part, decoders={"image": raw, "label": raw}),
         _numbers=numbers,
@@ -259,6 +274,10 @@ def read_part(
             domains.label_map({i: i for i in domains.ALL_CLASSES}, classes), len(classes), "classes"
         ),
     )
+    if not asked:
+        raise DataError(
+            f"{folder}: no image of the {part} part is one of {domain.parts[part].pattern}."
+        )
     if not numbers:
         raise DataError(f"{folder}: all images of the {part} part are left out by data.skip.")
     if verify == "full":

@@ -63,7 +63,7 @@ def resize_labels(label: np.ndarray, size: tuple[int, int], *, sparse: bool = Fa
     nearest_row = (2 * np.arange(new_height) + 1) * height // (2 * new_height)
     nearest_column = (2 * np.arange(new_width) + 1) * width // (2 * new_width)
     if not sparse:
-        return label[nearest_row][:, nearest_column]
+        return label[nearest_row].take(nearest_column, axis=1)  # faster than indexing columns
 
     row, column = np.nonzero(label != IGNORE_LABEL)
     new_row = (2 * row + 1) * new_height // (2 * height)

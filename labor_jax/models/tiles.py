@@ -171,7 +171,7 @@ def windowed_logits(
 
 def _grid(starts: np.ndarray, room: int, of_whole: int, of_window: int) -> _Grid:
     """Windows that start at pixels `starts`, the last at `room`, on a grid of features."""
-    offsets = starts * (of_whole - of_window) // max(room, 1)
+    offsets = starts.astype(np.int64) * (of_whole - of_window) // max(room, 1)
     # In the middle of what neighbours share: there both have as far to their borders.
     cuts = (offsets[:-1] + of_window - 1 + offsets[1:]) // 2 + 1
     first, stop = np.append(0, cuts), np.append(cuts, of_whole)

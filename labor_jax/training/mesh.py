@@ -154,7 +154,12 @@ def prefetch_to_devices(batches: Iterable[Any], mesh: Mesh, *, depth: int = 2) -
     yield from waiting
 
 
-def global_mean(local_mean: jax.Array, count: jax.Array, axis_name: str | None) -> jax.Array:
+def global_mean(
+    local_mean: jax.Array,
+    count: jax.Array,
+    axis_name: str | None,
+    total: jax.Array | None = None,
+) -> jax.Array:
     """This device's share of the mean over all devices' counted pixels.
 
     A device whose pixels are mostly ignored must not weigh as much as a full one, so that one
@@ -165,11 +170,14 @@ def global_mean(local_mean: jax.Array, count: jax.Array, axis_name: str | None) 
       local_mean: f32[], mean over what counts on this device, pixels say (0 when nothing does).
       count: f32[] or int32[], how many that are.
       axis_name: the device axis, or None outside of one.
+      total: the count of all devices, where this is one of several pieces of a batch: then that of
+        all pieces. None: the sum of `count` over the axis.
 
     Returns:
       f32[], `local_mean * count / total count`.
     """
     count = jnp.asarray(count, jnp.float32)  # (pixel, class) pairs of many devices exceed int32
-    total = count if axis_name is None else jax.lax.psum(count, axis_name)
+    if total is None:
+        total = count if axis_name is None else jax.lax.psum(count, axis_name)
     share = jnp.where(total > 0, count / jnp.maximum(total, 1), 0.0)
     return local_mean * jax.lax.stop_gradient(share)

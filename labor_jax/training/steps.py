@@ -17,6 +17,7 @@ from flax import struct
 
 from labor_jax import losses, models
 from labor_jax.adaptation import adversarial
+from labor_jax.training.accumulation import add_up
 from labor_jax.training.mesh import BATCH_AXIS, global_mean
 
 Variables = dict[str, Any]
@@ -134,6 +135,7 @@ def make_train_step(
     discriminator: nn.Module | None = None,
     discriminator_optimizer: optax.GradientTransformation | None = None,
     discriminator_input: str = "softmax",
+    accumulation: int = 1,
     axis_name: str | None = BATCH_AXIS,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]:
     """Builds the pure step of a phase.
@@ -145,6 +147,10 @@ def make_train_step(
       discriminator: needed where `weights.adversarial` is not 0.
       discriminator_optimizer: likewise.
       discriminator_input: see `adversarial.discriminator_input`.
+      accumulation: into how many pieces, which must divide a device's batch, the step cuts it, for
+        less memory. Means are over the whole batch, so it changes nothing but dropout's draws and,
+        where it is trained, batch norm, which normalises each piece by itself. Negative learning
+        has to count first and costs a forward pass more.
       axis_name: the device axis of means and batch norm; None outside of one.
 
     Returns:
@@ -171,68 +177,101 @@ def make_train_step(
             )
         return logits, statistics
 
-    def loss_terms(params, state, batch, rngs):
-        logits, statistics = forward(with_parameters(state.model, params), batch, rngs)
+    def counts(batch, logits):
+        """How many pixels, or whatever else, the mean of each term is over."""
+        counted = {}
+        if weights.source:
+            counted["source"] = jnp.sum(batch["source"]["label"] != 255)
+        if weights.target:
+            counted["target"] = jnp.sum(batch["target"]["label"] != 255)
+        if adapts:  # every device and piece has as many images
+            counted["adversarial"] = counted["discriminator"] = jnp.ones(())
+        if weights.local_consistency:
+            counted["local_consistency"] = jnp.sum(
+                losses.label_boundary(batch["source"]["label"], segmenter.num_classes)
+            )
+        if weights.negative_learning:
+            counted["negative_learning"] = jnp.sum(losses.improbable_classes(logits["target"]))
+        return {name: count.astype(jnp.float32) for name, count in counted.items()}
+
+    def means(state, batch, logits):
+        """Each term of the model's loss, as a mean over this device's batch."""
         terms = {}
         if weights.source:
-            labels = batch["source"]["label"]
-            terms["source"] = global_mean(
-                losses.cross_entropy(logits["source"], labels), jnp.sum(labels != 255), axis_name
-            )
+            terms["source"] = losses.cross_entropy(logits["source"], batch["source"]["label"])
         if weights.target:
-            labels = batch["target"]["label"]
-            terms["target"] = global_mean(
-                losses.cross_entropy(logits["target"], labels), jnp.sum(labels != 255), axis_name
-            )
-        images = jnp.ones(())  # every device has as many images
-        if weights.adversarial:
-            fooled = adversarial.model_loss(
+            terms["target"] = losses.cross_entropy(logits["target"], batch["target"]["label"])
+        if adapts:
+            terms["adversarial"] = adversarial.model_loss(
                 lambda x: discriminator.apply({"params": state.discriminator}, x),
                 logits["target"],
                 discriminator_input,
             )
-            terms["adversarial"] = global_mean(fooled, images, axis_name)
         if weights.local_consistency:
-            labels = batch["source"]["label"]
-            terms["local_consistency"] = global_mean(
-                losses.local_consistency(logits["source"], labels),
-                jnp.sum(losses.label_boundary(labels, segmenter.num_classes)),
-                axis_name,
+            terms["local_consistency"] = losses.local_consistency(
+                logits["source"], batch["source"]["label"]
             )
         if weights.negative_learning:
-            terms["negative_learning"] = global_mean(
-                losses.negative_learning(logits["target"]),
-                jnp.sum(losses.improbable_classes(logits["target"])),
-                axis_name,
-            )
+            terms["negative_learning"] = losses.negative_learning(logits["target"])
+        return terms
+
+    def model_loss(params, state, batch, rngs, totals):
+        logits, statistics = forward(with_parameters(state.model, params), batch, rngs)
+        counted = counts(batch, logits)
+        terms = {
+            name: global_mean(mean, counted[name], axis_name, totals.get(name))
+            for name, mean in means(state, batch, logits).items()
+        }
         total = sum(getattr(weights, name) * value for name, value in terms.items())
         return total, (terms, logits, statistics)
+
+    def discriminator_loss(params, logits, totals):
+        separated = adversarial.discriminator_loss(
+            lambda x: discriminator.apply({"params": params}, x),
+            logits["source"],
+            logits["target"],
+            discriminator_input,
+        )
+        return global_mean(separated, jnp.ones(()), axis_name, totals.get("discriminator"))
+
+    def totals_of(state, batch, key):
+        """What `counts` gives over all pieces and devices; where there is one piece, it knows."""
+        if accumulation == 1:
+            return {}
+
+        def count(model, piece, number):
+            logits, statistics = {}, None
+            if weights.negative_learning:  # what is improbable shows only in the logits
+                rngs = {"dropout": jax.random.fold_in(key, number)}
+                logits, statistics = forward(model, piece, rngs)
+                model = with_statistics(model, statistics)
+            return model, counts(piece, logits)
+
+        _, totals = add_up(count, state.model, batch, accumulation)
+        return _sum_over_devices(totals, axis_name)
 
     def step(state: TrainState, batch: dict):
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
         params = trainable(state.model)
-        (loss, (terms, logits, statistics)), gradients = jax.value_and_grad(
-            loss_terms, has_aux=True
-        )(params, state, batch, {"dropout": key})
-        metrics = {"loss": loss, **terms}
+        totals = totals_of(state, batch, key)
 
+        def differentiate(model, piece, number):
+            rngs = {"dropout": key if accumulation == 1 else jax.random.fold_in(key, number)}
+            (loss, (terms, logits, statistics)), gradients = jax.value_and_grad(
+                model_loss, has_aux=True
+            )(params, state.replace(model=model), piece, rngs, totals)
+            metrics, discriminator_gradients = {"loss": loss, **terms}, None
+            if adapts:
+                metrics["discriminator"], discriminator_gradients = jax.value_and_grad(
+                    discriminator_loss
+                )(state.discriminator, logits, totals)
+            return with_statistics(model, statistics), (gradients, discriminator_gradients, metrics)
+
+        model, summed = add_up(differentiate, state.model, batch, accumulation)
+        gradients, discriminator_gradients, metrics = _sum_over_devices(summed, axis_name)
         if adapts:
-
-            def discriminator_terms(discriminator_params):
-                separated = adversarial.discriminator_loss(
-                    lambda x: discriminator.apply({"params": discriminator_params}, x),
-                    logits["source"],
-                    logits["target"],
-                    discriminator_input,
-                )
-                return global_mean(separated, jnp.ones(()), axis_name)
-
-            metrics["discriminator"], discriminator_gradients = jax.value_and_grad(
-                discriminator_terms
-            )(state.discriminator)
-            discriminator_gradients = _sum_over_devices(discriminator_gradients, axis_name)
             updates, discriminator_state = discriminator_optimizer.update(
                 discriminator_gradients, state.discriminator_optimizer, state.discriminator
             )
@@ -240,17 +279,13 @@ def make_train_step(
                 discriminator=optax.apply_updates(state.discriminator, updates),
                 discriminator_optimizer=discriminator_state,
             )
-
-        updates, optimizer_state = optimizer.update(
-            _sum_over_devices(gradients, axis_name), state.optimizer, params
-        )
-        model = with_parameters(state.model, optax.apply_updates(params, updates))
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
         state = state.replace(
             step=state.step + 1,
-            model=with_statistics(model, statistics),
+            model=with_parameters(model, optax.apply_updates(params, updates)),
             optimizer=optimizer_state,
         )
-        return state, _sum_over_devices(metrics, axis_name)
+        return state, metrics
 
     return step
 

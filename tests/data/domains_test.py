@@ -128,6 +128,40 @@ def test_other_targets(driving, name, target, ids):
     assert not set(pair.pool.names) & set(pair.evaluation.names)
 
 
+def test_acdc_in_some_conditions(driving, caplog):
+    driving.config.target = "acdc"
+    driving.config.acdc_conditions = ("night",)
+    with caplog.at_level(logging.WARNING):
+        pair = data.load_pair("gtav", driving.config)
+    assert pair.pool.names == ("night/train/GOPR0475/GOPR0475_frame_000041",)
+    assert pair.evaluation.names == ("night/val/GOPR0476/GOPR0476_frame_000041",)
+    assert "ACDC: 1 of the 400 images of its train part" in caplog.text
+    assert "ACDC: 1 of the 106 images of its validation part" in caplog.text
+    for wrong in ((), ("night", "dusk")):
+        driving.config.acdc_conditions = wrong
+        with pytest.raises(ValueError, match=r"data\.acdc_conditions .* fog, night, rain, snow"):
+            data.load_pair("gtav", driving.config)
+
+
+def test_all_of_acdc():
+    assert domains.ACDC.sizes == {"train": 1600, "validation": 406}
+
+
+@pytest.mark.parametrize("name", ["gtav", "synthia"])
+def test_only_the_roles_asked_for_are_read(driving, name):
+    whole = data.load_pair(name, driving.config)
+    for folder in ("GTAV", "SYNTHIA", "Cityscapes/leftImg8bit/train", "Cityscapes/gtFine/train"):
+        shutil.rmtree(driving.root / folder)
+    driving.config.skip = ("00001",)
+    pair = data.load_pair(name, driving.config, ["evaluation"])
+    assert pair.source is pair.pool is None
+    assert pair.evaluation.names == whole.evaluation.names
+    assert (pair.classes, pair.class_subsets) == (whole.classes, whole.class_subsets)
+    driving.config.root = ""
+    nothing = data.load_pair(name, driving.config, [])
+    assert nothing.evaluation is None and nothing.classes == whole.classes
+
+
 def test_the_cache_changes_nothing(driving):
     plain = data.load_pair("synthia", driving.config)
     driving.config.cache_bytes = 10_000

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from labor_jax.data import image_files
@@ -141,3 +143,52 @@ def test_files_in_memory(tmp_path, write_image):
     np.testing.assert_array_equal(image_files.read_image(name, content)[..., 0], label)
     with pytest.raises(DataError, match="record 0 cannot be read"):
         image_files.read_image(name, content[:20])
+
+
+def _pillow(path, *mode):
+    with Image.open(path) as image:
+        return np.asarray(image.convert(*mode) if mode else image)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    seed=st.integers(0, 99),
+    transparent=st.booleans(),
+    level=st.sampled_from([0, 1, 9]),
+)
+def test_pngs_are_what_pillow_reads(tmp_path_factory, height, width, seed, transparent, level):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    path = tmp_path_factory.mktemp("png") / "a.png"
+    options = {"compress_level": level, "gamma": 0.9}
+    if transparent:
+        options["transparency"] = tuple(pixels[0, 0].tolist())
+    Image.fromarray(pixels).save(path, **options)
+    np.testing.assert_array_equal(image_files.read_image(path), pixels)
+    options.pop("transparency", None)
+    Image.fromarray(pixels[..., 0]).save(path, **options)
+    for found in (
+        image_files.read_label_values(path),
+        image_files.read_label_values(path, content=path.read_bytes()),
+    ):
+        np.testing.assert_array_equal(found, pixels[..., 0])
+        assert found.dtype == np.uint8
+    np.testing.assert_array_equal(image_files.read_image(path), _pillow(path, "RGB"))
+
+
+def test_a_png_whose_bytes_changed_is_an_error_or_what_pillow_reads(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(_NOISE[:8, :8]).save(path)
+    content = path.read_bytes()
+    wrong = 0
+    for place in range(33, len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        try:
+            found = image_files.read_image(path)
+        except DataError as error:
+            assert "a.png cannot be read" in str(error)
+            wrong += 1
+            continue
+        np.testing.assert_array_equal(found, _pillow(path, "RGB"))
+    assert wrong > len(content) / 2

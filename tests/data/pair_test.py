@@ -1,3 +1,5 @@
+import shutil
+
 import ml_collections
 import numpy as np
 import pytest
@@ -52,6 +54,24 @@ def test_street_scenes_follow_the_seed():
 def test_folders(tree):
     pair = data.load_pair("folders", tree.config)
     assert len(pair.pool) == 3
+    shutil.rmtree(tree.root / "source")
+    part = data.load_pair("folders", tree.config, ["pool"])
+    assert part.pool.names == pair.pool.names
+    assert part.source is part.evaluation is None
+    tree.config.root = ""
+    assert data.load_pair("folders", tree.config, []).classes == pair.classes
+
+
+def test_street_draws_only_the_roles_asked_for():
+    whole = data.load_pair("street", _street())
+    pair = data.load_pair("street", _street(source_count=0), ["evaluation"])
+    assert pair.source is pair.pool is None
+    np.testing.assert_array_equal(pair.evaluation.image(1), whole.evaluation.image(1))
+
+
+def test_an_unknown_role():
+    with pytest.raises(ValueError, match="unknown roles test; valid roles: source, pool, eval"):
+        data.load_pair("street", _street(), ["test"])
 
 
 @pytest.mark.parametrize(

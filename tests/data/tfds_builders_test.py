@@ -24,7 +24,7 @@ def _assert_same(built, plain):
         assert built.label(i).dtype == np.uint8
 
 
-@pytest.mark.parametrize("name", ["gtav", "synthia", "cityscapes"])
+@pytest.mark.parametrize("name", domains.DOMAINS)
 def test_a_built_data_set_is_the_plain_folder(driving, tmp_path, name):
     domain = domains.DOMAINS[name]
     folder = tfds_builders.build(name, driving.root / domain.folder, tmp_path / "tfds")
@@ -65,6 +65,16 @@ def test_pairs_read_built_copies(driving, tmp_path):
     source = data.load_pair("synthia", config).source
     assert (source.names, source.left_out) == (("0000000", "0000002"), ("0000001",))
     np.testing.assert_array_equal(source.label(1), plain.source.label(2))
+
+
+def test_a_built_acdc_gives_the_conditions_asked_for(driving, tmp_path):
+    folder = tfds_builders.build("acdc", driving.root / "ACDC", tmp_path / "tfds")
+    for part in ("train", "validation"):
+        night = domains.acdc(["night"])
+        plain = domains.read_part(night, part, driving.root / "ACDC")
+        _assert_same(tfds_builders.read_part(night, part, folder), plain)
+    with pytest.raises(DataError, match=r"no image of the train part is one of .*'rain/train/"):
+        tfds_builders.read_part(domains.acdc(["rain"]), "train", folder)
 
 
 def test_many_shards_keep_the_order(driving, tmp_path, monkeypatch):

@@ -1,0 +1,102 @@
+import { decodeRuns, encodeRuns } from "./runs.js";
+
+/** @typedef {import("./regions.js").Area} Area */
+
+/** The label of a pixel that has none yet. */
+export const OPEN = -1;
+
+/**
+ * The labels of an item's asked pixels, with what was done last. The server has the last word; here
+ * they change at once, so that nobody waits for it.
+ */
+export class Labels {
+  /** @param {Area} area */
+  constructor(area) {
+    this.area = area;
+    /** The label of each position: a class, the void label or `OPEN`. */
+    this.values = new Int16Array(area.pixels.length).fill(OPEN);
+    this.open = area.pixels.length;
+    /** @type {Array<{positions: ArrayLike<number>, before: Int16Array}>} */
+    this._done = [];
+    /** @type {Array<{positions: ArrayLike<number>, before: Int16Array}>} */
+    this._undone = [];
+  }
+
+  /**
+   * @param {ArrayLike<number>} positions
+   * @param {number} label
+   */
+  mark(positions, label) {
+    this._done.push(this._write(positions, () => label));
+    this._undone = [];
+  }
+
+  /** @returns {ArrayLike<number> | null} What changed; null if the last mark isn't known here. */
+  undo() {
+    return this._swap(this._done, this._undone);
+  }
+
+  /** @returns {ArrayLike<number> | null} What changed; null if no undone mark is known here. */
+  redo() {
+    return this._swap(this._undone, this._done);
+  }
+
+  /**
+   * Takes the labels that the server has.
+   *
+   * @param {Array<[number, number[]]>} labels Runs of pixels by label.
+   */
+  replace(labels) {
+    const { area } = this;
+    const values = new Int16Array(this.values.length).fill(OPEN);
+    for (const [label, runs] of labels) {
+      for (const pixel of decodeRuns(runs)) {
+        values[area.positions[pixel]] = label;
+      }
+    }
+    if (values.some((value, position) => value !== this.values[position])) {
+      // What was done here led elsewhere, so that it can't be undone here.
+      this._done = [];
+      this._undone = [];
+      this._write(values.keys(), (position) => values[position]);
+    }
+  }
+
+  /** @param {Iterable<number> | ArrayLike<number>} positions @returns {number[]} Those without a label. */
+  openOf(positions) {
+    return Array.from(positions).filter((position) => this.values[position] === OPEN);
+  }
+
+  /** @param {ArrayLike<number>} positions Ascending. */
+  runs(positions) {
+    return encodeRuns(Array.from(positions, (position) => this.area.pixels[position]));
+  }
+
+  /**
+   * @param {Iterable<number> | ArrayLike<number>} positions
+   * @param {(position: number, i: number) => number} labelOf
+   */
+  _write(positions, labelOf) {
+    const written = Uint32Array.from(positions);
+    const before = new Int16Array(written.length);
+    written.forEach((position, i) => {
+      const label = labelOf(position, i);
+      before[i] = this.values[position];
+      this.values[position] = label;
+      this.open += Number(label === OPEN) - Number(before[i] === OPEN);
+    });
+    return { positions: written, before };
+  }
+
+  /**
+   * @param {Array<{positions: ArrayLike<number>, before: Int16Array}>} from
+   * @param {Array<{positions: ArrayLike<number>, before: Int16Array}>} to
+   */
+  _swap(from, to) {
+    const change = from.pop();
+    if (change) {
+      to.push(this._write(change.positions, (_, i) => change.before[i]));
+    }
+    return change?.positions ?? null;
+  }
+}

@@ -1,0 +1,152 @@
+import { components, makeParts } from "./regions.js";
+
+/** @typedef {import("./regions.js").Area} Area */
+/** @typedef {import("./regions.js").Parts} Parts */
+
+const ROUNDS = 6;
+
+/** Oklab distance that weighs as much as one step of the grid: small values cling to colours. */
+const COMPACTNESS = 0.08;
+
+/**
+ * The usual side of a patch: as many patches in an image of any size, but never tiny.
+ *
+ * @param {Area} area
+ */
+export function patchSide({ width, height }) {
+  return Math.min(24, Math.max(4, Math.round(Math.sqrt(width * height) / 90)));
+}
+
+/**
+ * Patches of similar colour within the asked pixels: SLIC (Achanta et al., PAMI 2012) on them
+ * alone, each centre searching its 3x3 cells of the grid.
+ *
+ * @param {Area} area
+ * @param {Float32Array} colours Of the positions, see `regions.oklab`.
+ * @param {Parts} segments No patch reaches over two of them.
+ * @param {number} [side] Of the grid's cells, in pixels.
+ * @returns {Parts} Connected patches.
+ */
+export function superpixels(area, colours, segments, side = patchSide(area)) {
+  const { pixels, width, height } = area;
+  const columns = Math.ceil(width / side);
+  const rows = Math.ceil(height / side);
+  const cellOf = (/** @type {number} */ pixel) =>
+    Math.floor(Math.floor(pixel / width) / side) * columns + Math.floor((pixel % width) / side);
+  const nearest = Int32Array.from(pixels, cellOf);
+  const centres = new Float64Array(5 * columns * rows);
+  const sizes = new Uint32Array(columns * rows);
+  for (let round = 0; round < ROUNDS; round++) {
+    centres.fill(0);
+    sizes.fill(0);
+    nearest.forEach((cell, position) => {
+      const pixel = pixels[position];
+      sizes[cell]++;
+      centres[5 * cell] += pixel % width;
+      centres[5 * cell + 1] += Math.floor(pixel / width);
+      for (let channel = 0; channel < 3; channel++) {
+        centres[5 * cell + 2 + channel] += colours[3 * position + channel];
+      }
+    });
+    sizes.forEach((size, cell) => {
+      for (let i = 5 * cell; size && i < 5 * cell + 5; i++) {
+        centres[i] /= size;
+      }
+    });
+    pixels.forEach((pixel, position) => {
+      const home = cellOf(pixel);
+      const homeColumn = home % columns;
+      const homeRow = (home - homeColumn) / columns;
+      let best = Infinity;
+      for (let y = Math.max(0, homeRow - 1); y <= Math.min(rows - 1, homeRow + 1); y++) {
+        for (let x = Math.max(0, homeColumn - 1); x <= Math.min(columns - 1, homeColumn + 1); x++) {
+          const cell = y * columns + x;
+          if (sizes[cell]) {
+            const away = squaredDistance(position, pixel, cell);
+            if (away < best) {
+              best = away;
+              nearest[position] = cell;
+            }
+          }
+        }
+      }
+    });
+  }
+  // A cluster that falls into pieces, or reaches over two segments, is several patches.
+  const groups = new Map();
+  const ids = nearest.map((cell, position) => {
+    const key = cell * segments.count + segments.ids[position];
+    groups.set(key, groups.get(key) ?? groups.size);
+    return groups.get(key);
+  });
+  const pieces = components(area, ids);
+  return joined(area, pieces, segments, Math.max(2, Math.floor((side * side) / 8)));
+
+  /** @param {number} position @param {number} pixel @param {number} cell */
+  function squaredDistance(position, pixel, cell) {
+    const column = centres[5 * cell] - (pixel % width);
+    const row = centres[5 * cell + 1] - Math.floor(pixel / width);
+    const lightness = centres[5 * cell + 2] - colours[3 * position];
+    const a = centres[5 * cell + 3] - colours[3 * position + 1];
+    const b = centres[5 * cell + 4] - colours[3 * position + 2];
+    return (
+      (column ** 2 + row ** 2) / side ** 2 +
+      (lightness ** 2 + a ** 2 + b ** 2) / COMPACTNESS ** 2
+    );
+  }
+}
+
+/**
+ * Joins crumbs with the neighbour in their segment that they touch most.
+ *
+ * @param {Area} area
+ * @param {Parts} parts
+ * @param {Parts} segments
+ * @param {number} smallest Parts of fewer pixels are crumbs.
+ * @returns {Parts}
+ */
+function joined(area, parts, segments, smallest) {
+  const target = Int32Array.from({ length: parts.count }, (_, id) => id);
+  const root = (/** @type {number} */ id) => {
+    while (target[id] !== id) {
+      id = target[id];
+    }
+    return id;
+  };
+  parts.members.forEach((members, id) => {
+    if (members.length >= smallest) {
+      return;
+    }
+    /** @type {Map<number, number>} */
+    const touching = new Map();
+    for (const position of members) {
+      const pixel = area.pixels[position];
+      const column = pixel % area.width;
+      for (const [step, isInside] of /** @type {Array<[number, boolean]>} */ ([
+        [-1, column > 0],
+        [1, column < area.width - 1],
+        [-area.width, pixel >= area.width],
+        [area.width, pixel + area.width < area.positions.length],
+      ])) {
+        const other = isInside ? area.positions[pixel + step] : -1;
+        if (other >= 0 && segments.ids[other] === segments.ids[position]) {
+          const neighbour = root(parts.ids[other]);
+          if (neighbour !== root(id)) {
+            touching.set(neighbour, (touching.get(neighbour) ?? 0) + 1);
+          }
+        }
+      }
+    }
+    const [most] = [...touching].sort((a, b) => b[1] - a[1]);
+    if (most) {
+      target[root(id)] = most[0];
+    }
+  });
+  const numbers = new Map();
+  const ids = parts.ids.map((id) => {
+    const found = root(id);
+    numbers.set(found, numbers.get(found) ?? numbers.size);
+    return numbers.get(found);
+  });
+  return makeParts(ids, numbers.size);
+}

@@ -1,0 +1,213 @@
+/**
+ * How the image lies on the canvas: `canvas = image * scale + (x, y)`, in CSS pixels.
+ *
+ * @typedef {{scale: number, x: number, y: number}} View
+ * @typedef {{width: number, height: number}} Size
+ * @typedef {{left: number, top: number, right: number, bottom: number}} Box
+ * @typedef {{x: number, y: number}} Point
+ */
+
+/** CSS pixels an image's pixel is never larger than. */
+export const LARGEST_SCALE = 96;
+
+/** Share of the canvas that a part may fill when the view jumps to it. */
+const FILLED = 0.4;
+
+/**
+ * Pixels around a part that a person needs to see what it is a part of, over the root of the image's
+ * shorter side: in a larger image things are larger, but not as much.
+ */
+const CONTEXT = 6;
+
+/**
+ * @param {View} view
+ * @param {Point} point On the canvas.
+ * @returns {Point} In pixels of the image.
+ */
+export function toImage(view, point) {
+  return { x: (point.x - view.x) / view.scale, y: (point.y - view.y) / view.scale };
+}
+
+/**
+ * @param {View} view
+ * @param {Point} point In pixels of the image.
+ * @returns {Point} On the canvas.
+ */
+export function toCanvas(view, point) {
+  return { x: point.x * view.scale + view.x, y: point.y * view.scale + view.y };
+}
+
+/**
+ * The whole image, centred.
+ *
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function fitted(image, canvas) {
+  return centred(
+    { x: image.width / 2, y: image.height / 2 },
+    Math.min(LARGEST_SCALE, canvas.width / image.width, canvas.height / image.height) * 0.98,
+    canvas,
+  );
+}
+
+/**
+ * @param {Point} point In pixels of the image: what comes to the middle.
+ * @param {number} scale
+ * @param {Size} canvas
+ * @returns {View}
+ */
+function centred(point, scale, canvas) {
+  return { scale, x: canvas.width / 2 - point.x * scale, y: canvas.height / 2 - point.y * scale };
+}
+
+/**
+ * Zooms about a point of the canvas, which stays where it is.
+ *
+ * @param {View} view
+ * @param {Point} point On the canvas.
+ * @param {number} factor
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function zoomed(view, point, factor, image, canvas) {
+  const smallest = fitted(image, canvas).scale / 2;
+  const scale = Math.min(LARGEST_SCALE, Math.max(smallest, view.scale * factor));
+  const fixed = toImage(view, point);
+  return kept({ scale, x: point.x - fixed.x * scale, y: point.y - fixed.y * scale }, image, canvas);
+}
+
+/**
+ * @param {View} view
+ * @param {number} right Canvas pixels by which the image moves.
+ * @param {number} down
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function panned(view, right, down, image, canvas) {
+  return kept({ scale: view.scale, x: view.x + right, y: view.y + down }, image, canvas);
+}
+
+/**
+ * A view in which the image can't be lost: the canvas's middle is always on it.
+ *
+ * @param {View} view
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function kept(view, image, canvas) {
+  const middle = toImage(view, { x: canvas.width / 2, y: canvas.height / 2 });
+  const point = {
+    x: Math.min(image.width, Math.max(0, middle.x)),
+    y: Math.min(image.height, Math.max(0, middle.y)),
+  };
+  return centred(point, view.scale, canvas);
+}
+
+/**
+ * A part with what is around it.
+ *
+ * @param {Box} box The part.
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function around(box, image, canvas) {
+  const [width, height] = [box.right - box.left, box.bottom - box.top];
+  const context = CONTEXT * Math.sqrt(Math.min(image.width, image.height));
+  const whole = fitted(image, canvas).scale;
+  const scale = Math.min(
+    (canvas.width * FILLED) / width,
+    (canvas.height * FILLED) / height,
+    canvas.width / (width + context),
+    canvas.height / (height + context),
+    LARGEST_SCALE,
+  );
+  const centre = { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 };
+  return bordered(centred(centre, Math.max(scale, whole), canvas), image, canvas);
+}
+
+/**
+ * The same zoom, moved as little as needed to have a part well inside of the canvas.
+ *
+ * @param {View} view
+ * @param {Box} box The part.
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function shown(view, box, image, canvas) {
+  const corner = toCanvas(view, { x: box.left, y: box.top });
+  const opposite = toCanvas(view, { x: box.right, y: box.bottom });
+  const margin = 0.15;
+  if (
+    corner.x >= canvas.width * margin &&
+    corner.y >= canvas.height * margin &&
+    opposite.x <= canvas.width * (1 - margin) &&
+    opposite.y <= canvas.height * (1 - margin)
+  ) {
+    return view;
+  }
+  const centre = { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 };
+  return bordered(centred(centre, view.scale, canvas), image, canvas);
+}
+
+/**
+ * Moves the image's border to the canvas's where there would be emptiness beyond it.
+ *
+ * @param {View} view
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+function bordered(view, image, canvas) {
+  const along = (/** @type {number} */ offset, /** @type {number} */ size, /** @type {number} */ room) =>
+    size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, offset));
+  return {
+    scale: view.scale,
+    x: along(view.x, image.width * view.scale, canvas.width),
+    y: along(view.y, image.height * view.scale, canvas.height),
+  };
+}
+
+/**
+ * A view between two, for a short glide.
+ *
+ * @param {View} from
+ * @param {View} to
+ * @param {number} share 0 to 1.
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function between(from, to, share, canvas) {
+  const middle = { x: canvas.width / 2, y: canvas.height / 2 };
+  const [start, end] = [toImage(from, middle), toImage(to, middle)];
+  const eased = share * (2 - share);
+  return centred(
+    { x: start.x + (end.x - start.x) * eased, y: start.y + (end.y - start.y) * eased },
+    from.scale * (to.scale / from.scale) ** eased,
+    canvas,
+  );
+}
+
+/**
+ * Two fingers that moved: pinch and pan at once.
+ *
+ * @param {View} view
+ * @param {[Point, Point]} before
+ * @param {[Point, Point]} after
+ * @param {Size} image
+ * @param {Size} canvas
+ * @returns {View}
+ */
+export function pinched(view, before, after, image, canvas) {
+  const middle = (/** @type {[Point, Point]} */ [a, b]) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
+  const spread = (/** @type {[Point, Point]} */ [a, b]) => Math.hypot(a.x - b.x, a.y - b.y);
+  const [old, now] = [middle(before), middle(after)];
+  const factor = spread(before) > 0 ? spread(after) / spread(before) : 1;
+  return panned(zoomed(view, old, factor, image, canvas), now.x - old.x, now.y - old.y, image, canvas);
+}
