@@ -5,7 +5,6 @@ takes README's picture.
 """
 
 import io
-import os
 
 import numpy as np
 import pytest

@@ -61,7 +61,6 @@ def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
             for count, piece in enumerate(pieces(item))
         ]
         entry = {
-            "id": len(tasks) + 1,
             "data": {
                 "image": f"/data/local-files/?d=images/{name}",
                 "name": task.names[item.number],
