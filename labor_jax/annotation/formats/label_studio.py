@@ -7,7 +7,7 @@ images/…             shown from its local storage: LABEL_STUDIO_LOCAL_FILES_DO
                      folder; images uploaded by hand are found by their file names, too
 ```
 
-Each asked piece is a region: a brush mask, or a key point where single points are asked. Its label
+Each asked piece (`pieces.pieces`) is a region: a brush mask, or a key point where single points are asked. Its label
 is "asked" until an annotator gives it a class. Tasks without an answer have their regions as
 `predictions`, from which Label Studio starts an annotation; the others have them as `annotations`,
 and only `annotations` are read back: brush masks, key points and polygons. Cancelled ones are left

@@ -9,6 +9,9 @@ from scipy import ndimage
 
 from labor_jax.annotation.formats.base import UNANSWERED, Item
 
+MOST_SEGMENTS = 500
+"""Segments that are a shape each. Tools slow down with more, and nobody clicks them one by one."""
+
 
 class Piece(NamedTuple):
     """Asked pixels that a tool shows as one shape.
@@ -25,8 +28,9 @@ class Piece(NamedTuple):
 def pieces(item: Item) -> Iterator[Piece]:
     """Cuts an item into shapes that an annotator gives one class each.
 
-    Points are a shape each; of other kinds each 8-connected segment of equal label is. Together
-    they cover the asked pixels, each once.
+    Points are a shape each; of other kinds each 8-connected segment of equal label is, or all of
+    a label together if they are more than `MOST_SEGMENTS`: then classes are painted over them.
+    The shapes cover the asked pixels, each once.
     """
     labels = item.labels.reshape(-1)
     asked = np.flatnonzero(item.asked)
@@ -35,11 +39,13 @@ def pieces(item: Item) -> Iterator[Piece]:
             yield Piece(int(labels[pixel]), pixel[None])
         return
     for label in np.unique(labels[asked]).tolist():
-        segments, _ = ndimage.label(
+        segments, count = ndimage.label(
             item.asked & (item.labels == label), structure=np.ones((3, 3), int)
         )
-        # All segments at once: a ragged mask has thousands.
         pixels = np.flatnonzero(segments)
+        if count > MOST_SEGMENTS:
+            yield Piece(label, pixels)
+            continue
         numbers = segments.reshape(-1)[pixels]
         order = np.argsort(numbers, kind="stable")
         for each in np.split(pixels[order], np.flatnonzero(np.diff(numbers[order])) + 1):

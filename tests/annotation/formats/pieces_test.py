@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from labor_jax.annotation import segments
-from labor_jax.annotation.formats.base import UNANSWERED
+from labor_jax.annotation.formats.base import UNANSWERED, Item
 from labor_jax.annotation.formats.pieces import (
+    MOST_SEGMENTS,
     from_columns,
     from_run_lengths,
     has_answers,
@@ -45,6 +46,20 @@ def test_touching_points_stay_apart_and_segments_do_not():
     rows = ["??.", "..0", "..."]
     assert len(list(pieces(item_of(rows, kind="points")))) == 3
     assert len(list(pieces(item_of(rows, kind="mask")))) == 2
+
+
+def test_more_segments_than_anybody_would_click_are_one_shape():
+    asked = np.zeros((3, 2 * MOST_SEGMENTS + 2), bool)
+    labels = np.full(asked.shape, UNANSWERED, np.uint8)
+    asked[0, ::2] = True  # one more than that
+    labels[0, 0] = 1  # and now as many
+    item = Item(0, "mask", asked, labels)
+    assert len(list(pieces(item))) == 1 + MOST_SEGMENTS
+    asked[2, 0] = True
+    one, rest = pieces(item)
+    assert (one.label, one.pixels.tolist()) == (1, [0])
+    assert (rest.label, rest.pixels.size) == (UNANSWERED, MOST_SEGMENTS + 1)
+    assert len(list(pieces(item._replace(kind="points")))) == MOST_SEGMENTS + 2
 
 
 def runs_twin(values):
