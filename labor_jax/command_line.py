@@ -13,6 +13,15 @@ from ml_collections import ConfigDict, config_flags
 
 from labor_jax.workdir import ConfigError, is_disk_full
 
+_MENDABLE = {
+    "labor_jax.annotation.database": "LabelStoreError",
+    "labor_jax.data.base": "DataError",
+    "labor_jax.models.weight_files": "WeightsError",
+    "labor_jax.training.checkpoints": "CheckpointError",
+    "labor_jax.training.loop": "DivergedError",
+    "labor_jax.training.processes": "ProcessError",
+}
+
 
 def run(main: Callable[[Sequence[str]], Any]) -> int:
     """Parses the flags and calls `main`; says in a few lines what a user did wrong.
@@ -105,21 +114,14 @@ def settle(config: ConfigDict) -> None:
 
 def _mendable() -> tuple[type[Exception], ...]:
     """The errors whose message is all that a user needs."""
-    from labor_jax.annotation import LabelStoreError
-    from labor_jax.data import DataError
-    from labor_jax.models.pretrained import WeightsError
-    from labor_jax.training.checkpoints import CheckpointError
-    from labor_jax.training.loop import DivergedError
-    from labor_jax.training.processes import ProcessError
-
+    # None can have been raised by a module that wasn't imported, and imports take seconds.
     return (
-        CheckpointError,
         ConfigError,
-        DataError,
-        DivergedError,
-        LabelStoreError,
-        ProcessError,
-        WeightsError,
+        *(
+            getattr(sys.modules[module], name)
+            for module, name in _MENDABLE.items()
+            if hasattr(sys.modules.get(module), name)
+        ),
     )
 
 

@@ -1,16 +1,20 @@
 """One SQLite file for many threads and processes, with errors that people understand."""
 
+import concurrent.futures
 import contextlib
 import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 # "LABR" in the file's header tells our files from other programs' databases.
 _APPLICATION_ID = 0x4C414252
 _METADATA = "CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+_Result = TypeVar("_Result")
 
 # How long a writer waits for another process's transaction.
 _BUSY_SECONDS = 30.0
@@ -176,6 +180,57 @@ class Database:
                 copy.execute("PRAGMA journal_mode = DELETE")
         os.replace(replacement, path)
 
+    def grouped(self, call: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Makes a call within a transaction that it may share with calls of other threads.
+
+        One sync of the disk serves all that came while the one before was under way. A call that
+        raises is undone alone. Each returns when the transaction has reached the disk.
+
+        Args:
+          call: Gets the connection, of whichever thread makes the call; it starts no thread.
+
+        Returns:
+          What the call returned.
+        """
+        waiting = concurrent.futures.Future()
+        self.connection()  # after a fork this one has locks of its own
+        with self._queue_lock:
+            self._queue.append((call, waiting))
+        with self.explaining_errors():
+            # Who gets the lock makes the calls of all who wait for it.
+            with self._writing:
+                if not waiting.done():
+                    with self._queue_lock:
+                        queue, self._queue = self._queue, []
+                    self._commit(queue)
+            return waiting.result()
+
+    def _commit(self, queue: list[tuple[Callable, concurrent.futures.Future]]) -> None:
+        """Makes calls in one transaction, and tells their results once it is committed."""
+        results = []
+        connection = self.connection()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for call, waiting in queue:
+                connection.execute("SAVEPOINT call")
+                try:
+                    results.append((waiting.set_result, call(connection)))
+                except BaseException as error:
+                    # SQLite ends the whole transaction itself where the disk is full or fails.
+                    if not connection.in_transaction:
+                        raise
+                    connection.execute("ROLLBACK TO call")
+                    results.append((waiting.set_exception, error))
+                connection.execute("RELEASE call")
+            connection.execute("COMMIT")
+        except BaseException as error:
+            connection.rollback()
+            for _, waiting in queue:
+                waiting.set_exception(error)
+            return
+        for tell, result in results:
+            tell(result)
+
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""
         if self._process != os.getpid():
@@ -201,6 +256,8 @@ class Database:
             self._connections.add(self._local.held)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # Pages in the -wal file before a commit also moves them to the main one, which takes long.
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
         return connection
 
     @contextlib.contextmanager
@@ -266,6 +323,8 @@ class Database:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._queue_lock = threading.Lock()
+        self._queue = []
         self._local = threading.local()
         # Weak, so that the thread alone keeps its connection.
         self._connections = weakref.WeakSet()

@@ -60,10 +60,11 @@ _ITEM = re.compile(r"([0-9]{1,9})-([0-9]{1,9})-([12])")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _STATES = ("open", "leased", "done", "skipped")
 _MAX_ROWS = 1000
-_THREADS = 8
+# Most of them wait for a transaction, which serves all who wait at once.
+_THREADS = 32
 _CACHED_IMAGES = 64
-# Replies to marks may tell of others' progress a little late.
-_PROGRESS_SECONDS = 1.0
+# Seconds by which a step's answer may tell late of others' progress.
+_MAX_AGE = 1.0
 
 
 class Settings(NamedTuple):
@@ -337,7 +338,7 @@ class _Tool:
         named = self._item(item)
         take = getattr(self._work, name)
         state = take(named, fields.get("lease"), fields.get("request"), fields.get("seconds", 0.0))
-        if name == "submit" and self._work.progress(named.round).complete:
+        if name == "submit" and self._work.progress(named.round, max_age=_MAX_AGE).complete:
             self._on_complete(named.round)
         return self._after(named, state)
 
@@ -377,7 +378,7 @@ class _Tool:
             "can_undo": state.done is not None,
             "can_redo": state.undone is not None,
             "seconds": state.seconds,
-            "progress": self._progress(_PROGRESS_SECONDS),
+            "progress": self._progress(_MAX_AGE),
         }
 
     def _row(self, row: ItemRow) -> dict[str, Any]:
@@ -403,7 +404,7 @@ class _Tool:
         else:
             progress = self._work.progress(round, max_age=max_age)
         told = progress._asdict()
-        told["round_complete"] = bool(told.pop("complete"))
+        told["round_complete"] = round is not None and progress.complete
         told["annotators"] = [annotator._asdict() for annotator in progress.annotators]
         told["agreement"] = self._agreement(progress.agreement)
         return told

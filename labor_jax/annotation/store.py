@@ -31,6 +31,8 @@ from labor_jax.data.base import IGNORE_LABEL, check_classes
 
 # What version 3 has over version 2: what people need to answer, and what they do.
 _WORK_SCHEMA = (
+    # Without the masks, for what looks at all queries of a round.
+    "CREATE INDEX queries_of_round ON queries (round, image, pixels)",
     # Who works on an item now; `opinion` 2 is a second annotator's. expires: seconds since 1970.
     """CREATE TABLE leases (
         round INTEGER NOT NULL,

@@ -36,6 +36,8 @@ ItemState = Literal["open", "leased", "done", "skipped"]
 _MAX_NAME = 100
 _MAX_SECONDS = 86_400.0
 _CACHED_ITEMS = 256
+# With so few images left that others' answers would matter.
+_COUNTED_ANEW = 20
 
 
 class LeaseLostError(Exception):
@@ -153,7 +155,7 @@ class Progress(NamedTuple):
       seconds_left: Estimate of the active time that is left, or None.
       annotators: Who worked on it.
       agreement: Of the items with two opinions.
-      complete: Whether training can go on: all images are asked, and answered once.
+      missing: Images that are still to be asked, or answered for the first time.
     """
 
     round: int
@@ -166,10 +168,15 @@ class Progress(NamedTuple):
     seconds_left: float | None
     annotators: tuple[Annotator, ...]
     agreement: Agreement
-    complete: bool
+    missing: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether training can go on: all images are asked, and answered once."""
+        return self.missing == 0
 
 
-# The items of a round with their state.
+# The items of a round with their state; `second` tells whether opinion 2 is wanted.
 _ITEMS = """
     SELECT
         r.image AS image, o.opinion AS opinion, r.position AS position, q.pixels AS pixels,
@@ -181,7 +188,7 @@ _ITEMS = """
     FROM round_images r
     JOIN queries q USING (image, round)
     JOIN (SELECT 1 AS opinion UNION ALL SELECT 2) o
-        ON o.opinion = 1 OR second_opinion(r.round, r.image)
+        ON o.opinion = 1 OR {second}
     LEFT JOIN answers a ON a.image = r.image AND a.round = r.round
     LEFT JOIN items i
         ON i.round = r.round AND i.image = r.image AND i.opinion = o.opinion
@@ -198,7 +205,7 @@ _KNOWS_OTHER = """(
         AND h.opinion = 3 - {opinion} AND h.annotator = :annotator AND h.expires > :now)
 )"""
 _NEXT = f"""
-    SELECT image, opinion FROM ({_ITEMS}) t
+    SELECT image, opinion FROM ({{items}}) t
     WHERE NOT done AND (holder IS NULL OR holder = :annotator)
         AND NOT {_KNOWS_OTHER.format(image="t.image", opinion="t.opinion")}
     ORDER BY
@@ -211,7 +218,7 @@ _NEXT = f"""
         position <= IFNULL((SELECT position FROM round_images
             WHERE round = :round AND image = :after), -1),
         position
-    LIMIT 1
+    LIMIT :limit
 """
 
 
@@ -253,10 +260,14 @@ class Work:
         self._share = second_opinion
         self._clock = clock
         self._choosing = threading.Lock()
+        self._reserved: set[Item] = set()
         self._lock = threading.Lock()
         self._states: collections.OrderedDict[Item, State] = collections.OrderedDict()
         self._progress: dict[int, tuple[float, Progress]] = {}
         self._pairs: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+        second = "second_opinion(r.round, r.image)" if second_opinion else "0"
+        self._items_of_round = _ITEMS.format(second=second)
+        self._next = _NEXT.format(items=self._items_of_round)
         self.question = functools.lru_cache(_CACHED_ITEMS)(self._question)
         store.database.set_metadata("second_opinion", repr(float(second_opinion)))
 
@@ -320,7 +331,7 @@ class Work:
             for image, opinion, pixels, done, holder, annotator, last_kind, seconds, remaining in (
                 self._read(
                     "SELECT image, opinion, pixels, done, holder, annotator, last_kind, seconds, "
-                    f"remaining FROM ({_ITEMS}) ORDER BY opinion, position",
+                    f"remaining FROM ({self._items_of_round}) ORDER BY opinion, position",
                     round=round,
                     now=self._clock(),
                 )
@@ -335,10 +346,7 @@ class Work:
 
         Args:
           round: The round.
-          max_age: Seconds that it may be old; an answer of this process makes it new.
-
-        Raises:
-          ValueError: If the round isn't open.
+          max_age: Seconds that it may be old; answers of this process count at once.
         """
         with self._lock:
             at, progress = self._progress.get(round, (-math.inf, None))
@@ -392,28 +400,23 @@ class Work:
         """
         annotator = checked_name(annotator)
         round = self.current_round()
-        # One at a time: all would find the same item first.
-        with self._choosing:
-            while True:
-                found = self._read(
-                    _NEXT,
-                    round=-1 if round is None else round,
-                    now=self._clock(),
-                    annotator=annotator,
-                    prefer=prefer.image if prefer and prefer.round == round else "",
-                    prefer_opinion=prefer.opinion if prefer else 0,
-                    after=after.image if after and after.round == round else "",
+        wishes = {
+            "annotator": annotator,
+            "prefer": prefer.image if prefer and prefer.round == round else "",
+            "prefer_opinion": prefer.opinion if prefer else 0,
+            "after": after.image if after and after.round == round else "",
+        }
+        while item := self._reserved_next(round, wishes):
+            try:
+                lease = self._database.grouped(
+                    functools.partial(self._take_if_free, item=item, annotator=annotator)
                 )
-                if not found:
-                    return None
-                item, lease = Item(round, *found[0]), None
-                with self._database.transaction() as connection:
-                    free = self._obstacle(connection, item, annotator) is None
-                    if free and not self._is_done(connection, item):
-                        lease = self._take(connection, item, annotator)
-                if lease is not None:  # else another process was faster
-                    self._forget_progress()
-                    return lease
+            finally:
+                with self._lock:
+                    self._reserved.discard(item)
+            if lease is not None:  # else another process was faster
+                return lease
+        return None
 
     def reopen(self, item: Item, annotator: str, request: str, seconds: float = 0.0) -> Lease:
         """Gives an annotator the item that they ask for, answered or not, and its lease.
@@ -435,12 +438,13 @@ class Work:
         annotator = checked_name(annotator)
         request, seconds = _checked_request(request), _checked_seconds(seconds)
         self._check_item(item)
-        with self._database.transaction() as connection:
+
+        def take(connection: sqlite3.Connection) -> tuple[Lease, State | None]:
             if self._repeated(connection, item, request, "reopen") is not None:
                 row = self._lease_row(connection, item)
                 if row is None or row[0] != annotator:
                     raise LeaseLostError("The item was given back or taken over since.")
-                return Lease(item, row[1])
+                return Lease(item, row[1]), None
             obstacle = self._obstacle(connection, item, annotator)
             if obstacle is not None:
                 raise LeaseLostError(obstacle)
@@ -452,9 +456,11 @@ class Work:
             state = self._record(
                 connection, item, state, annotator, "reopen", seconds=seconds, request=request
             )
-            lease = self._take(connection, item, annotator)
-        self._remember(item, state)
-        self._forget_progress()
+            return self._take(connection, item, annotator), state
+
+        lease, state = self._database.grouped(take)
+        if state is not None:
+            self._remember(item, state)
         return lease
 
     def mark(
@@ -520,10 +526,12 @@ class Work:
     def renew(self, item: Item, token: str) -> State:
         """Tells that the annotator is still there; see `mark`."""
         self._check_item(item)
-        with self._database.transaction() as connection:
+
+        def hold(connection: sqlite3.Connection) -> State:
             self._hold(connection, item, token)
-            state = self._replayed(connection, item)
-        return self._remember(item, state)
+            return self._replayed(connection, item)
+
+        return self._remember(item, self._database.grouped(hold))
 
     def import_answer(
         self,
@@ -571,9 +579,38 @@ class Work:
                 connection, item, state, annotator, "import", content=content, seconds=seconds
             )
         self._remember(item, state)
-        self._forget_progress()
+        with self._lock:
+            self._progress.clear()
 
     # How a step is taken.
+
+    def _reserved_next(self, round: int | None, wishes: dict[str, Any]) -> Item | None:
+        """The first item of the queue that no thread is just about to take; it is reserved."""
+        # One at a time: all would find the same item.
+        with self._choosing:
+            with self._lock:
+                reserved = set(self._reserved)
+            rows = self._read(
+                self._next,
+                round=-1 if round is None else round,
+                now=self._clock(),
+                limit=len(reserved) + 1,
+                **wishes,
+            )
+            for image, opinion in rows:
+                item = Item(round, image, opinion)
+                if item not in reserved:
+                    with self._lock:
+                        self._reserved.add(item)
+                    return item
+        return None
+
+    def _take_if_free(
+        self, connection: sqlite3.Connection, item: Item, annotator: str
+    ) -> Lease | None:
+        if self._is_done(connection, item) or self._obstacle(connection, item, annotator):
+            return None
+        return self._take(connection, item, annotator)
 
     def _step(
         self,
@@ -588,15 +625,18 @@ class Work:
     ) -> State:
         request, seconds = _checked_request(request), _checked_seconds(seconds)
         self._check_item(item)
-        with self._database.transaction() as connection:
+
+        def take(connection: sqlite3.Connection) -> tuple[State, bool]:
             first = self._repeated(connection, item, request, kind, label, content)
             if first is not None:
-                return first
+                return first, False
             annotator = self._hold(connection, item, token)
+            before = self._replayed(connection, item)
+            is_new = kind == "submit" and self._standing(connection, item, before) is None
             state = self._record(
                 connection,
                 item,
-                self._replayed(connection, item),
+                before,
                 annotator,
                 kind,
                 label=label,
@@ -610,9 +650,12 @@ class Work:
                 connection.execute(
                     "DELETE FROM leases WHERE round = ? AND image = ? AND opinion = ?", item
                 )
+            return state, is_new
+
+        state, is_new = self._database.grouped(take)
         self._remember(item, state)
-        if kind in ("submit", "skip"):
-            self._forget_progress()
+        if is_new:
+            self._count_answer(item)
         return state
 
     def _submit(self, item: Item, state: State) -> None:
@@ -822,12 +865,18 @@ class Work:
 
     def _computed_progress(self, round: int) -> Progress:
         rows = self._read(
-            f"SELECT pixels, done, holder, annotator, seconds, remaining FROM ({_ITEMS})",
+            "SELECT opinion, pixels, done, holder, annotator, seconds, remaining "
+            f"FROM ({self._items_of_round})",
             round=round,
             now=self._clock(),
         )
+        ((unasked,),) = self._read(
+            "SELECT COUNT(*) FROM round_images r LEFT JOIN queries q USING (image, round) "
+            "WHERE r.round = :round AND q.image IS NULL",
+            round=round,
+        )
         finished, seconds, holders = collections.Counter(), collections.defaultdict(list), set()
-        for _, done, holder, annotator, spent, _ in rows:
+        for _, _, done, holder, annotator, spent, _ in rows:
             if holder is not None:
                 holders.add(holder)
             if done and annotator is not None:
@@ -836,15 +885,15 @@ class Work:
                     seconds[annotator].append(spent)
         measured = [spent for each in seconds.values() for spent in each]
         median = statistics.median(measured) if measured else None
-        done = sum(row[1] for row in rows)
+        done = sum(row[2] for row in rows)
         names = sorted(finished.keys() | holders)
         return Progress(
             round=round,
             items=len(rows),
             done=done,
-            leased=sum(row[2] is not None for row in rows),
-            pixels=sum(row[0] for row in rows),
-            pixels_done=sum(row[0] - row[5] for row in rows),
+            leased=sum(row[3] is not None for row in rows),
+            pixels=sum(row[1] for row in rows),
+            pixels_done=sum(row[1] - row[6] for row in rows),
             seconds_per_item=median,
             seconds_left=None if median is None else median * (len(rows) - done),
             annotators=tuple(
@@ -857,7 +906,7 @@ class Work:
                 for name in names
             ),
             agreement=self.agreement(round),
-            complete=self._store.round_complete(round),
+            missing=unasked + sum(row[0] == 1 and not row[2] for row in rows),
         )
 
     def _compared(self, round: int, image: str) -> tuple[np.ndarray, np.ndarray]:
@@ -869,15 +918,28 @@ class Work:
             np.bincount(first[first == second], minlength=256),
         )
 
-    def _forget_progress(self) -> None:
+    def _count_answer(self, item: Item) -> None:
+        """Brings a known progress up to date; near its end it is counted anew."""
         with self._lock:
-            self._progress.clear()
+            at, progress = self._progress.pop(item.round, (0.0, None))
+            if progress is not None and progress.missing > _COUNTED_ANEW:
+                self._progress[item.round] = (
+                    at,
+                    progress._replace(
+                        done=progress.done + 1,
+                        leased=max(0, progress.leased - 1),
+                        missing=progress.missing - (item.opinion == 1),
+                    ),
+                )
 
     def _read(self, statement: str, **values: Any) -> list[tuple]:
         with self._database.explaining_errors():
             connection = self._database.connection()
             # Once a call: a connection is a thread's, and threads come and go.
-            connection.create_function("second_opinion", 2, self._wants_second, deterministic=True)
+            if self._share:
+                connection.create_function(
+                    "second_opinion", 2, self._wants_second, deterministic=True
+                )
             return connection.execute(statement, values).fetchall()
 
     def _wants_second(self, round: int, image: str) -> bool:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -243,6 +244,81 @@ def test_threads_read_while_another_writes(store):
     assert not errors and store.round_complete(1)
     # The threads' connections went with them.
     assert len(store._database._connections) == 1
+
+
+def test_calls_that_wait_share_a_transaction_and_fail_alone(store, path):
+    database = store.database
+    commits = []
+    database.connection().set_trace_callback(
+        lambda statement: commits.append(statement) if statement == "COMMIT" else None
+    )
+    outcomes = {}
+
+    def call(number):
+        def write(connection):
+            connection.execute("INSERT INTO metadata VALUES (?, '')", (f"call {number}",))
+            if number % 3 == 0:
+                raise ValueError(f"no {number}")
+            return number
+
+        try:
+            outcomes[number] = database.grouped(write)
+        except ValueError as error:
+            outcomes[number] = str(error)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(1, 9)]
+
+    def first(connection):
+        for thread in threads:
+            thread.start()
+        while len(database._queue) < len(threads):
+            time.sleep(0.001)
+        return "first"
+
+    assert database.grouped(first) == "first"
+    for thread in threads:
+        thread.join()
+    expected = {number: f"no {number}" if number % 3 == 0 else number for number in range(1, 9)}
+    assert outcomes == expected
+    kept = {key for key in database.metadata() if key.startswith("call")}
+    assert kept == {f"call {number}" for number in range(1, 9) if number % 3}
+    assert commits == ["COMMIT"]  # this thread's; the others' calls were made by one of them
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT COUNT(*) FROM metadata WHERE key LIKE 'call%'").fetchone() == (
+            len(kept),
+        )
+
+
+def test_a_shared_transaction_that_fails_fails_for_all(store, path):
+    database = store.database
+    limit = path.stat().st_size // 4096 + 30
+    errors = []
+
+    def call(number):
+        def write(connection):
+            connection.execute(f"PRAGMA max_page_count = {limit}")
+            size = 10**6 if number == 3 else 1
+            connection.execute("INSERT INTO metadata VALUES (?, ?)", (f"call {number}", "x" * size))
+
+        try:
+            database.grouped(write)
+        except LabelStoreError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(6)]
+
+    def first(connection):
+        for thread in threads:
+            thread.start()
+        while len(database._queue) < len(threads):
+            time.sleep(0.001)
+
+    database.grouped(first)
+    for thread in threads:
+        thread.join()
+    stored = [key for key in database.metadata() if key.startswith("call")]
+    assert "call 3" not in stored and len(stored) == 6 - len(errors)
+    assert all("full" in error for error in errors) and errors
 
 
 CREATOR = """

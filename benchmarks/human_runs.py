@@ -1,4 +1,4 @@
-"""A run that waits for people, without the training before it."""
+"""A run that waits for people, made without the training before it, for tests and benchmarks."""
 
 import numpy as np
 
