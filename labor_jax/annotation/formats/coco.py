@@ -1,9 +1,9 @@
 """COCO's JSON, one file `annotations.json` with `images/` beside it.
 
-Each asked piece (`pieces.pieces`) is an annotation with a run-length encoded `segmentation` (`iscrowd` 1, as COCO has
-it for run lengths). Its category is a class, "void", or "asked" while it waits for an answer: who
-labels gives it another category, or adds annotations of theirs on top. Categories are told by their
-names and images by their file names, as tools number both anew.
+Each asked piece (`pieces.pieces`) is an annotation with a run-length encoded `segmentation`
+(`iscrowd` 1, as COCO has it for run lengths). Its category is a class, "void", or "asked" while it
+waits for an answer: who labels gives it another category, or adds annotations of theirs on top.
+Categories are told by their names and images by their file names, as tools number both anew.
 
 Read are polygons, and run lengths as lists and as COCO's compressed strings. Annotations of one
 image must not give a pixel two classes, as COCO has no order of them.

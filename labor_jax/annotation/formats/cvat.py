@@ -6,10 +6,10 @@ labels.json          for the "Raw" label constructor of a new task
 images/…             the task's images
 ```
 
-Each asked piece (`pieces.pieces`) is a `<mask>`, or a `<points>` with one point where single points are asked. Its
-label is "asked" until an annotator changes it to a class or draws shapes over it. Read are masks,
-polygons and points. Where shapes overlap, the one that CVAT shows on top counts: of larger
-`z_order`, or later in the file; one that is still "asked" never covers another.
+Each asked piece (`pieces.pieces`) is a `<mask>`, or a `<points>` with one point where single points
+are asked. Its label is "asked" until an annotator changes it to a class or draws shapes over it.
+Read are masks, polygons and points. Where shapes overlap, the one that CVAT shows on top counts: of
+larger `z_order`, or later in the file; one that is still "asked" never covers another.
 
 Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """

@@ -7,11 +7,12 @@ images/…             shown from its local storage: LABEL_STUDIO_LOCAL_FILES_DO
                      folder; images uploaded by hand are found by their file names, too
 ```
 
-Each asked piece (`pieces.pieces`) is a region: a brush mask, or a key point where single points are asked. Its label
-is "asked" until an annotator gives it a class. Tasks without an answer have their regions as
-`predictions`, from which Label Studio starts an annotation; the others have them as `annotations`,
-and only `annotations` are read back: brush masks, key points and polygons. Cancelled ones are left
-out, and several of one task have to agree. Regions must not give a pixel two classes.
+Each asked piece (`pieces.pieces`) is a region: a brush mask, or a key point where single points are
+asked. Its label is "asked" until an annotator gives it a class or paints others over it. Tasks
+without an answer have their regions as `predictions`, from which Label Studio starts an annotation;
+the others have them as `annotations`, and only `annotations` are read back: brush masks, key points
+and polygons. Cancelled ones are left out, and several of one task have to agree. Regions must not
+give a pixel two classes.
 
 Sources: https://labelstud.io/guide/task_format, https://labelstud.io/tags/brushlabels,
 https://labelstud.io/tags/keypointlabels; the masks' run lengths are those of
