@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from labor_jax.annotation import LabelStore, exchange
-from labor_jax.annotation.exchange import describe_round, export_round
+from labor_jax.annotation.exchange import Violation, describe_round, export_round
 from labor_jax.annotation.formats import FORMATS, png
-from labor_jax.annotation.formats.base import UNANSWERED, VOID, Item, write_manifest
+from labor_jax.annotation.formats.base import UNANSWERED, VOID, Item, Problem, write_manifest
 from labor_jax.annotation.work import Item as WorkItem
 from labor_jax.annotation.work import Work
 from labor_jax.data import DataError
@@ -269,6 +269,14 @@ def put_class_for_void(format, folder, task):
     void = task.label_names[VOID]
     assert f'"{void}"' in text
     file.write_text(text.replace(f'"{void}"', '"nothing"'), encoding="utf-8")
+
+
+def test_violations_are_safe_to_print():
+    problem = Problem("region \x1b[2J\n" + "x" * 10**6, 1)
+    text = str(Violation("tasks.json: task \x07", "a\x1b", problem))
+    assert text.isprintable() and len(text) < 400
+    assert text.startswith("tasks.json: task \ufffd, image 'a\\x1b': region \ufffd[2J\ufffdxxx")
+    assert text.endswith("… (1 pixel)")
 
 
 def test_images_without_answers_wait(store, task, delivery):

@@ -5,6 +5,7 @@ import functools
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -166,13 +167,12 @@ class Canvas:
 
 
 def identified(
-    task: Task, where: str, name: Any, size: tuple[Any, Any] | None
+    task: Task, name: Any, size: tuple[Any, Any] | None
 ) -> tuple[int | None, tuple[Problem, ...]]:
     """Finds the image that a file speaks of.
 
     Args:
       task: The round.
-      where: The file, and the place in it.
       name: What the file calls the image: a file name of the export, whatever stands before it.
       size: (height, width) as the file tells it; None if it doesn't.
 
@@ -293,7 +293,7 @@ def read_document(path: Path, suffix: str) -> tuple[str, bytes]:
                     return f"{path.name}/{member}", file.read(MAX_BYTES)
         _check_bytes(path.stat().st_size, path)
         return path.name, path.read_bytes()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} can't be read: {error}") from error
 
 

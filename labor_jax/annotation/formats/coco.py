@@ -111,7 +111,7 @@ def _read_image(
     where: str, task: Task, image: dict, annotations: list[dict], categories: dict[Any, Any]
 ) -> Delivered:
     size = (image.get("height"), image.get("width"))
-    number, problems = base.identified(task, where, image.get("file_name"), size)
+    number, problems = base.identified(task, image.get("file_name"), size)
     if problems:
         return Delivered(where, number, None, problems)
     canvas = Canvas(task.sizes[number])

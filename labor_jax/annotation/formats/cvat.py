@@ -137,7 +137,7 @@ def _read_image(where: str, task: Task, image: ElementTree.Element) -> Delivered
         size = int(image.get("height", "")), int(image.get("width", ""))
     except ValueError:
         return Delivered(where, None, None, (Problem("its width and height are no numbers"),))
-    number, problems = base.identified(task, where, image.get("name"), size)
+    number, problems = base.identified(task, image.get("name"), size)
     if problems:
         return Delivered(where, number, None, problems)
     canvas = Canvas(size, layered=True)

@@ -137,7 +137,7 @@ def read(path: Path, task: Task) -> Iterator[Delivered]:
 def _read_task(where: str, task: Task, entry: dict[str, Any]) -> Delivered:
     image = entry["data"].get("image")
     image = urllib.parse.unquote(image) if isinstance(image, str) else image
-    number, problems = base.identified(task, where, image, None)
+    number, problems = base.identified(task, image, None)
     if problems:
         return Delivered(where, number, None, problems)
     try:
