@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -108,17 +107,13 @@ def test_images_can_be_left_out(waiting, tmp_path):
     }
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert len(manifest["images"]) == 4
-    result = exchange(*arguments)
-    assert result.returncode == 1 and "isn't an empty folder" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--export", "coco", "--import", "coco"), "either --export or --import"),
-        (("--import", "coco", "--input", ".", "--annotator", " "), "--annotator: an annotator"),
         (("--import", "coco", "--input", "/nowhere"), "/nowhere can't be read"),
-        (("--import", "coco", "--input", ".", "--round", "9"), "no round 9"),
     ],
 )
 def test_mistakes_end_in_a_sentence(waiting, arguments, says):
@@ -130,8 +125,5 @@ def test_mistakes_end_in_a_sentence(waiting, arguments, says):
 def test_a_run_that_asked_nothing_yet(tmp_path):
     folder = Workdir.open(tmp_path / "run", tiny_config("ppl"))
     folder.close()
-    arguments = ("--workdir", folder.path, "--export", "png", "--output", tmp_path / "out")
-    result = exchange(*arguments)
+    result = exchange("--workdir", folder.path, "--export", "png", "--output", tmp_path / "out")
     assert result.returncode == 1 and "has asked nothing yet" in result.stderr
-    shutil.rmtree(folder.path)
-    assert "holds no run" in exchange(*arguments).stderr

@@ -40,7 +40,7 @@ class Violation(NamedTuple):
         image = "" if self.image is None else f", image {self.image!r}"
         count = self.problem.pixels
         pixels = f" ({count} pixel{'s' if count > 1 else ''})" if count else ""
-        return f"{self.where}{image}: {self.problem.text}{pixels}"
+        return f"{_printable(self.where)}{image}: {_printable(self.problem.text)}{pixels}"
 
 
 class Import(NamedTuple):
@@ -301,3 +301,9 @@ def _stored_answer(store: LabelStore, task: Task, number: int) -> np.ndarray | N
     """The stored labels of an image's asked pixels, uint8[N], 255 for void; None without."""
     name = task.names[number]
     return store.answer_of(name, task.round) if store.answered(name, task.round) else None
+
+
+def _printable(text: str) -> str:
+    """Text that a file had a part in, without what would move a terminal's cursor."""
+    text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from labor_jax.annotation import LabelStore, exchange
-from labor_jax.annotation.exchange import describe_round, export_round
+from labor_jax.annotation.exchange import Violation, describe_round, export_round
 from labor_jax.annotation.formats import FORMATS, png
-from labor_jax.annotation.formats.base import UNANSWERED, VOID, write_manifest
+from labor_jax.annotation.formats.base import UNANSWERED, VOID, Item, Problem, write_manifest
 from labor_jax.annotation.work import Item as WorkItem
 from labor_jax.annotation.work import Work
 from labor_jax.data import DataError
@@ -206,28 +206,77 @@ def test_every_violation_is_listed_and_nothing_is_imported(store, task, delivery
     assert (store.labels(NAMES[0])[store.query(NAMES[0], 2)] == 1).all()
 
 
+@pytest.mark.parametrize("format", list(FORMATS))
 @hypothesis.settings(
     deadline=None,
-    max_examples=25,
+    max_examples=10,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
-@hypothesis.given(data=st.data())
-def test_any_mistake_is_found_and_told_with_its_image_and_count(store, task, delivery, data):
-    labels = {number: answers(store, task, number, VOID) for number in task.names}
-    number = data.draw(st.sampled_from(list(labels)))
-    query = store.query(task.names[number], 2)
-    mistake = data.draw(st.sampled_from(["outside", "missing", "class"]))
-    wrong = {"outside": 0, "missing": UNANSWERED, "class": len(CLASSES)}[mistake]
-    where = np.argwhere(~query if mistake == "outside" else query).tolist()
-    chosen = data.draw(st.sets(st.sampled_from([tuple(pixel) for pixel in where]), min_size=1))
+@hypothesis.given(
+    data=st.data(),
+    mistake=st.sampled_from(["outside", "missing", "class"]),
+    kind=st.sampled_from(["points", "mask"]),
+)
+def test_any_mistake_is_found_and_told_with_its_image_and_count(
+    format, store, task, tmp_path_factory, data, mistake, kind
+):
+    wrong = data.draw(st.sampled_from(list(task.names)))
+    query = store.query(task.names[wrong], 2)
+    where = np.flatnonzero(~query if mistake == "outside" else query).tolist()
+    chosen = sorted(data.draw(st.sets(st.sampled_from(where), min_size=1)))
     hypothesis.assume(mistake != "missing" or len(chosen) < query.sum())  # all: it waits
-    for pixel in chosen:
-        labels[number][pixel] = wrong
-    result = import_answers(store, task, "png", delivery(labels))
-    (violation,) = result.violations
-    assert violation.image == task.names[number]
-    assert violation.problem.pixels == len(chosen)
+    items = []
+    for number, name in task.names.items():
+        asked, labels = store.query(name, 2), answers(store, task, number)
+        if number == wrong:
+            labels.flat[chosen] = {"outside": 0, "missing": UNANSWERED, "class": VOID}[mistake]
+            asked = asked | (labels != UNANSWERED)
+        items.append(Item(number, kind, asked, labels))
+    folder = tmp_path_factory.mktemp("delivery")
+    FORMATS[format].write(folder, task, items)
+    write_manifest(folder, task, format)
+    if mistake == "class":  # void has become something that is none of the classes
+        put_class_for_void(format, folder, task)
+    violations = import_answers(store, task, format, folder).violations
+    assert {violation.image for violation in violations} == {task.names[wrong]}
+    pixels = {violation.problem.text: violation.problem.pixels for violation in violations}
+    expected = {
+        "outside": "pixels are answered that were not asked",
+        "missing": "asked pixels are not answered",
+        # A shape of no class is left out, and so its pixels are not answered.
+        "class": f"the value {len(CLASSES)} is none of the classes"
+        if format == "png"
+        else "asked pixels are not answered",
+    }[mistake]
+    assert pixels[expected] == len(chosen)
+    if mistake == "class" and format != "png":
+        assert any("'nothing' is none of the classes" in text for text in pixels)
     assert store.pending(2) == list(task.names.values())
+
+
+def put_class_for_void(format, folder, task):
+    """Gives a delivery's void another name, or number."""
+    if format == "png":
+        for file in (folder / "labels").iterdir():
+            with Image.open(file) as image:
+                labels = np.array(image)
+            labels[labels == VOID] = len(CLASSES)
+            Image.fromarray(labels).save(file)
+        return
+    name = {"coco": "annotations.json", "label_studio": "tasks.json", "cvat": "annotations.xml"}
+    file = folder / name[format]
+    text = file.read_text(encoding="utf-8")
+    void = task.label_names[VOID]
+    assert f'"{void}"' in text
+    file.write_text(text.replace(f'"{void}"', '"nothing"'), encoding="utf-8")
+
+
+def test_violations_are_safe_to_print():
+    problem = Problem("region \x1b[2J\n" + "x" * 10**6, 1)
+    text = str(Violation("tasks.json: task \x07", "a\x1b", problem))
+    assert text.isprintable() and len(text) < 400
+    assert text.startswith("tasks.json: task \ufffd, image 'a\\x1b': region \ufffd[2J\ufffdxxx")
+    assert text.endswith("… (1 pixel)")
 
 
 def test_images_without_answers_wait(store, task, delivery):

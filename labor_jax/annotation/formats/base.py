@@ -5,6 +5,7 @@ import functools
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,25 +136,26 @@ class Canvas:
         """
         self.labels = np.full(size, UNANSWERED, np.uint8)
         self.problems: list[Problem] = []
-        self._contradictions = None if layered else np.zeros(size, bool)
+        self._contradictions = None if layered else np.zeros(self.labels.size, bool)
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.labels.shape
 
-    def paint(self, label: int, mask: np.ndarray, top: int = 0, left: int = 0) -> None:
-        """Gives the pixels of a mask, with its corner at (top, left), a label.
+    def paint(self, label: int, pixels: np.ndarray) -> None:
+        """Gives pixels, numbered in raster order, a label.
 
         What is still `UNANSWERED` is no answer and covers none.
         """
         if label == UNANSWERED:
             return
-        window = np.s_[top : top + mask.shape[0], left : left + mask.shape[1]]
-        labels = self.labels[window]
+        labels = self.labels.reshape(-1)
         if self._contradictions is not None:
-            self._contradictions[window] |= mask & (labels != UNANSWERED) & (labels != label)
-        labels[mask] = label
+            before = labels[pixels]
+            differing = (before != UNANSWERED) & (before != label)
+            self._contradictions[pixels[differing]] = True
+        labels[pixels] = label
 
     def delivered(self, where: str, number: int, seconds: float | None = None) -> Delivered:
         """The result."""
@@ -165,13 +167,12 @@ class Canvas:
 
 
 def identified(
-    task: Task, where: str, name: Any, size: tuple[Any, Any] | None
+    task: Task, name: Any, size: tuple[Any, Any] | None
 ) -> tuple[int | None, tuple[Problem, ...]]:
     """Finds the image that a file speaks of.
 
     Args:
       task: The round.
-      where: The file, and the place in it.
       name: What the file calls the image: a file name of the export, whatever stands before it.
       size: (height, width) as the file tells it; None if it doesn't.
 
@@ -205,8 +206,11 @@ def label_of(task: Task, name: Any) -> int:
     return task.label_values[name]
 
 
-def pixel_at(x: float, y: float, size: tuple[int, int]) -> tuple[int, int]:
-    """The pixel (row, column) under a point; pixel (0, 0) reaches from (0, 0) to (1, 1).
+def pixel_at(x: float, y: float, size: tuple[int, int]) -> np.ndarray:
+    """The pixel under a point; the first one reaches from (0, 0) to (1, 1).
+
+    Returns:
+      Its number in raster order, `int64[1]`.
 
     Raises:
       ValueError: If the point is outside of the image.
@@ -214,7 +218,7 @@ def pixel_at(x: float, y: float, size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     if not (0 <= x <= width and 0 <= y <= height):
         raise ValueError(f"the point ({x:g}, {y:g}) is outside of the image")
-    return min(int(y), height - 1), min(int(x), width - 1)
+    return np.array([min(int(y), height - 1) * width + min(int(x), width - 1)])
 
 
 def check_xml_names(task: Task) -> None:
@@ -245,12 +249,12 @@ def write_manifest(folder: Path, task: Task, format: str) -> None:
             for height, width in [task.sizes[number]]
         ],
     }
-    write_json(folder / MANIFEST, described)
+    write_json(folder / MANIFEST, described, indent=1)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file."""
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="ascii")
+def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
+    """Writes a JSON file: of one line, as thousands of run lengths would make as many lines."""
+    path.write_text(json.dumps(value, indent=indent) + "\n", encoding="ascii")
 
 
 def read_json(path: Path, suffix: str = ".json") -> tuple[str, Any]:
@@ -289,7 +293,7 @@ def read_document(path: Path, suffix: str) -> tuple[str, bytes]:
                     return f"{path.name}/{member}", file.read(MAX_BYTES)
         _check_bytes(path.stat().st_size, path)
         return path.name, path.read_bytes()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} can't be read: {error}") from error
 
 

@@ -1,9 +1,9 @@
 """COCO's JSON, one file `annotations.json` with `images/` beside it.
 
-Each asked piece is an annotation with a run-length encoded `segmentation` (`iscrowd` 1, as COCO has
-it for run lengths). Its category is a class, "void", or "asked" while it waits for an answer: who
-labels gives it another category, or adds annotations of theirs on top. Categories are told by their
-names and images by their file names, as tools number both anew.
+Each asked piece (`pieces.pieces`) is an annotation with a run-length encoded `segmentation`
+(`iscrowd` 1, as COCO has it for run lengths). Its category is a class, "void", or "asked" while it
+waits for an answer: who labels gives it another category, or adds annotations of theirs on top.
+Categories are told by their names and images by their file names, as tools number both anew.
 
 Read are polygons, and run lengths as lists and as COCO's compressed strings. Annotations of one
 image must not give a pixel two classes, as COCO has no order of them.
@@ -24,8 +24,10 @@ from labor_jax.annotation.formats.base import Canvas, Delivered, Item, Problem, 
 from labor_jax.annotation.formats.pieces import (
     compressed_run_lengths,
     from_columns,
+    in_columns,
     pieces,
-    polygon_mask,
+    polygon_pixels,
+    run_lengths,
 )
 from labor_jax.data.base import DataError
 
@@ -42,9 +44,11 @@ def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
         image = {"id": len(images) + 1, "file_name": task.file_name(item.number)}
         images.append({**image, "width": width, "height": height})
         for piece in pieces(item):
-            mask = np.zeros((height, width), np.uint8, order="F")
-            rows, columns = piece.mask.shape
-            mask[piece.top : piece.top + rows, piece.left : piece.left + columns] = piece.mask
+            rows, columns = np.divmod(piece.pixels, width)
+            lengths = run_lengths(in_columns(piece.pixels, (height, width)), height * width)
+            encoded = {"size": [height, width], "counts": lengths.tolist()}
+            encoded = coco_mask.frPyObjects(encoded, height, width)
+            box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -52,10 +56,10 @@ def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
                     "category_id": categories[piece.label],
                     "segmentation": {
                         "size": [height, width],
-                        "counts": coco_mask.encode(mask)["counts"].decode(),
+                        "counts": encoded["counts"].decode(),
                     },
-                    "area": int(np.count_nonzero(piece.mask)),
-                    "bbox": [piece.left, piece.top, columns, rows],
+                    "area": piece.pixels.size,
+                    "bbox": [int(each) for each in box],
                     "iscrowd": 1,
                 }
             )
@@ -107,24 +111,24 @@ def _read_image(
     where: str, task: Task, image: dict, annotations: list[dict], categories: dict[Any, Any]
 ) -> Delivered:
     size = (image.get("height"), image.get("width"))
-    number, problems = base.identified(task, where, image.get("file_name"), size)
+    number, problems = base.identified(task, image.get("file_name"), size)
     if problems:
         return Delivered(where, number, None, problems)
     canvas = Canvas(task.sizes[number])
     for annotation in annotations:
         try:
             label = base.label_of(task, categories.get(annotation["category_id"]))
-            canvas.paint(label, _mask(annotation.get("segmentation"), canvas.size))
+            canvas.paint(label, _pixels(annotation.get("segmentation"), canvas.size))
         except _FOREIGN as error:
             canvas.problems.append(Problem(f"annotation {annotation.get('id')}: {error}"))
     return canvas.delivered(where, number)
 
 
-def _mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """A segmentation's pixels, bool[H, W]."""
+def _pixels(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """A segmentation's pixels, numbered in raster order."""
     if isinstance(segmentation, list) and segmentation:
-        masks = [polygon_mask(np.reshape(each, (-1, 2)), size) for each in segmentation]
-        return np.logical_or.reduce(masks)
+        polygons = [polygon_pixels(np.reshape(each, (-1, 2)), size) for each in segmentation]
+        return np.unique(np.concatenate(polygons))
     if not isinstance(segmentation, dict):
         raise ValueError("it has no segmentation")
     if tuple(segmentation["size"]) != size:

@@ -6,10 +6,10 @@ labels.json          for the "Raw" label constructor of a new task
 images/…             the task's images
 ```
 
-Each asked piece is a `<mask>`, or a `<points>` with one point where single points are asked. Its
-label is "asked" until an annotator changes it to a class or draws shapes over it. Read are masks,
-polygons and points. Where shapes overlap, the one that CVAT shows on top counts: of larger
-`z_order`, or later in the file; one that is still "asked" never covers another.
+Each asked piece (`pieces.pieces`) is a `<mask>`, or a `<points>` with one point where single points
+are asked. Its label is "asked" until an annotator changes it to a class or draws shapes over it.
+Read are masks, polygons and points. Where shapes overlap, the one that CVAT shows on top counts: of
+larger `z_order`, or later in the file; one that is still "asked" never covers another.
 
 Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """
@@ -28,7 +28,7 @@ from labor_jax.annotation.formats.pieces import (
     Piece,
     from_run_lengths,
     pieces,
-    polygon_mask,
+    polygon_pixels,
     run_lengths,
 )
 from labor_jax.data.base import DataError
@@ -67,7 +67,7 @@ def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
             height=str(height),
         )
         for piece in pieces(item):
-            _add_shape(image, task.label_names[piece.label], piece, item.kind)
+            _add_shape(image, task.label_names[piece.label], piece, item)
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(
         folder / "annotations.xml", encoding="utf-8", xml_declaration=True
@@ -81,20 +81,23 @@ def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
     )
 
 
-def _add_shape(image: ElementTree.Element, label: str, piece: Piece, kind: str) -> None:
+def _add_shape(image: ElementTree.Element, label: str, piece: Piece, item: Item) -> None:
     common = {"label": label, "source": "manual", "occluded": "0", "z_order": "0"}
-    if kind == "points":
-        points = f"{piece.left + 0.5:.2f},{piece.top + 0.5:.2f}"
+    rows, columns = np.divmod(piece.pixels, item.asked.shape[1])
+    if item.kind == "points":
+        points = f"{columns[0] + 0.5:.2f},{rows[0] + 0.5:.2f}"
         ElementTree.SubElement(image, "points", common, points=points)
         return
-    height, width = piece.mask.shape
+    top, left = rows.min(), columns.min()
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    lengths = run_lengths((rows - top) * width + columns - left, height * width)
     ElementTree.SubElement(
         image,
         "mask",
         common,
-        rle=", ".join(map(str, run_lengths(piece.mask.ravel()).tolist())),
-        left=str(piece.left),
-        top=str(piece.top),
+        rle=", ".join(map(str, lengths.tolist())),
+        left=str(left),
+        top=str(top),
         width=str(width),
         height=str(height),
     )
@@ -134,7 +137,7 @@ def _read_image(where: str, task: Task, image: ElementTree.Element) -> Delivered
         size = int(image.get("height", "")), int(image.get("width", ""))
     except ValueError:
         return Delivered(where, None, None, (Problem("its width and height are no numbers"),))
-    number, problems = base.identified(task, where, image.get("name"), size)
+    number, problems = base.identified(task, image.get("name"), size)
     if problems:
         return Delivered(where, number, None, problems)
     canvas = Canvas(size, layered=True)
@@ -144,17 +147,16 @@ def _read_image(where: str, task: Task, image: ElementTree.Element) -> Delivered
             continue
         try:
             label = base.label_of(task, shape.get("label"))
-            drawn.append((int(shape.get("z_order", "0")), label, _masks(shape, size)))
+            drawn.append((int(shape.get("z_order", "0")), label, _pixels(shape, size)))
         except ValueError as error:
             canvas.problems.append(Problem(f"{shape.tag}: {error}"))
-    for _, label, masks in sorted(drawn, key=lambda each: each[0]):  # stable: later ones on top
-        for mask, top, left in masks:
-            canvas.paint(label, mask, top, left)
+    for _, label, pixels in sorted(drawn, key=lambda each: each[0]):  # stable: later ones on top
+        canvas.paint(label, pixels)
     return canvas.delivered(where, number)
 
 
-def _masks(shape: ElementTree.Element, size: tuple[int, int]) -> list[tuple[np.ndarray, int, int]]:
-    """The pixels of a shape: masks with the row and column of their corners."""
+def _pixels(shape: ElementTree.Element, size: tuple[int, int]) -> np.ndarray:
+    """The pixels of a shape, numbered in raster order."""
     if shape.tag == "mask":
         left, top, width, height = (
             _whole_number(shape, name) for name in ("left", "top", "width", "height")
@@ -162,16 +164,15 @@ def _masks(shape: ElementTree.Element, size: tuple[int, int]) -> list[tuple[np.n
         if left + width > size[1] or top + height > size[0]:
             raise ValueError(f"{width}x{height} at ({left}, {top}) reaches out of the image")
         lengths = [int(length) for length in shape.get("rle", "").split(",")]
-        mask = from_run_lengths(lengths, width * height).reshape(height, width)
-        return [(mask, top, left)]
+        rows, columns = np.divmod(from_run_lengths(lengths, width * height), width)
+        return (top + rows) * size[1] + left + columns
     if shape.tag not in ("polygon", "points"):
         raise ValueError("it can't be read; draw masks, polygons or points")
     corners = shape.get("points", "").split(";")
     points = np.array([[float(value) for value in corner.split(",")] for corner in corners])
     if shape.tag == "polygon":
-        return [(polygon_mask(points, size), 0, 0)]
-    one = np.ones((1, 1), bool)
-    return [(one, *base.pixel_at(x, y, size)) for x, y in points.tolist()]
+        return polygon_pixels(points, size)
+    return np.concatenate([base.pixel_at(x, y, size) for x, y in points.tolist()])
 
 
 def _whole_number(shape: ElementTree.Element, name: str) -> int:

@@ -7,11 +7,12 @@ images/…             shown from its local storage: LABEL_STUDIO_LOCAL_FILES_DO
                      folder; images uploaded by hand are found by their file names, too
 ```
 
-Each asked piece is a region: a brush mask, or a key point where single points are asked. Its label
-is "asked" until an annotator gives it a class. Tasks without an answer have their regions as
-`predictions`, from which Label Studio starts an annotation; the others have them as `annotations`,
-and only `annotations` are read back: brush masks, key points and polygons. Cancelled ones are left
-out, and several of one task have to agree. Regions must not give a pixel two classes.
+Each asked piece (`pieces.pieces`) is a region: a brush mask, or a key point where single points are
+asked. Its label is "asked" until an annotator gives it a class or paints others over it. Tasks
+without an answer have their regions as `predictions`, from which Label Studio starts an annotation;
+the others have them as `annotations`, and only `annotations` are read back: brush masks, key points
+and polygons. Cancelled ones are left out, and several of one task have to agree. Regions must not
+give a pixel two classes.
 
 Sources: https://labelstud.io/guide/task_format, https://labelstud.io/tags/brushlabels,
 https://labelstud.io/tags/keypointlabels; the masks' run lengths are those of
@@ -32,7 +33,7 @@ from labor_jax.annotation.formats.pieces import (
     Piece,
     has_answers,
     pieces,
-    polygon_mask,
+    polygon_pixels,
     run_lengths,
 )
 from labor_jax.data.base import DataError
@@ -61,7 +62,6 @@ def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
             for count, piece in enumerate(pieces(item))
         ]
         entry = {
-            "id": len(tasks) + 1,
             "data": {
                 "image": f"/data/local-files/?d=images/{name}",
                 "name": task.names[item.number],
@@ -91,19 +91,12 @@ def _region(task: Task, item: Item, piece: Piece, identity: str) -> dict[str, An
     height, width = item.asked.shape
     name = task.label_names[piece.label]
     if item.kind == "points":
-        tag, value = (
-            "keypointlabels",
-            {
-                "x": 100 * (piece.left + 0.5) / width,
-                "y": 100 * (piece.top + 0.5) / height,
-                "width": 100 / width,
-            },
-        )
+        row, column = divmod(int(piece.pixels[0]), width)
+        place = {"x": 100 * (column + 0.5) / width, "y": 100 * (row + 0.5) / height}
+        tag, value = "keypointlabels", {**place, "width": 100 / width}
     else:
-        mask = np.zeros((height, width), bool)
-        rows, columns = piece.mask.shape
-        mask[piece.top : piece.top + rows, piece.left : piece.left + columns] = piece.mask
-        tag, value = "brushlabels", {"format": "rle", "rle": encode_mask(mask)}
+        rle = encode_mask(piece.pixels, height * width)
+        tag, value = "brushlabels", {"format": "rle", "rle": rle}
     return {
         "id": identity,
         "type": tag,
@@ -144,7 +137,7 @@ def read(path: Path, task: Task) -> Iterator[Delivered]:
 def _read_task(where: str, task: Task, entry: dict[str, Any]) -> Delivered:
     image = entry["data"].get("image")
     image = urllib.parse.unquote(image) if isinstance(image, str) else image
-    number, problems = base.identified(task, where, image, None)
+    number, problems = base.identified(task, image, None)
     if problems:
         return Delivered(where, number, None, problems)
     try:
@@ -191,33 +184,34 @@ def _paint(canvas: Canvas, task: Task, region: dict[str, Any]) -> None:
         raise ValueError("its image is rotated")
     height, width = size
     if "rle" in value:
-        canvas.paint(label, decode_mask(value["rle"], size))
+        canvas.paint(label, decode_mask(value["rle"], height * width))
     elif kind == "keypointlabels":
-        row, column = base.pixel_at(value["x"] / 100 * width, value["y"] / 100 * height, size)
-        canvas.paint(label, np.ones((1, 1), bool), row, column)
+        x, y = value["x"] / 100 * width, value["y"] / 100 * height
+        canvas.paint(label, base.pixel_at(x, y, size))
     elif kind == "polygonlabels":
         points = np.asarray(value["points"], float) / 100 * (width, height)
-        canvas.paint(label, polygon_mask(points, size))
+        canvas.paint(label, polygon_pixels(points, size))
     else:
         raise ValueError(f"{kind} can't be read; draw brush masks, key points or polygons")
 
 
-def encode_mask(mask: np.ndarray) -> list[int]:
+def encode_mask(pixels: np.ndarray, size: int) -> list[int]:
     """Encodes a mask in Label Studio's run lengths.
 
     Args:
-      mask: `bool[H, W]`.
+      pixels: Its pixels, numbered in raster order, `int64[N]` ascending.
+      size: The pixels of the image.
 
     Returns:
       The bytes: 32 bits for the number of values (4 a pixel), 5 for the bits of a value and 4 each
       for those of the four length fields, all less one; then runs: a bit 1, two bits for the length
       field, the length less one, the value.
     """
-    values = _CHANNELS * mask.size
+    values = _CHANNELS * size
     bits = [f"{values:032b}{_VALUE_BITS - 1:05b}"]
     bits += [f"{length - 1:04b}" for length in _LENGTH_BITS]
     longest = 1 << _LENGTH_BITS[-1]
-    for number, length in enumerate((_CHANNELS * run_lengths(mask.ravel())).tolist()):
+    for number, length in enumerate((_CHANNELS * run_lengths(pixels, size)).tolist()):
         value = f"{255 * (number % 2):0{_VALUE_BITS}b}"
         while length > 0:
             taken = min(length, longest)
@@ -227,15 +221,15 @@ def encode_mask(mask: np.ndarray) -> list[int]:
     return np.packbits(np.frombuffer("".join(bits).encode(), np.uint8) - ord("0")).tolist()
 
 
-def decode_mask(rle: list[int], size: tuple[int, int]) -> np.ndarray:
+def decode_mask(rle: list[int], size: int) -> np.ndarray:
     """Decodes Label Studio's run lengths, see `encode_mask`; a bit 0 starts values one by one.
 
     Args:
       rle: The bytes.
-      size: (height, width) of the mask.
+      size: The pixels of the image.
 
     Returns:
-      `bool[H, W]`: where alpha isn't 0.
+      The pixels whose alpha isn't 0, numbered in raster order, `int64[N]` ascending.
 
     Raises:
       ValueError: If they are damaged, or of another size.
@@ -253,21 +247,23 @@ def decode_mask(rle: list[int], size: tuple[int, int]) -> np.ndarray:
         return bits[position - count : position]
 
     total = int(take(32), 2)
-    if total != _CHANNELS * size[0] * size[1]:
+    if total != _CHANNELS * size:
         raise ValueError(f"its mask has {total} values, not {_CHANNELS} for each pixel")
     if int(take(5), 2) + 1 != _VALUE_BITS:
         raise ValueError("its values are not of 8 bits")
     length_bits = [int(take(4), 2) + 1 for _ in _LENGTH_BITS]
-    values, done = np.empty(total, np.uint8), 0
+    done, found = 0, [np.empty(0, np.int64)]
     while done < total:
         repeated = take(1) == "1"
         length = int(take(length_bits[int(take(2), 2)]), 2) + 1
         if done + length > total:
             raise ValueError("its run lengths don't fit the image")
         if repeated:
-            values[done : done + length] = int(take(_VALUE_BITS), 2)
+            if int(take(_VALUE_BITS), 2):  # alpha is a pixel's last value
+                found.append(np.arange(done // _CHANNELS, (done + length) // _CHANNELS))
         else:
             literal = np.frombuffer(take(_VALUE_BITS * length).encode(), np.uint8) - ord("0")
-            values[done : done + length] = np.packbits(literal)
+            values = done + np.flatnonzero(np.packbits(literal))
+            found.append(values[values % _CHANNELS == _CHANNELS - 1] // _CHANNELS)
         done += length
-    return values.reshape(*size, _CHANNELS)[..., -1] > 0
+    return np.concatenate(found)

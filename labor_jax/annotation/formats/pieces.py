@@ -9,40 +9,47 @@ from scipy import ndimage
 
 from labor_jax.annotation.formats.base import UNANSWERED, Item
 
+MOST_SEGMENTS = 500
+"""Segments that are a shape each. Tools slow down with more, and nobody clicks them one by one."""
+
 
 class Piece(NamedTuple):
     """Asked pixels that a tool shows as one shape.
 
     Attributes:
       label: Their label; `UNANSWERED` where an answer is waited for.
-      top: Row of the mask's corner in the image.
-      left: Its column.
-      mask: The pixels, `bool[h, w]`.
+      pixels: The pixels, numbered in raster order, `int64[N]` ascending.
     """
 
     label: int
-    top: int
-    left: int
-    mask: np.ndarray
+    pixels: np.ndarray
 
 
 def pieces(item: Item) -> Iterator[Piece]:
     """Cuts an item into shapes that an annotator gives one class each.
 
-    Points are a shape each; of other kinds each 8-connected segment of equal label is. Together
-    they cover the asked pixels, each once.
+    Points are a shape each; of other kinds each 8-connected segment of equal label is, or all of
+    a label together if they are more than `MOST_SEGMENTS`: then classes are painted over them.
+    The shapes cover the asked pixels, each once.
     """
+    labels = item.labels.reshape(-1)
+    asked = np.flatnonzero(item.asked)
     if item.kind == "points":
-        one = np.ones((1, 1), bool)
-        for row, column in np.argwhere(item.asked).tolist():
-            yield Piece(int(item.labels[row, column]), row, column, one)
+        for pixel in asked:
+            yield Piece(int(labels[pixel]), pixel[None])
         return
-    for label in np.unique(item.labels[item.asked]).tolist():
-        segments, _ = ndimage.label(
+    for label in np.unique(labels[asked]).tolist():
+        segments, count = ndimage.label(
             item.asked & (item.labels == label), structure=np.ones((3, 3), int)
         )
-        for segment, (rows, columns) in enumerate(ndimage.find_objects(segments), start=1):
-            yield Piece(label, rows.start, columns.start, segments[rows, columns] == segment)
+        pixels = np.flatnonzero(segments)
+        if count > MOST_SEGMENTS:
+            yield Piece(label, pixels)
+            continue
+        numbers = segments.reshape(-1)[pixels]
+        order = np.argsort(numbers, kind="stable")
+        for each in np.split(pixels[order], np.flatnonzero(np.diff(numbers[order])) + 1):
+            yield Piece(label, each)
 
 
 def has_answers(item: Item) -> bool:
@@ -50,15 +57,22 @@ def has_answers(item: Item) -> bool:
     return bool((item.labels[item.asked] != UNANSWERED).any())
 
 
-def run_lengths(values: np.ndarray) -> np.ndarray:
-    """Lengths of the runs of equal values, `int64[N]`, of False first: 0 if it starts with True.
+def run_lengths(positions: np.ndarray, size: int) -> np.ndarray:
+    """Lengths of the runs of absent and present positions in turn, absent ones first.
 
     Args:
-      values: `bool[M]`.
+      positions: The present ones, `int64[N]` ascending, from 0 to `size` - 1.
+      size: What the lengths sum to.
+
+    Returns:
+      `int64[M]`; the first is 0 if position 0 is present.
     """
-    edges = np.flatnonzero(values[1:] != values[:-1]) + 1
-    lengths = np.diff(np.concatenate([[0], edges, [values.size]]))
-    return np.concatenate([[0], lengths]) if values.size and values[0] else lengths
+    gaps = np.flatnonzero(np.diff(positions) > 1)
+    starts = positions[np.concatenate([[0], gaps + 1])] if positions.size else positions
+    stops = positions[np.concatenate([gaps, [-1]])] + 1 if positions.size else positions
+    bounds = np.stack([starts, stops], axis=1).reshape(-1)
+    lengths = np.diff(bounds, prepend=0, append=size)
+    return lengths if lengths[-1] else lengths[:-1]
 
 
 def from_run_lengths(lengths: Sequence[int], size: int) -> np.ndarray:
@@ -69,7 +83,7 @@ def from_run_lengths(lengths: Sequence[int], size: int) -> np.ndarray:
       size: What they sum to.
 
     Returns:
-      `bool[size]`.
+      The present positions, `int64[N]` ascending.
 
     Raises:
       ValueError: If one is no whole number or negative, or if they don't sum to `size`.
@@ -77,19 +91,35 @@ def from_run_lengths(lengths: Sequence[int], size: int) -> np.ndarray:
     lengths = np.asarray(lengths)
     if lengths.ndim != 1 or not np.issubdtype(lengths.dtype, np.integer):
         raise ValueError("its run lengths are not whole numbers")
+    lengths = lengths.astype(np.int64)
     if (lengths.size and (lengths.min() < 0 or lengths.max() > size)) or lengths.sum() != size:
         raise ValueError(f"its run lengths don't cover the {size} pixels")
-    return np.repeat(np.arange(lengths.size) % 2 == 1, lengths)
+    starts, present = np.cumsum(lengths)[:-1:2], lengths[1::2]
+    before = np.cumsum(present) - present
+    return np.repeat(starts - before, present) + np.arange(present.sum())
+
+
+def in_columns(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pixels numbered row by row, as their numbers column by column, ascending."""
+    rows, columns = np.divmod(pixels, size[1])
+    return np.sort(columns * size[0] + rows)
 
 
 def from_columns(lengths: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """The mask of COCO's run lengths, which go down the columns: `bool[height, width]`.
+    """The pixels of COCO's run lengths, which go down the columns, in raster order.
+
+    Args:
+      lengths: As `from_run_lengths` takes them.
+      size: (height, width) of the image.
+
+    Returns:
+      `int64[N]`, in no order.
 
     Raises:
       ValueError: As `from_run_lengths`.
     """
-    height, width = size
-    return from_run_lengths(lengths, height * width).reshape(width, height).T
+    columns, rows = np.divmod(from_run_lengths(lengths, size[0] * size[1]), size[0])
+    return rows * size[1] + columns
 
 
 def compressed_run_lengths(text: str) -> list[int]:
@@ -121,7 +151,7 @@ def compressed_run_lengths(text: str) -> list[int]:
     return counts
 
 
-def polygon_mask(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def polygon_pixels(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The pixels inside of a polygon, by COCO's rule, as CVAT has it too.
 
     Args:
@@ -130,7 +160,7 @@ def polygon_mask(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
       size: (height, width) of the image.
 
     Returns:
-      `bool[height, width]`.
+      The pixels, numbered in raster order, `int64[N]`.
 
     Raises:
       ValueError: If there are fewer than three corners, or one is not finite.

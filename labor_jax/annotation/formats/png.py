@@ -91,7 +91,7 @@ def _check_manifest(path: Path, task: Task) -> None:
 
 def _read_file(file: Path, root: Path, task: Task) -> Delivered:
     where = file.relative_to(root).as_posix()
-    number, problems = base.identified(task, where, file.name, None)
+    number, problems = base.identified(task, file.name, None)
     if problems:
         return Delivered(where, number, None, problems)
     base.check_inside(file, root)

@@ -17,22 +17,23 @@ ITEM = item_of(["0?v.", ".12."])
 TASK = task_of([ITEM])
 
 
-def shapes_in(image, task):
-    """The pieces of an image, by a reader of its own."""
+def shapes_in(image, task, width):
+    """Label and pixels of each shape of an image, by a reader of its own."""
     for shape in image:
         label = task.label_values[shape.get("label")]
         if shape.tag == "points":
             ((x, y),) = [map(float, point.split(",")) for point in shape.get("points").split(";")]
             assert x % 1 == y % 1 == 0.5
-            yield label, int(y), int(x), np.ones((1, 1), bool)
+            yield label, [int(y) * width + int(x)]
         else:
             pixels = []
             for number, length in enumerate(shape.get("rle").split(", ")):
                 pixels += [number % 2 == 1] * int(length)
-            left, top, width, height = (
-                int(shape.get(name)) for name in ("left", "top", "width", "height")
-            )
-            yield label, top, left, np.array(pixels).reshape(height, width)
+            box = [int(shape.get(name)) for name in ("left", "top", "width", "height")]
+            mask = np.array(pixels).reshape(box[3], box[2])
+            assert mask.any(axis=0)[[0, -1]].all() and mask.any(axis=1)[[0, -1]].all()
+            rows, columns = np.nonzero(mask)
+            yield label, (rows + box[1]) * width + columns + box[0]
 
 
 @hypothesis.settings(
@@ -49,7 +50,7 @@ def test_round_trip(tmp_path, items):
     for item, image in zip(items, images, strict=True):
         assert not found[item.number].problems
         np.testing.assert_array_equal(found[item.number].labels, item.labels)
-        labels, asked = pasted(shapes_in(image, task), item.asked.shape)
+        labels, asked = pasted(shapes_in(image, task, item.asked.shape[1]), item.asked.shape)
         np.testing.assert_array_equal(labels, item.labels)
         np.testing.assert_array_equal(asked, item.asked)
         assert image.get("name") == task.file_name(item.number)

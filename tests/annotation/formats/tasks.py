@@ -63,11 +63,10 @@ def round_trip(format, items, task=None):
 
 
 def pasted(shapes, size):
-    """The label map of pieces, and the area that they cover; each pixel in one of them."""
+    """The label map of shapes (label, pixels), and their area; each pixel is in one of them."""
     labels, covered = np.full(size, UNANSWERED, np.uint8), np.zeros(size, int)
-    for label, top, left, mask in shapes:
-        window = np.s_[top : top + mask.shape[0], left : left + mask.shape[1]]
-        covered[window] += mask
-        labels[window][mask] = label
+    for label, pixels in shapes:
+        covered.flat[pixels] += 1
+        labels.flat[pixels] = label
     assert covered.max(initial=0) <= 1
     return labels, covered > 0
