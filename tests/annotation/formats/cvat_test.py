@@ -195,6 +195,7 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE annotations [<!ENTITY a SYSTEM "file
     [
         (BOMB, "document type definition"),
         (OUTSIDE, "document type definition"),
+        ('<!DOCTYPE annotations SYSTEM "file:///etc/passwd"><annotations/>', "document type"),
         ("{}", "is no XML"),
         ("", "is no XML"),
         ("<annotations>", "is no XML"),

@@ -1,5 +1,6 @@
 """Label Studio's tasks and its run lengths."""
 
+import itertools
 import json
 from xml.etree import ElementTree
 
@@ -36,13 +37,22 @@ def decode_twin(rle, size):
     return np.array(values).reshape(*size, 4)
 
 
-def encode_literally(values, length_bits=(1, 2, 3, 5)):
-    """RGBA values one by one, with other length fields than ours."""
+def encode_otherwise(values, repeats, length_bits=(1, 2, 3, 5)):
+    """RGBA values with other length fields than ours, in runs that end within a pixel, too.
+
+    Each of `repeats` chooses the next chunk: equal values as a run, or values one by one.
+    """
     bits = f"{values.size:032b}{7:05b}" + "".join(f"{length - 1:04b}" for length in length_bits)
-    flat = values.ravel().tolist()
-    for start in range(0, len(flat), 8):
+    flat, start = values.ravel().tolist(), 0
+    for repeated in itertools.cycle(repeats):
+        if start == len(flat):
+            break
         chunk = flat[start : start + 8]
-        bits += f"0{2:02b}{len(chunk) - 1:03b}" + "".join(f"{value:08b}" for value in chunk)
+        if repeated:
+            chunk = list(itertools.takewhile(lambda value, first=chunk[0]: value == first, chunk))
+        bits += f"{repeated:b}{2:02b}{len(chunk) - 1:03b}"
+        bits += "".join(f"{value:08b}" for value in (chunk[:1] if repeated else chunk))
+        start += len(chunk)
     bits += "0" * (-len(bits) % 8)
     return [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
 
@@ -71,9 +81,18 @@ def test_runs_longer_than_a_length_field():
 
 
 @hypothesis.settings(deadline=None)
-@hypothesis.given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(4))))
-def test_other_writers_values_are_read_and_alpha_counts(values):
-    decoded = decode_mask(encode_literally(values), values.size // 4)
+@hypothesis.given(
+    hnp.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(4)),
+        elements=st.sampled_from([0, 255, 9]),
+    ),
+    st.lists(st.booleans(), min_size=1),
+)
+def test_other_writers_values_are_read_and_alpha_counts(values, repeats):
+    rle = encode_otherwise(values, repeats)
+    np.testing.assert_array_equal(decode_twin(rle, values.shape[:2]), values)
+    decoded = decode_mask(rle, values.size // 4)
     np.testing.assert_array_equal(decoded, np.flatnonzero(values[..., 3]))
 
 
