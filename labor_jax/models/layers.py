@@ -112,7 +112,7 @@ def depthwise_convolution(
     if implementation == "auto":
         implementation = "shifts" if jax.default_backend() == "cpu" else "convolution"
     if implementation == "shifts":
-        return _depthwise_shifts(*_vary_together(inputs, kernel), stride, dilation)
+        return _depthwise_shifts(*vary_together(inputs, kernel), stride, dilation)
     if implementation != "convolution":
         raise ValueError(
             f"implementation is {implementation!r}; valid: 'auto', 'shifts', 'convolution'."
@@ -132,7 +132,7 @@ def depthwise_convolution(
     )
 
 
-def _vary_together(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+def vary_together(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Gives both arrays the device axes that either varies over inside `shard_map`.
 
     A custom gradient rule must return gradients of its arguments' own types; a filter that is the
