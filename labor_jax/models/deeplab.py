@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from labor_jax.models.atrous import atrous_convolution
 from labor_jax.models.features import Features
 from labor_jax.models.layers import (
     BatchNorm,
@@ -17,6 +18,11 @@ from labor_jax.models.layers import (
 )
 
 HEADS = ("deeplab_v2", "deeplab_v3plus")
+
+
+def _convolve(inputs, kernel, strides, padding, *, rhs_dilation, **_):
+    """`atrous_convolution` as `nn.Conv` calls it; strides and padding are those."""
+    return atrous_convolution(inputs, kernel, rhs_dilation[0])
 
 
 class DeepLabV2(nn.Module):
@@ -61,6 +67,7 @@ class DeepLabV2(nn.Module):
                 kernel_dilation=rate,
                 dtype=self.dtype,
                 kernel_init=nn.initializers.normal(0.01),
+                conv_general_dilated=_convolve,
                 name=f"rate{rate}",
             )(x).astype(jnp.float32)
             for rate in self.rates

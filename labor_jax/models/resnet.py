@@ -9,6 +9,7 @@ from flax import linen as nn
 from labor_jax.models.features import Features, stage_strides, valid_output_strides
 from labor_jax.models.layers import BatchNorm, PointwiseConv, he_normal_fan_out
 from labor_jax.models.normalization import denormalize_images
+from labor_jax.models.pooling import max_pool
 
 # name: (bottleneck blocks?, blocks in each of the four stages)
 RESNETS = {
@@ -174,7 +175,7 @@ class ResNet(nn.Module):
         if self.stem == "imagenet":
             # A second pixel behind the image makes PyTorch's ceil_mode.
             border = (1, 2) if caffe else (1, 1)
-            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=(border, border))
+            x = max_pool(x, border)
 
         strides, dilations = stage_strides(
             _NATIVE_STRIDES, _ENTRY_STRIDE[self.stem], self.output_stride
