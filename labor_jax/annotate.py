@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()
     try:
-        pair = load_pair(config.pair, config.data)
+        pair = load_pair(config.pair, config.data, roles=("pool",))
         run = _run(server.Run, folder, config)
         settings = _settings(server.Settings, config)
     except (AttributeError, KeyError) as error:

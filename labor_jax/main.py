@@ -1,6 +1,7 @@
 """The command line: `python -m labor_jax.main --config configs/spl.py [--workdir DIR]`."""
 
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from labor_jax import command_line
+from labor_jax.workdir import Workdir, write_atomically
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -59,6 +61,8 @@ def main(argv: Sequence[str]) -> None:
         summary = experiment.run(config, workdir)
     except experiment.RoundWaits as waits:
         if processes.is_first():
+            command = shlex.join(["python", "-m", "labor_jax.main", *sys.argv[1:]])
+            write_atomically(Workdir(workdir).command, command + "\n")  # the tool tells it
             print(f"\n{waits} To label them in a browser:\n")
             print(f"    python -m labor_jax.annotate --workdir {workdir}\n")
             print("The same command as now goes on when all are answered.")

@@ -104,6 +104,7 @@ def test_the_command_says_what_to_do(tmp_path):
         query = store.query(store.pending(1)[0], 1)
     assert np.isin(guess[query], np.arange(len(street.CLASSES))).all()
     assert json.loads((workdir / "config.json").read_text())["annotator"] == "human"
+    assert f"--workdir={workdir}" in (workdir / "command.txt").read_text()
 
 
 def test_people_cannot_be_asked_to_pick():
