@@ -142,8 +142,8 @@ def cost_rows(
             row.source,
             f"{row.images:,}",
             f"{row.seconds_per_image:,.1f}",
-            f"{row.hours:,.1f}",
-            f"{row.dollars:,.0f}",
+            f"{row.hours:,.{1 if row.hours >= 10 else 2}f}",
+            f"{row.dollars:,.{0 if row.dollars >= 100 else 2}f}",
         )
         for row in rows
     ]

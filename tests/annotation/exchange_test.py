@@ -16,7 +16,7 @@ from labor_jax.annotation import LabelStore, exchange
 from labor_jax.annotation.exchange import Violation, describe_round, export_round
 from labor_jax.annotation.formats import FORMATS, png
 from labor_jax.annotation.formats.base import UNANSWERED, VOID, Item, Problem, write_manifest
-from labor_jax.annotation.work import Item as WorkItem
+from labor_jax.annotation.items import Item as WorkItem
 from labor_jax.annotation.work import Work
 from labor_jax.data import DataError
 from labor_jax.data.base import default_palette

@@ -82,6 +82,8 @@ def test_cost_beside_the_published_figures(folder, summary):
     assert measured[0] == ("this run", "measured", *published[0][2:])
     assert measured[1] == ("this run", "published", "10", "7,200.0", "20.0", "400")
     assert measured[2:] == published[1:]
+    summary["rounds"][-1].update(annotation_seconds=90.0)
+    assert report.cost_rows(folder, summary, images=10)[0][2:] == ("10", "9.0", "0.03", "0.50")
     summary.update(rounds=[])
     assert report.cost_rows(folder, summary, images=10) == published[1:]
 
