@@ -10,6 +10,7 @@ const PREFIX = "labor_jax.outbox.";
  * @property {string} action "marks", "undo", "redo", "submit" or "skip".
  * @property {{request: string, lease: string, [field: string]: any}} body Its `request` is kept
  *   until it is acknowledged, so that the server does nothing twice.
+ * @property {boolean} [isAgain] Whether it is repeated under a new lease.
  */
 
 /**
