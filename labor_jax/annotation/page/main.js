@@ -244,7 +244,7 @@ class Page {
     byId("submit").classList.toggle("ready", isComplete);
     byId("status").classList.toggle("done", isComplete);
     byId("tolerance-row").hidden = task?.cursor.unit !== "similar";
-    let status = "";
+    let status = byId("message").hidden ? "" : byId("status").textContent;
     if (task && this.drawing) {
       const { open, values } = task.labels;
       task.cursor.tolerance = this.chosen.tolerance;

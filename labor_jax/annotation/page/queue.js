@@ -101,8 +101,9 @@ export class Queue {
 
   /** Does something with the open item. @param {string} action @param {object} [body] */
   post(action, body = {}) {
-    const { id, lease } = /** @type {Task} */ (this.task).item;
-    this._outbox.post(id, action, { lease, ...body, seconds: this._options.activity.take() });
+    const { item, question } = /** @type {Task} */ (this.task);
+    const seconds = this._options.activity.take();
+    this._outbox.post({ item: item.id, question, action }, { lease: item.lease, ...body, seconds });
   }
 
   /** Submits or skips the open item, and opens another. @param {"submit" | "skip"} action */
@@ -135,7 +136,7 @@ export class Queue {
       }
       showProgress(item ? item.progress : progress);
       if (!item) {
-        this._takeHeld("");
+        this._takeHeld(null);
         await this._wait(progress);
         return;
       }
@@ -144,7 +145,7 @@ export class Queue {
         this.task = new Task(item, rgba);
         this._options.activity.restart();
         this._options.onOpen(this.task, picture);
-        this._replay(this._takeHeld(item.id));
+        this._replay(this._takeHeld(this.task.question));
       }
     } catch (error) {
       if (number === this._openings && error instanceof Error) {
@@ -162,14 +163,18 @@ export class Queue {
     setTimeout(() => number === this._openings && this.next(), RETRY_SECONDS * 1000);
   }
 
-  /** What is held up for an item; what is for others is lost, and that is told. @param {string} id */
-  _takeHeld(id) {
-    const mine = this._held.filter((letter) => letter.item === id);
+  /**
+   * What is held up for a question; what is for others is lost, and that is told.
+   *
+   * @param {string | null} question
+   */
+  _takeHeld(question) {
+    const mine = this._held.filter((letter) => letter.question === question);
     const lost = this._held.length - mine.length;
     this._held = [];
     if (lost) {
       const answers = count(lost, "answer", "answers");
-      warn(`${answers} could not be saved: another annotator has the image.`);
+      warn(`${answers} could not be saved: the image is no longer yours to label.`);
     }
     return mine;
   }

@@ -54,6 +54,14 @@ export class Task {
     this.cursor = new Cursor(this.area, this.segments, this.labels, patches, colours);
   }
 
+  /** What tells this question from those that other runs ask under the same number. */
+  get question() {
+    const { round, name, width, height, asked } = this.item;
+    // FNV-1a, over whole numbers.
+    const hash = asked.reduce((sum, number) => Math.imul(sum ^ number, 0x01000193), 0x811c9dc5);
+    return `${round} ${name} ${width}x${height} ${hash >>> 0}`;
+  }
+
   /** Whether every asked pixel has a label. */
   get isComplete() {
     return this.labels.open === 0;
