@@ -38,17 +38,18 @@ def _query():
     return query
 
 
-def _workdir(path, queries, *, shape=_SHAPE, kind="mask", guesses=None):
+def _workdir(path, queries, *, shape=_SHAPE, guesses=None, **settings):
     """The folder of a run that has asked `queries` of its pool and waits for people."""
     config = tiny_config("spl")
     config.data.update(image_size=shape, pool_count=len(queries))
+    config.annotation.update(settings)
     Workdir.open(path, config).close()
     names = load_pair(config.pair, config.data).pool.names
     guesses = guesses or [None] * len(queries)
     with LabelStore(path / "labels.sqlite", classes=street.CLASSES) as store:
         store.open_round(1, names)
         items = zip(names, queries, [None] * len(queries), guesses, strict=True)
-        store.ask_many(1, items, kind=kind)
+        store.ask_many(1, items, kind="mask")
     return path
 
 
@@ -61,7 +62,7 @@ def _answers(workdir, image):
 def workdir(tmp_path_factory):
     # A folder's name is shown, so it must be safe to show.
     path = tmp_path_factory.mktemp("runs") / '<b id="x">"it\'s"&amp;'
-    return _workdir(path, [_query()] * 24)
+    return _workdir(path, [_query()] * 40)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +178,9 @@ def test_undo_and_redo_also_of_what_was_done_before_a_reload(page, address):
         page.element("undo").click()
     page.wait(lambda: not page.state()["undo"])
     assert "Segment 1 of 3 · open" in _at(page, 1)
+    page.press(*"uu", browser.key_of(_SKY), *"uuuUUU")
+    page.wait(lambda: _saved(page))
+    assert "Segment 1 of 3 · sky" in _at(page, 1) and not page.state()["warning"]
 
 
 def test_pixels_patches_and_fills(page):
@@ -221,6 +225,24 @@ def test_what_a_crashed_page_left_is_saved_by_the_next(page):
     assert page.wait_for_item() == item
     assert _saved(page)
     assert page.state()["status"].startswith("Segment 3 of 3 · open")
+
+
+def test_answers_that_another_run_left_are_told_and_not_taken(page):
+    item = page.state()["item"]
+    page.chrome.execute_script(
+        """localStorage.setItem("labor_jax.outbox.old", JSON.stringify([{
+            item: arguments[0], question: "another", action: "marks",
+            body: {request: "of another run", lease: "none", label: 1, pixels: [262, 1]},
+        }]))""",
+        item,
+    )
+    page.chrome.refresh()
+    assert page.wait_for_item() == item
+    state = page.state()
+    assert "1 answer could not be saved" in state["warning"]
+    assert state["status"].startswith("Segment 1 of 3 · open ·") and not state["undo"]
+    assert _saved(page)
+    assert all("409" in error for error in page.errors())
 
 
 def test_a_lost_lease_is_taken_again_and_loses_nothing(page, address):
@@ -331,6 +353,13 @@ def test_fingers_label_and_zoom(page):
         page.touch("touchEnd")
         page.wait(lambda: "car" in _at(page, 1))
         view = _whole(page)
+        page.press(*"[" * 5)
+        page.touch("touchStart", page.point(50, 22, view))
+        for column in (52, 54):
+            page.touch("touchMove", page.point(column, 22, view))
+        page.touch("touchEnd")
+        assert "car and open" in _at(page, 3) or "open and car" in _at(page, 3)
+        view = _whole(page)
         left, right = page.point(30, 16, view), page.point(34, 16, view)
         page.touch("touchStart", left)
         page.touch("touchStart", left, right)
@@ -355,6 +384,11 @@ def test_wheel_and_space_zoom_and_move(page):
     page.drag((10, 10), (12, 11), button="middle", view=closer)
     moved = page.still()
     np.testing.assert_allclose(np.subtract(moved, closer)[1:], (2 * moved[0], moved[0]), atol=2)
+    space = {"key": " ", "code": "Space", "windowsVirtualKeyCode": 32}
+    page.chrome.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyDown", **space})
+    page.drag((12, 11), (10, 10), view=moved)
+    page.chrome.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyUp", **space})
+    np.testing.assert_allclose(page.still(), closer, atol=2)
     assert not page.state()["undo"]
 
 
@@ -391,8 +425,39 @@ def test_names_are_shown_as_they_are(page, workdir):
     assert not page.elements("#run b")
 
 
-def test_guess_is_shown_only_if_the_run_gives_one(page):
+def test_settings_of_the_annotator(page):
+    item = page.state()["item"]
+    page.element("items").click()
+    page.press(page.keys.ESCAPE)
+    page.elements("summary")[0].click()
+    page.element("auto-submit").click()
+    page.element("direct").click()
+    for label in (_SKY, _ROAD, browser.VOID):
+        page.choose(label)
+    other = page.wait_for_item(other_than=item)
+    page.chrome.refresh()
+    assert page.wait_for_item() == other
+    assert page.element("auto-submit").is_selected() and page.element("direct").is_selected()
+
+
+def test_guess_and_patches_only_where_the_run_allows_them(chromium, tmp_path, page):
     assert not page.element("guess-row").is_displayed()
+    assert page.element("patch").is_displayed()
+    guesses = [np.full(_SHAPE, _SKY, np.uint8)]
+    workdir = _workdir(
+        tmp_path / "run", [_query()], guesses=guesses, show_guess=True, superpixels=False
+    )
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        assert not page.element("patch").is_displayed()
+        page.press("g")
+        assert "· fill ·" in page.state()["status"]
+        view = _whole(page)
+        before = _colours(page, view)
+        page.press("m")
+        page.state()
+        shown = (_colours(page, view) != before).any(-1)
+        assert shown[_query()].mean() > 0.8 and not shown[~_query()].any()
 
 
 def test_help_tells_the_keys(page):
@@ -421,6 +486,8 @@ def test_a_picture_of_the_page(chromium, tmp_path):
         page.still()
         path = Path(os.environ.get("LABOR_SCREENSHOT") or tmp_path / "page.png").absolute()
         assert page.chrome.save_screenshot(str(path))
+        # Chromium packs it loosely.
+        Image.open(path).convert("RGB").save(path, optimize=True)
         assert f"Segment {count * 2 // 3 + 1} of {count} · open" in page.state()["status"]
         assert page.errors() == []
     assert Image.open(path).size == browser.SIZE

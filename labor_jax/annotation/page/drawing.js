@@ -351,7 +351,7 @@ export class Drawing {
 }
 
 /** A canvas in CSS pixels. @param {HTMLCanvasElement} canvas */
-export function sizeOf(canvas) {
+function sizeOf(canvas) {
   return { width: canvas.clientWidth, height: canvas.clientHeight };
 }
 

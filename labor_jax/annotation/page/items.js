@@ -1,9 +1,7 @@
 import { request } from "./api.js";
+import { byId } from "./messages.js";
 
 const PAGE_SIZE = 50;
-
-/** @param {string} id @returns {any} */
-const byId = (id) => document.getElementById(id);
 
 /**
  * The list of all items, from which one is opened again.

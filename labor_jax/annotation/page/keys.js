@@ -78,5 +78,9 @@ function latin({ key, code, shiftKey }) {
   }
   // French keyboards have other characters there, and digits with shift.
   const digit = /^Digit([0-9])$/.exec(code);
-  return digit && !shiftKey ? digit[1] : key;
+  if (digit && !shiftKey) {
+    return digit[1];
+  }
+  // With caps lock on, u is undo all the same.
+  return /^[a-z]$/i.test(key) ? (shiftKey ? key.toUpperCase() : key.toLowerCase()) : key;
 }

@@ -47,11 +47,10 @@ export class Labels {
    * @param {Array<[number, number[]]>} labels Runs of pixels by label.
    */
   replace(labels) {
-    const { area } = this;
     const values = new Int16Array(this.values.length).fill(OPEN);
     for (const [label, runs] of labels) {
-      for (const pixel of decodeRuns(runs)) {
-        values[area.positions[pixel]] = label;
+      for (const position of this.positions(runs)) {
+        values[position] = label;
       }
     }
     if (values.some((value, position) => value !== this.values[position])) {
@@ -65,6 +64,21 @@ export class Labels {
   /** @param {Iterable<number>} positions @returns {Uint32Array} Those without a label. */
   openOf(positions) {
     return Uint32Array.from(positions).filter((position) => this.values[position] === OPEN);
+  }
+
+  /** Whether the last mark is known here, so that it can be undone at once. */
+  get canUndo() {
+    return this._done.length > 0;
+  }
+
+  /** Whether an undone mark is known here. */
+  get canRedo() {
+    return this._undone.length > 0;
+  }
+
+  /** @param {import("./runs.js").Runs} runs @returns {Uint32Array} */
+  positions(runs) {
+    return decodeRuns(runs).map((pixel) => this.area.positions[pixel]);
   }
 
   /** @param {Iterable<number>} positions Ascending. */

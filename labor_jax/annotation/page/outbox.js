@@ -7,9 +7,11 @@ const PREFIX = "labor_jax.outbox.";
  *
  * @typedef {object} Letter
  * @property {string} item
+ * @property {string} question What the item asks: its number may be another question in another run.
  * @property {string} action "marks", "undo", "redo", "submit" or "skip".
  * @property {{request: string, lease: string, [field: string]: any}} body Its `request` is kept
  *   until it is acknowledged, so that the server does nothing twice.
+ * @property {boolean} [isAgain] Whether it is repeated under a new lease.
  */
 
 /**
@@ -43,12 +45,11 @@ export class Outbox {
   }
 
   /**
-   * @param {string} item
-   * @param {string} action
+   * @param {{item: string, question: string, action: string}} letter
    * @param {{lease: string, [field: string]: any}} body
    */
-  post(item, action, body) {
-    this.put([{ item, action, body: { ...body, request: this._options.unique() } }]);
+  post(letter, body) {
+    this.put([{ ...letter, body: { ...body, request: this._options.unique() } }]);
   }
 
   /** @param {Letter[]} letters With the requests they had before. */

@@ -54,9 +54,73 @@ export class Task {
     this.cursor = new Cursor(this.area, this.segments, this.labels, patches, colours);
   }
 
+  /** What tells this question from those that other runs ask under the same number. */
+  get question() {
+    const { round, name, width, height, asked } = this.item;
+    // FNV-1a, over whole numbers.
+    const hash = asked.reduce((sum, number) => Math.imul(sum ^ number, 0x01000193), 0x811c9dc5);
+    return `${round} ${name} ${width}x${height} ${hash >>> 0}`;
+  }
+
   /** Whether every asked pixel has a label. */
   get isComplete() {
     return this.labels.open === 0;
+  }
+
+  /**
+   * Gives pixels a label.
+   *
+   * @param {Uint32Array} positions
+   * @param {number} label
+   * @returns {number[] | null} The runs of pixels that have another label now, null for none.
+   */
+  mark(positions, label) {
+    const different = positions.filter((position) => this.labels.values[position] !== label).sort();
+    if (!different.length) {
+      return null;
+    }
+    this.labels.mark(different, label);
+    this.canUndo = true;
+    this.canRedo = false;
+    return this.labels.runs(different);
+  }
+
+  /**
+   * Undoes the last mark, or does it again. What was done before the page was opened is known by
+   * the server alone: then nothing changes before it has answered.
+   *
+   * @param {"undo" | "redo"} action
+   */
+  change(action) {
+    const { labels } = this;
+    const positions = action === "undo" ? labels.undo() : labels.redo();
+    if (positions) {
+      this.cursor.moveTo(positions[0]);
+    }
+    this.canUndo = action === "redo" || labels.canUndo;
+    this.canRedo = action === "undo" || labels.canRedo;
+  }
+
+  /**
+   * The server's answer to all that was sent.
+   *
+   * @param {{labels: Array<[number, number[]]>, can_undo: boolean, can_redo: boolean}} answer
+   */
+  confirm(answer) {
+    this.labels.replace(answer.labels);
+    this.canUndo = answer.can_undo;
+    this.canRedo = answer.can_redo;
+  }
+
+  /** The part that is being labelled: the current unit, and the segment that it is in. */
+  boxes() {
+    const { area, cursor, segments } = this;
+    const segment = segments.members[segments.ids[cursor.position]];
+    const isWhole = cursor.unit === "segment";
+    return {
+      segment: regions.bounds(area, segment),
+      unit: regions.bounds(area, isWhole ? segment : cursor.current()),
+    };
   }
 
   /**

@@ -35,6 +35,12 @@ test("undo and redo have all their keys", () => {
   }
 });
 
+test("caps lock changes nothing", () => {
+  assert.deepEqual(press("U"), { command: "undo" });
+  assert.deepEqual(press("Q"), { label: CLASS_KEYS.indexOf("q") });
+  assert.deepEqual(press("q", { shiftKey: true }), { pick: CLASS_KEYS.indexOf("q") });
+});
+
 test("the browser keeps its own shortcuts", () => {
   assert.equal(press("r", { ctrlKey: true }), null);
   assert.equal(press("1", { altKey: true }), null);

@@ -50,8 +50,8 @@ function outboxTo(replies, storage = new Memory()) {
 
 test("writes go one after the other, in order", async () => {
   const { outbox, sent, answers, storage } = outboxTo(["first", "second"]);
-  outbox.post("1-0-1", "marks", { lease: "a", label: 3 });
-  outbox.post("1-0-1", "undo", { lease: "a" });
+  outbox.post({ item: "1-0-1", question: "?", action: "marks" }, { lease: "a", label: 3 });
+  outbox.post({ item: "1-0-1", question: "?", action: "undo" }, { lease: "a" });
   assert.equal(outbox.size, 2);
   await outbox.settled();
   assert.deepEqual(answers, [["first", "marks"], ["second", "undo"]]);
@@ -62,7 +62,7 @@ test("writes go one after the other, in order", async () => {
 test("while the server is away a write is repeated with its request", async () => {
   const away = new ApiError(0, "away");
   const { outbox, sent, answers, states } = outboxTo([away, new ApiError(503, "busy"), away, "done"]);
-  outbox.post("1-0-1", "marks", { lease: "a", label: 3 });
+  outbox.post({ item: "1-0-1", question: "?", action: "marks" }, { lease: "a", label: 3 });
   await outbox.settled();
   assert.equal(new Set(sent.map((body) => body.request)).size, 1);
   assert.equal(sent.length, 4);
@@ -72,8 +72,8 @@ test("while the server is away a write is repeated with its request", async () =
 
 test("a refusal hands back the write and all behind it", async () => {
   const { outbox, sent, refused, storage } = outboxTo([new ApiError(409, "lost")]);
-  outbox.post("1-0-1", "marks", { lease: "a" });
-  outbox.post("1-0-1", "submit", { lease: "a" });
+  outbox.post({ item: "1-0-1", question: "?", action: "marks" }, { lease: "a" });
+  outbox.post({ item: "1-0-1", question: "?", action: "submit" }, { lease: "a" });
   await outbox.settled();
   assert.deepEqual(refused, [[409, ["marks", "submit"]]]);
   assert.equal(sent.length, 1);
@@ -83,7 +83,7 @@ test("a refusal hands back the write and all behind it", async () => {
 test("what a page left is sent by the next, with the same request", async () => {
   const before = outboxTo([]);
   before.outbox._options.send = () => new Promise(() => {});
-  before.outbox.post("1-0-1", "marks", { lease: "a", label: 7 });
+  before.outbox.post({ item: "1-0-1", question: "?", action: "marks" }, { lease: "a", label: 7 });
   const [{ body }] = JSON.parse(before.storage.getItem(before.storage.key(0)));
   before.storage.setItem("somebody else's", "{");
 

@@ -31,6 +31,14 @@ test("an item opens with its labels, at the first open part", () => {
   assert.deepEqual([...task.cursor.current()], [2, 3]);
 });
 
+test("questions are told apart by what they ask", () => {
+  const question = (rows, options) => taskOn(rows, { name: "a", round: 1, ...options }).question;
+  assert.equal(question(["#.#."]), question(["#.#."], { id: "1-7-1", lease: "b" }));
+  const others = [["#..#"], ["#.#.", "...."], ["##.."]].map((rows) => question(rows));
+  others.push(question(["#.#."], { name: "b" }), question(["#.#."], { round: 2 }));
+  assert.equal(new Set([question(["#.#."]), ...others]).size, 6);
+});
+
 test("an item that is all labelled opens too", () => {
   const task = taskOn(["#.#"], { labels: [[0, [0, 1, 2, 1]]] });
   assert.ok(task.isComplete);
