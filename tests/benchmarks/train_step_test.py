@@ -35,8 +35,9 @@ def test_both_steps_are_timed_once_they_agree(result):
     assert result.our_peak > 0 and result.their_peak is None
 
 
-def test_xla_counts_little_more_than_the_convolutions(result):
-    assert 1.0 < result.counted_flops / result.model_flops < 1.3
+def test_xla_counts_somewhat_more_than_the_convolutions(result):
+    # Batch norm and losses, and of the head's taps those that read the padding: at this size most.
+    assert 1.0 < result.counted_flops / result.model_flops < 1.6
 
 
 def test_a_frozen_bottleneck_network_in_bfloat16_has_its_twin(monkeypatch):
