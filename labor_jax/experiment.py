@@ -24,7 +24,9 @@ from ml_collections import ConfigDict
 import labor_jax
 from labor_jax import components, restored, validation
 from labor_jax.acquisition import strategies
-from labor_jax.annotation import Oracle, round_cost
+from labor_jax.annotation import Oracle, cost_so_far, measured_cost, round_cost
+from labor_jax.annotation.items import Items
+from labor_jax.annotation.overview import Overview
 from labor_jax.annotation.shared_store import SharedStore
 from labor_jax.components import Components
 from labor_jax.data import Pair, pipeline
@@ -368,10 +370,19 @@ class Session:
     def _round_result(self, number: int, miou: float) -> dict[str, Any]:
         """A round's entry in the summary; pixels, clicks and annotation time are those so far."""
         asked = self.store.reader.statistics(number)
-        cost = round_cost(
-            strategies.answered_as(self.config.acquisition.method),
-            self.store.reader.query_sizes(number),
+        pay = self.config.annotation.dollars_per_hour
+        sizes = self.store.reader.query_sizes(number)
+        kind = strategies.answered_as(self.config.acquisition.method)
+        measured = measured_cost(
+            self.store.reader.measured_seconds(number).values(),
+            items=sum(clicks > 0 for clicks, _ in sizes),
+            dollars_per_hour=pay,
         )
+        people = {}
+        if self.config.annotator == "human":
+            share = self.config.annotation.second_opinion
+            overview = Overview(Items(self.store.reader, second_opinion=share), time.time)
+            people = report.people(overview.progress(number), self.parts.pair.classes)
         before = self.results["rounds"][-1] if self.results["rounds"] else {}
         return {
             "round": number,
@@ -379,8 +390,8 @@ class Session:
             "labelled_pixels": asked.labelled_pixels,
             "labelled_fraction": asked.labelled_fraction,
             "pixels_per_image": asked.pixels_per_image,
-            "clicks": cost.clicks + before.get("clicks", 0),
-            "annotation_seconds": cost.seconds + before.get("annotation_seconds", 0.0),
+            **cost_so_far(round_cost(kind, sizes, dollars_per_hour=pay), measured, before),
+            **people,
             "wall_seconds": sum(
                 seconds
                 for name, seconds in self.results["seconds"].items()
