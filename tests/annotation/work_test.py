@@ -355,6 +355,16 @@ def test_who_gives_a_second_opinion_first_is_not_asked_for_the_first(store, cloc
     assert work.next("cem").item == Item(1, "a", 1)
 
 
+def test_a_lease_that_ran_out_is_lost_to_who_gave_the_other_opinion_since(store, clock):
+    work = asking(store, images=("a",), clock=clock, second_opinion=1.0)
+    first, _ = work.next("ann"), work.next("bob")
+    clock.now += 1000
+    lease = work.reopen(Item(1, "a", 2), "ann", one())
+    work.mark(*lease, one(), 1, [0, 1])
+    with pytest.raises(LeaseLostError, match="other opinion"):
+        work.mark(*first, one(), 1, [0, 1])
+
+
 def test_the_share_of_second_opinions_is_kept_and_grows_with_the_setting(store, clock):
     images = [f"image {i}" for i in range(60)]
     asking(store, images=images, clock=clock)
