@@ -223,7 +223,7 @@ class Session:
             self.metrics.close()
             report.write_summary(self.folder, summary)
             report.write_report(self.folder, summary, self.parts.pair, self.store.reader)
-        processes.wait_for_all("the report is written")
+        self.store.finish()
         return summary
 
     def _require_answers(self, round_number: int) -> None:

@@ -59,7 +59,7 @@ class SharedStore:
     def synchronise(self) -> None:
         """Brings the answers of all processes to all of them. All processes call it."""
         if not self._is_first:
-            self._close_files()  # a closed file is whole, without a log beside it
+            self.close()  # a closed file is whole, without a log beside it
         self._wait_for_all("answers are written")
         if self._is_first:
             for shard in sorted(self._path.parent.glob(shard_path(self._path, "*").name)):
@@ -76,13 +76,15 @@ class SharedStore:
         """Those of a round's images that no process has asked up to the last `synchronise`."""
         return self.reader.unasked(round) if round in self.reader.rounds() else list(images)
 
-    def close(self) -> None:
-        """Closes the files."""
-        self._close_files()
+    def finish(self) -> None:
+        """Closes the files when no process needs them any more. All processes call it."""
+        self._wait_for_all("answers are read")
+        self.close()
         if self._is_first:
             self._copy.unlink(missing_ok=True)
 
-    def _close_files(self) -> None:
+    def close(self) -> None:
+        """Closes this process's files."""
         self._writer = None
         while self._open:
             self._open.pop().close()

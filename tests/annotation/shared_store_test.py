@@ -62,7 +62,7 @@ def test_every_process_sees_every_answer(tmp_path):
         labels = [store.reader.labels(name)[0, 0] for name in NAMES]
         assert labels == [0, 1, 2, 0, 1, 2]
         digests[index] = store.reader.digest()
-        store.close()
+        store.finish()
 
     in_processes(3, work)
     assert len(set(digests.values())) == 1
@@ -70,7 +70,7 @@ def test_every_process_sees_every_answer(tmp_path):
     assert alone.reader is alone.writer
     assert alone.reader.digest() == digests[0]
     alone.close()
-    assert not list(tmp_path.glob("*process*"))
+    assert [each.name for each in tmp_path.iterdir()] == ["labels.sqlite"]
 
 
 def test_the_file_of_a_killed_process_is_merged_by_fewer(tmp_path):
