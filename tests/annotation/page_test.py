@@ -276,7 +276,12 @@ def test_skipped_items_go_to_others_and_done_ones_can_be_corrected(page):
     page.press(*browser.key_of(_SKY) * 3, page.keys.ENTER)
     page.wait_for_item(other_than=item)
     page.press("o")
-    button = page.wait(lambda: page.elements("#items-list button[aria-label^='Correct']"))[-1]
+    assert page.wait(lambda: len(page.elements("#items-list li")) > 10)
+    annotator = page.element("annotator").text
+    assert page.wait(lambda: f"{annotator} · 1 item · " in page.element("team").text)
+    page.elements("#items-state option[value=done]")[0].click()
+    page.wait(lambda: {state.split(" · ")[0] for state in _listed_states(page)} == {"done"})
+    button = page.elements("#items-list button[aria-label^='Correct']")[-1]
     page.chrome.execute_script("arguments[0].scrollIntoView()", button)
     button.click()
     page.wait_for_item()
@@ -325,7 +330,7 @@ def test_everything_is_reached_by_tab_and_shows_its_focus(page):
 
 def test_light_and_dark(page):
     def is_dark():
-        colour = page.element("status").value_of_css_property("background-color")
+        colour = page.elements("header")[0].value_of_css_property("background-color")
         return sum(int(value) for value in colour.split("(")[1].split(",")[:3]) < 3 * 128
 
     def prefer(scheme):
@@ -501,6 +506,11 @@ def _ragged(label):
     segments, _ = ndimage.label(lumps, np.ones((3, 3)))
     sizes = np.bincount(segments.ravel())
     return lumps & (sizes[segments] >= 12)
+
+
+def _listed_states(page):
+    script = "return [...document.querySelectorAll('#items-list .state')].map((e) => e.textContent)"
+    return page.chrome.execute_script(script)
 
 
 def _image(item):

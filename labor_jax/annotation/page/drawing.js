@@ -289,7 +289,7 @@ export class Drawing {
     }
     const box = bounds(this._area, current);
     const corner = toCanvas(view, { x: box.right, y: box.bottom });
-    overview.classList.toggle("aside", corner.x > width - 210 && corner.y > height - 200);
+    overview.classList.toggle("aside", corner.x > width - 210 && corner.y > height - 160);
     const shrink = Math.min(180 / image.width, 130 / image.height);
     const density = window.devicePixelRatio || 1;
     overview.width = Math.round(image.width * shrink * density);

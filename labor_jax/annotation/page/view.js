@@ -7,6 +7,9 @@
  * @typedef {{x: number, y: number}} Point
  */
 
+/** CSS pixels of emptiness that may be beyond the image's border, for what is drawn around a part. */
+const SLACK = 24;
+
 /** CSS pixels an image's pixel is never larger than. */
 export const LARGEST_SCALE = 96;
 
@@ -168,7 +171,9 @@ export function shown(view, box, image, canvas) {
  */
 function bordered(view, image, canvas) {
   const along = (/** @type {number} */ offset, /** @type {number} */ size, /** @type {number} */ room) =>
-    size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, offset));
+    size <= room
+      ? (room - size) / 2
+      : Math.min(SLACK, Math.max(room - size - SLACK, offset));
   return {
     scale: view.scale,
     x: along(view.x, image.width * view.scale, canvas.width),
