@@ -24,7 +24,9 @@ export function warn(text) {
 export function showOffline(error, unsaved) {
   byId("offline").hidden = !error;
   if (error) {
-    const waiting = unsaved ? ` ${count(unsaved, "answer waits", "answers wait")} to be saved.` : "";
+    const waiting = unsaved
+      ? ` ${count(unsaved, "answer waits", "answers wait")} to be saved.`
+      : "";
     byId("offline").textContent = `Offline: ${error.message}.${waiting} Trying again…`;
   }
 }

@@ -1,5 +1,13 @@
 import { ApiError, request, untilReached } from "./api.js";
-import { count, showMessage, showNothingOpen, showOffline, showProgress, showSession, warn } from "./messages.js";
+import {
+  count,
+  showMessage,
+  showNothingOpen,
+  showOffline,
+  showProgress,
+  showSession,
+  warn,
+} from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { contextOf } from "./patterns.js";
 import { Task } from "./task.js";
