@@ -269,6 +269,26 @@ def test_a_lost_lease_is_taken_again_and_loses_nothing(page, address):
     assert all("409" in error for error in page.errors())
 
 
+def test_an_item_that_is_taken_by_another_is_told_and_left(page, address):
+    item = page.state()["item"]
+    page.press(*browser.key_of(_SKY) * 3)
+    page.wait(lambda: _saved(page))
+    # Somebody else has it, as after a long pause: every step of this page is refused.
+    page.chrome.execute_script(
+        """const real = window.fetch;
+        window.fetch = (path, options) => path.startsWith(`/api/items/${arguments[0]}/`)
+            ? Promise.resolve(new Response('{"error": "Grace has it"}', {status: 409}))
+            : real(path, options && {...options, body: options.body?.replace("prefer", "after")});
+        """,
+        item,
+    )
+    page.press(page.keys.ENTER)
+    other = page.wait_for_item(other_than=item)
+    state = page.state()
+    assert other and "1 answer could not be saved" in state["warning"]
+    assert state["status"].startswith("Segment 1 of 3 · open") and _saved(page)
+
+
 def test_skipped_items_go_to_others_and_done_ones_can_be_corrected(page):
     skipped = page.state()["item"]
     page.press("s")

@@ -119,8 +119,10 @@ export class Queue {
     const { id } = /** @type {Task} */ (this.task).item;
     this.post(action);
     this._close();
+    const number = this._openings;
     await this._outbox.settled();
-    if (!this._held.length && !this.task) {
+    // A refusal has opened the item again.
+    if (number === this._openings) {
       await this.next({ after: id });
     }
   }
