@@ -269,6 +269,26 @@ def test_a_lost_lease_is_taken_again_and_loses_nothing(page, address):
     assert all("409" in error for error in page.errors())
 
 
+def test_an_item_that_is_taken_by_another_is_told_and_left(page, address):
+    item = page.state()["item"]
+    page.press(*browser.key_of(_SKY) * 3)
+    page.wait(lambda: _saved(page))
+    # Somebody else has it, as after a long pause: every step of this page is refused.
+    page.chrome.execute_script(
+        """const real = window.fetch;
+        window.fetch = (path, options) => path.startsWith(`/api/items/${arguments[0]}/`)
+            ? Promise.resolve(new Response('{"error": "Grace has it"}', {status: 409}))
+            : real(path, options && {...options, body: options.body?.replace("prefer", "after")});
+        """,
+        item,
+    )
+    page.press(page.keys.ENTER)
+    other = page.wait_for_item(other_than=item)
+    state = page.state()
+    assert other and "1 answer could not be saved" in state["warning"]
+    assert state["status"].startswith("Segment 1 of 3 · open") and _saved(page)
+
+
 def test_skipped_items_go_to_others_and_done_ones_can_be_corrected(page):
     skipped = page.state()["item"]
     page.press("s")
@@ -276,7 +296,12 @@ def test_skipped_items_go_to_others_and_done_ones_can_be_corrected(page):
     page.press(*browser.key_of(_SKY) * 3, page.keys.ENTER)
     page.wait_for_item(other_than=item)
     page.press("o")
-    button = page.wait(lambda: page.elements("#items-list button[aria-label^='Correct']"))[-1]
+    assert page.wait(lambda: len(page.elements("#items-list li")) > 10)
+    annotator = page.element("annotator").text
+    assert page.wait(lambda: f"{annotator} · 1 item · " in page.element("team").text)
+    page.elements("#items-state option[value=done]")[0].click()
+    page.wait(lambda: {state.split(" · ")[0] for state in _listed_states(page)} == {"done"})
+    button = page.elements("#items-list button[aria-label^='Correct']")[-1]
     page.chrome.execute_script("arguments[0].scrollIntoView()", button)
     button.click()
     page.wait_for_item()
@@ -325,7 +350,7 @@ def test_everything_is_reached_by_tab_and_shows_its_focus(page):
 
 def test_light_and_dark(page):
     def is_dark():
-        colour = page.element("status").value_of_css_property("background-color")
+        colour = page.elements("header")[0].value_of_css_property("background-color")
         return sum(int(value) for value in colour.split("(")[1].split(",")[:3]) < 3 * 128
 
     def prefer(scheme):
@@ -501,6 +526,11 @@ def _ragged(label):
     segments, _ = ndimage.label(lumps, np.ones((3, 3)))
     sizes = np.bincount(segments.ravel())
     return lumps & (sizes[segments] >= 12)
+
+
+def _listed_states(page):
+    script = "return [...document.querySelectorAll('#items-list .state')].map((e) => e.textContent)"
+    return page.chrome.execute_script(script)
 
 
 def _image(item):

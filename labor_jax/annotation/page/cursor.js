@@ -130,9 +130,7 @@ export class Cursor {
     const unit = this.unit === "segment" ? null : new Set(this.current());
     const isHere = (/** @type {number} */ position) =>
       unit ? unit.has(position) : ids[position] === segment;
-    const isMore = members[segment].some(
-      (position) => this._isOpen(position) && !isHere(position),
-    );
+    const isMore = members[segment].some((position) => this._isOpen(position) && !isHere(position));
     for (let i = 1; i < stops.length; i++) {
       const at = stopOf[this.position] + direction * i + stops.length;
       const stop = stops[at % stops.length];

@@ -75,9 +75,11 @@ export class Drawing {
       outline(this._area, (position) => (values[position] === OPEN ? ids[position] : -1)),
     );
     // The guess is of use where nobody has labelled yet.
-    this._guessed = this._paths(values.map((label, position) =>
-      label === OPEN && this._guess ? this._guess[position] : OPEN,
-    ));
+    this._guessed = this._paths(
+      values.map((label, position) =>
+        label === OPEN && this._guess ? this._guess[position] : OPEN,
+      ),
+    );
     this._only = members.map((positions) =>
       positions.every((position) => values[position] === values[positions[0]])
         ? values[positions[0]]
@@ -111,8 +113,7 @@ export class Drawing {
     ink.setTransform(1, 0, 0, 1, 0, 0);
     ink.clearRect(0, 0, this._canvas.width, this._canvas.height);
     const { scale, x, y } = scene.view;
-    const toPixels = () => ink.setTransform(density * scale, 0, 0, density * scale, density * x, density * y);
-    toPixels();
+    ink.setTransform(density * scale, 0, 0, density * scale, density * x, density * y);
     // Pixels stay sharp squares when they are larger than the screen's.
     ink.imageSmoothingEnabled = scene.isSmooth || scale * density < 1;
     ink.imageSmoothingQuality = "high";
@@ -178,7 +179,10 @@ export class Drawing {
       if (!this._isSmall(segment, view)) {
         return;
       }
-      const { x, y } = toCanvas(view, { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 });
+      const { x, y } = toCanvas(view, {
+        x: (box.left + box.right) / 2,
+        y: (box.top + box.bottom) / 2,
+      });
       if (x < -RING || y < -RING || x > width + RING || y > height + RING) {
         return;
       }
@@ -289,7 +293,7 @@ export class Drawing {
     }
     const box = bounds(this._area, current);
     const corner = toCanvas(view, { x: box.right, y: box.bottom });
-    overview.classList.toggle("aside", corner.x > width - 210 && corner.y > height - 200);
+    overview.classList.toggle("aside", corner.x > width - 210 && corner.y > height - 160);
     const shrink = Math.min(180 / image.width, 130 / image.height);
     const density = window.devicePixelRatio || 1;
     overview.width = Math.round(image.width * shrink * density);
@@ -326,7 +330,7 @@ export class Drawing {
     const { width, pixels } = this._area;
     /** @type {Map<number, Path2D>} */
     const paths = new Map();
-    for (let first = 0; first < values.length; ) {
+    for (let first = 0; first < values.length;) {
       const label = values[first];
       const column = pixels[first] % width;
       let next = first + 1;

@@ -1,10 +1,10 @@
 import { request } from "./api.js";
-import { byId } from "./messages.js";
+import { byId, count, secondsEach } from "./messages.js";
 
 const PAGE_SIZE = 50;
 
 /**
- * The list of all items, from which one is opened again.
+ * The list of all items, from which one is opened again, and what the annotators have done.
  *
  * @param {(id: string) => void} onOpen
  * @param {(error: Error) => void} onError
@@ -12,14 +12,29 @@ const PAGE_SIZE = 50;
  */
 export function itemsDialog(onOpen, onError) {
   let offset = 0;
+  /** Counts lists, so that rows of one that was left don't come into another. */
+  let lists = 0;
   byId("items-more").addEventListener("click", () => more().catch(onError));
+  byId("items-state").addEventListener("change", () => begin().catch(onError));
+
+  async function begin() {
+    offset = 0;
+    lists++;
+    byId("items-list").replaceChildren();
+    await more();
+  }
 
   async function more() {
-    const answer = await request("GET", `/api/items?offset=${offset}&limit=${PAGE_SIZE}`);
-    offset += answer.items.length;
-    byId("items-list").append(...answer.items.map(row));
-    byId("items-empty").hidden = offset > 0;
-    byId("items-more").hidden = answer.items.length < PAGE_SIZE;
+    const list = lists;
+    const state = byId("items-state").value;
+    const only = state ? `&state=${state}` : "";
+    const { items } = await request("GET", `/api/items?offset=${offset}&limit=${PAGE_SIZE}${only}`);
+    if (list === lists) {
+      offset += items.length;
+      byId("items-list").append(...items.map(row));
+      byId("items-empty").hidden = offset > 0;
+      byId("items-more").hidden = items.length < PAGE_SIZE;
+    }
   }
 
   /** @param {any} item */
@@ -29,13 +44,10 @@ export function itemsDialog(onOpen, onError) {
     image.src = item.image;
     image.alt = "";
     image.loading = "lazy";
-    const name = document.createElement("span");
-    name.className = "name";
-    name.dir = "auto";
-    name.textContent = item.name;
-    const state = document.createElement("span");
-    state.className = "state";
-    state.textContent = [item.state, item.annotator].filter(Boolean).join(" · ");
+    const name = text("name", item.name);
+    const opinion = item.opinion === 2 ? "second opinion" : "";
+    const doing = item.state === "leased" ? "being labelled" : item.state;
+    const state = text("state", [opinion, doing, item.annotator].filter(Boolean).join(" · "));
     const open = document.createElement("button");
     open.textContent = item.state === "done" ? "Correct" : "Open";
     open.setAttribute("aria-label", `${open.textContent} ${item.name}`);
@@ -47,10 +59,31 @@ export function itemsDialog(onOpen, onError) {
     return line;
   }
 
+  async function tellTeam() {
+    const { annotators, agreement } = await request("GET", "/api/progress");
+    byId("team").replaceChildren(
+      ...annotators.map((/** @type {any} */ { name, items, seconds_per_item: each, active }) => {
+        const told = [name, count(items, "item", "items"), secondsEach(each), active ? "now" : ""];
+        return text("", told.filter(Boolean).join(" · "), "li");
+      }),
+    );
+    byId("agreement").textContent = agreement
+      ? `Second opinions agree on ${(100 * agreement.agreement).toFixed(1)}% of the pixels of ` +
+        `${count(agreement.items, "item", "items")}.`
+      : "";
+  }
+
   return () => {
-    offset = 0;
-    byId("items-list").replaceChildren();
     byId("items-dialog").showModal();
-    more().catch(onError);
+    Promise.all([begin(), tellTeam()]).catch(onError);
   };
+}
+
+/** @param {string} kind @param {string} content @param {string} [tag] */
+function text(kind, content, tag = "span") {
+  const element = document.createElement(tag);
+  element.className = kind;
+  element.dir = "auto";
+  element.textContent = content;
+  return element;
 }

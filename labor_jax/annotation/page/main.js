@@ -453,7 +453,10 @@ class Page {
     document.addEventListener("visibilitychange", () =>
       activity.setVisible(document.visibilityState === "visible"),
     );
-    window.addEventListener("beforeunload", (event) => this.queue.unsaved && event.preventDefault());
+    window.addEventListener(
+      "beforeunload",
+      (event) => this.queue.unsaved && event.preventDefault(),
+    );
     new ResizeObserver(() => {
       viewport.resized();
       this.goThere();

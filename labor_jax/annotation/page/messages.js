@@ -24,7 +24,9 @@ export function warn(text) {
 export function showOffline(error, unsaved) {
   byId("offline").hidden = !error;
   if (error) {
-    const waiting = unsaved ? ` ${count(unsaved, "answer waits", "answers wait")} to be saved.` : "";
+    const waiting = unsaved
+      ? ` ${count(unsaved, "answer waits", "answers wait")} to be saved.`
+      : "";
     byId("offline").textContent = `Offline: ${error.message}.${waiting} Trying again…`;
   }
 }
@@ -40,10 +42,17 @@ export function showProgress({ items, done, seconds_per_item: each, seconds_left
   byId("progress").value = items ? done / items : 0;
   byId("progress-text").textContent = [
     `${done} of ${items} items`,
-    ...(each ? [`${each < 10 ? each.toFixed(1) : Math.round(each)} s an item`] : []),
-    ...(left ? [`${duration(left)} left`] : []),
-  ].join(" · ");
+    secondsEach(each),
+    left ? `${duration(left)} left` : "",
+  ]
+    .filter(Boolean)
+    .join(" · ");
   document.title = `${done}/${items} · Labelling`;
+}
+
+/** @param {number | null} seconds */
+export function secondsEach(seconds) {
+  return seconds ? `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s an item` : "";
 }
 
 /** @param {number} seconds */

@@ -21,7 +21,10 @@ export function makeEntries(classes, voidLabel) {
     tile: patternTile(entry.color, entry.number),
   }));
   const tile = patternTile(VOID_COLOR, -1);
-  return [...entries, { number: voidLabel, name: "void / unclear", color: VOID_COLOR, key: "0", tile }];
+  return [
+    ...entries,
+    { number: voidLabel, name: "void / unclear", color: VOID_COLOR, key: "0", tile },
+  ];
 }
 
 /** The list of classes. */

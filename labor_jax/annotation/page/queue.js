@@ -1,5 +1,13 @@
 import { ApiError, request, untilReached } from "./api.js";
-import { count, showMessage, showNothingOpen, showOffline, showProgress, showSession, warn } from "./messages.js";
+import {
+  count,
+  showMessage,
+  showNothingOpen,
+  showOffline,
+  showProgress,
+  showSession,
+  warn,
+} from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { contextOf } from "./patterns.js";
 import { Task } from "./task.js";
@@ -111,8 +119,10 @@ export class Queue {
     const { id } = /** @type {Task} */ (this.task).item;
     this.post(action);
     this._close();
+    const number = this._openings;
     await this._outbox.settled();
-    if (!this._held.length && !this.task) {
+    // A refusal has opened the item again.
+    if (number === this._openings) {
       await this.next({ after: id });
     }
   }

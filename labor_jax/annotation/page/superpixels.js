@@ -58,7 +58,11 @@ export function superpixels(area, colours, segments, side = patchSide(area)) {
       const row = (pixels[position] - column) / width;
       const homeColumn = Math.floor(column / side);
       const homeRow = Math.floor(row / side);
-      const [lightness, a, b] = [colours[3 * position], colours[3 * position + 1], colours[3 * position + 2]];
+      const [lightness, a, b] = [
+        colours[3 * position],
+        colours[3 * position + 1],
+        colours[3 * position + 2],
+      ];
       let best = Infinity;
       for (let y = Math.max(0, homeRow - 1); y <= Math.min(rows - 1, homeRow + 1); y++) {
         for (let x = Math.max(0, homeColumn - 1); x <= Math.min(columns - 1, homeColumn + 1); x++) {

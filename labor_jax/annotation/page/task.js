@@ -144,7 +144,9 @@ export class Task {
    */
   at(point, reach) {
     const position = regions.nearestPosition(this.area, point, reach);
-    return position < 0 ? null : { position, positions: this.targets(this.cursor.unitAt(position)) };
+    return position < 0
+      ? null
+      : { position, positions: this.targets(this.cursor.unitAt(position)) };
   }
 
   /**

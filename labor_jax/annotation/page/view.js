@@ -7,6 +7,9 @@
  * @typedef {{x: number, y: number}} Point
  */
 
+/** CSS pixels of emptiness that may be beyond the image's border, for what is drawn around a part. */
+const SLACK = 24;
+
 /** CSS pixels an image's pixel is never larger than. */
 export const LARGEST_SCALE = 96;
 
@@ -167,8 +170,11 @@ export function shown(view, box, image, canvas) {
  * @returns {View}
  */
 function bordered(view, image, canvas) {
-  const along = (/** @type {number} */ offset, /** @type {number} */ size, /** @type {number} */ room) =>
-    size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, offset));
+  const along = (
+    /** @type {number} */ offset,
+    /** @type {number} */ size,
+    /** @type {number} */ room,
+  ) => (size <= room ? (room - size) / 2 : Math.min(SLACK, Math.max(room - size - SLACK, offset)));
   return {
     scale: view.scale,
     x: along(view.x, image.width * view.scale, canvas.width),
@@ -207,9 +213,18 @@ export function between(from, to, share, canvas) {
  * @returns {View}
  */
 export function pinched(view, before, after, image, canvas) {
-  const middle = (/** @type {[Point, Point]} */ [a, b]) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
+  const middle = (/** @type {[Point, Point]} */ [a, b]) => ({
+    x: (a.x + b.x) / 2,
+    y: (a.y + b.y) / 2,
+  });
   const spread = (/** @type {[Point, Point]} */ [a, b]) => Math.hypot(a.x - b.x, a.y - b.y);
   const [old, now] = [middle(before), middle(after)];
   const factor = spread(before) > 0 ? spread(after) / spread(before) : 1;
-  return panned(zoomed(view, old, factor, image, canvas), now.x - old.x, now.y - old.y, image, canvas);
+  return panned(
+    zoomed(view, old, factor, image, canvas),
+    now.x - old.x,
+    now.y - old.y,
+    image,
+    canvas,
+  );
 }

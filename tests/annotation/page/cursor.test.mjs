@@ -13,7 +13,13 @@ function cursorOn(rows, colours = rows.map((row) => "0".repeat(row.length))) {
   const lab = regions.oklab(area, greys(...colours));
   const patches = superpixels(area, lab, segments, 4);
   const labels = new Labels(area);
-  return new Cursor(area, segments, labels, () => patches, () => lab);
+  return new Cursor(
+    area,
+    segments,
+    labels,
+    () => patches,
+    () => lab,
+  );
 }
 
 const here = (cursor) => marked(cursor.area, cursor.current());
@@ -105,7 +111,10 @@ test("the way goes on short steps", () => {
   const area = areaOf(...rows);
   const parts = regions.singlePixels(area);
   const order = tour(area, parts);
-  assert.deepEqual([...order].sort((a, b) => a - b), [...Array(parts.count).keys()]);
+  assert.deepEqual(
+    [...order].sort((a, b) => a - b),
+    [...Array(parts.count).keys()],
+  );
   const length = (way) => {
     let sum = 0;
     for (let i = 1; i < way.length; i++) {

@@ -5,7 +5,11 @@ import { Activity, PAUSE_SECONDS } from "../../../labor_jax/annotation/page/acti
 import { CLASS_KEYS, meaning } from "../../../labor_jax/annotation/page/keys.js";
 import { DEFAULTS, preferences } from "../../../labor_jax/annotation/page/preferences.js";
 
-function press(key, modifiers = {}, code = /[a-z]/i.test(key) ? `Key${key.toUpperCase()}` : `Digit${key}`) {
+function press(
+  key,
+  modifiers = {},
+  code = /[a-z]/i.test(key) ? `Key${key.toUpperCase()}` : `Digit${key}`,
+) {
   const event = { key, code, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false };
   return meaning({ ...event, ...modifiers }, 19);
 }
@@ -78,7 +82,10 @@ test("only time at work counts", () => {
 
 test("preferences are kept, and nonsense in their place is ignored", () => {
   const kept = new Map();
-  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  const storage = {
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => kept.set(key, value),
+  };
   assert.equal(preferences(storage).opacity, DEFAULTS.opacity);
   preferences(storage).annotator = "Ada";
   assert.equal(preferences(storage).annotator, "Ada");

@@ -54,14 +54,22 @@ test("writes go one after the other, in order", async () => {
   outbox.post({ item: "1-0-1", question: "?", action: "undo" }, { lease: "a" });
   assert.equal(outbox.size, 2);
   await outbox.settled();
-  assert.deepEqual(answers, [["first", "marks"], ["second", "undo"]]);
+  assert.deepEqual(answers, [
+    ["first", "marks"],
+    ["second", "undo"],
+  ]);
   assert.notEqual(sent[0].request, sent[1].request);
   assert.equal(storage.length, 0);
 });
 
 test("while the server is away a write is repeated with its request", async () => {
   const away = new ApiError(0, "away");
-  const { outbox, sent, answers, states } = outboxTo([away, new ApiError(503, "busy"), away, "done"]);
+  const { outbox, sent, answers, states } = outboxTo([
+    away,
+    new ApiError(503, "busy"),
+    away,
+    "done",
+  ]);
   outbox.post({ item: "1-0-1", question: "?", action: "marks" }, { lease: "a", label: 3 });
   await outbox.settled();
   assert.equal(new Set(sent.map((body) => body.request)).size, 1);
@@ -104,7 +112,11 @@ test("requests are JSON, and errors are the server's sentences", async () => {
   };
   const ask = (fetcher) => request("POST", "/api/next", { annotator: "Ada" }, fetcher);
   assert.deepEqual(await ask(reply(200, '{"item": null}')), { item: null });
-  await assert.rejects(ask(reply(400, '{"error": "who?"}')), { status: 400, message: "who?", isPassing: false });
+  await assert.rejects(ask(reply(400, '{"error": "who?"}')), {
+    status: 400,
+    message: "who?",
+    isPassing: false,
+  });
   await assert.rejects(ask(reply(502, "<html>")), { status: 502, isPassing: true });
   await assert.rejects(ask(reply(200, '{"item": ')), { status: 0, isPassing: true });
   const offline = async () => Promise.reject(new TypeError("Failed to fetch"));

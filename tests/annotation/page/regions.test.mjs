@@ -185,7 +185,10 @@ test("superpixels of noise have no crumbs where there is a neighbour to join", (
   const patches = superpixels(area, colours, regions.components(area), 6);
   assert.ok(Math.min(...patches.members.map((members) => members.length)) >= 4);
   const sizes = patches.members.map((members) => members.length);
-  assert.equal(sizes.reduce((a, b) => a + b), 576);
+  assert.equal(
+    sizes.reduce((a, b) => a + b),
+    576,
+  );
 });
 
 test("pixels outside of the image are refused", () => {

@@ -25,7 +25,12 @@ function taskOn(rows, options = {}, colours = rows.map((row) => "0".repeat(row.l
 }
 
 test("an item opens with its labels, at the first open part", () => {
-  const task = taskOn(["##.##.#"], { labels: [[2, [0, 2]], [255, [3, 1]]] });
+  const task = taskOn(["##.##.#"], {
+    labels: [
+      [2, [0, 2]],
+      [255, [3, 1]],
+    ],
+  });
   assert.deepEqual([...task.labels.values], [2, 2, 255, OPEN, OPEN]);
   assert.equal(task.labels.open, 2);
   assert.deepEqual([...task.cursor.current()], [2, 3]);
@@ -49,7 +54,10 @@ test("points and regions that touch are questions of their own", () => {
   const rows = ["######", "######", "######"];
   assert.equal(taskOn(rows, { kind: "regions" }).segments.count, 2);
   assert.equal(taskOn(rows).segments.count, 1);
-  const segments = [encodeRuns([0, 6, 12]), encodeRuns([1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17])];
+  const segments = [
+    encodeRuns([0, 6, 12]),
+    encodeRuns([1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17]),
+  ];
   assert.equal(taskOn(rows, { segments }).segments.members[0].length, 3);
 });
 
