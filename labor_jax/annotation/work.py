@@ -28,7 +28,9 @@ from labor_jax.annotation.store import LabelStore
 from labor_jax.data.base import IGNORE_LABEL
 
 _MAX_NAME = 100
-_MAX_SECONDS = 86_400.0
+
+MAX_SECONDS = 86_400.0
+"""The longest active time that a step may have."""
 
 
 class LeaseLostError(Exception):
@@ -558,6 +560,6 @@ def _checked_request(request: Any) -> str:
 
 
 def _checked_seconds(seconds: Any) -> float:
-    if type(seconds) not in (int, float) or not 0 <= seconds <= _MAX_SECONDS:
-        raise ValueError(f"seconds are a number from 0 to {_MAX_SECONDS:.0f}")
+    if type(seconds) not in (int, float) or not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"seconds are a number from 0 to {MAX_SECONDS:.0f}")
     return float(seconds)

@@ -127,8 +127,10 @@ def _read_image(
 def _pixels(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     """A segmentation's pixels, numbered in raster order."""
     if isinstance(segmentation, list) and segmentation:
-        polygons = [polygon_pixels(np.reshape(each, (-1, 2)), size) for each in segmentation]
-        return np.unique(np.concatenate(polygons))
+        covered = np.zeros(size[0] * size[1], bool)
+        for each in segmentation:
+            covered[polygon_pixels(np.reshape(each, (-1, 2)), size)] = True
+        return np.flatnonzero(covered)
     if not isinstance(segmentation, dict):
         raise ValueError("it has no segmentation")
     if tuple(segmentation["size"]) != size:

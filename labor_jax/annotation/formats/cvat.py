@@ -141,17 +141,19 @@ def _read_image(where: str, task: Task, image: ElementTree.Element) -> Delivered
     if problems:
         return Delivered(where, number, None, problems)
     canvas = Canvas(size, layered=True)
-    drawn = []
+    layers = []
     for shape in image:
         if shape.tag in _NO_SHAPES:
             continue
         try:
-            label = base.label_of(task, shape.get("label"))
-            drawn.append((int(shape.get("z_order", "0")), label, _pixels(shape, size)))
+            layers.append((int(shape.get("z_order", "0")), shape))
         except ValueError as error:
             canvas.problems.append(Problem(f"{shape.tag}: {error}"))
-    for _, label, pixels in sorted(drawn, key=lambda each: each[0]):  # stable: later ones on top
-        canvas.paint(label, pixels)
+    for _, shape in sorted(layers, key=lambda each: each[0]):  # stable: later ones on top
+        try:
+            canvas.paint(base.label_of(task, shape.get("label")), _pixels(shape, size))
+        except ValueError as error:
+            canvas.problems.append(Problem(f"{shape.tag}: {error}"))
     return canvas.delivered(where, number)
 
 

@@ -36,6 +36,7 @@ from labor_jax.annotation.formats.pieces import (
     polygon_pixels,
     run_lengths,
 )
+from labor_jax.annotation.work import MAX_SECONDS
 from labor_jax.data.base import DataError
 
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -144,17 +145,17 @@ def _read_task(where: str, task: Task, entry: dict[str, Any]) -> Delivered:
         annotations = [
             each for each in entry.get("annotations") or () if not each.get("was_cancelled")
         ]
-        found = [_read_annotation(where, task, number, each) for each in annotations]
+        first = found = None
+        for each in annotations:  # two label maps in memory, not as many as a file cares to name
+            found = _read_annotation(where, task, number, each)
+            first = first or found
+            differing = int(np.count_nonzero(found.labels != first.labels))
+            if differing:
+                text = f"its {len(annotations)} annotations differ; keep one of them"
+                return Delivered(where, number, None, (Problem(text, differing),))
     except _FOREIGN as error:
         return Delivered(where, number, None, (Problem(f"its annotations: {error!r}"),))
-    if not found:
-        return Canvas(task.sizes[number]).delivered(where, number)
-    differing = [each for each in found if not np.array_equal(each.labels, found[0].labels)]
-    if differing:
-        count = int(np.count_nonzero(differing[0].labels != found[0].labels))
-        problem = Problem(f"its {len(found)} annotations differ; keep one of them", count)
-        return Delivered(where, number, None, (problem,))
-    return found[-1]
+    return found or Canvas(task.sizes[number]).delivered(where, number)
 
 
 def _read_annotation(where: str, task: Task, number: int, annotation: dict) -> Delivered:
@@ -165,8 +166,9 @@ def _read_annotation(where: str, task: Task, number: int, annotation: dict) -> D
         except _FOREIGN as error:
             canvas.problems.append(Problem(f"region {region.get('id')}: {error}"))
     seconds = annotation.get("lead_time")
-    seconds = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1e9 else None
-    return canvas.delivered(where, number, seconds)
+    # Label Studio's clock runs on while nobody works; more than a day is no time of an image's.
+    is_told = isinstance(seconds, int | float) and 0 <= seconds <= MAX_SECONDS
+    return canvas.delivered(where, number, float(seconds) if is_told else None)
 
 
 def _paint(canvas: Canvas, task: Task, region: dict[str, Any]) -> None:

@@ -163,12 +163,16 @@ def polygon_pixels(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
       The pixels, numbered in raster order, `int64[N]`.
 
     Raises:
-      ValueError: If there are fewer than three corners, or one is not finite.
+      ValueError: If there are fewer than three corners, if one is not finite, or if the outline is
+        longer than one around every pixel: COCO's code takes memory for all of it at once.
     """
     points = np.asarray(points, float)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
         raise ValueError("its polygon needs three corners or more, (x, y) each")
     height, width = size
-    corners = np.clip(points, 0, (width, height)).ravel().tolist()
-    (encoded,) = coco_mask.frPyObjects([corners], height, width)
+    corners = np.clip(points, 0, (width, height))
+    outline = np.abs(corners - np.roll(corners, 1, axis=0)).sum()
+    if outline > 4 * height * width:
+        raise ValueError("its polygon's outline is longer than one around every pixel")
+    (encoded,) = coco_mask.frPyObjects([corners.ravel().tolist()], height, width)
     return from_columns(compressed_run_lengths(encoded["counts"].decode()), size)

@@ -18,8 +18,10 @@ from labor_jax.annotation.formats.pieces import compressed_run_lengths, run_leng
 from labor_jax.data import DataError
 from tests.annotation.formats.tasks import (
     CLASSES,
+    LARGE_TASK,
     item_of,
     pasted,
+    peak_of_memory,
     random_items,
     round_trip,
     task_of,
@@ -167,6 +169,13 @@ def test_what_is_wrong_with_an_annotation_is_told(read, annotation, says):
     labels, [(text, _)] = read(document([annotation]))
     assert text.startswith("annotation 1: ") and says in text
     assert (labels == UNANSWERED).all()
+
+
+def test_shapes_that_cover_each_other_take_no_memory_each(tmp_path):
+    polygons = [[0, 0, 400, 0, 400, 250, 0, 250]] * 100
+    content = document([{"category_id": 10, "segmentation": polygons}], width=400, height=250)
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert peak_of_memory(lambda: list(coco.read(tmp_path, LARGE_TASK))) < 2e7
 
 
 def test_a_pixel_of_two_classes_is_told(read):

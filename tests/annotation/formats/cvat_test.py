@@ -11,7 +11,15 @@ import pytest
 from labor_jax.annotation.formats import cvat
 from labor_jax.annotation.formats.base import UNANSWERED, VOID, Task
 from labor_jax.data import DataError
-from tests.annotation.formats.tasks import CLASSES, item_of, pasted, random_items, task_of
+from tests.annotation.formats.tasks import (
+    CLASSES,
+    LARGE_TASK,
+    item_of,
+    pasted,
+    peak_of_memory,
+    random_items,
+    task_of,
+)
 
 ITEM = item_of(["0?v.", ".12."])
 TASK = task_of([ITEM])
@@ -136,6 +144,13 @@ def test_the_shape_on_top_counts_and_asked_covers_nothing(read):
     )
     assert not problems
     assert labels.tolist() == [[3, 2, 2, 0], [0, 0, 0, 0]]
+
+
+def test_shapes_that_cover_each_other_take_no_memory_each(tmp_path):
+    whole = mask("road", "0, 100000", 'left="0" top="0" width="400" height="250"')
+    image = 'id="0" name="round2_000000.png" width="400" height="250"'
+    (tmp_path / "a.xml").write_text(export(*[whole] * 100, image=image), encoding="utf-8")
+    assert peak_of_memory(lambda: list(cvat.read(tmp_path, LARGE_TASK))) < 2e7
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,15 @@ from labor_jax.annotation.formats import label_studio
 from labor_jax.annotation.formats.base import UNANSWERED, VOID, Task
 from labor_jax.annotation.formats.label_studio import decode_mask, encode_mask
 from labor_jax.data import DataError
-from tests.annotation.formats.tasks import CLASSES, item_of, pasted, random_items, task_of
+from tests.annotation.formats.tasks import (
+    CLASSES,
+    LARGE_TASK,
+    item_of,
+    pasted,
+    peak_of_memory,
+    random_items,
+    task_of,
+)
 
 ITEM = item_of(["0?v.", ".12."])
 TASK = task_of([ITEM])
@@ -273,6 +281,18 @@ def test_several_annotations_have_to_agree(read):
     assert read(entry).problems == (("its 3 annotations differ; keep one of them", 2),)
     entry["annotations"][2]["was_cancelled"] = True
     assert not read(entry).problems
+
+
+@pytest.mark.parametrize("lead_time", [86_401, 1e300, -1, float("nan"), None, "12"])
+def test_times_that_cannot_be_are_left_out(read, lead_time):
+    delivered = read(export(region(), lead_time=lead_time))
+    assert (delivered.seconds, delivered.problems) == (None, ())
+
+
+def test_annotations_that_agree_take_no_memory_each(tmp_path):
+    entry = {**export(), "annotations": [{"result": []}] * 200}
+    (tmp_path / "a.json").write_text(json.dumps([entry]))
+    assert peak_of_memory(lambda: list(label_studio.read(tmp_path, LARGE_TASK))) < 1e7
 
 
 def test_cancelled_and_missing_annotations_answer_nothing(read):

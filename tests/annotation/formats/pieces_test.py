@@ -110,6 +110,8 @@ def test_polygons():
         [(-1e12, -1e12), (1e12, -1e12), (1e12, 1e12), (-1e12, 1e12)], (5, 6)
     )
     assert sorted(everything.tolist()) == list(range(30))
+    with pytest.raises(ValueError, match="longer than one around every pixel"):
+        polygon_pixels([(0, 0), (6, 5)] * 1000, (5, 6))
     for corners in ([(1, 1), (2, 2)], [(1, 1), (2, 2), (np.nan, 1)], [(1, 2, 3)] * 3, []):
         with pytest.raises(ValueError, match="three corners"):
             polygon_pixels(corners, (5, 6))

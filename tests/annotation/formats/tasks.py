@@ -1,6 +1,7 @@
 """Random rounds that the tests of the formats share."""
 
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import hypothesis.extra.numpy as hnp
@@ -60,6 +61,20 @@ def round_trip(format, items, task=None):
     with tempfile.TemporaryDirectory() as folder:
         format.write(Path(folder), task, items)
         return {each.number: each for each in format.read(Path(folder), task)}
+
+
+def peak_of_memory(call):
+    """The most bytes that a call holds at once."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+# A file may name the whole of this image again and again.
+LARGE_TASK = Task(2, CLASSES, default_palette(len(CLASSES)), {0: "large"}, {0: (250, 400)})
 
 
 def pasted(shapes, size):
