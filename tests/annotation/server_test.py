@@ -301,9 +301,17 @@ def test_with_a_token_nobody_else_comes_in(asked):
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and token not in cookie
         assert client.get("/api/session").status_code == 200
         assert take(client)["id"] == "1-0-1"
+    cookie = cookie.partition(";")[0]
+    # Other programs of the same host have cookies here, too, and not all that can be read.
+    others = ('a={"b": "c, d"}; ', 'a="' + "\\a" * 20_000 + '"; ', "a b; ; =; \x01; ")
+    with client_of(asked, token=token) as client:
+        for other in others:
+            header = {"cookie": other + cookie}
+            assert client.get("/api/session", headers=header).status_code == 200
+            header = {"cookie": other + cookie + "0"}
+            assert client.get("/api/session", headers=header).status_code == 401
     with client_of(asked, token="another") as client:
-        header = {"cookie": cookie.partition(";")[0]}
-        assert client.get("/api/session", headers=header).status_code == 401
+        assert client.get("/api/session", headers={"cookie": cookie}).status_code == 401
 
 
 def test_every_answer_has_the_headers_that_protect_the_page(untouched):
