@@ -542,7 +542,9 @@ def checked_name(name: Any) -> str:
     """
     if not isinstance(name, str):
         raise ValueError("an annotator's name is a text")
-    name = unicodedata.normalize("NFC", name).strip()
+    # Composing takes time in the square of the length, during which nobody else is served.
+    if len(name) <= 10 * _MAX_NAME:
+        name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= _MAX_NAME:
         raise ValueError(f"an annotator's name has 1 to {_MAX_NAME} characters, not {len(name)}")
     # Cc: control, Cs: half of a surrogate pair, which is no text.

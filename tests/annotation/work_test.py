@@ -315,6 +315,11 @@ def test_names_are_kept_as_they_are_meant(work):
     (event,) = work.events(item)
     assert event.annotator == strange.strip()
     assert work.items(1)[0].annotator == strange.strip()
+    assert work.next("Zoe\u0308 ").item == work.next("Zoë").item  # the same person
+    # The latter would take hours to compose.
+    for long in (" " * 2000 + "Zoë", "e" + "\u0316\u0301" * 10**6):
+        with pytest.raises(ValueError, match="1 to 100 characters"):
+            work.next(long)
 
 
 # Second opinions and progress.
