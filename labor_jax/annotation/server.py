@@ -205,6 +205,7 @@ class _Tool:
         self._run = run
         self._settings = settings
         self._on_complete = on_complete
+        self._completed: set[int] = set()
         self._numbers = {name: number for number, name in enumerate(pair.pool.names)}
         self._png = functools.lru_cache(_CACHED_IMAGES)(self._encoded)
         # Images have threads of their own: they take long, and marks shouldn't wait for them.
@@ -330,7 +331,12 @@ class _Tool:
         named = self._item(item)
         take = getattr(self._work, name)
         state = take(named, fields.get("lease"), fields.get("request"), fields.get("seconds", 0.0))
-        if name == "submit" and self._work.progress(named.round, max_age=_MAX_AGE).complete:
+        if (
+            name == "submit"
+            and named.round not in self._completed
+            and self._work.progress(named.round, max_age=_MAX_AGE).complete
+        ):
+            self._completed.add(named.round)
             self._on_complete(named.round)
         return self._after(named, state)
 

@@ -469,9 +469,8 @@ def test_guess_and_patches_only_where_the_run_allows_them(chromium, tmp_path, pa
     assert not page.element("guess-row").is_displayed()
     assert page.element("patch").is_displayed()
     guesses = [np.full(_SHAPE, _SKY, np.uint8)]
-    workdir = _workdir(
-        tmp_path / "run", [_query()], guesses=guesses, show_guess=True, superpixels=False
-    )
+    settings = {"show_guess": True, "superpixels": False, "lease_seconds": 1e7}
+    workdir = _workdir(tmp_path / "run", [_query()], guesses=guesses, **settings)
     with browser.labelling_tool(workdir) as address:
         page = _visit(chromium, address, "Ada")
         assert not page.element("patch").is_displayed()
@@ -483,6 +482,8 @@ def test_guess_and_patches_only_where_the_run_allows_them(chromium, tmp_path, pa
         page.state()
         shown = (_colours(page, view) != before).any(-1)
         assert shown[_query()].mean() > 0.8 and not shown[~_query()].any()
+        loaded = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+        assert not any("renew" in name for name in page.chrome.execute_script(loaded))
 
 
 def test_help_tells_the_keys(page):

@@ -204,6 +204,7 @@ def test_second_opinions_and_their_agreement(asked):
         assert agreement["agreement"] == pytest.approx(2 / 3)
         (building,) = agreement["per_class"]
         assert (building["name"], building["pixels"]) == ("building", 3)
+        assert complete == [1]  # told once, and not again by what isn't needed
 
 
 def test_before_the_run_asks_there_is_nothing_to_do(store):

@@ -18,6 +18,9 @@ import { Task } from "./task.js";
 /** While nobody has touched the page for so long, the item is not kept from others. */
 const AWAY_SECONDS = 600;
 
+/** The longest time between renewals; browsers take one of months for none at all. */
+const RENEW_SECONDS = 60;
+
 /** When nothing is open, how often the page asks whether something has come back. */
 const RETRY_SECONDS = 10;
 
@@ -73,7 +76,8 @@ export class Queue {
   async start() {
     this._outbox.put(this._outbox.takeLeft());
     await this._outbox.settled();
-    setInterval(() => this._renew(), (this._session.settings.lease_seconds / 4) * 1000);
+    const pause = Math.min(RENEW_SECONDS, this._session.settings.lease_seconds / 4);
+    setInterval(() => this._renew(), pause * 1000);
     await this.next(this._held.length ? { prefer: this._held[0].item } : {});
   }
 
