@@ -133,8 +133,8 @@ class Guard:
         if self._has_cookie(headers):
             return None
         return 401, (
-            "The labelling tool needs its token: open the address that it printed, with "
-            "/?token=… at its end."
+            "The labelling tool needs its token: open the whole address that it printed, with "
+            "?token= and what follows."
         )
 
     def _has_cookie(self, headers: Headers) -> bool:

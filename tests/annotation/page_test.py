@@ -395,6 +395,9 @@ def test_fingers_label_and_zoom(page):
         page.touch("touchEnd")
         assert page.still()[0] > 1.5 * view[0]
         assert "open" in _at(page, 2)
+        for size in ((320, 568), (568, 320), (844, 390)):
+            browser.set_size(page.chrome, *size, touch=True)
+            page.wait(lambda: page.chrome.execute_script(_REACHED, page.element("submit")))
     finally:
         browser.set_size(page.chrome, *browser.SIZE)
 
@@ -527,6 +530,13 @@ def _ragged(label):
     segments, _ = ndimage.label(lumps, np.ones((3, 3)))
     sizes = np.bincount(segments.ravel())
     return lumps & (sizes[segments] >= 12)
+
+
+# Whether a finger in the middle of a control, and at its lower edge, touches it.
+_REACHED = """const [button] = arguments;
+    const {left, right, bottom, top} = button.getBoundingClientRect();
+    const at = (y) => document.elementFromPoint((left + right) / 2, y)?.closest("button");
+    return at((top + bottom) / 2) === button && at(bottom - 3) === button;"""
 
 
 def _listed_states(page):
