@@ -289,6 +289,35 @@ def test_an_item_that_is_taken_by_another_is_told_and_left(page, address):
     assert state["status"].startswith("Segment 1 of 3 · open") and _saved(page)
 
 
+def test_an_image_that_cannot_be_read_is_told_and_another_can_be_opened(page):
+    item = page.state()["item"]
+    page.chrome.execute_script(
+        """const [read, decode] = [window.fetch, HTMLImageElement.prototype.decode];
+        let broken = null;
+        const isBroken = (address) => {
+            const { pathname } = new URL(address, location);
+            return pathname.startsWith("/api/images/") && pathname === (broken ??= pathname);
+        };
+        HTMLImageElement.prototype.decode = function () {
+            return isBroken(this.src) ? Promise.reject(new Error()) : decode.call(this);
+        };
+        window.fetch = (path, options) => isBroken(path)
+            ? Promise.resolve(new Response('{"error": "It is damaged"}', {status: 500}))
+            : read(path, options);"""
+    )
+    page.press("s")
+    page.wait(lambda: "It is damaged" in (page.state()["offline"] or ""))
+    page.press("o")
+    button = page.wait(lambda: page.elements("#items-list button[aria-label^='Open']"))[-1]
+    page.chrome.execute_script("arguments[0].click()", button)
+    opened = page.wait_for_item()
+    assert opened != item
+    page.wait(lambda: not page.state()["offline"])
+    # Whoever waits to try again does it now; the first image isn't wanted any more.
+    page.chrome.execute_script("window.dispatchEvent(new Event('online'))")
+    assert page.state()["item"] == opened and not page.state()["offline"]
+
+
 def test_skipped_items_go_to_others_and_done_ones_can_be_corrected(page):
     skipped = page.state()["item"]
     page.press("s")

@@ -60,7 +60,7 @@ export function pause(attempt) {
  * Repeats until the server is reached and willing.
  *
  * @template T
- * @param {() => Promise<T>} attempt
+ * @param {() => Promise<T> | T} attempt
  * @param {(error: ApiError | null) => void} onState Told of each failure, and null at the end.
  * @param {(milliseconds: number) => Promise<void>} wait
  * @returns {Promise<T>}

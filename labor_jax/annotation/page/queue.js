@@ -142,27 +142,32 @@ export class Queue {
    */
   async _open(ask, onRefusal) {
     const number = ++this._openings;
+    const isWanted = () => number === this._openings;
     this._close();
     try {
-      const { item, progress } = await untilReached(ask, this._onState, wait);
-      if (number !== this._openings) {
+      // What isn't wanted any more isn't tried again.
+      const given = await untilReached(() => isWanted() && ask(), this._onState, wait);
+      if (!isWanted()) {
         return;
       }
+      const { item, progress } = given;
       showProgress(item ? item.progress : progress);
       if (!item) {
         this._takeHeld(null);
         await this._wait(progress);
         return;
       }
-      const { picture, rgba } = await untilReached(() => loadImage(item), this._onState, wait);
-      if (number === this._openings) {
+      const load = () => isWanted() && loadImage(item);
+      const loaded = await untilReached(load, this._onState, wait);
+      if (loaded && isWanted()) {
+        const { picture, rgba } = loaded;
         this.task = new Task(item, rgba);
         this._options.activity.restart();
         this._options.onOpen(this.task, picture);
         this._replay(this._takeHeld(this.task.question));
       }
     } catch (error) {
-      if (number === this._openings && error instanceof Error) {
+      if (isWanted() && error instanceof Error) {
         onRefusal(error);
       }
     }
@@ -275,6 +280,7 @@ async function loadImage({ image, width, height }) {
   try {
     await element.decode();
   } catch {
+    await request("GET", image); // whose answer tells why
     throw new ApiError(0, "the image can't be loaded");
   }
   const picture = document.createElement("canvas");
