@@ -29,7 +29,9 @@ def base(method: str, pair: str) -> ConfigDict:
     config.annotator = "oracle"
     config.annotation = annotation = ConfigDict()  # of the labelling tool
     annotation.show_guess = False  # show what the model predicts: faster, and it biases
-    annotation.second_opinion = 0.0  # share of the images that a second person answers too
+    # Share of the images that a second person answers too. The run doesn't wait for these, and those
+    # still open when it asks the next round stay open.
+    annotation.second_opinion = 0.0
     annotation.superpixels = True  # offer to paint by patches of one colour
     annotation.lease_seconds = 120.0  # how long an image stays with an annotator who is silent
     annotation.dollars_per_hour = 20.0  # their pay, for the cost that the report tells
