@@ -29,7 +29,7 @@ def base(method: str, pair: str) -> ConfigDict:
     config.annotator = "oracle"
     config.annotation = annotation = ConfigDict()  # of the labelling tool
     annotation.show_guess = False  # show what the model predicts: faster, and it biases
-    # Share of the images that a second person answers too. The run doesn't wait for these, and those
+    # Share of the images that a second person answers too. The run doesn't wait for these: those
     # still open when it asks the next round stay open.
     annotation.second_opinion = 0.0
     annotation.superpixels = True  # offer to paint by patches of one colour
