@@ -64,7 +64,8 @@ def base(method: str, pair: str) -> ConfigDict:
     model.head = "deeplab_v3plus"  # or "deeplab_v2"
     model.head_channels = 256  # of the v3+ head; 512 in RIPU
     model.first_two_only = False  # v2 sums two of its four rates, as AdaptSegNet's weights need
-    model.dropout = 0.1  # share of channels that the head drops in training
+    # Share of channels that the head drops in training; None: as published, 0 of v2 and 0.1 of v3+.
+    model.dropout = placeholder(float)
     model.remat = False  # compute the backbone's activations again for the gradient: less memory
     model.dtype = "float32"  # of the computation, or "bfloat16"; losses and scores are float32
     # "": random weights; "imagenet": EfficientNet-Lite0's from the installed extra `pretrained`;

@@ -230,7 +230,9 @@ class Session:
         """Ends the run politely while people still have to answer."""
         if not processes.from_first(self.store.reader.round_complete(round_number)):
             self.checkpoints.wait()
-            raise RoundWaits(round_number, len(self.store.reader.pending(round_number)))
+            pending = self.store.reader.pending(round_number)
+            self.store.finish()
+            raise RoundWaits(round_number, len(pending))
         self.store.synchronise()
 
     def _log_metrics(self, step: int, phase: Phase, **values: Any) -> None:
