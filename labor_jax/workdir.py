@@ -16,6 +16,8 @@ FREE_FIELDS = (
     "data.cache_folder",
     "data.num_threads",
     "data.root",
+    "data.source_root",
+    "data.target_root",
     "data.verify",
     "gradient_accumulation",
     "log_every",

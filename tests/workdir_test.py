@@ -83,16 +83,18 @@ def test_a_field_more_or_less_is_a_difference_too(tmp_path):
 
 
 def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
-    start_run(tmp_path)
-    other = tiny_config()
+    config, other = (tiny_config(pair="gtav") for _ in range(2))
+    open_and_close(tmp_path, config)
+    (tmp_path / "metrics.jsonl").touch()
     other.update(log_every=7, checkpoint_every=9, warm_start="elsewhere")
     other.update(gradient_accumulation=2, per_device_batch_size=1)
-    other.data.update(cache_bytes=0, cache_folder="c", num_threads=3, root="moved", verify="full")
+    other.data.update(cache_bytes=1, cache_folder="c", num_threads=3, verify="full")
+    other.data.update(root="moved", source_root="moved", target_root="moved")
     open_and_close(tmp_path, other)
     read = Workdir.existing(tmp_path).read_config()
     assert (read.log_every, read.data.root) == (7, "moved")
     changed = workdir.differing_fields(
-        json.loads(tiny_config().to_json()), json.loads(other.to_json())
+        json.loads(config.to_json()), json.loads(other.to_json())
     )
     assert set(changed) == set(workdir.FREE_FIELDS)
 
