@@ -93,9 +93,7 @@ def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
     open_and_close(tmp_path, other)
     read = Workdir.existing(tmp_path).read_config()
     assert (read.log_every, read.data.root) == (7, "moved")
-    changed = workdir.differing_fields(
-        json.loads(config.to_json()), json.loads(other.to_json())
-    )
+    changed = workdir.differing_fields(json.loads(config.to_json()), json.loads(other.to_json()))
     assert set(changed) == set(workdir.FREE_FIELDS)
 
 

@@ -113,9 +113,7 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
             raise ValueError(
                 f"config.model.head_channels is {config.head_channels}; it must be at least 1."
             )
-        classifier = DeepLabV3Plus(
-            num_classes, channels=config.head_channels, **dropout, **shared
-        )
+        classifier = DeepLabV3Plus(num_classes, channels=config.head_channels, **dropout, **shared)
     return Segmenter(backbone, classifier, num_classes)
 
 
