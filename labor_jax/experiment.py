@@ -180,7 +180,9 @@ class Session:
             (done,) = (phase for phase in self.phases if phase.last_step == step)
             self._write_previews(done.name, tree["carry"]["model"])
         else:
-            carry = mesh_lib.replicate(self._initial_carry(), self.parts.mesh)
+            with processes.together("reading the first weights"):
+                carry = self._initial_carry()
+            carry = mesh_lib.replicate(carry, self.parts.mesh)
             step, tree = 0, {"carry": carry, "training": None}
             count = parameter_overview.count_parameters(trainable(tree["carry"]["model"]))
             logger.info("A model of %s parameters", f"{count:,}")
