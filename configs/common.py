@@ -40,7 +40,8 @@ def base(method: str, pair: str) -> ConfigDict:
     config.source_batch_size = 4  # images a step, over all devices
     config.target_batch_size = 4
     # For less memory a device takes its part of a batch in equal pieces: so many at least, and of
-    # so many images of a domain at most (None: no limit). Losses stay means over the whole batch.
+    # so many images of a domain at most (None: no limit). Losses stay means over the whole batch;
+    # trained batch norm normalises each piece by itself.
     config.gradient_accumulation = 1
     config.per_device_batch_size = placeholder(int)
     config.evaluation_batch_size = 8  # also of scoring the pool
