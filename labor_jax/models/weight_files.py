@@ -49,8 +49,7 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
     suffix = _suffix(path)
     if not os.path.isfile(path):
         raise WeightsError(
-            f"{path}: no such weight file in {os.getcwd()}, where the command runs; "
-            "config.model.pretrained names it."
+            f"{os.path.abspath(path)}: no such weight file; config.model.pretrained names it."
         )
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     tensors = readers.get(suffix, _read_torch)(path)
