@@ -216,6 +216,8 @@ class OurStep:
     """
 
     def __init__(self, case: Case, batch: dict):
+        self._device = jax.devices()[0]  # PyTorch's step knows one device
+        self._peak_before = self._measured_peak()
         self.segmenter = models.build_segmenter(
             case.model_config(), NUM_CLASSES, axis_name=mesh_lib.BATCH_AXIS
         )
@@ -228,14 +230,12 @@ class OurStep:
             decay_mask=lambda params: models.trainable_mask(self.segmenter, params),
         )
         step = steps.make_train_step(self.segmenter, optimizer, weights)
-        # PyTorch's step knows one device.
-        mesh = mesh_lib.device_mesh(jax.devices()[:1])
+        mesh = mesh_lib.device_mesh([self._device])
         compiled = mesh_lib.data_parallel(step, mesh, batched_arguments=(1,), donate=True)
         self._state = mesh_lib.replicate(
             steps.create_state(self.variables, optimizer, jax.random.key(1)), mesh
         )
         self._batch = mesh_lib.shard_batch(batch, mesh)
-        self._device = mesh.devices.flat[0]
         # TensorFloat-32 is what JAX takes for float32 where the GPU has it, unless told not to.
         highest = case.dtype == "float32"
         with jax.default_matmul_precision("highest") if highest else contextlib.nullcontext():
@@ -264,10 +264,16 @@ class OurStep:
         compiled = _flops(self._compiled)
         return compiled if compiled > 0.5 * expected else _flops(self._lowered)
 
+    def _measured_peak(self) -> int:
+        return (self._device.memory_stats() or {}).get("peak_bytes_in_use", 0)
+
     def peak_bytes(self) -> int | None:
-        """Most bytes held at once: what the GPU had, elsewhere what the compiler planned."""
-        measured = (self._device.memory_stats() or {}).get("peak_bytes_in_use")
-        if measured is not None:
+        """Most bytes held at once: what the GPU had, elsewhere what the compiler planned.
+
+        JAX can't reset the GPU's peak, so a case after one that held more is told by its plan too.
+        """
+        measured = self._measured_peak()
+        if measured > self._peak_before:
             return measured
         plan = self._compiled.memory_analysis()
         if plan is None:

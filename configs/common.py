@@ -42,7 +42,8 @@ def base(method: str, pair: str) -> ConfigDict:
     config.source_batch_size = 4  # images a step, over all devices
     config.target_batch_size = 4
     # For less memory a device takes its part of a batch in equal pieces: so many at least, and of
-    # so many images of a domain at most (None: no limit). Losses stay means over the whole batch.
+    # so many images of a domain at most (None: no limit). Losses stay means over the whole batch;
+    # trained batch norm normalises each piece by itself.
     config.gradient_accumulation = 1
     config.per_device_batch_size = placeholder(int)
     config.evaluation_batch_size = 8  # also of scoring the pool
@@ -66,7 +67,8 @@ def base(method: str, pair: str) -> ConfigDict:
     model.head = "deeplab_v3plus"  # or "deeplab_v2"
     model.head_channels = 256  # of the v3+ head; 512 in RIPU
     model.first_two_only = False  # v2 sums two of its four rates, as AdaptSegNet's weights need
-    model.dropout = 0.1  # share of channels that the head drops in training
+    # Share of channels that the head drops in training; None: as published, 0 of v2 and 0.1 of v3+.
+    model.dropout = placeholder(float)
     model.remat = False  # compute the backbone's activations again for the gradient: less memory
     model.dtype = "float32"  # of the computation, or "bfloat16"; losses and scores are float32
     # "": random weights; "imagenet": EfficientNet-Lite0's from the installed extra `pretrained`;

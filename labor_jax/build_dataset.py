@@ -12,7 +12,9 @@ from labor_jax import command_line
 
 _DATASET = flags.DEFINE_string("dataset", None, "gtav, synthia, cityscapes, acdc or bdd100k.")
 _FOLDER = flags.DEFINE_string("folder", None, "Where its official archives are unpacked.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of TFDS data sets to write to.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "The folder of TFDS data sets to write to (default: TFDS's own)."
+)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -62,6 +62,8 @@ def _run(main: Callable[[Sequence[str]], Any]) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every file it writes
+    # JAX tells of every kind of device that it looked for and that isn't here.
+    logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
     app.define_help_flags()
     _make_configs_importable(sys.argv[1:])
     try:

@@ -180,7 +180,9 @@ class Session:
             (done,) = (phase for phase in self.phases if phase.last_step == step)
             self._write_previews(done.name, tree["carry"]["model"])
         else:
-            carry = mesh_lib.replicate(self._initial_carry(), self.parts.mesh)
+            with processes.together("reading the first weights"):
+                carry = self._initial_carry()
+            carry = mesh_lib.replicate(carry, self.parts.mesh)
             step, tree = 0, {"carry": carry, "training": None}
             count = parameter_overview.count_parameters(trainable(tree["carry"]["model"]))
             logger.info("A model of %s parameters", f"{count:,}")
@@ -230,7 +232,9 @@ class Session:
         """Ends the run politely while people still have to answer."""
         if not processes.from_first(self.store.reader.round_complete(round_number)):
             self.checkpoints.wait()
-            raise RoundWaits(round_number, len(self.store.reader.pending(round_number)))
+            pending = self.store.reader.pending(round_number)
+            self.store.finish()
+            raise RoundWaits(round_number, len(pending))
         self.store.synchronise()
 
     def _log_metrics(self, step: int, phase: Phase, **values: Any) -> None:

@@ -16,6 +16,8 @@ FREE_FIELDS = (
     "data.cache_folder",
     "data.num_threads",
     "data.root",
+    "data.source_root",
+    "data.target_root",
     "data.verify",
     "gradient_accumulation",
     "log_every",
@@ -113,7 +115,10 @@ class Workdir:
     def _check_config(self, described: dict[str, Any]) -> None:
         """Checks that the folder's files are of this config, and writes it down."""
         if self.config.exists():
-            _check_same(self.read_config().to_dict(), described, self.path)
+            before = self.read_config().to_dict()
+            # Until then nothing was computed: a run that found no weights, say, is given others.
+            if self.metrics.exists() or any(self.checkpoints.glob("*")):
+                _check_same(before, described, self.path)
         elif any(self.checkpoints.glob("*")) or self.labels.exists():
             raise ConfigError(
                 f"{self.path} holds checkpoints or labels but no config.json, so nobody can tell "

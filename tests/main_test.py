@@ -115,6 +115,7 @@ def test_strip_draws_five_panels(workdir, tmp_path):
         (("--config.rounds=-1",), ("config.rounds is -1",)),
         (("--config.acquisition.method=sql",), ("'sql'", "spl, ppl")),
         (("--no_such_flag=1",), ("no_such_flag",)),
+        (("--num_processes=2",), ("--coordinator_address", "--process_id together")),
         (("--config.data.pool_count=0",), ("0",)),
         (("--config.data.augment.scale=(0.5,2.0)",), ("augment.scale", "augment.crop")),
         (("--config.round.source_weight=0", "--config.round.target_weight=0"), ("learn nothing",)),

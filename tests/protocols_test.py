@@ -98,7 +98,9 @@ def test_a_row_takes_the_steps_that_readme_tells(command):
     config = row_config(command, "--config.model.pretrained=resnet101.pth")
     check_config(config)
     assert plan(config)[-1].last_step // 100 * 100 == ROWS[command]
-    assert config.model.head == ("deeplab_v3plus" if "v3plus" in command else "deeplab_v2")
+    head, dropout = ("deeplab_v3plus", 0.1) if "v3plus" in command else ("deeplab_v2", 0.0)
+    assert config.model.head == head
+    assert models.build_segmenter(config.model, 19).classifier.dropout == dropout
 
 
 def shrunk(config, root):

@@ -29,6 +29,8 @@ BAD = {
     "source_batch_size": 0,
     "target_batch_size": -3,
     "evaluation_batch_size": -2,
+    "gradient_accumulation": 0,
+    "per_device_batch_size": 0,
     "evaluation_scales": (1.0, 0.0),
     "evaluation_overlap": -1,
     "evaluation_window": (7, 64),

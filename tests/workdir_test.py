@@ -36,8 +36,14 @@ def test_the_same_config_opens_it_again(tmp_path):
     open_and_close(tmp_path, tiny_config())
 
 
+def start_run(path):
+    """A run that has begun to compute."""
+    open_and_close(path, tiny_config())
+    (path / "metrics.jsonl").touch()
+
+
 def test_another_config_is_an_error_that_tells_them_apart(tmp_path):
-    open_and_close(tmp_path, tiny_config())
+    start_run(tmp_path)
     other = tiny_config()
     other.optimizer.momentum = 0.5
     other.data.image_size = (48, 64)
@@ -53,8 +59,19 @@ def test_another_config_is_an_error_that_tells_them_apart(tmp_path):
     open_and_close(tmp_path, tiny_config())
 
 
-def test_a_field_more_or_less_is_a_difference_too(tmp_path):
+def test_what_never_began_takes_another_config(tmp_path):
     open_and_close(tmp_path, tiny_config())
+    other = tiny_config()
+    other.model.pretrained = "found.pth"
+    open_and_close(tmp_path, other)
+    assert Workdir.existing(tmp_path).read_config().model.pretrained == "found.pth"
+    (tmp_path / "checkpoints" / "3").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"model\.pretrained: 'found\.pth' there, '' now"):
+        Workdir.open(tmp_path, tiny_config())
+
+
+def test_a_field_more_or_less_is_a_difference_too(tmp_path):
+    start_run(tmp_path)
     other = tiny_config()
     with other.unlocked():
         del other.round.target_weight
@@ -66,16 +83,17 @@ def test_a_field_more_or_less_is_a_difference_too(tmp_path):
 
 
 def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
-    open_and_close(tmp_path, tiny_config())
-    other = tiny_config()
+    config, other = (tiny_config(pair="gtav") for _ in range(2))
+    open_and_close(tmp_path, config)
+    (tmp_path / "metrics.jsonl").touch()
     other.update(log_every=7, checkpoint_every=9, warm_start="elsewhere")
-    other.data.update(cache_bytes=0, cache_folder="c", num_threads=3, root="moved", verify="full")
+    other.update(gradient_accumulation=2, per_device_batch_size=1)
+    other.data.update(cache_bytes=1, cache_folder="c", num_threads=3, verify="full")
+    other.data.update(root="moved", source_root="moved", target_root="moved")
     open_and_close(tmp_path, other)
     read = Workdir.existing(tmp_path).read_config()
     assert (read.log_every, read.data.root) == (7, "moved")
-    changed = workdir.differing_fields(
-        json.loads(tiny_config().to_json()), json.loads(other.to_json())
-    )
+    changed = workdir.differing_fields(json.loads(config.to_json()), json.loads(other.to_json()))
     assert set(changed) == set(workdir.FREE_FIELDS)
 
 

@@ -105,5 +105,5 @@ def shard_path(path: Path, process_index: int | str) -> Path:
 
 
 def _delete(path: Path) -> None:
-    for suffix in ("-wal", "-shm", ""):  # the file last: alone it would be taken for whole
+    for suffix in ("-wal", "-shm", ""):  # the file last: by it the next run finds the rest
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -152,6 +153,8 @@ def build(
     if name not in BUILDERS:
         raise ValueError(f"unknown data set {name!r}; valid: {', '.join(BUILDERS)}")
     builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
+    if builder.is_prepared():
+        logging.warning("%s is built already; delete it to build it anew.", builder.data_dir)
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
             manual_dir=pathlib.Path(folder).expanduser().resolve()

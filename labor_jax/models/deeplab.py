@@ -36,7 +36,7 @@ class DeepLabV2(nn.Module):
       first_two_only: sum only the first two rates, as AdaptSegNet's published head does: it
         returns inside its loop, and its released weights were trained so. The other branches'
         parameters exist, so that weights fit, but have no part in the logits.
-      dropout: share of feature channels dropped in training; 0 is the published head.
+      dropout: share of feature channels dropped in training, none in the published head.
       dtype: of the computation; parameters are float32.
     """
 

@@ -61,7 +61,7 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
         head_channels: channels of the v3+ head (512 in RIPU); not used by v2.
         first_two_only: whether the v2 head sums only its first two rates, as AdaptSegNet's
           weights need; not used by v3+; may be absent, then False.
-        dropout: share of channels that the head drops in training.
+        dropout: share of channels that the head drops in training; None for the published head's.
         dtype: "float32" or "bfloat16", the dtype of the computation.
         remat: whether the backbone's gradient computes activations again instead of keeping them;
           may be absent, then not.
@@ -78,7 +78,8 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
     _require("head", config.head, HEADS)
     _require("batch_norm", config.batch_norm, BATCH_NORM_MODES)
     _require("dtype", config.dtype, DTYPES)
-    if not 0.0 <= config.dropout < 1.0:
+    dropout = {} if config.dropout is None else {"dropout": config.dropout}
+    if not 0.0 <= dropout.get("dropout", 0.0) < 1.0:
         raise ValueError(f"config.model.dropout is {config.dropout}; it must lie in [0, 1).")
     if num_classes < 2:
         raise ValueError(f"num_classes is {num_classes}; segmentation needs at least 2.")
@@ -106,17 +107,13 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
         _require("output_stride", config.output_stride, EfficientNetLite0.output_strides())
         backbone = EfficientNetLite0(output_stride=config.output_stride, remat=remat, **shared)
     if config.head == "deeplab_v2":
-        classifier = DeepLabV2(
-            num_classes, first_two_only=first_two_only, dropout=config.dropout, dtype=dtype
-        )
+        classifier = DeepLabV2(num_classes, first_two_only=first_two_only, dtype=dtype, **dropout)
     else:
         if config.head_channels < 1:
             raise ValueError(
                 f"config.model.head_channels is {config.head_channels}; it must be at least 1."
             )
-        classifier = DeepLabV3Plus(
-            num_classes, channels=config.head_channels, dropout=config.dropout, **shared
-        )
+        classifier = DeepLabV3Plus(num_classes, channels=config.head_channels, **dropout, **shared)
     return Segmenter(backbone, classifier, num_classes)
 
 

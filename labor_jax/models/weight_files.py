@@ -48,7 +48,9 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
     """
     suffix = _suffix(path)
     if not os.path.isfile(path):
-        raise WeightsError(f"{path}: no such weight file.")
+        raise WeightsError(
+            f"{os.path.abspath(path)}: no such weight file; config.model.pretrained names it."
+        )
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     tensors = readers.get(suffix, _read_torch)(path)
     for name, tensor in tensors.items():

@@ -38,7 +38,8 @@ def devices_for(batch_sizes: Iterable[int]) -> list[jax.Device]:
     if jax.process_count() > 1 and common % len(devices):
         raise ValueError(
             f"Batch sizes {', '.join(map(str, batch_sizes))} do not divide over the {len(devices)} "
-            "devices of all processes; make them multiples of that."
+            "devices of all processes; make config.source_batch_size, target_batch_size and "
+            "evaluation_batch_size multiples of that."
         )
     used = max(n for n in range(1, len(devices) + 1) if common % n == 0)
     if used < len(devices):

@@ -7,6 +7,7 @@ process everything here does nothing.
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 
 import jax
@@ -34,8 +35,12 @@ def join(
       process_index: this one's number, from 0.
 
     Raises:
-      ProcessError: the others can't be reached, or JAX can't find out who they are.
+      ProcessError: the address is none, the others can't be reached, or JAX can't find out who
+        they are.
     """
+    address = coordinator_address
+    if address is not None and not re.fullmatch(r".+:[0-9]+", address):
+        raise ProcessError(f"The coordinator's address is {address!r}, and not HOST:PORT.")
     try:
         jax.distributed.initialize(coordinator_address, process_count, process_index)
     except (RuntimeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import types
 
 import jax
 import numpy as np
@@ -167,6 +168,17 @@ def test_convolutions_are_counted_by_the_taps_inside_the_image():
 )
 def test_peaks_of_known_gpus(kind, peak):
     assert train_step.peak_teraflops(kind) == peak
+
+
+def test_an_earlier_cases_peak_memory_is_not_this_ones():
+    step, peak = object.__new__(train_step.OurStep), 7000
+    planned = {"argument": 40, "output": 30, "temp": 20, "alias": 10}
+    plan = types.SimpleNamespace(**{f"{k}_size_in_bytes": v for k, v in planned.items()})
+    step._compiled = types.SimpleNamespace(memory_analysis=lambda: plan)
+    step._device = types.SimpleNamespace(memory_stats=lambda: {"peak_bytes_in_use": peak})
+    for before, told in ((0, 7000), (6999, 7000), (7000, 80)):
+        step._peak_before = before
+        assert step.peak_bytes() == told
 
 
 def test_the_share_of_the_peak_is_stated_where_the_peak_is_known():

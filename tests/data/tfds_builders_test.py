@@ -95,10 +95,12 @@ def test_threads_read_the_same(driving, tmp_path):
             np.testing.assert_array_equal(image, expected[i % 3])
 
 
-def test_building_again_keeps_what_is_there(driving, tmp_path):
+def test_building_again_keeps_what_is_there_and_says_so(driving, tmp_path, caplog):
     folder = tfds_builders.build("gtav", driving.root / "GTAV", tmp_path)
+    assert "already" not in caplog.text
     shutil.rmtree(driving.root / "GTAV")
     assert tfds_builders.build("gtav", tmp_path, tmp_path) == folder
+    assert f"{folder} is built already" in caplog.text
 
 
 def test_a_folder_that_holds_something_else(driving, tmp_path):

@@ -173,6 +173,13 @@ def test_invalid_fields_name_the_valid_values(fields, message):
         models.build_segmenter(config(**fields), CLASSES)
 
 
+def test_heads_drop_what_the_published_ones_do_unless_told():
+    for head, published in (("deeplab_v2", 0.0), ("deeplab_v3plus", 0.1)):
+        for told, expected in ((None, published), (0.3, 0.3)):
+            built = models.build_segmenter(config(head=head, dropout=told), CLASSES)
+            assert built.classifier.dropout == expected
+
+
 def test_one_class_is_no_segmentation():
     with pytest.raises(ValueError, match="num_classes is 1"):
         models.build_segmenter(config(), 1)

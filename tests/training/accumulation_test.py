@@ -54,28 +54,38 @@ def four_images():
     return {"source": domain(0, count=4), "target": domain(1, count=4)}
 
 
-def step_of(pieces, batch_norm="frozen"):
-    return jax.jit(
-        steps.make_train_step(
-            tiny_segmenter(CLASSES, batch_norm=batch_norm),
-            optax.sgd(RATE),
-            WEIGHTS,
-            discriminator=TinyDiscriminator(),
-            discriminator_optimizer=optax.sgd(RATE),
-            accumulation=pieces,
-            axis_name=None,
-        )
+def step_of(pieces, batch_norm="frozen", devices=1):
+    axis_name = None if devices == 1 else "batch"
+    step = steps.make_train_step(
+        tiny_segmenter(CLASSES, batch_norm=batch_norm),
+        optax.sgd(RATE),
+        WEIGHTS,
+        discriminator=TinyDiscriminator(),
+        discriminator_optimizer=optax.sgd(RATE),
+        accumulation=pieces,
+        axis_name=axis_name,
     )
+    if devices == 1:
+        return jax.jit(step)
+    on_all = jax.vmap(step, in_axes=(None, 0), axis_name=axis_name)
+
+    def split_step(state, batch):
+        parts = jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), batch)
+        return jax.tree.map(lambda x: x[0], on_all(state, parts))
+
+    return jax.jit(split_step)
 
 
-@pytest.mark.parametrize("pieces", [2, 4])
-def test_a_step_in_pieces_is_the_step(pieces):
+@pytest.mark.parametrize(("pieces", "devices"), [(4, 1), (2, 2)])
+def test_a_step_in_pieces_is_the_step(pieces, devices):
     """Every term: images differ in how many of their pixels count, so means of means would show."""
     batch = four_images()
     batch["target"]["label"][0] = 255
     batch["source"]["label"][3, :12] = 255
     state, metrics = step_of(1)(first_state(variables("frozen")), batch)
-    in_pieces, their_metrics = step_of(pieces)(first_state(variables("frozen")), batch)
+    in_pieces, their_metrics = step_of(pieces, devices=devices)(
+        first_state(variables("frozen")), batch
+    )
     assert_close(their_metrics, metrics)
     assert_close(in_pieces, state, rtol=1e-3, atol=1e-5)
 

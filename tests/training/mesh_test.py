@@ -226,6 +226,22 @@ def test_prefetch_reads_ahead():
     assert read == [0, 1, 2]
 
 
+def test_all_devices_serve_batches_that_fit_them():
+    assert mesh_lib.devices_for([4, 6]) == jax.devices()
+
+
+@pytest.mark.parametrize(("sizes", "used"), [((4, 6), 2), ((8, 16), 8), ((3, 4), 1), ((24, 12), 6)])
+def test_a_process_uses_the_devices_that_its_batches_divide_over(monkeypatch, sizes, used):
+    monkeypatch.setattr(jax, "devices", lambda: list(range(8)))
+    assert mesh_lib.devices_for(sizes) == list(range(used))
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    if used == 8:
+        assert mesh_lib.devices_for(sizes) == list(range(8))
+    else:  # a device without work would leave its process out
+        with pytest.raises(ValueError, match=r"over the 8 devices.*config\.source_batch_size"):
+            mesh_lib.devices_for(sizes)
+
+
 def main(path):
     devices = jax.devices()
     assert len(devices) == DEVICES
@@ -239,7 +255,3 @@ def main(path):
 
 if __name__ == "__main__":
     main(sys.argv[1])
-
-
-def test_all_devices_serve_batches_that_fit_them():
-    assert mesh_lib.devices_for([4, 6]) == jax.devices()
