@@ -33,9 +33,10 @@ class _ThreadConnection:
     def __init__(self, connection: sqlite3.Connection):
         self.connection = connection
         self._process = os.getpid()
+        self._current_process = os.getpid  # at the interpreter's end the module's names are gone
 
     def close(self) -> None:
-        if self._process == os.getpid():
+        if self._process == self._current_process():
             self.connection.close()
         else:
             _inherited_connections.append(self.connection)
