@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -11,6 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # The same little programs are compiled by many tests and by the processes that they start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+# The whole suite in minutes; `--hypothesis-profile=default` looks at 100 examples of each property.
+hypothesis.settings.register_profile("suite", max_examples=40)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True, scope="module")

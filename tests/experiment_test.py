@@ -97,12 +97,11 @@ def test_another_config_in_the_same_workdir_is_refused(spl):
 @pytest.mark.parametrize(
     "moment",
     [
-        lambda workdir: reached(workdir, "source"),
         lambda workdir: reached(workdir, "round_1/selector"),
         lambda workdir: answered_images(workdir, 1) > 0,
         lambda workdir: reached(workdir, "round_1/train"),
     ],
-    ids=["source", "selector", "query", "train"],
+    ids=["selector", "query", "train"],
 )
 def test_kill_and_resume_ends_as_if_never_killed(spl, tmp_path, moment):
     check_kill_and_resume("spl", spl, tmp_path, moment)

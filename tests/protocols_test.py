@@ -1,45 +1,21 @@
 """The papers' protocols: every row of README's page on them, in tiny official folders."""
 
 import importlib
-import re
-import shlex
 
 import numpy as np
 import pytest
-from absl import flags
-from ml_collections import config_flags
 
-from labor_jax import command_line, components, experiment, models
+from labor_jax import components, experiment, models
 from labor_jax.phases import plan
 from labor_jax.validation import check_config
 from labor_jax.workdir import ConfigError
-from tests.conftest import ROOT
 from tests.driving import driving_data
-from tests.tiny import tiny_config
+from tests.rows import ROWS, row_config, shrunk
 
 NAMES = (
     *("ppl", "ripu_pa", "ripu_ra", "ripu_source_free"),
     *("source_only", "spl", "supervised", "warmup"),
 )
-ROWS = {
-    command: int(steps.replace(",", ""))
-    for command, steps in re.findall(
-        r"^\|[^|]*\| `(configs/\w+\.py:(?:gtav|synthia)[^`]*)` \|[^|]*\| ([\d,]+) \|$",
-        (ROOT / "README.md").read_text(),
-        re.MULTILINE,
-    )
-}
-"""README's commands and the steps it tells."""
-
-
-def row_config(command, *extra):
-    """The config of a row, as `labor_jax.main` reads it."""
-    arguments = ["main", *shlex.split(f"--config={ROOT}/{command}"), *extra]
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
-    values(arguments)
-    command_line.settle(values.config)
-    return values.config
 
 
 @pytest.fixture(scope="module")
@@ -103,51 +79,8 @@ def test_a_row_takes_the_steps_that_readme_tells(command):
     assert models.build_segmenter(config.model, 19).classifier.dropout == dropout
 
 
-def shrunk(config, root):
-    """A row's config at a size for tests; what makes it that row stays."""
-    model = tiny_config().model.copy_and_resolve_references()
-    model.update(head=config.model.head, head_channels=8)
-    size = (64, 64)
-    config.update(
-        model=model,
-        source_batch_size=2,
-        target_batch_size=2,
-        evaluation_batch_size=2,
-        preview_images=1,
-        log_every=2,
-    )
-    config.data.update(
-        root=str(root),
-        cache_folder=str(root / "cache"),
-        source_size=size,
-        target_size=size,
-        evaluation_size=size,
-    )
-    for section in (config.source, config.warmup, config.selector, config.round):
-        section.steps = min(section.steps, 2)
-    config.warmup.discriminator_width = 4
-    config.rounds = min(config.rounds, 2)
-    steps = (0, 2) if config.joint.query_steps[0] == 0 else (2, 4)
-    config.joint.update(steps=6, schedule_steps=9, query_steps=steps)
-    return config
-
-
 def tiny(name, pair, root):
     return shrunk(importlib.import_module(f"configs.{name}").get_config(pair), root)
-
-
-@pytest.mark.parametrize("command", ROWS)
-def test_every_row_runs_from_the_official_folders(command, root, tmp_path):
-    config = shrunk(row_config(command), root)
-    rounds, pair = config.rounds, config.pair
-    summary = experiment.run(config, tmp_path)
-    assert summary["pair"] == pair
-    assert [entry["round"] for entry in summary["rounds"]] == list(range(1, rounds + 1))
-    assert not rounds or summary["rounds"][-1]["labelled_pixels"] > 0
-    assert set(summary["subset_miou"]) == ({"16", "13"} if pair == "synthia" else set())
-    if pair == "synthia":
-        iou = [value for value in summary["per_class_iou"].values() if value is not None]
-        assert 0 <= summary["subset_miou"]["13"] <= max(iou)
 
 
 def test_a_published_source_model_stands_in_for_the_source_phase(root, tmp_path):
