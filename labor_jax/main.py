@@ -50,11 +50,10 @@ def main(argv: Sequence[str]) -> None:
     name = f"{config.method}{protocol}_{config.pair}_seed{config.seed}"
     workdir = _WORKDIR.value or Path("runs") / name
 
-    from labor_jax.training import processes  # after the flags: a mistyped one should fail at once
-
-    _join_processes(processes)
-    from labor_jax import experiment
+    _join_processes()
+    from labor_jax import experiment  # after the flags: a mistyped one should fail at once
     from labor_jax.evaluation import report
+    from labor_jax.training import processes
 
     logging.info("Workdir: %s", workdir)
     try:
@@ -72,18 +71,21 @@ def main(argv: Sequence[str]) -> None:
         print(f"\n{workdir}: summary.json, report.html, metrics.jsonl, labels.sqlite, checkpoints/")
 
 
-def _join_processes(processes) -> None:
+def _join_processes() -> None:
     """Joins the processes that the flags tell of, before anything else uses JAX."""
+    from labor_jax.training import processes
+
     explicit = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    if _DISTRIBUTED.value:
-        processes.join(*explicit)
-    elif any(value is not None for value in explicit):
-        if any(value is None for value in explicit):
+    given = [value is not None for value in explicit]
+    if not _DISTRIBUTED.value:
+        if not any(given):
+            return
+        if not all(given):
             raise app.UsageError(
                 "Give --coordinator_address, --num_processes and --process_id together, or "
                 "--distributed alone."
             )
-        processes.join(*explicit)
+    processes.join(*explicit)
 
 
 if __name__ == "__main__":

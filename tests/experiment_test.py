@@ -18,6 +18,7 @@ from tests.conftest import ROOT
 from tests.runs import (
     RUN,
     GarbledOutside,
+    Unlabelled,
     answered_images,
     check_kill_and_resume,
     comparable,
@@ -117,16 +118,6 @@ def test_labels_that_were_not_asked_cannot_leak(spl, tmp_path):
     again = experiment.run(config, tmp_path, pair=garbled)
     assert comparable(again) == comparable(summary)
     assert store_digest(tmp_path) == store_digest(workdir)
-
-
-class Unlabelled(GarbledOutside):
-    """A pool whose labels nobody may read."""
-
-    def __init__(self, split):
-        self._split, self.names = split, split.names
-
-    def label(self, i):
-        raise AssertionError("a label of the pool was read")
 
 
 def test_warm_up_never_reads_the_pools_labels(tmp_path):

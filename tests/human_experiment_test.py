@@ -15,7 +15,7 @@ from labor_jax.data import street
 from labor_jax.validation import check_config
 from labor_jax.workdir import ConfigError
 from tests.conftest import ROOT
-from tests.runs import comparable, store_digest
+from tests.runs import Unlabelled, comparable, store_digest
 from tests.tiny import tiny_config
 
 
@@ -24,25 +24,6 @@ def human_config(**annotation):
     config.annotator = "human"
     config.annotation.update(annotation)
     return config
-
-
-class NoLabels:
-    """A pool that nobody has labelled."""
-
-    def __init__(self, split):
-        self._split, self.names = split, split.names
-
-    def __len__(self):
-        return len(self._split)
-
-    def size(self, i):
-        return self._split.size(i)
-
-    def image(self, i):
-        return self._split.image(i)
-
-    def label(self, i):
-        raise AssertionError(f"nobody has labelled image {i}")
 
 
 @functools.cache
@@ -61,7 +42,7 @@ def answer(workdir, round_number):
 
 
 def run(workdir, **annotation):
-    unlabelled = dataclasses.replace(pair(), pool=NoLabels(pair().pool))
+    unlabelled = dataclasses.replace(pair(), pool=Unlabelled(pair().pool))
     return experiment.run(human_config(**annotation), workdir, pair=unlabelled)
 
 

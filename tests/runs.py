@@ -79,14 +79,11 @@ def check_kill_and_resume(method, uninterrupted, tmp_path, moment):
     assert store_digest(tmp_path) == store_digest(whole)
 
 
-class GarbledOutside:
-    """A pool whose labels are right where a run asked, and garbage everywhere else."""
+class OtherLabels:
+    """A split with the same images; subclasses say what their labels are."""
 
-    def __init__(self, split, workdir):
+    def __init__(self, split):
         self._split, self.names = split, split.names
-        with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES) as store:
-            self._asked = {name: store.asked(name) for name in self.names}
-        self._garbage = np.random.default_rng(0)
 
     def __len__(self):
         return len(self._split)
@@ -97,7 +94,24 @@ class GarbledOutside:
     def image(self, i):
         return self._split.image(i)
 
+
+class GarbledOutside(OtherLabels):
+    """A pool whose labels are right where a run asked, and garbage everywhere else."""
+
+    def __init__(self, split, workdir):
+        super().__init__(split)
+        with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES) as store:
+            self._asked = {name: store.asked(name) for name in self.names}
+        self._garbage = np.random.default_rng(0)
+
     def label(self, i):
         right = self._split.label(i)
         garbage = self._garbage.integers(0, len(street.CLASSES), right.shape, np.uint8)
         return np.where(self._asked[self.names[i]], right, garbage)
+
+
+class Unlabelled(OtherLabels):
+    """A pool whose labels nobody may read."""
+
+    def label(self, i):
+        raise AssertionError(f"the label of {self.names[i]} was read")

@@ -23,7 +23,7 @@ def add_up(
     """
     if pieces == 1:
         return function(carry, batch, jnp.zeros((), jnp.int32))
-    cut = jax.tree.map(lambda x: x.reshape(pieces, -1, *x.shape[1:]), batch)
+    cut = _cut(batch, pieces)
     first = jax.tree.map(lambda x: x[0], cut)
     shapes = jax.eval_shape(function, carry, first, jnp.zeros((), jnp.int32))[1]
     nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
@@ -40,9 +40,14 @@ def map_pieces(function: Callable[[Any], Any], batch: Any, pieces: int) -> Any:
     """Applies a function of a batch to its pieces in turn and joins the results."""
     if pieces == 1:
         return function(batch)
-    cut = jax.tree.map(lambda x: x.reshape(pieces, -1, *x.shape[1:]), batch)
+    cut = _cut(batch, pieces)
     joined = jax.lax.map(function, cut)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), joined)
+
+
+def _cut(batch: Any, pieces: int) -> Any:
+    """A batch's arrays [B, ...] as [pieces, B / pieces, ...]."""
+    return jax.tree.map(lambda x: x.reshape(pieces, -1, *x.shape[1:]), batch)
 
 
 def pieces_for(

@@ -19,16 +19,13 @@ from labor_jax.data import DataError
 from tests.annotation.formats.tasks import (
     CLASSES,
     LARGE_TASK,
-    item_of,
+    TASK,
     pasted,
     peak_of_memory,
     random_items,
     round_trip,
     task_of,
 )
-
-ITEM = item_of(["0?v.", ".12."])
-TASK = task_of([ITEM])
 
 
 @hypothesis.settings(deadline=None, max_examples=50)

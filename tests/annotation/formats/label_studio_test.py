@@ -16,16 +16,14 @@ from labor_jax.annotation.formats.label_studio import decode_mask, encode_mask
 from labor_jax.data import DataError
 from tests.annotation.formats.tasks import (
     CLASSES,
+    ITEM,
     LARGE_TASK,
-    item_of,
+    TASK,
     pasted,
     peak_of_memory,
     random_items,
     task_of,
 )
-
-ITEM = item_of(["0?v.", ".12."])
-TASK = task_of([ITEM])
 
 
 def decode_twin(rle, size):

@@ -11,10 +11,7 @@ from PIL import Image
 from labor_jax.annotation.formats import base, png
 from labor_jax.annotation.formats.base import UNANSWERED, VOID
 from labor_jax.data import DataError
-from tests.annotation.formats.tasks import item_of, random_items, task_of
-
-ITEM = item_of(["0?v.", ".12."])
-TASK = task_of([ITEM])
+from tests.annotation.formats.tasks import ITEM, TASK, random_items, task_of
 
 
 @pytest.fixture

@@ -38,6 +38,11 @@ def item_of(rows, *, kind="mask", number=0):
     return Item(number, kind, drawn != ".", labels)
 
 
+# Both answers and open questions.
+ITEM = item_of(["0?v.", ".12."])
+TASK = task_of([ITEM])
+
+
 @st.composite
 def random_items(draw, max_images=3, max_side=9):
     """Items of one kind, each with some pixels asked and some of them answered."""
