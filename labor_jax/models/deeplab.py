@@ -16,6 +16,7 @@ from labor_jax.models.layers import (
     interpolate,
     resize_bilinear_align_corners,
 )
+from labor_jax.models.winograd import flax_convolution_3x3
 
 HEADS = ("deeplab_v2", "deeplab_v3plus")
 
@@ -95,6 +96,7 @@ class _ConvNormReLU(nn.Module):
                 use_bias=False,
                 dtype=self.dtype,
                 kernel_init=he_normal_fan_in,
+                conv_general_dilated=flax_convolution_3x3,
                 name="conv",
             )
         x = conv(x)

@@ -10,6 +10,7 @@ from labor_jax.models.features import Features, stage_strides, valid_output_stri
 from labor_jax.models.layers import BatchNorm, PointwiseConv, he_normal_fan_out
 from labor_jax.models.normalization import denormalize_images
 from labor_jax.models.pooling import max_pool
+from labor_jax.models.winograd import flax_convolution_3x3
 
 # name: (bottleneck blocks?, blocks in each of the four stages)
 RESNETS = {
@@ -59,6 +60,7 @@ class _Block(nn.Module):
             use_bias=False,
             dtype=self.dtype,
             kernel_init=he_normal_fan_out,
+            conv_general_dilated=flax_convolution_3x3 if stride == 1 else None,
             name=name,
         )
 
