@@ -92,6 +92,12 @@ def base(method: str, pair: str) -> ConfigDict:
     warmup.steps = 1000
     warmup.learning_rate = 2.5e-4
     warmup.adversarial_weight = 1e-3  # AdaptSegNet
+    # AdaptSegNet's two levels: a v2 head on the backbone's stage before the last, with a
+    # discriminator of its own, trained along in the source phase and the warm-up; predictions are
+    # the last stage's.
+    warmup.two_levels = False
+    warmup.auxiliary_weight = 0.1  # of its cross-entropy on source
+    warmup.auxiliary_adversarial_weight = 2e-4
     warmup.discriminator_learning_rate = 1e-4
     warmup.discriminator_input = "softmax"  # AdaptSegNet; "self_information" is ADVENT's
     warmup.discriminator_width = 64  # channels of its first convolution
@@ -291,6 +297,7 @@ def _gtav(config: ConfigDict) -> None:
     config.model.update(backbone="resnet101", head="deeplab_v2", batch_norm="frozen")
     config.source.steps = 20_000
     config.warmup.steps = 60_000
+    config.warmup.two_levels = True  # as in the published row
     config.selector.steps = 2_000
     config.round.steps = 20_000
 

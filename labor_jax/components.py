@@ -27,9 +27,10 @@ class Components:
       config: the run's.
       pair: source, pool and evaluation split.
       mesh: the devices, see `mesh.devices_for`.
-      segmenter: backbone and classifier; training it updates batch norm as the config says.
+      segmenter: backbone and classifier, with the auxiliary one if the warm-up has two levels;
+        training it updates batch norm as the config says.
       frozen_segmenter: the same with frozen batch norm, for the pixel selector.
-      discriminator: AdaptSegNet's.
+      discriminator: AdaptSegNet's, one module for the parameters of each level's.
       inference: how predictions are made for evaluation, pictures and people.
       accumulation: into how many pieces a device cuts its part of a batch.
     """
@@ -89,7 +90,10 @@ def build(
         pair=pair,
         mesh=mesh,
         segmenter=models.build_segmenter(
-            config.model, pair.num_classes, axis_name=mesh_lib.BATCH_AXIS
+            config.model,
+            pair.num_classes,
+            axis_name=mesh_lib.BATCH_AXIS,
+            auxiliary=config.warmup.two_levels and config.warmup.steps > 0,
         ),
         frozen_segmenter=models.build_segmenter(frozen, pair.num_classes),
         discriminator=models.Discriminator(width=config.warmup.discriminator_width),
@@ -109,21 +113,25 @@ def build(
 
 
 def initial_variables(parts: Components) -> dict[str, Any]:
-    """The model's and the discriminator's variables before the first step, without file access."""
+    """The model's and the discriminators' variables before the first step, without file access."""
     key = phase_key(parts.config.seed, "initial")
     model_key, discriminator_key = jax.random.split(key)
     size = tuple(parts.config.data.target_size or (64, 64))
     maps = jax.ShapeDtypeStruct((1, *size, parts.pair.num_classes), "float32")
 
     @jax.jit
-    def discriminator(key):
+    def discriminators(key):
         # XLA's own generator, as for the model: threefry takes seconds to compile on a CPU.
         key = jax.random.wrap_key_data(jax.random.bits(key, (4,), "uint32"), impl="rbg")
-        return parts.discriminator.lazy_init(key, maps)["params"]
+        drawn = {"classifier": parts.discriminator.lazy_init(key, maps)["params"]}
+        if parts.segmenter.auxiliary is not None:
+            key = jax.random.fold_in(key, 1)
+            drawn["auxiliary"] = parts.discriminator.lazy_init(key, maps)["params"]
+        return drawn
 
     return {
         "model": models.init_variables(parts.segmenter, model_key, size),
-        "discriminator": discriminator(discriminator_key),
+        "discriminator": discriminators(discriminator_key),
     }
 
 

@@ -21,8 +21,9 @@ class PhaseTraining:
 
     Attributes:
       create: `(carry, key) -> state`, the state of step 0. The carry is what phases hand on:
-        `{"model": variables, "discriminator": params, "selector": variables or None, "optimizers":
-        None or, within joint training, the model's and the discriminator's optimiser state}`.
+        `{"model": variables, "discriminator": params by classifier, "selector": variables or None,
+        "optimizers": None or, within joint training, the model's and the discriminators' optimiser
+        state}`.
       step: compiled; `(state, batch) -> (state, metrics)`, for the selector
         `(state, model, batch) -> (state, metrics)`. It donates the state.
       uses_source: whether a batch holds source images.
@@ -47,10 +48,14 @@ def phase_training(parts: Components, kind: str) -> PhaseTraining:
 
 def loss_weights(parts: Components, kind: str) -> steps.LossWeights:
     """The loss of a phase: LabOR Eq. 1 (source, warmup), or Eq. 5 or RIPU's (train)."""
-    if kind == "source":
-        return steps.LossWeights()
-    if kind == "warmup":
-        return steps.LossWeights(adversarial=parts.config.warmup.adversarial_weight)
+    if kind in ("source", "warmup"):
+        warmup = parts.config.warmup
+        on, adapts = parts.segmenter.auxiliary is not None, kind == "warmup"
+        return steps.LossWeights(
+            auxiliary=on * warmup.auxiliary_weight,
+            adversarial=adapts * warmup.adversarial_weight,
+            auxiliary_adversarial=on * adapts * warmup.auxiliary_adversarial_weight,
+        )
     config = parts.config.round
     return steps.LossWeights(
         source=config.source_weight,
@@ -75,7 +80,7 @@ def _model_training(parts: Components, kind: str) -> PhaseTraining:
         decay_mask=lambda params: models.trainable_mask(parts.segmenter, params),
     )
     adversary = None
-    if weights.adversarial:
+    if weights.adapts:
         adversary = optimizers.discriminator_optimizer(
             config.optimizer,
             learning_rate=phase_config.discriminator_learning_rate,

@@ -112,6 +112,8 @@ def check_config(config: ConfigDict) -> None:
     weights = [name for name in config.round if name.endswith("_weight")]
     for field in (
         "warmup.adversarial_weight",
+        "warmup.auxiliary_weight",
+        "warmup.auxiliary_adversarial_weight",
         "selector.noise",
         "selector.discrepancy_weight",
         *(f"round.{name}" for name in weights),

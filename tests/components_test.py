@@ -67,9 +67,31 @@ def test_initial_variables_depend_on_the_seed_alone(parts):
         lambda x: models.apply(parts.frozen_segmenter, first["model"], x)[0], images
     )
     odds = jax.eval_shape(
-        lambda x: parts.discriminator.apply({"params": first["discriminator"]}, x), logits
+        lambda x: parts.discriminator.apply({"params": first["discriminator"]["classifier"]}, x),
+        logits,
     )
     assert logits.shape == (1, 32, 64, parts.pair.num_classes) and odds.shape == (1, 1, 2, 1)
+
+
+def test_a_warm_up_of_two_levels_has_a_classifier_and_a_discriminator_more(parts):
+    config = tiny_config("spl")
+    config.warmup.two_levels = True
+    drawn = components.initial_variables(components.build(config, parts.pair))
+    one_level = components.initial_variables(parts)
+    assert set(one_level["model"]) == {"backbone", "classifier"}
+    assert set(drawn["discriminator"]) == {"classifier", "auxiliary"}
+    for name, tree in one_level.items():
+        jax.tree.map(
+            np.testing.assert_array_equal, tree, {part: drawn[name][part] for part in tree}
+        )
+    kernel = drawn["model"]["auxiliary"]["params"]["rate6"]["kernel"]
+    assert kernel.shape == (3, 3, config.model.width * 4, parts.pair.num_classes)
+    first, second = (
+        jax.tree.leaves(drawn["discriminator"][part]) for part in drawn["discriminator"]
+    )
+    assert any(np.any(a != b) for a, b in zip(first, second, strict=True))
+    config.warmup.steps = 0
+    assert components.build(config, parts.pair).segmenter.auxiliary is None
 
 
 def test_without_a_name_no_weights_are_loaded(parts):

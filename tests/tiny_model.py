@@ -18,9 +18,10 @@ class TinyBackbone(nn.Module):
 
     @nn.compact
     def __call__(self, images, train=False):
-        x = nn.Conv(self.channels, (3, 3), strides=2, use_bias=False, name="conv")(images)
-        x = nn.relu(BatchNorm(self.batch_norm, axis_name=self.axis_name, name="bn")(x, train))
-        return models.Features(low=x, high=x)
+        middle = nn.Conv(self.channels, (3, 3), strides=2, use_bias=False, name="conv")(images)
+        norm = BatchNorm(self.batch_norm, axis_name=self.axis_name, name="bn")
+        x = nn.relu(norm(middle, train))
+        return models.Features(low=x, high=x, middle=middle)
 
 
 class TinyClassifier(nn.Module):
@@ -45,10 +46,19 @@ class TinyDiscriminator(nn.Module):
 
 def tiny_discriminator_params(num_classes=5, seed=2):
     module, maps = TinyDiscriminator(), jnp.zeros((1, 8, 8, num_classes))
-    return jax.jit(module.init)(jax.random.key(seed), maps)["params"]
+    init = jax.jit(module.init)
+    return {
+        part: init(jax.random.key(seed + number), maps)["params"]
+        for number, part in enumerate(("classifier", "auxiliary"))
+    }
 
 
-def tiny_segmenter(num_classes=5, *, batch_norm="trained", axis_name=None, dropout=0.0):
+def tiny_segmenter(
+    num_classes=5, *, batch_norm="trained", axis_name=None, dropout=0.0, auxiliary=False
+):
     return models.Segmenter(
-        TinyBackbone(batch_norm, axis_name), TinyClassifier(num_classes, dropout), num_classes
+        TinyBackbone(batch_norm, axis_name),
+        TinyClassifier(num_classes, dropout),
+        num_classes,
+        TinyClassifier(num_classes) if auxiliary else None,
     )

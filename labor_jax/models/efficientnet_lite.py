@@ -98,7 +98,8 @@ class EfficientNetLite0(nn.Module):
 
         Returns:
           Features in `dtype`: low [B, H/4, W/4, 24], high
-          [B, H/output_stride, W/output_stride, 320], sizes rounded up.
+          [B, H/output_stride, W/output_stride, 320], middle of high's size with 192 channels, sizes
+          rounded up.
         """
 
         def norm(name):
@@ -128,6 +129,7 @@ class EfficientNetLite0(nn.Module):
         )
         block = nn.remat(_Block, static_argnums=(2,)) if self.remat else _Block
         number = 0
+        stages = []
         previous_dilation = 1
         for stage, (count, kernel_size, _, expansion, channels) in enumerate(STAGES):
             for index in range(count):
@@ -145,6 +147,5 @@ class EfficientNetLite0(nn.Module):
                 )(x, train)
                 number += 1
             previous_dilation = dilations[stage]
-            if stage == _LOW_STAGE:
-                low = x
-        return Features(low=low, high=x)
+            stages.append(x)
+        return Features(low=stages[_LOW_STAGE], high=stages[-1], middle=stages[-2])

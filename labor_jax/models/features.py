@@ -30,11 +30,14 @@ class Features(NamedTuple):
       low: [B, h1, w1, C1], fine features of the first stage.
       high: [B, h2, w2, C2], the last stage at the output stride.
       window: None for features of a whole image.
+      middle: [B, h3, w3, C3], the stage before the last, for an auxiliary classifier; None of a
+        backbone that cannot have one.
     """
 
     low: jax.Array
     high: jax.Array
     window: Window | None = None
+    middle: jax.Array | None = None
 
 
 def valid_output_strides(native: Sequence[int], entry_stride: int) -> tuple[int, ...]:

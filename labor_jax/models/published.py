@@ -178,7 +178,7 @@ def _load_ripu(path, tensors, segmenter, variables):
                     f"{_COUNTER}) needs variances above 0; not so in {', '.join(dead[:12])}."
                 )
             loaded[part] = _scaled_for_epsilon(arrays)
-    return _unflatten(loaded)
+    return {**variables, **_unflatten(loaded)}
 
 
 def _load_caffe(path, tensors, segmenter, variables):
@@ -188,16 +188,10 @@ def _load_caffe(path, tensors, segmenter, variables):
     _check_head(path, holds, "deeplab_v2", segmenter)
     layout = "advent" if two_levels else "adaptsegnet"
     auxiliary = "layer5." if two_levels else "layer6."
-    return _unflatten(
-        _match(
-            path,
-            tensors,
-            segmenter,
-            variables,
-            layout,
-            lambda name: name.startswith(auxiliary),
-        )
+    loaded = _match(
+        path, tensors, segmenter, variables, layout, lambda name: name.startswith(auxiliary)
     )
+    return {**variables, **_unflatten(loaded)}
 
 
 def _match(path, tensors, segmenter, variables, layout, is_unused):

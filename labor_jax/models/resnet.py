@@ -150,9 +150,10 @@ class ResNet(nn.Module):
 
         Returns:
           Features in `dtype`: low [B, H/4, W/4, C1] (H/2 with the small stem), high
-          [B, H/output_stride, W/output_stride, C2]; (C1, C2) is width x (1, 8) for basic and
-          width x (4, 32) for bottleneck blocks; sizes are rounded up. Variant "caffe" has a row
-          and a column more where its pooling or a later stage rounds up.
+          [B, H/output_stride, W/output_stride, C2], middle of C2 / 2 channels at the third stage's
+          stride; (C1, C2) is width x (1, 8) for basic and width x (4, 32) for bottleneck blocks;
+          sizes are rounded up. Variant "caffe" has a row and a column more where its pooling or a
+          later stage rounds up.
         """
         bottleneck, blocks = RESNETS[self.layout]
         caffe = self.variant == "caffe"
@@ -183,7 +184,7 @@ class ResNet(nn.Module):
             _NATIVE_STRIDES, _ENTRY_STRIDE[self.stem], self.output_stride
         )
         block = nn.remat(_Block, static_argnums=(2,)) if self.remat else _Block
-        low = None
+        stages = []
         previous_dilation = 1
         for stage, (count, stride, dilation) in enumerate(
             zip(blocks, strides, dilations, strict=True)
@@ -204,5 +205,5 @@ class ResNet(nn.Module):
                     name=f"layer{stage + 1}_{index}",
                 )(x, train)
             previous_dilation = dilation
-            low = x if low is None else low
-        return Features(low=low, high=x)
+            stages.append(x)
+        return Features(low=stages[0], high=stages[-1], middle=stages[-2])

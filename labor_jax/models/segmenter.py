@@ -3,7 +3,8 @@
 LabOR trains the two apart (arXiv 2108.05570, Eq. 4), so everything here works on either part as
 well as on the whole. All functions are pure; variables are nested dicts:
 `{"backbone": {"params", "batch_stats"}, "classifier": {"params", "batch_stats"}}`, where
-"batch_stats" is an empty dict for a part without batch norm.
+"batch_stats" is an empty dict for a part without batch norm. A model in training may have a third
+part, "auxiliary", whose prediction counts in the loss alone.
 """
 
 import dataclasses
@@ -33,11 +34,13 @@ class Segmenter:
       backbone: g_phi, images to `Features`.
       classifier: f_theta, `Features` to logits.
       num_classes: C.
+      auxiliary: a second classifier, of `Features.middle`, that only training looks at; or None.
     """
 
     backbone: nn.Module
     classifier: nn.Module
     num_classes: int
+    auxiliary: nn.Module | None = None
 
 
 def _require(field: str, value: Any, valid: tuple) -> None:
@@ -45,7 +48,9 @@ def _require(field: str, value: Any, valid: tuple) -> None:
         raise ValueError(f"config.model.{field} is {value!r}; valid: {', '.join(map(str, valid))}.")
 
 
-def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = None) -> Segmenter:
+def build_segmenter(
+    config: Any, num_classes: int, *, axis_name: str | None = None, auxiliary: bool = False
+) -> Segmenter:
     """Builds the modules that a configuration names; allocates nothing.
 
     Args:
@@ -67,6 +72,7 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
           may be absent, then not.
       num_classes: C, at least 2.
       axis_name: device axis over which batch norm averages its statistics, None for none.
+      auxiliary: whether there is an auxiliary classifier, AdaptSegNet's: the v2 head.
 
     Returns:
       The segmenter.
@@ -106,21 +112,22 @@ def build_segmenter(config: Any, num_classes: int, *, axis_name: str | None = No
     else:
         _require("output_stride", config.output_stride, EfficientNetLite0.output_strides())
         backbone = EfficientNetLite0(output_stride=config.output_stride, remat=remat, **shared)
+    v2_head = DeepLabV2(num_classes, first_two_only=first_two_only, dtype=dtype)
     if config.head == "deeplab_v2":
-        classifier = DeepLabV2(num_classes, first_two_only=first_two_only, dtype=dtype, **dropout)
+        classifier = v2_head.clone(**dropout)
     else:
         if config.head_channels < 1:
             raise ValueError(
                 f"config.model.head_channels is {config.head_channels}; it must be at least 1."
             )
         classifier = DeepLabV3Plus(num_classes, channels=config.head_channels, **dropout, **shared)
-    return Segmenter(backbone, classifier, num_classes)
+    return Segmenter(backbone, classifier, num_classes, v2_head if auxiliary else None)
 
 
 def init_variables(
     segmenter: Segmenter, key: jax.Array, image_size: tuple[int, int]
 ) -> dict[str, Any]:
-    """Draws the variables of both parts.
+    """Draws the variables of all parts.
 
     Args:
       segmenter: from `build_segmenter`.
@@ -128,7 +135,8 @@ def init_variables(
       image_size: (H, W) of an image; shapes of variables do not depend on it.
 
     Returns:
-      {"backbone": {"params", "batch_stats"}, "classifier": {"params", "batch_stats"}}, float32.
+      {"backbone": {"params", "batch_stats"}, "classifier": {"params", "batch_stats"}}, float32;
+      with an auxiliary classifier also "auxiliary".
     """
 
     # Compiled: only the random draws are left, the forward pass is dropped as dead code.
@@ -139,10 +147,16 @@ def init_variables(
         backbone_key, classifier_key = jax.random.split(key)
         images = jnp.zeros((1, *image_size, 3), jnp.float32)
         features, backbone = segmenter.backbone.init_with_output(backbone_key, images)
-        classifier = segmenter.classifier.init(classifier_key, features)
+        drawn = {
+            "backbone": backbone,
+            "classifier": segmenter.classifier.init(classifier_key, features),
+        }
+        if segmenter.auxiliary is not None:
+            seen = _seen_by_auxiliary(features)
+            drawn["auxiliary"] = segmenter.auxiliary.init(jax.random.fold_in(key, 2), seen)
         return {
             part: {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
-            for part, variables in (("backbone", backbone), ("classifier", classifier))
+            for part, variables in drawn.items()
         }
 
     return init(key)
@@ -232,6 +246,37 @@ def classify(
     return resize_bilinear_align_corners(logits, size), batch_stats
 
 
+def classify_auxiliary(
+    segmenter: Segmenter,
+    variables: Mapping[str, Any],
+    features: Features,
+    size: tuple[int, int],
+    *,
+    train: bool = False,
+    rngs: Mapping[str, jax.Array] | None = None,
+) -> tuple[jax.Array, Any]:
+    """As `classify`, by the auxiliary classifier of AdaptSegNet's two levels (arXiv 1802.10349).
+
+    Args:
+      segmenter: from `build_segmenter(…, auxiliary=True)`.
+      variables: of the auxiliary classifier, {"params", "batch_stats"}.
+      features: from `extract`; `middle` is used.
+      size: (H, W) of the logits.
+      train: see `classify`.
+      rngs: see `classify`.
+
+    Returns:
+      f32[B, H, W, C] logits, and the auxiliary classifier's batch statistics.
+    """
+    level = dataclasses.replace(segmenter, classifier=segmenter.auxiliary)
+    seen = _seen_by_auxiliary(features)
+    return classify(level, variables, seen, size, train=train, rngs=rngs)
+
+
+def _seen_by_auxiliary(features: Features) -> Features:
+    return features._replace(high=features.middle)
+
+
 def apply(
     segmenter: Segmenter,
     variables: Mapping[str, Any],
@@ -276,7 +321,7 @@ def trainable_mask(segmenter: Segmenter, params: Mapping[str, Any]) -> Any:
 
     Args:
       segmenter: from `build_segmenter`.
-      params: a (sub)tree of parameters of either part or of both.
+      params: a (sub)tree of parameters of any part or of all.
 
     Returns:
       A tree of bools of the same structure: False for a frozen batch norm's scale and bias.

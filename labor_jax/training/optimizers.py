@@ -34,7 +34,8 @@ def segmentation_optimizer(
       decay_mask: from the parameters to a tree of bool, where weight decay applies; None: all.
 
     Returns:
-      A transformation over `{"backbone": params, "classifier": params}`.
+      A transformation over `{"backbone": params, "classifier": params}`, and whatever else is a
+      classifier.
 
     Raises:
       ValueError: unknown `config.name`.
@@ -52,7 +53,7 @@ def segmentation_optimizer(
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm) if config.clip_norm > 0 else optax.identity(),
         rule,
-        _scale_classifier(config.classifier_multiplier),
+        _scale_classifiers(config.classifier_multiplier),
         optax.scale_by_learning_rate(polynomial_schedule(learning_rate, steps, config.power)),
     )
 
@@ -64,10 +65,12 @@ def discriminator_optimizer(
     return optax.adam(polynomial_schedule(learning_rate, steps, config.power), b1=0.9, b2=0.99)
 
 
-def _scale_classifier(multiplier: float) -> optax.GradientTransformation:
+def _scale_classifiers(multiplier: float) -> optax.GradientTransformation:
     return optax.stateless(
         lambda updates, _: {
-            **updates,
-            "classifier": jax.tree.map(lambda update: multiplier * update, updates["classifier"]),
+            part: update
+            if part == "backbone"
+            else jax.tree.map(lambda leaf: multiplier * leaf, update)
+            for part, update in updates.items()
         }
     )

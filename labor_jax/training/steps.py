@@ -29,9 +29,10 @@ class TrainState(struct.PyTreeNode):
     Attributes:
       step: int32[], steps taken in this phase.
       key: uint32[...], key data that the step folds its number into.
-      model: `{"backbone": variables, "classifier": variables}`.
+      model: `{"backbone": variables, "classifier": variables}`, and maybe "auxiliary".
       optimizer: the model optimiser's state.
-      discriminator: the discriminator's parameters, handed on unchanged by phases without an
+      discriminator: the discriminators' parameters by the classifier whose predictions they see,
+        `{"classifier": params}` and maybe "auxiliary"; handed on unchanged by phases without an
         adversarial term.
       discriminator_optimizer: its optimiser's state, None in those phases.
     """
@@ -54,6 +55,8 @@ class LossWeights:
       adversarial: the model's adversarial term on target (LabOR Eq. 1, L_adv).
       local_consistency: RIPU's term on source.
       negative_learning: RIPU's term on target.
+      auxiliary: cross-entropy of the auxiliary classifier on source labels (AdaptSegNet).
+      auxiliary_adversarial: its adversarial term on target.
     """
 
     source: float = 1.0
@@ -61,16 +64,36 @@ class LossWeights:
     adversarial: float = 0.0
     local_consistency: float = 0.0
     negative_learning: float = 0.0
+    auxiliary: float = 0.0
+    auxiliary_adversarial: float = 0.0
+
+    @property
+    def adapts(self) -> tuple[str, ...]:
+        """The classifiers that have an adversarial term."""
+        weights = {"classifier": self.adversarial, "auxiliary": self.auxiliary_adversarial}
+        return tuple(part for part, weight in weights.items() if weight)
+
+    @property
+    def uses_auxiliary(self) -> bool:
+        """Whether a term looks at the auxiliary classifier."""
+        return any((self.auxiliary, self.auxiliary_adversarial))
 
     @property
     def uses_source(self) -> bool:
         """Whether a batch must hold source images."""
-        return any((self.source, self.adversarial, self.local_consistency))
+        return any((self.source, self.local_consistency, self.auxiliary, self.adapts))
 
     @property
     def uses_target(self) -> bool:
         """Whether a batch must hold target images."""
-        return any((self.target, self.adversarial, self.negative_learning))
+        return any((self.target, self.negative_learning, self.adapts))
+
+
+# The names of each classifier's adversarial terms: its own and its discriminator's.
+_ADVERSARIAL_TERMS = {
+    "classifier": ("adversarial", "discriminator"),
+    "auxiliary": ("auxiliary_adversarial", "auxiliary_discriminator"),
+}
 
 
 def trainable(model: dict[str, Variables]) -> dict[str, Any]:
@@ -106,11 +129,11 @@ def create_state(
     """A phase's first state: fresh optimisers over the given variables.
 
     Args:
-      model: `{"backbone": variables, "classifier": variables}`.
-      optimizer: over the parameters of both parts.
+      model: `{"backbone": variables, "classifier": variables}`, and maybe "auxiliary".
+      optimizer: over the parameters of all parts.
       key: a JAX random key.
-      discriminator: its parameters, for phases with an adversarial term.
-      discriminator_optimizer: over them.
+      discriminator: the discriminators' parameters by the classifier whose predictions they see.
+      discriminator_optimizer: over them, for phases with an adversarial term.
 
     Returns:
       The state of step 0.
@@ -141,11 +164,11 @@ def make_train_step(
     """Builds the pure step of a phase.
 
     Args:
-      segmenter: backbone and classifier.
+      segmenter: backbone and classifier, and the auxiliary one where a term looks at it.
       optimizer: over the model's parameters.
       weights: which terms count, and how much.
-      discriminator: needed where `weights.adversarial` is not 0.
-      discriminator_optimizer: likewise.
+      discriminator: the module of all discriminators, needed where a term is adversarial.
+      discriminator_optimizer: over their parameters, likewise.
       discriminator_input: see `adversarial.discriminator_input`.
       accumulation: into how many pieces, which must divide a device's batch, the step cuts it, for
         less memory. Means are over the whole batch, so it changes nothing but dropout's draws and,
@@ -158,23 +181,29 @@ def make_train_step(
       "label": int32[B, h, w]}, "target": the same}`, the target only where a term needs it;
       `metrics` are f32[] means over all devices, one a term, and the sum as "loss".
     """
-    adapts = weights.adversarial > 0
+    classifiers = ("classifier", "auxiliary") if weights.uses_auxiliary else ("classifier",)
+    classify = {"classifier": models.classify, "auxiliary": models.classify_auxiliary}
 
     def forward(model, batch, rngs):
-        """Logits of each domain, and the batch-norm statistics that follow from them.
+        """Logits by classifier and domain, and the batch-norm statistics that follow from them.
 
         Each domain is normalised by its own batch; the running statistics follow the target as soon
         as there is one, since that is where the model is used (AdaBN, Li et al. 2017).
         """
-        logits = {}
+        logits, statistics = {part: {} for part in classifiers}, {}
         for number, name in enumerate(each for each in ("source", "target") if each in batch):
-            logits[name], statistics = models.apply(
-                segmenter,
-                model,
-                models.normalize_images(batch[name]["image"]),
-                train=True,
-                rngs=jax.tree.map(lambda key, n=number: jax.random.fold_in(key, n), rngs),
+            images = models.normalize_images(batch[name]["image"])
+            training = {
+                "train": True,
+                "rngs": jax.tree.map(lambda key, n=number: jax.random.fold_in(key, n), rngs),
+            }
+            features, statistics["backbone"] = models.extract(
+                segmenter, model["backbone"], images, **training
             )
+            for part in classifiers:
+                logits[part][name], statistics[part] = classify[part](
+                    segmenter, model[part], features, images.shape[1:3], **training
+                )
         return logits, statistics
 
     def counts(batch, logits):
@@ -184,35 +213,43 @@ def make_train_step(
             counted["source"] = jnp.sum(batch["source"]["label"] != 255)
         if weights.target:
             counted["target"] = jnp.sum(batch["target"]["label"] != 255)
-        if adapts:  # every device and piece has as many images
-            counted["adversarial"] = counted["discriminator"] = jnp.ones(())
+        if weights.auxiliary:
+            counted["auxiliary"] = jnp.sum(batch["source"]["label"] != 255)
+        for part in weights.adapts:  # every device and piece has as many images
+            counted.update(dict.fromkeys(_ADVERSARIAL_TERMS[part], jnp.ones(())))
         if weights.local_consistency:
             counted["local_consistency"] = jnp.sum(
                 losses.label_boundary(batch["source"]["label"], segmenter.num_classes)
             )
         if weights.negative_learning:
-            counted["negative_learning"] = jnp.sum(losses.improbable_classes(logits["target"]))
+            counted["negative_learning"] = jnp.sum(
+                losses.improbable_classes(logits["classifier"]["target"])
+            )
         return {name: count.astype(jnp.float32) for name, count in counted.items()}
 
     def means(state, batch, logits):
         """Each term of the model's loss, as a mean over this device's batch."""
-        terms = {}
+        main, terms = logits["classifier"], {}
         if weights.source:
-            terms["source"] = losses.cross_entropy(logits["source"], batch["source"]["label"])
+            terms["source"] = losses.cross_entropy(main["source"], batch["source"]["label"])
+        if weights.auxiliary:
+            terms["auxiliary"] = losses.cross_entropy(
+                logits["auxiliary"]["source"], batch["source"]["label"]
+            )
         if weights.target:
-            terms["target"] = losses.cross_entropy(logits["target"], batch["target"]["label"])
-        if adapts:
-            terms["adversarial"] = adversarial.model_loss(
-                lambda x: discriminator.apply({"params": state.discriminator}, x),
-                logits["target"],
+            terms["target"] = losses.cross_entropy(main["target"], batch["target"]["label"])
+        for part in weights.adapts:
+            terms[_ADVERSARIAL_TERMS[part][0]] = adversarial.model_loss(
+                lambda x, part=part: discriminator.apply({"params": state.discriminator[part]}, x),
+                logits[part]["target"],
                 discriminator_input,
             )
         if weights.local_consistency:
             terms["local_consistency"] = losses.local_consistency(
-                logits["source"], batch["source"]["label"]
+                main["source"], batch["source"]["label"]
             )
         if weights.negative_learning:
-            terms["negative_learning"] = losses.negative_learning(logits["target"])
+            terms["negative_learning"] = losses.negative_learning(main["target"])
         return terms
 
     def model_loss(params, state, batch, rngs, totals):
@@ -226,13 +263,17 @@ def make_train_step(
         return total, (terms, logits, statistics)
 
     def discriminator_loss(params, logits, totals):
-        separated = adversarial.discriminator_loss(
-            lambda x: discriminator.apply({"params": params}, x),
-            logits["source"],
-            logits["target"],
-            discriminator_input,
-        )
-        return global_mean(separated, jnp.ones(()), axis_name, totals.get("discriminator"))
+        terms = {}
+        for part in weights.adapts:
+            separated = adversarial.discriminator_loss(
+                lambda x, part=part: discriminator.apply({"params": params[part]}, x),
+                logits[part]["source"],
+                logits[part]["target"],
+                discriminator_input,
+            )
+            name = _ADVERSARIAL_TERMS[part][1]
+            terms[name] = global_mean(separated, jnp.ones(()), axis_name, totals.get(name))
+        return sum(terms.values()), terms
 
     def totals_of(state, batch, key):
         """What `counts` gives over all pieces and devices; where there is one piece, it knows."""
@@ -263,15 +304,16 @@ def make_train_step(
                 model_loss, has_aux=True
             )(params, state.replace(model=model), piece, rngs, totals)
             metrics, discriminator_gradients = {"loss": loss, **terms}, None
-            if adapts:
-                metrics["discriminator"], discriminator_gradients = jax.value_and_grad(
-                    discriminator_loss
-                )(state.discriminator, logits, totals)
+            if weights.adapts:
+                discriminator_gradients, separated = jax.grad(discriminator_loss, has_aux=True)(
+                    state.discriminator, logits, totals
+                )
+                metrics.update(separated)
             return with_statistics(model, statistics), (gradients, discriminator_gradients, metrics)
 
         model, summed = add_up(differentiate, state.model, batch, accumulation)
         gradients, discriminator_gradients, metrics = _sum_over_devices(summed, axis_name)
-        if adapts:
+        if weights.adapts:
             updates, discriminator_state = discriminator_optimizer.update(
                 discriminator_gradients, state.discriminator_optimizer, state.discriminator
             )
@@ -280,9 +322,12 @@ def make_train_step(
                 discriminator_optimizer=discriminator_state,
             )
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
+        moved = optax.apply_updates(params, updates)
+        if "auxiliary" in params and not weights.uses_auxiliary:
+            moved["auxiliary"] = params["auxiliary"]  # weight decay would shrink it
         state = state.replace(
             step=state.step + 1,
-            model=with_parameters(model, optax.apply_updates(params, updates)),
+            model=with_parameters(model, moved),
             optimizer=optimizer_state,
         )
         return state, metrics

@@ -57,7 +57,7 @@ def four_images():
 def step_of(pieces, batch_norm="frozen", devices=1):
     axis_name = None if devices == 1 else "batch"
     step = steps.make_train_step(
-        tiny_segmenter(CLASSES, batch_norm=batch_norm),
+        tiny_segmenter(CLASSES, batch_norm=batch_norm, auxiliary=True),
         optax.sgd(RATE),
         WEIGHTS,
         discriminator=TinyDiscriminator(),

@@ -1,5 +1,6 @@
 """The same step gives the same numbers however many devices share a batch, and under pmap."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -23,10 +24,16 @@ DEVICES = 8
 
 def everything():
     """A step with every loss term and trained batch norm, its first state and two batches."""
-    segmenter = tiny_segmenter(axis_name="batch")
+    segmenter = tiny_segmenter(axis_name="batch", auxiliary=True)
     optimizer, adversary = optax.sgd(0.1, momentum=0.9), optax.sgd(0.1)
     weights = steps.LossWeights(
-        source=1.0, target=0.7, adversarial=0.5, local_consistency=0.3, negative_learning=0.9
+        source=1.0,
+        target=0.7,
+        adversarial=0.5,
+        local_consistency=0.3,
+        negative_learning=0.9,
+        auxiliary=0.6,
+        auxiliary_adversarial=0.4,
     )
     step = steps.make_train_step(
         segmenter,
@@ -139,14 +146,8 @@ def test_pmap_on_eight_devices(on_one_device, on_eight_devices):
 def test_the_numbers_compared_are_worth_comparing(on_one_device):
     _, state, _ = everything()
     first = "[0][0]['{}']"
-    for term in (
-        "source",
-        "target",
-        "adversarial",
-        "local_consistency",
-        "negative_learning",
-        "discriminator",
-    ):
+    terms = [field.name for field in dataclasses.fields(steps.LossWeights)]
+    for term in (*terms, "discriminator", "auxiliary_discriminator"):
         assert on_one_device[first.format(term)] > 1e-3, term
     before = flat(([], state.model, state.discriminator))
     for name, value in before.items():

@@ -20,8 +20,18 @@ from tests.tiny_model import TinyDiscriminator, tiny_discriminator_params, tiny_
 CLASSES = 5
 TERMS = tuple(field.name for field in dataclasses.fields(steps.LossWeights))
 WEIGHTS = steps.LossWeights(
-    source=0.5, target=2.0, adversarial=0.25, local_consistency=1.5, negative_learning=0.75
+    source=0.5,
+    target=2.0,
+    adversarial=0.25,
+    local_consistency=1.5,
+    negative_learning=0.75,
+    auxiliary=0.3,
+    auxiliary_adversarial=0.6,
 )
+DISCRIMINATORS = {
+    "adversarial": ("classifier", "discriminator"),
+    "auxiliary_adversarial": ("auxiliary", "auxiliary_discriminator"),
+}
 RATE = 0.1
 
 
@@ -43,9 +53,8 @@ def both_domains():
 
 @functools.cache
 def variables(batch_norm="trained"):
-    model = models.init_variables(
-        tiny_segmenter(CLASSES, batch_norm=batch_norm), jax.random.key(0), (16, 24)
-    )
+    segmenter = tiny_segmenter(CLASSES, batch_norm=batch_norm, auxiliary=True)
+    model = models.init_variables(segmenter, jax.random.key(0), (16, 24))
     # Larger weights: some classes are improbable enough for negative learning.
     params = jax.tree.map(lambda x: 4 * x, model["classifier"]["params"])
     return {**model, "classifier": {**model["classifier"], "params": params}}
@@ -65,7 +74,7 @@ def first_state(model=None, optimizer=None, seed=7):
 def make(weights, segmenter=None, optimizer=None, **options):
     return jax.jit(
         steps.make_train_step(
-            segmenter or tiny_segmenter(CLASSES),
+            segmenter or tiny_segmenter(CLASSES, auxiliary=True),
             optimizer or optax.sgd(RATE),
             weights,
             discriminator=TinyDiscriminator(),
@@ -104,30 +113,44 @@ def logits_of(images):
     return models.apply(tiny_segmenter(CLASSES), variables(), images, train=True)[0]
 
 
+@jax.jit
+def auxiliary_logits_of(images):
+    images, segmenter = models.normalize_images(images), tiny_segmenter(CLASSES, auxiliary=True)
+    features, _ = models.extract(segmenter, variables()["backbone"], images, train=True)
+    kernel, bias = (variables()["auxiliary"]["params"]["conv"][name] for name in ("kernel", "bias"))
+    coarse = features.middle @ kernel[0, 0] + bias
+    return models.resize_bilinear_align_corners(coarse, images.shape[1:3])
+
+
 @functools.cache
 def expected_terms():
     """Each term, from the losses' own functions on the model's logits."""
     batch = both_domains()
     source, target = (logits_of(batch[name]["image"]) for name in ("source", "target"))
+    second = [auxiliary_logits_of(batch[name]["image"]) for name in ("source", "target")]
+    see = {part: functools.partial(discriminate, part) for part in ("classifier", "auxiliary")}
     kind = "softmax"
     return {
         "source": losses.cross_entropy(source, batch["source"]["label"]),
         "target": losses.cross_entropy(target, batch["target"]["label"]),
-        "adversarial": adversarial.model_loss(discriminate, target, kind),
+        "auxiliary": losses.cross_entropy(second[0], batch["source"]["label"]),
+        "adversarial": adversarial.model_loss(see["classifier"], target, kind),
+        "auxiliary_adversarial": adversarial.model_loss(see["auxiliary"], second[1], kind),
         "local_consistency": losses.local_consistency(source, batch["source"]["label"]),
         "negative_learning": losses.negative_learning(target),
-        "discriminator": adversarial.discriminator_loss(discriminate, source, target, kind),
+        "discriminator": adversarial.discriminator_loss(see["classifier"], source, target, kind),
+        "auxiliary_discriminator": adversarial.discriminator_loss(see["auxiliary"], *second, kind),
     }
 
 
-def discriminate(maps):
-    return TinyDiscriminator().apply({"params": first_state().discriminator}, maps)
+def discriminate(part, maps):
+    return TinyDiscriminator().apply({"params": first_state().discriminator[part]}, maps)
 
 
 @pytest.mark.parametrize("term", TERMS)
 def test_a_single_term_is_its_loss_and_nothing_else_is_computed(term):
     _, metrics = taken(only(term))
-    assert set(metrics) == {"loss", term} | ({"discriminator"} if term == "adversarial" else set())
+    assert set(metrics) == {"loss", term, *DISCRIMINATORS.get(term, ())[1:]}
     assert metrics[term] > 1e-3
     np.testing.assert_allclose(metrics[term], expected_terms()[term], rtol=1e-4)
     np.testing.assert_allclose(metrics["loss"], metrics[term], rtol=1e-6)
@@ -135,7 +158,7 @@ def test_a_single_term_is_its_loss_and_nothing_else_is_computed(term):
 
 def test_the_loss_is_the_weighted_sum():
     _, metrics = taken(WEIGHTS)
-    assert set(metrics) == {"loss", "discriminator", *TERMS}
+    assert set(metrics) == {"loss", "discriminator", "auxiliary_discriminator", *TERMS}
     expected = expected_terms()
     assert_close({name: metrics[name] for name in expected}, expected)
     total = sum(getattr(WEIGHTS, name) * expected[name] for name in TERMS)
@@ -155,25 +178,39 @@ def test_the_step_is_the_weighted_sum_of_the_terms_steps():
     assert_close(moved(taken(WEIGHTS)[0]), expected, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("term", [term for term in TERMS if term != "adversarial"])
-def test_the_discriminator_rests_without_an_adversarial_term(term):
-    assert_equal(taken(only(term))[0].discriminator, first_state().discriminator)
+@pytest.mark.parametrize("term", TERMS)
+def test_a_discriminator_rests_without_an_adversarial_term_of_its_classifier(term):
+    after, before = taken(only(term))[0].discriminator, first_state().discriminator
+    for other, (part, _) in DISCRIMINATORS.items():
+        if other != term:
+            assert_equal(after[part], before[part])
 
 
-def test_the_discriminator_moves_by_its_own_loss_alone():
+@pytest.mark.parametrize("term", DISCRIMINATORS)
+def test_a_discriminator_moves_by_its_own_loss_alone(term):
     """The model's adversarial term would pull it the other way; its weight must not matter."""
-    light, heavy = (taken(only("adversarial", weight))[0].discriminator for weight in (1.0, 50.0))
+    part, _ = DISCRIMINATORS[term]
+    light, heavy = (taken(only(term, weight))[0].discriminator[part] for weight in (1.0, 50.0))
     assert_close(light, heavy, rtol=1e-6)
-    batch, before = both_domains(), first_state().discriminator
+    batch, before = both_domains(), first_state().discriminator[part]
+    logits = {"classifier": logits_of, "auxiliary": auxiliary_logits_of}[part]
     gradient = jax.grad(
         lambda params: adversarial.discriminator_loss(
             lambda x: TinyDiscriminator().apply({"params": params}, x),
-            logits_of(batch["source"]["image"]),
-            logits_of(batch["target"]["image"]),
+            logits(batch["source"]["image"]),
+            logits(batch["target"]["image"]),
             "softmax",
         )
     )(before)
     assert_close(light, jax.tree.map(lambda x, g: x - RATE * g, before, gradient), rtol=1e-4)
+
+
+def test_an_auxiliary_classifier_rests_where_no_term_looks_at_it():
+    optimizer = optax.chain(optax.add_decayed_weights(0.5), optax.sgd(RATE))
+    step = make(only("source"), optimizer=optimizer)
+    state, _ = step(first_state(optimizer=optimizer), {"source": domain(0)})
+    assert_equal(state.model["auxiliary"], variables()["auxiliary"])
+    assert np.any(state.model["classifier"]["params"]["conv"]["bias"] != 0)
 
 
 def test_the_discriminator_input_is_the_configured_one():
