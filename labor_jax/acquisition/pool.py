@@ -21,6 +21,7 @@ def make_pool_query(
     strategy: Strategy,
     size: tuple[int, int],
     *,
+    with_features: bool = True,
     with_guess: bool = False,
     compile: Callable[..., Callable[..., Any]] = _jit,
 ) -> Callable[..., Query]:
@@ -34,6 +35,8 @@ def make_pool_query(
       segmenter: backbone and classifier.
       strategy: from `strategies.build`.
       size: (H, W) of the labels, where the query is made: no asked pixel is lost to resizing.
+      with_features: whether strategies get `PoolImage.features`, see `strategies.uses_features`;
+        otherwise these are None and nothing of them is kept.
       with_guess: whether queries tell what the model predicts (`Query.guess`).
       compile: `compile(function, batched_arguments=positions)` compiles a function, of which the
         arguments at these positions and the results have a leading batch dimension.
@@ -54,7 +57,8 @@ def make_pool_query(
             selector_logits = pixel_selector.selector_logits(
                 segmenter, selector["backbone"], selector["classifiers"], images, size
             )
-        return logits, features.high.astype(jnp.float32), selector_logits
+        high_features = features.high.astype(jnp.float32) if with_features else None
+        return logits, high_features, selector_logits
 
     def select(key: jax.Array, logits, features, selector_logits, available, index) -> Query:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
