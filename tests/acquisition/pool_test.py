@@ -1,4 +1,4 @@
-"""The query of a pool image is its own: whatever else is in its batch."""
+"""The query of a pool image is its own: whatever else is in its batch, or in its window."""
 
 import functools
 import math
@@ -160,6 +160,31 @@ def test_features_that_the_strategy_does_not_read_are_not_kept():
     query(model(), None, jax.random.key(0), images, free, np.arange(COUNT, dtype=np.int32))
     (logits,) = jax.tree.leaves(results[0])
     assert logits.shape == (COUNT, *SIZE, 5)
+
+
+@pytest.mark.parametrize("method", ["entropy", "spl", "core_set"])
+def test_windows_change_nothing_where_they_share_enough(method):
+    """A pixel of this network sees one around it."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (2, 30, 44, 3), np.uint8)
+    free = rng.random((2, 37, 51)) < 0.8
+
+    def ask(**windows):
+        query = make_pool_query(
+            SEGMENTER,
+            strategies.build(acquisition(method), ROUNDS),
+            free.shape[1:],
+            with_features=strategies.uses_features(method),
+            **windows,
+        )
+        parts = selector() if strategies.uses_selector(method) else None
+        number = np.arange(2, dtype=np.int32)
+        return query(model(), parts, jax.random.key(0), images, free, number)
+
+    expected = ask()
+    assert_equal(ask(window=(16, 17), overlap=8), expected)
+    # Without the shared context the seams would show.
+    assert np.any(ask(window=(16, 17)).pixels != expected.pixels)
 
 
 def test_runs_on_a_mesh():
