@@ -240,7 +240,7 @@ def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None
     segmenter = models.build_segmenter(config, NUM_CLASSES)
     variables = models.init_variables(segmenter, jax.random.key(0), input_size)
     budget = ConfigDict(dict(method="ripu_ra", fraction=0.022, points=0, radius=1))
-    query = pool.make_pool_query(segmenter, strategies.build(budget, 5), size)
+    query = pool.make_pool_query(segmenter, strategies.build(budget, 5), size, with_features=False)
     available = jnp.ones((batch, *size), bool)
     network = jax.jit(
         lambda images: models.apply(

@@ -47,10 +47,13 @@ def base(method: str, pair: str) -> ConfigDict:
     config.gradient_accumulation = 1
     config.per_device_batch_size = placeholder(int)
     config.evaluation_batch_size = 8  # also of scoring the pool
-    config.evaluation_flip = False  # predict as the mean over an image and its mirror image
-    config.evaluation_scales = (1.0,)  # and over the image at these multiples of its size
-    # For images beyond a device's memory: (height, width) of the windows that the network sees one
-    # at a time, None: whole images; and the pixels that neighbours share, half of them context.
+    # Predict as the mean over an image and its mirror image, and over the image at multiples of its
+    # size. Scoring the pool takes neither, as in the papers.
+    config.evaluation_flip = False
+    config.evaluation_scales = (1.0,)
+    # For images beyond a device's memory, also of scoring the pool: (height, width) of the windows
+    # that the network sees one at a time, None: whole images; and the pixels that neighbours share,
+    # half of them context.
     config.evaluation_window = placeholder(tuple)
     config.evaluation_overlap = 256
     config.log_every = 20  # steps

@@ -31,7 +31,8 @@ class Components:
         training it updates batch norm as the config says.
       frozen_segmenter: the same with frozen batch norm, for the pixel selector.
       discriminator: AdaptSegNet's, one module for the parameters of each level's.
-      inference: how predictions are made for evaluation, pictures and people.
+      inference: how predictions are made for evaluation, pictures and people; its windows are those
+        of scoring the pool, too.
       accumulation: into how many pieces a device cuts its part of a batch.
     """
 

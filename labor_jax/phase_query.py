@@ -152,6 +152,9 @@ class PoolQueries:
             self._parts.frozen_segmenter,
             self._strategy,
             size,
+            with_features=strategies.uses_features(self._config.acquisition.method),
             with_guess=self._config.annotator == "human" and self._config.annotation.show_guess,
+            window=self._parts.inference.window,
+            overlap=self._parts.inference.overlap,
             compile=functools.partial(mesh_lib.data_parallel_map, mesh=self._parts.mesh),
         )

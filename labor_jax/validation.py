@@ -153,7 +153,7 @@ def check_config(config: ConfigDict) -> None:
 
 
 def _check_inference(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
-    """What evaluation needs of the fields of that name."""
+    """What evaluation needs of the fields of that name, and scoring of the windows."""
     scales, window = config.evaluation_scales, config.evaluation_window
     require(
         len(scales) > 0 and all(isinstance(scale, float | int) and scale > 0 for scale in scales),

@@ -21,7 +21,10 @@ def make_pool_query(
     strategy: Strategy,
     size: tuple[int, int],
     *,
+    with_features: bool = True,
     with_guess: bool = False,
+    window: tuple[int, int] | None = None,
+    overlap: int = 0,
     compile: Callable[..., Callable[..., Any]] = _jit,
 ) -> Callable[..., Query]:
     """Builds the function that turns pool images into queries.
@@ -30,11 +33,19 @@ def make_pool_query(
     on the device. In one, XLA's CPU backend computes the upsampling of the logits anew for whatever
     reads them, which took three times as long.
 
+    The network sees each image once, as in the papers: mirror images and scales, over which
+    `evaluation.inference` averages, play no part here.
+
     Args:
       segmenter: backbone and classifier.
       strategy: from `strategies.build`.
       size: (H, W) of the labels, where the query is made: no asked pixel is lost to resizing.
+      with_features: whether strategies get `PoolImage.features`, see `strategies.uses_features`;
+        otherwise these are None and nothing of them is kept.
       with_guess: whether queries tell what the model predicts (`Query.guess`).
+      window: (height, width) in pixels of the windows that the model and the pixel selector see one
+        at a time, see `models.windowed_outputs`; None for whole images.
+      overlap: pixels that neighbouring windows share at least.
       compile: `compile(function, batched_arguments=positions)` compiles a function, of which the
         arguments at these positions and the results have a leading batch dimension.
 
@@ -47,14 +58,27 @@ def make_pool_query(
 
     def predict(model: Any, selector: Any, images):
         images = models.normalize_images(images)
-        features, _ = models.extract(segmenter, model["backbone"], images)
-        logits, _ = models.classify(segmenter, model["classifier"], features, size)
+
+        def head(features: models.Features):
+            logits, _ = models.coarse_logits(segmenter, model["classifier"], features)
+            return logits, features.high.astype(jnp.float32) if with_features else None
+
+        logits, features = models.windowed_outputs(
+            segmenter, model["backbone"], head, images, window=window, overlap=overlap
+        )
+        logits = models.resize_bilinear_align_corners(logits, size)
         selector_logits = None
         if selector is not None:
             selector_logits = pixel_selector.selector_logits(
-                segmenter, selector["backbone"], selector["classifiers"], images, size
+                segmenter,
+                selector["backbone"],
+                selector["classifiers"],
+                images,
+                size,
+                window=window,
+                overlap=overlap,
             )
-        return logits, features.high.astype(jnp.float32), selector_logits
+        return logits, features, selector_logits
 
     def select(key: jax.Array, logits, features, selector_logits, available, index) -> Query:
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)

@@ -28,14 +28,15 @@ class PoolImage(NamedTuple):
 
     Attributes:
       logits: f32[H, W, C], the model's.
-      features: f32[h, w, D], the backbone's last features at their own resolution.
+      features: f32[h, w, D], the backbone's last features at their own resolution, or None
+        where the strategy doesn't read them, see `uses_features`.
       selector_logits: (f32[H, W, C], f32[H, W, C]), the pixel selector's two classifiers', or None.
       available: bool[H, W], pixels not asked in an earlier round.
       key: a JAX random key, of this image and round alone.
     """
 
     logits: jax.Array
-    features: jax.Array
+    features: jax.Array | None
     selector_logits: tuple[jax.Array, jax.Array] | None
     available: jax.Array
     key: jax.Array
@@ -90,6 +91,16 @@ def uses_selector(method: str) -> bool:
     """
     _check_method(method)
     return method in ("spl", "ppl")
+
+
+def uses_features(method: str) -> bool:
+    """Whether a method reads `PoolImage.features`, which otherwise need not be kept.
+
+    Raises:
+      ValueError: unknown method.
+    """
+    _check_method(method)
+    return method == "core_set"
 
 
 def picked_by_annotator(method: str) -> bool:

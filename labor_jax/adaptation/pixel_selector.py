@@ -200,11 +200,35 @@ def selector_logits(
     classifiers: tuple[Variables, Variables],
     images: jax.Array,
     size: tuple[int, int],
+    *,
+    window: tuple[int, int] | None = None,
+    overlap: int = 0,
 ) -> tuple[jax.Array, jax.Array]:
-    """The two classifiers' logits, each f32[B, *size, C], for normalised images f32[B, h, w, 3]."""
-    features, _ = models.extract(segmenter, backbone, images, train=False, rngs=None)
-    first, second = (_classify(segmenter, each, features, size) for each in classifiers)
-    return first, second
+    """The two classifiers' logits.
+
+    Args:
+      segmenter: backbone and classifier.
+      backbone: φ', the backbone's variables.
+      classifiers: (θ'₁, θ'₂), two sets of classifier variables.
+      images: f32[B, h, w, 3], normalised.
+      size: (H, W) of the logits.
+      window: see `models.windowed_outputs`; both classifiers share the backbone's passes.
+      overlap: see there.
+
+    Returns:
+      (f32[B, H, W, C], f32[B, H, W, C]).
+    """
+
+    def head(features: models.Features) -> tuple[jax.Array, ...]:
+        return tuple(models.coarse_logits(segmenter, each, features)[0] for each in classifiers)
+
+    first, second = models.windowed_outputs(
+        segmenter, backbone, head, images, window=window, overlap=overlap
+    )
+    return (
+        models.resize_bilinear_align_corners(first, size),
+        models.resize_bilinear_align_corners(second, size),
+    )
 
 
 def confident_labels(logits: jax.Array, threshold: float, ignore_label: int = 255) -> jax.Array:

@@ -23,7 +23,7 @@ class Inference:
       scales: factors on the images' height and width. A prediction is the mean of the softmax over
         scales and mirror images.
       window: (height, width) in pixels of the windows that the network sees one at a time, see
-        `models.windowed_logits`; None for whole images.
+        `models.windowed_outputs`; None for whole images.
       overlap: pixels that neighbouring windows share at least.
     """
 
@@ -60,8 +60,14 @@ def predict_classes(
       int32[B, H, W].
     """
     images = models.normalize_images(images)
+
+    def coarse_logits(images):
+        return models.windowed_logits(
+            segmenter, variables, images, window=inference.window, overlap=inference.overlap
+        )
+
     views = [
-        (_coarse(segmenter, variables, each[:, :, ::-1] if mirrored else each, inference), mirrored)
+        (coarse_logits(each[:, :, ::-1] if mirrored else each), mirrored)
         for each in (_rescaled(images, scale) for scale in inference.scales)
         for mirrored in ((False, True) if inference.flip else (False,))
     ]
@@ -89,16 +95,6 @@ def predict_classes(
         return strip_classes([Taps(*(each[0] for each in taps)) for taps in row_taps])
     classes = jax.lax.map(strip_classes, row_taps)  # [strips, B, rows, W]
     return jnp.moveaxis(classes, 0, 1).reshape(images.shape[0], -1, width)[:, :height]
-
-
-def _coarse(segmenter, variables, images, inference):
-    """Logits of images at feature resolution."""
-    if inference.window is not None:
-        return models.windowed_logits(
-            segmenter, variables, images, window=inference.window, overlap=inference.overlap
-        )
-    features, _ = models.extract(segmenter, variables["backbone"], images)
-    return models.coarse_logits(segmenter, variables["classifier"], features)[0]
 
 
 def _rescaled(images, scale):

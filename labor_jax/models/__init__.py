@@ -21,7 +21,7 @@ from labor_jax.models.segmenter import (
     init_variables,
     trainable_mask,
 )
-from labor_jax.models.tiles import windowed_logits
+from labor_jax.models.tiles import windowed_logits, windowed_outputs
 from labor_jax.models.weight_files import WeightsError
 
 __all__ = [
@@ -51,4 +51,5 @@ __all__ = [
     "to_torch",
     "trainable_mask",
     "windowed_logits",
+    "windowed_outputs",
 ]

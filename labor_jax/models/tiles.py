@@ -1,13 +1,14 @@
-"""Logits of images that are too large to go through the network at once.
+"""Networks on images that are too large to go through them at once.
 
-The network runs on overlapping windows, one after the other, and its logits are put together
-before they are upsampled. Windows lie on the network's own grid: a window's start is a multiple of
-the output stride and its size leaves the same remainder as the image's, so each position of a
-window's features is a position of the image's, with the same padding and rounding of strides.
-Positions away from the borders of windows therefore get what the whole image gives them.
+The network runs on overlapping windows, one after the other, and its outputs are put together at
+the resolution of features, before anything is upsampled. Windows lie on the network's own grid: a
+window's start is a multiple of the output stride and its size leaves the same remainder as the
+image's, so each position of a window's features is a position of the image's, with the same padding
+and rounding of strides. Positions away from the borders of windows therefore get what the whole
+image gives them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from labor_jax.models.deeplab import DeepLabV3Plus
-from labor_jax.models.features import Window
+from labor_jax.models.features import Features, Window
 from labor_jax.models.layers import Taps, taps_align_corners
 from labor_jax.models.segmenter import Segmenter, coarse_logits, extract
 
@@ -70,25 +71,61 @@ def windowed_logits(
     variables: Mapping[str, Any],
     images: jax.Array,
     *,
-    window: tuple[int, int],
+    window: tuple[int, int] | None,
     overlap: int,
 ) -> jax.Array:
     """Computes logits at feature resolution, a window at a time.
-
-    They equal `coarse_logits` of the whole images wherever the network's receptive field, centred
-    there, lies in the window; half of `overlap` is around each position at least. DeepLab-v3+
-    pools the whole image: its backbone runs twice, first for that mean and then for the logits.
 
     Args:
       segmenter: from `build_segmenter`.
       variables: from `init_variables`.
       images: f32[B, H, W, 3], normalised.
-      window: (height, width) of the windows in pixels, at most; smaller by up to the output stride
-        less one.
-      overlap: pixels that neighbouring windows share at least.
+      window: see `windowed_outputs`.
+      overlap: see `windowed_outputs`.
 
     Returns:
       f32[B, h, w, C], as `coarse_logits`.
+
+    Raises:
+      ValueError: the windows are too small for the overlap.
+    """
+
+    def logits(features: Features) -> jax.Array:
+        return coarse_logits(segmenter, variables["classifier"], features)[0]
+
+    return windowed_outputs(
+        segmenter, variables["backbone"], logits, images, window=window, overlap=overlap
+    )
+
+
+def windowed_outputs(
+    segmenter: Segmenter,
+    variables: Mapping[str, Any],
+    head: Callable[[Features], Any],
+    images: jax.Array,
+    *,
+    window: tuple[int, int] | None,
+    overlap: int,
+) -> Any:
+    """Computes what a head makes of the backbone's features, a window at a time.
+
+    It equals what the head makes of the whole images' features wherever the network's receptive
+    field, centred there, lies in the window; half of `overlap` is around each position at least.
+    DeepLab-v3+ pools the whole image: its backbone runs twice, first for that mean and then for the
+    outputs.
+
+    Args:
+      segmenter: from `build_segmenter`.
+      variables: of the backbone, {"params", "batch_stats"}.
+      head: from `Features` to a tree of arrays [B, h, w, D], each with positions of its own: logits
+        of one or several classifiers, features themselves.
+      images: f32[B, H, W, 3], normalised.
+      window: (height, width) of the windows in pixels, at most; smaller by up to the output stride
+        less one. Images that are not larger go through the network whole, and all where it is None.
+      overlap: pixels that neighbouring windows share at least.
+
+    Returns:
+      The head's tree for the whole images.
 
     Raises:
       ValueError: the windows are too small for the overlap.
@@ -98,38 +135,41 @@ def windowed_logits(
     sizes, starts = zip(
         *(
             plan_windows(side, most, overlap, stride)
-            for side, most in zip(sides, window, strict=True)
+            for side, most in zip(sides, window or sides, strict=True)
         ),
         strict=True,
     )
 
-    def features_and_logits(images):
-        features, _ = extract(segmenter, variables["backbone"], images)
-        return features, coarse_logits(segmenter, variables["classifier"], features)[0]
+    def features_and_outputs(images):
+        features, _ = extract(segmenter, variables, images)
+        return features, head(features)
 
-    whole, inside = (
-        jax.eval_shape(features_and_logits, jax.ShapeDtypeStruct((batch, *each, 3), images.dtype))
-        for each in (sides, sizes)
+    if sizes == sides:
+        return features_and_outputs(images)[1]
+    (whole, whole_outputs), (inside, _) = (
+        jax.eval_shape(features_and_outputs, jax.ShapeDtypeStruct((batch, *size, 3), images.dtype))
+        for size in (sides, sizes)
     )
 
     def grids(of_whole, of_window):
         return [
-            _grid(starts[axis], sides[axis] - sizes[axis], of_whole[1 + axis], of_window[1 + axis])
+            _grid(
+                starts[axis],
+                sides[axis] - sizes[axis],
+                of_whole.shape[1 + axis],
+                of_window.shape[1 + axis],
+            )
             for axis in range(2)
         ]
 
-    low, high = (
-        grids(of_whole.shape, of_window.shape)
-        for of_whole, of_window in zip(whole[0][:2], inside[0][:2], strict=True)
-    )
-    placed = grids(whole[1].shape, inside[1].shape)
+    low, high = grids(whole.low, inside.low), grids(whole.high, inside.high)
     taps = [
         _window_taps(
-            taps_align_corners(whole[0].high.shape[1 + axis], whole[0].low.shape[1 + axis]),
+            taps_align_corners(whole.high.shape[1 + axis], whole.low.shape[1 + axis]),
             low[axis].offsets,
             high[axis].offsets,
-            inside[0].low.shape[1 + axis],
-            inside[0].high.shape[1 + axis],
+            inside.low.shape[1 + axis],
+            inside.high.shape[1 + axis],
         )
         for axis in range(2)
     ]
@@ -137,36 +177,36 @@ def windowed_logits(
         np.meshgrid(*(np.arange(len(each)) for each in starts), indexing="ij"), -1
     ).reshape(-1, 2)
 
-    def cut(place):
+    def features_at(place):
         start = [jnp.asarray(starts[axis])[place[axis]] for axis in range(2)]
-        return jax.lax.dynamic_slice(images, (0, *start, 0), (batch, *sizes, 3))
+        cut = jax.lax.dynamic_slice(images, (0, *start, 0), (batch, *sizes, 3))
+        return extract(segmenter, variables, cut)[0]
 
-    pooled = jnp.zeros((batch, 1, 1, whole[0].high.shape[-1]), jnp.float32)
+    pooled = jnp.zeros((batch, 1, 1, whole.high.shape[-1]), jnp.float32)
     if isinstance(segmenter.classifier, DeepLabV3Plus):
 
         def add(total, place):
-            features, _ = extract(segmenter, variables["backbone"], cut(place))
+            features = features_at(place)
             taken = _taken(high, place, features.high.shape[1:3])
             high_features = jnp.where(taken[..., None], features.high.astype(jnp.float32), 0.0)
             return total + jnp.sum(high_features, (1, 2), keepdims=True), None
 
         pooled, _ = jax.lax.scan(add, pooled, places)
-        pooled /= whole[0].high.shape[1] * whole[0].high.shape[2]
+        pooled /= whole.high.shape[1] * whole.high.shape[2]
 
-    def put(canvas, place):
-        features, _ = extract(segmenter, variables["backbone"], cut(place))
+    def put(canvases, place):
         row_taps, column_taps = (
             Taps(*(jnp.asarray(each)[place[axis]] for each in taps[axis])) for axis in range(2)
         )
-        features = features._replace(window=Window(pooled, row_taps, column_taps))
-        logits, _ = coarse_logits(segmenter, variables["classifier"], features)
-        corner = (0, *(jnp.asarray(placed[axis].offsets)[place[axis]] for axis in range(2)), 0)
-        before = jax.lax.dynamic_slice(canvas, corner, logits.shape)
-        taken = _taken(placed, place, logits.shape[1:3])
-        merged = jnp.where(taken[..., None], logits, before)
-        return jax.lax.dynamic_update_slice(canvas, merged, corner), None
+        features = features_at(place)._replace(window=Window(pooled, row_taps, column_taps))
+        return jax.tree.map(
+            lambda canvas, output: _put(canvas, output, grids(canvas, output), place),
+            canvases,
+            head(features),
+        ), None
 
-    return jax.lax.scan(put, jnp.zeros(whole[1].shape, jnp.float32), places)[0]
+    canvases = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), whole_outputs)
+    return jax.lax.scan(put, canvases, places)[0]
 
 
 def _grid(starts: np.ndarray, room: int, of_whole: int, of_window: int) -> _Grid:
@@ -187,6 +227,15 @@ def _window_taps(
         np.clip(each[rows] - high_offsets[:, None], 0, high_size - 1) for each in taps[:2]
     )
     return Taps(lower, upper, taps.weight[rows])
+
+
+def _put(canvas: jax.Array, output: jax.Array, grids: list[_Grid], place: jax.Array) -> jax.Array:
+    """Puts the positions that are taken from a window into the array of the whole images."""
+    corner = (0, *(jnp.asarray(grids[axis].offsets)[place[axis]] for axis in range(2)), 0)
+    before = jax.lax.dynamic_slice(canvas, corner, output.shape)
+    taken = _taken(grids, place, output.shape[1:3])
+    merged = jnp.where(taken[..., None], output, before)
+    return jax.lax.dynamic_update_slice(canvas, merged, corner)
 
 
 def _taken(grids: list[_Grid], place: jax.Array, size: tuple[int, int]) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The query of a pool image is its own: whatever else is in its batch."""
+"""The query of a pool image is its own: whatever else is in its batch, or in its window."""
 
 import functools
 import math
@@ -50,7 +50,9 @@ def acquisition(method):
 @functools.cache
 def query(method):
     strategy = strategies.build(acquisition(method), ROUNDS)
-    return make_pool_query(SEGMENTER, strategy, SIZE)
+    return make_pool_query(
+        SEGMENTER, strategy, SIZE, with_features=strategies.uses_features(method)
+    )
 
 
 def ask(method, numbers, *, key=0, available=None):
@@ -141,6 +143,48 @@ def test_features_are_the_backbones_last_ones():
     np.testing.assert_allclose(found.pixels, features.high, rtol=1e-5, atol=1e-6)
     logits, _ = models.apply(SEGMENTER, model(), models.normalize_images(images[:3]), size=SIZE)
     np.testing.assert_allclose(found.candidates, logits, rtol=1e-5, atol=1e-6)
+
+
+def test_features_that_the_strategy_does_not_read_are_not_kept():
+    images, free = pool()
+    results = []
+
+    def show(image):
+        assert image.features is None
+        return strategies.Query(image.available, jnp.int32(0), image.available)
+
+    def compile(function, batched_arguments):
+        return lambda *arguments: results.append(function(*arguments)) or results[-1]
+
+    query = make_pool_query(SEGMENTER, show, SIZE, with_features=False, compile=compile)
+    query(model(), None, jax.random.key(0), images, free, np.arange(COUNT, dtype=np.int32))
+    (logits,) = jax.tree.leaves(results[0])
+    assert logits.shape == (COUNT, *SIZE, 5)
+
+
+@pytest.mark.parametrize("method", ["entropy", "spl", "core_set"])
+def test_windows_change_nothing_where_they_share_enough(method):
+    """A pixel of this network sees one around it."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (2, 30, 44, 3), np.uint8)
+    free = rng.random((2, 37, 51)) < 0.8
+
+    def ask(**windows):
+        query = make_pool_query(
+            SEGMENTER,
+            strategies.build(acquisition(method), ROUNDS),
+            free.shape[1:],
+            with_features=strategies.uses_features(method),
+            **windows,
+        )
+        parts = selector() if strategies.uses_selector(method) else None
+        number = np.arange(2, dtype=np.int32)
+        return query(model(), parts, jax.random.key(0), images, free, number)
+
+    expected = ask()
+    assert_equal(ask(window=(16, 17), overlap=8), expected)
+    # Without the shared context the seams would show.
+    assert np.any(ask(window=(16, 17)).pixels != expected.pixels)
 
 
 def test_runs_on_a_mesh():

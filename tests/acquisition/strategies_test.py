@@ -209,6 +209,22 @@ def test_only_labor_needs_the_selector():
     assert [m for m in strategies.METHODS if strategies.uses_selector(m)] == ["spl", "ppl"]
 
 
+@pytest.mark.parametrize("method", PICKED_BY_THE_MODEL)
+def test_who_needs_features_says_so(image, method):
+    budget = {} if method in ("spl", "ppl", "all") else {"points": 3}
+    if method in REGIONS:
+        budget = {"fraction": 0.1}
+    read = []
+
+    class Watched(strategies.PoolImage):
+        def __getattribute__(self, name):
+            read.append(name)
+            return super().__getattribute__(name)
+
+    jax.eval_shape(lambda fields: _build(method, **budget)(Watched(*fields)), tuple(image))
+    assert ("features" in read) == strategies.uses_features(method)
+
+
 def test_the_annotator_picks_human_points_without_a_budget():
     found = [m for m in strategies.METHODS if strategies.picked_by_annotator(m)]
     assert found == ["human_points"]
@@ -236,6 +252,7 @@ def test_who_answers_what():
     "ask_about",
     [
         strategies.uses_selector,
+        strategies.uses_features,
         strategies.picked_by_annotator,
         strategies.asks_regions,
         strategies.answered_as,
