@@ -42,8 +42,10 @@ def convolution_3x3(
       [B, H, W, D] in the dtype of `inputs`.
 
     Raises:
-      ValueError: for an unknown implementation.
+      ValueError: for an unknown implementation, or a filter that is not 3x3.
     """
+    if kernel.shape[:2] != (3, 3):
+        raise ValueError(f"the filter has the shape {kernel.shape}; it must be [3, 3, C, D].")
     if implementation == "auto":
         implementation = "winograd" if _is_faster(inputs, kernel, dilation) else "convolution"
     if implementation == "winograd":

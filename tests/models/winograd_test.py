@@ -112,10 +112,22 @@ def test_a_cpu_takes_it_where_it_pays():
     assert products((16, 16), (64, 64), dtype=jnp.bfloat16) == (0, 1)
 
 
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+def test_other_devices_never_take_it(backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert products((16, 16), (64, 64)) == (0, 1)
+
+
 def test_an_unknown_implementation_is_refused():
     x, kernel, _ = arrays()
     with pytest.raises(ValueError, match="implementation is 'fft'; valid: 'auto', 'winograd'"):
         convolution_3x3(x, kernel, 1, "fft")
+
+
+def test_a_filter_of_another_size_is_refused():
+    x, kernel, _ = arrays()
+    with pytest.raises(ValueError, match=r"the filter has the shape \(2, 3, 6, 3\); it must be"):
+        convolution_3x3(x, kernel[:2])
 
 
 def test_gradients_under_vmap_and_remat():
