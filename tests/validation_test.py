@@ -26,6 +26,8 @@ BAD = {
     "acquisition.method": "guess",
     "optimizer.name": "lion",
     "warmup.discriminator_input": "logits",
+    "warmup.auxiliary_weight": -0.1,
+    "warmup.auxiliary_adversarial_weight": -2e-4,
     "source_batch_size": 0,
     "target_batch_size": -3,
     "evaluation_batch_size": -2,

@@ -96,6 +96,7 @@ def test_strides_and_channels(output_stride):
     features, variables = jax.eval_shape(module.init_with_output, jax.random.key(0), images)
     assert features.low.shape == (1, 16, 24, 24)
     assert features.high.shape == (1, 64 // output_stride, 96 // output_stride, 320)
+    assert features.middle.shape == (*features.high.shape[:3], 192)
     assert features.high.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 

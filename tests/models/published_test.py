@@ -446,6 +446,21 @@ def test_backbone_files_keep_the_classifier(tmp_path, variables_of, scale):
         models.load_model(tmp_path / "backbone.npz", other, start)
 
 
+@pytest.mark.parametrize(
+    ("layout", "fields"), [("ripu", {}), ("advent", {"variant": "caffe"})], ids=["ripu", "advent"]
+)
+def test_an_auxiliary_classifier_is_neither_saved_nor_replaced(
+    tmp_path, variables_of, layout, fields
+):
+    segmenter = segmenter_of(**fields)
+    auxiliary = {"params": {"rate6": {"bias": np.ones(CLASSES, np.float32)}}, "batch_stats": {}}
+    variables = {**variables_of(segmenter), "auxiliary": auxiliary}
+    models.save_model(tmp_path / "model.npz", segmenter, variables, layout)
+    loaded = models.load_model(tmp_path / "model.npz", segmenter, variables)
+    assert loaded["auxiliary"] is auxiliary
+    assert jax.tree.structure(loaded) == jax.tree.structure(variables)
+
+
 def test_every_misfit_is_named(tmp_path, variables_of):
     segmenter = segmenter_of()
     variables = variables_of(segmenter)

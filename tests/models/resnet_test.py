@@ -138,6 +138,9 @@ def test_strides_and_channels(layout, stem, output_stride, low_stride):
     expansion = 4 if RESNETS[layout][0] else 1
     assert features.low.shape == (1, 64 // low_stride, 96 // low_stride, 4 * expansion)
     assert features.high.shape == (1, 64 // output_stride, 96 // output_stride, 32 * expansion)
+    native = {"imagenet": 16, "small": 8}[stem]
+    third = min(native, output_stride)
+    assert features.middle.shape == (1, 64 // third, 96 // third, 16 * expansion)
 
 
 @pytest.mark.parametrize(("height", "low", "high"), [(64, 17, 9), (60, 16, 8), (33, 9, 5)])

@@ -118,6 +118,14 @@ def test_the_classifier_learns_at_a_multiple():
     assert_close(moved(ten, "classifier"), jax.tree.map(lambda x: 10 * x, moved(one, "classifier")))
 
 
+def test_whatever_is_not_the_backbone_learns_at_the_classifiers_multiple():
+    settings = config(classifier_multiplier=10.0, momentum=0.0, weight_decay=0.0)
+    optimizer = optimizers.segmentation_optimizer(settings, learning_rate=0.1, steps=2)
+    params = {part: jnp.ones(()) for part in ("auxiliary", "backbone", "classifier")}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    assert_close(updates, {"auxiliary": -1.0, "backbone": -0.1, "classifier": -1.0})
+
+
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_decay_applies_where_the_mask_says(name):
     def mask(params):
