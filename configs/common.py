@@ -51,9 +51,9 @@ def base(method: str, pair: str) -> ConfigDict:
     # size. Scoring the pool takes neither, as in the papers.
     config.evaluation_flip = False
     config.evaluation_scales = (1.0,)
-    # For images beyond a device's memory, also of scoring the pool: (height, width) of the windows
-    # that the network sees one at a time, None: whole images; and the pixels that neighbours share,
-    # half of them context.
+    # For images beyond a device's memory, in predicting and in scoring the pool: (height, width) of
+    # the windows that the network sees one at a time, None: whole images; and the pixels that
+    # neighbours share, half of them context.
     config.evaluation_window = placeholder(tuple)
     config.evaluation_overlap = 256
     config.log_every = 20  # steps
@@ -96,8 +96,8 @@ def base(method: str, pair: str) -> ConfigDict:
     warmup.learning_rate = 2.5e-4
     warmup.adversarial_weight = 1e-3  # AdaptSegNet
     # AdaptSegNet's two levels: a v2 head on the backbone's stage before the last, with a
-    # discriminator of its own, trained along in the source phase and the warm-up; predictions are
-    # the last stage's.
+    # discriminator of its own, trained along in the source phase and the warm-up (a run of 0
+    # warm-up steps has neither); predictions are the last stage's.
     warmup.two_levels = False
     warmup.auxiliary_weight = 0.1  # of its cross-entropy on source
     warmup.auxiliary_adversarial_weight = 2e-4

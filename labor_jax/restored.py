@@ -36,7 +36,7 @@ class RestoredModel(NamedTuple):
 
     Attributes:
       parts: the run's components.
-      model: `{"backbone": variables, "classifier": variables}`.
+      model: `{"backbone": variables, "classifier": variables}`, and maybe "auxiliary".
       phase: name of the phase that the checkpoint is of.
       step: its global step.
     """

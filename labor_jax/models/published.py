@@ -13,7 +13,7 @@ the segmenter: its output stride, rates and `first_two_only`.
 
 The models of two levels of AdaptSegNet and ADVENT have layer5.* (auxiliary) and layer6.*, so that
 a person has to know whose they are. The auxiliary classifier has no part in the prediction and is
-not loaded.
+not loaded: a segmenter that has one keeps its own variables of it.
 """
 
 import os
@@ -54,9 +54,9 @@ def load_model(
 ) -> dict[str, Any]:
     """Replaces a segmenter's variables by published weights, whose layout the names tell.
 
-    A file of a whole model (see the table above) replaces both parts. A file of a backbone
-    (torchvision's, EfficientNet-Lite0's, or the `Scale.*` that AdaptSegNet and ADVENT start from,
-    whose classifier is of other classes) replaces the backbone and keeps the classifier.
+    A file of a whole model (see the table above) replaces backbone and classifier. A file of a
+    backbone (torchvision's, EfficientNet-Lite0's, or the `Scale.*` that AdaptSegNet and ADVENT
+    start from, whose classifier is of other classes) replaces the backbone alone.
 
     RIPU's frozen batch norm adds no epsilon to the variance; its scales are converted so that
     ours, which does, computes the same. They then hold for the batch norm "frozen".
