@@ -49,12 +49,14 @@ def phase_training(parts: Components, kind: str) -> PhaseTraining:
 def loss_weights(parts: Components, kind: str) -> steps.LossWeights:
     """The loss of a phase: LabOR Eq. 1 (source, warmup), or Eq. 5 or RIPU's (train)."""
     if kind in ("source", "warmup"):
-        warmup = parts.config.warmup
-        on, adapts = parts.segmenter.auxiliary is not None, kind == "warmup"
-        return steps.LossWeights(
-            auxiliary=on * warmup.auxiliary_weight,
-            adversarial=adapts * warmup.adversarial_weight,
-            auxiliary_adversarial=on * adapts * warmup.auxiliary_adversarial_weight,
+        warmup, two_levels = parts.config.warmup, parts.segmenter.auxiliary is not None
+        weights = steps.LossWeights(auxiliary=warmup.auxiliary_weight if two_levels else 0.0)
+        if kind == "source":
+            return weights
+        return dataclasses.replace(
+            weights,
+            adversarial=warmup.adversarial_weight,
+            auxiliary_adversarial=warmup.auxiliary_adversarial_weight if two_levels else 0.0,
         )
     config = parts.config.round
     return steps.LossWeights(
@@ -80,7 +82,7 @@ def _model_training(parts: Components, kind: str) -> PhaseTraining:
         decay_mask=lambda params: models.trainable_mask(parts.segmenter, params),
     )
     adversary = None
-    if weights.adapts:
+    if weights.adversarial_classifiers:
         adversary = optimizers.discriminator_optimizer(
             config.optimizer,
             learning_rate=phase_config.discriminator_learning_rate,

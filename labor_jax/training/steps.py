@@ -45,6 +45,13 @@ class TrainState(struct.PyTreeNode):
     discriminator_optimizer: Any = None
 
 
+# The names of each classifier's adversarial terms: its own and its discriminator's.
+_ADVERSARIAL_TERMS = {
+    "classifier": ("adversarial", "discriminator"),
+    "auxiliary": ("auxiliary_adversarial", "auxiliary_discriminator"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class LossWeights:
     """The weight of each term of a phase's loss; 0 leaves the term out.
@@ -68,10 +75,9 @@ class LossWeights:
     auxiliary_adversarial: float = 0.0
 
     @property
-    def adapts(self) -> tuple[str, ...]:
+    def adversarial_classifiers(self) -> tuple[str, ...]:
         """The classifiers that have an adversarial term."""
-        weights = {"classifier": self.adversarial, "auxiliary": self.auxiliary_adversarial}
-        return tuple(part for part, weight in weights.items() if weight)
+        return tuple(part for part, (term, _) in _ADVERSARIAL_TERMS.items() if getattr(self, term))
 
     @property
     def uses_auxiliary(self) -> bool:
@@ -81,19 +87,13 @@ class LossWeights:
     @property
     def uses_source(self) -> bool:
         """Whether a batch must hold source images."""
-        return any((self.source, self.local_consistency, self.auxiliary, self.adapts))
+        terms = self.source, self.local_consistency, self.auxiliary
+        return any((*terms, self.adversarial_classifiers))
 
     @property
     def uses_target(self) -> bool:
         """Whether a batch must hold target images."""
-        return any((self.target, self.negative_learning, self.adapts))
-
-
-# The names of each classifier's adversarial terms: its own and its discriminator's.
-_ADVERSARIAL_TERMS = {
-    "classifier": ("adversarial", "discriminator"),
-    "auxiliary": ("auxiliary_adversarial", "auxiliary_discriminator"),
-}
+        return any((self.target, self.negative_learning, self.adversarial_classifiers))
 
 
 def trainable(model: dict[str, Variables]) -> dict[str, Any]:
@@ -180,7 +180,15 @@ def make_train_step(
       `step(state, batch) -> (state, metrics)`. `batch` is `{"source": {"image": uint8[B, h, w, 3],
       "label": int32[B, h, w]}, "target": the same}`, the target only where a term needs it;
       `metrics` are f32[] means over all devices, one a term, and the sum as "loss".
+
+    Raises:
+      ValueError: a term looks at the auxiliary classifier, and the segmenter has none.
     """
+    if weights.uses_auxiliary and segmenter.auxiliary is None:
+        raise ValueError(
+            "Terms of the auxiliary classifier have a weight, but the segmenter has none; build it "
+            "by build_segmenter(..., auxiliary=True)."
+        )
     classifiers = ("classifier", "auxiliary") if weights.uses_auxiliary else ("classifier",)
     classify = {"classifier": models.classify, "auxiliary": models.classify_auxiliary}
 
@@ -215,7 +223,7 @@ def make_train_step(
             counted["target"] = jnp.sum(batch["target"]["label"] != 255)
         if weights.auxiliary:
             counted["auxiliary"] = jnp.sum(batch["source"]["label"] != 255)
-        for part in weights.adapts:  # every device and piece has as many images
+        for part in weights.adversarial_classifiers:  # every device and piece has as many images
             counted.update(dict.fromkeys(_ADVERSARIAL_TERMS[part], jnp.ones(())))
         if weights.local_consistency:
             counted["local_consistency"] = jnp.sum(
@@ -238,7 +246,7 @@ def make_train_step(
             )
         if weights.target:
             terms["target"] = losses.cross_entropy(main["target"], batch["target"]["label"])
-        for part in weights.adapts:
+        for part in weights.adversarial_classifiers:
             terms[_ADVERSARIAL_TERMS[part][0]] = adversarial.model_loss(
                 lambda x, part=part: discriminator.apply({"params": state.discriminator[part]}, x),
                 logits[part]["target"],
@@ -264,7 +272,7 @@ def make_train_step(
 
     def discriminator_loss(params, logits, totals):
         terms = {}
-        for part in weights.adapts:
+        for part in weights.adversarial_classifiers:
             separated = adversarial.discriminator_loss(
                 lambda x, part=part: discriminator.apply({"params": params[part]}, x),
                 logits[part]["source"],
@@ -304,7 +312,7 @@ def make_train_step(
                 model_loss, has_aux=True
             )(params, state.replace(model=model), piece, rngs, totals)
             metrics, discriminator_gradients = {"loss": loss, **terms}, None
-            if weights.adapts:
+            if weights.adversarial_classifiers:
                 discriminator_gradients, separated = jax.grad(discriminator_loss, has_aux=True)(
                     state.discriminator, logits, totals
                 )
@@ -313,7 +321,7 @@ def make_train_step(
 
         model, summed = add_up(differentiate, state.model, batch, accumulation)
         gradients, discriminator_gradients, metrics = _sum_over_devices(summed, axis_name)
-        if weights.adapts:
+        if weights.adversarial_classifiers:
             updates, discriminator_state = discriminator_optimizer.update(
                 discriminator_gradients, state.discriminator_optimizer, state.discriminator
             )

@@ -338,6 +338,11 @@ def test_no_term_needs_a_batch_that_the_weights_do_not_name():
         jax.eval_shape(make(only(term)), first_state(), batch)
 
 
+def test_auxiliary_terms_need_an_auxiliary_classifier():
+    with pytest.raises(ValueError, match="auxiliary=True"):
+        make(only("auxiliary"), tiny_segmenter(CLASSES))
+
+
 def test_compiles_once_for_many_steps(caplog):
     mesh = mesh_lib.device_mesh(jax.devices()[:1])
     step = steps.make_train_step(
