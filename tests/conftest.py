@@ -13,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
+# Much of compiling is LLVM's optimisations. `XLA_FLAGS= make test` runs with them, as the tests of
+# eight devices do by their own flags.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 # The whole suite in minutes; `--hypothesis-profile=default` looks at 100 examples of each property.
 hypothesis.settings.register_profile("suite", max_examples=40)
 hypothesis.settings.load_profile("suite")

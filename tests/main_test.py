@@ -158,7 +158,7 @@ def write_tree(root, images=4):
 
 
 def folders_config(root):
-    config = tiny_config("spl", "folders")
+    config = tiny_config("random", "folders")
     config.data.root = str(root)
     config.data.classes = ("road", "sky", "tree")
     return config
