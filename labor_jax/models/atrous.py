@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from labor_jax.models.layers import vary_together
+from labor_jax.models.layers import dilated_convolution, vary_together
 
 
 def atrous_convolution(
@@ -38,14 +38,7 @@ def atrous_convolution(
         raise ValueError(
             f"implementation is {implementation!r}; valid: 'auto', 'product', 'convolution'."
         )
-    return jax.lax.conv_general_dilated(
-        inputs,
-        kernel,
-        window_strides=(1, 1),
-        padding=[(dilation * (taps // 2),) * 2 for taps in kernel.shape[:2]],
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    return dilated_convolution(inputs, kernel, dilation)
 
 
 def _offsets(kernel_size: tuple[int, int], dilation: int) -> list[tuple[int, int]]:

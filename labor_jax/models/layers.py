@@ -186,6 +186,27 @@ def depthwise_convolution(
     )
 
 
+def dilated_convolution(inputs: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
+    """XLA's convolution at stride 1, padded so that the size stays.
+
+    Args:
+      inputs: f32 or bf16[B, H, W, C].
+      kernel: same dtype, [k, l, C, D], k and l odd.
+      dilation: filter taps lie this many pixels apart.
+
+    Returns:
+      [B, H, W, D] in the dtype of `inputs`.
+    """
+    return jax.lax.conv_general_dilated(
+        inputs,
+        kernel,
+        window_strides=(1, 1),
+        padding=[(dilation * (taps // 2),) * 2 for taps in kernel.shape[:2]],
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
 def vary_together(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Gives both arrays the device axes that either varies over inside `shard_map`.
 

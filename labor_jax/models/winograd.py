@@ -12,7 +12,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from labor_jax.models.layers import vary_together
+from labor_jax.models.layers import dilated_convolution, vary_together
 
 # Measured on CPUs: with fewer, transforming takes about the time that is saved, and compiling more.
 _MIN_CHANNELS = 64
@@ -30,7 +30,7 @@ def convolution_3x3(
     """Convolves with a dilated 3x3 filter at stride 1, padded so that the size stays.
 
     The two implementations give the same values and gradients, up to rounding; "winograd" computes
-    in float32 whatever comes in. On a CPU it takes between half and two thirds of the time.
+    in float32 whatever comes in. Where "auto" takes it, it needs 0.4 to 1.0 of the time on a CPU.
 
     Args:
       inputs: f32 or bf16[B, H, W, C].
@@ -55,14 +55,7 @@ def convolution_3x3(
         raise ValueError(
             f"implementation is {implementation!r}; valid: 'auto', 'winograd', 'convolution'."
         )
-    return jax.lax.conv_general_dilated(
-        inputs,
-        kernel,
-        window_strides=(1, 1),
-        padding=[(dilation, dilation)] * 2,
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    return dilated_convolution(inputs, kernel, dilation)
 
 
 def flax_convolution_3x3(inputs, kernel, strides, padding, *, rhs_dilation, **_):
