@@ -12,6 +12,7 @@ from labor_jax import models
 from labor_jax.acquisition import strategies
 from labor_jax.acquisition.pool import make_pool_query
 from labor_jax.training import steps
+from tests.acquisition.pool_test import acquisition
 from tests.tiny import tiny_config
 from tests.tiny_model import tiny_segmenter
 from tests.training.steps_test import domain
@@ -80,10 +81,6 @@ def test_a_training_step(head, dtype, of_head, platform):
 
 @pytest.mark.parametrize("method", sorted(set(strategies.METHODS) - {"all", "human_points"}))
 def test_a_query(method, platform):
-    acquisition = tiny_config("spl").acquisition
-    acquisition.method = method
-    acquisition.max_fraction = 0.2 if strategies.uses_selector(method) else 0.0
-    acquisition.fraction = 0.0 if strategies.uses_selector(method) else 0.2
     segmenter = tiny_segmenter(5, batch_norm="frozen")
     shapes = jax.eval_shape(lambda: models.init_variables(segmenter, jax.random.key(0), SIZE))
     classifier = shapes["classifier"]
@@ -98,7 +95,7 @@ def test_a_query(method, platform):
         return lower
 
     query = make_pool_query(
-        segmenter, strategies.build(acquisition, 2), SIZE, with_guess=True, compile=compile
+        segmenter, strategies.build(acquisition(method), 2), SIZE, with_guess=True, compile=compile
     )
     asked = query(
         shapes,

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from labor_jax.models.layers import dilated_convolution, vary_together
+from labor_jax.models.layers import choose_implementation, dilated_convolution, vary_together
 
 
 def atrous_convolution(
@@ -30,14 +30,8 @@ def atrous_convolution(
     Raises:
       ValueError: for an unknown implementation.
     """
-    if implementation == "auto":
-        implementation = "product" if jax.default_backend() == "cpu" else "convolution"
-    if implementation == "product":
+    if choose_implementation(implementation, "product", "convolution") == "product":
         return _product(*vary_together(inputs, kernel), dilation)
-    if implementation != "convolution":
-        raise ValueError(
-            f"implementation is {implementation!r}; valid: 'auto', 'product', 'convolution'."
-        )
     return dilated_convolution(inputs, kernel, dilation)
 
 

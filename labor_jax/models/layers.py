@@ -135,6 +135,29 @@ def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[i
     return total // 2, total - total // 2
 
 
+def choose_implementation(
+    implementation: str, on_cpu: str, otherwise: str, *, pays: bool = True
+) -> str:
+    """Which of a layer's two implementations is taken.
+
+    Args:
+      implementation: one of the two, or "auto".
+      on_cpu: the one that "auto" is where the default backend is the CPU when the call is traced.
+      otherwise: the one that it is elsewhere.
+      pays: whether "auto" may be `on_cpu` for these arrays.
+
+    Raises:
+      ValueError: for an unknown implementation.
+    """
+    if implementation == "auto":
+        return on_cpu if pays and jax.default_backend() == "cpu" else otherwise
+    if implementation not in (on_cpu, otherwise):
+        raise ValueError(
+            f"implementation is {implementation!r}; valid: 'auto', {on_cpu!r}, {otherwise!r}."
+        )
+    return implementation
+
+
 def depthwise_convolution(
     inputs: jax.Array,
     kernel: jax.Array,
@@ -163,14 +186,8 @@ def depthwise_convolution(
     Raises:
       ValueError: for an unknown implementation.
     """
-    if implementation == "auto":
-        implementation = "shifts" if jax.default_backend() == "cpu" else "convolution"
-    if implementation == "shifts":
+    if choose_implementation(implementation, "shifts", "convolution") == "shifts":
         return _depthwise_shifts(*vary_together(inputs, kernel), stride, dilation)
-    if implementation != "convolution":
-        raise ValueError(
-            f"implementation is {implementation!r}; valid: 'auto', 'shifts', 'convolution'."
-        )
     padding = [
         _same_padding(size, taps, stride, dilation)
         for size, taps in zip(inputs.shape[1:3], kernel.shape[:2], strict=True)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from labor_jax.models.layers import choose_implementation
+
 _OUTSIDE = 9  # an index that is no tap's
 # Which taps of which windows read a padded row (or column) 2r or 2r + 1: window r - 1 + offset.
 _READERS = (((1, 0), (0, 2)), ((1, 1),))
@@ -32,14 +34,8 @@ def max_pool(
     Raises:
       ValueError: for an unknown implementation.
     """
-    if implementation == "auto":
-        implementation = "taps" if jax.default_backend() == "cpu" else "reduce_window"
-    if implementation == "taps":
+    if choose_implementation(implementation, "taps", "reduce_window") == "taps":
         return _max_pool(inputs, border, inputs.shape[1:3])
-    if implementation != "reduce_window":
-        raise ValueError(
-            f"implementation is {implementation!r}; valid: 'auto', 'taps', 'reduce_window'."
-        )
     return nn.max_pool(inputs, (3, 3), strides=(2, 2), padding=(border, border))
 
 

@@ -12,7 +12,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from labor_jax.models.layers import dilated_convolution, vary_together
+from labor_jax.models.layers import choose_implementation, dilated_convolution, vary_together
 
 # Measured on CPUs: with fewer, transforming takes about the time that is saved, and compiling more.
 _MIN_CHANNELS = 64
@@ -47,14 +47,9 @@ def convolution_3x3(
     """
     if kernel.shape[:2] != (3, 3):
         raise ValueError(f"the filter has the shape {kernel.shape}; it must be [3, 3, C, D].")
-    if implementation == "auto":
-        implementation = "winograd" if _is_faster(inputs, kernel, dilation) else "convolution"
-    if implementation == "winograd":
+    pays = _is_faster(inputs, kernel, dilation)
+    if choose_implementation(implementation, "winograd", "convolution", pays=pays) == "winograd":
         return _winograd(*vary_together(inputs, kernel), dilation)
-    if implementation != "convolution":
-        raise ValueError(
-            f"implementation is {implementation!r}; valid: 'auto', 'winograd', 'convolution'."
-        )
     return dilated_convolution(inputs, kernel, dilation)
 
 
@@ -64,11 +59,11 @@ def flax_convolution_3x3(inputs, kernel, strides, padding, *, rhs_dilation, **_)
 
 
 def _is_faster(inputs, kernel, dilation) -> bool:
+    """Whether Winograd's products are, on a CPU."""
     batch, height, width, _ = inputs.shape
     tiles = batch * dilation**2 * _tiles(height, dilation) * _tiles(width, dilation)
     return (
-        jax.default_backend() == "cpu"
-        and inputs.dtype == jnp.float32
+        inputs.dtype == jnp.float32
         and min(kernel.shape[2:]) >= _MIN_CHANNELS
         and tiles >= _MIN_TILES
         and 16 * tiles <= _MAX_SHARE_OF_PRODUCTS * 9 * batch * height * width
@@ -81,7 +76,8 @@ def _tiles(length: int, dilation: int) -> int:
 
 
 def _split(images, dilation, halo):
-    """[B, H, W, C], padded, to [B, n, 2, d, m, 2, d, C]: rows are (n 2 + parity) d + phase."""
+    """[B, H, W, C], padded, to f32[B, n, 2, d, m, 2, d, C]: rows are (n 2 + parity) d + phase."""
+    images = images.astype(jnp.float32)
     batch, height, width, channels = images.shape
     rows, columns = (_tiles(length, dilation) + halo for length in (height, width))
     before = halo * dilation
@@ -139,7 +135,7 @@ def _filter_transposed_1d(u):
 
 
 def _pixel_tiles(images, dilation, order=(0, 1, 2, 3)):
-    split = _split(images.astype(jnp.float32), dilation, 1)
+    split = _split(images, dilation, 1)
     return _by_two_axes(_pixels_1d, split, order)
 
 
@@ -193,7 +189,7 @@ def _backward(dilation, residuals, cotangent):
     products = _products("ktd,kcd->ktc", tiles, _transformed_filters(kernel))
     inputs_gradient = _image(products, inputs, dilation, _MIRRORED)
 
-    split = _split(cotangent.astype(jnp.float32), dilation, 0)
+    split = _split(cotangent, dilation, 0)
     products = _products(
         "ktc,ktd->kcd",
         _pixel_tiles(inputs, dilation),
