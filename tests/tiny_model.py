@@ -1,39 +1,10 @@
-"""A segmentation model of two layers: shows what steps do with a model, and compiles fast."""
+"""A segmentation network of two layers and a linear head, which compiles fast."""
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from labor_jax import models
-from labor_jax.models.layers import BatchNorm
-
-
-class TinyBackbone(nn.Module):
-    """A strided convolution and batch norm."""
-
-    batch_norm: str = "trained"
-    axis_name: str | None = None
-    channels: int = 8
-    output_stride: int = 2
-
-    @nn.compact
-    def __call__(self, images, train=False):
-        middle = nn.Conv(self.channels, (3, 3), strides=2, use_bias=False, name="conv")(images)
-        norm = BatchNorm(self.batch_norm, axis_name=self.axis_name, name="bn")
-        x = nn.relu(norm(middle, train))
-        return models.Features(low=x, high=x, middle=middle)
-
-
-class TinyClassifier(nn.Module):
-    """A pointwise convolution after dropout."""
-
-    num_classes: int
-    dropout: float = 0.0
-
-    @nn.compact
-    def __call__(self, features, train=False):
-        x = nn.Dropout(self.dropout, deterministic=not train)(features.high)
-        return nn.Conv(self.num_classes, (1, 1), name="conv")(x)
 
 
 class TinyDiscriminator(nn.Module):
@@ -45,20 +16,21 @@ class TinyDiscriminator(nn.Module):
 
 
 def tiny_discriminator_params(num_classes=5, seed=2):
+    """Parameters of two discriminators, by the name of the head whose logits they read."""
     module, maps = TinyDiscriminator(), jnp.zeros((1, 8, 8, num_classes))
     init = jax.jit(module.init)
     return {
-        part: init(jax.random.key(seed + number), maps)["params"]
-        for number, part in enumerate(("classifier", "auxiliary"))
+        head: init(jax.random.key(seed + number), maps)["params"]
+        for number, head in enumerate(("head", "auxiliary_head"))
     }
 
 
 def tiny_segmenter(
     num_classes=5, *, batch_norm="trained", axis_name=None, dropout=0.0, auxiliary=False
 ):
+    """Stride 2 throughout; with `auxiliary`, a second linear head of the first layer."""
     return models.Segmenter(
-        TinyBackbone(batch_norm, axis_name),
-        TinyClassifier(num_classes, dropout),
-        num_classes,
-        TinyClassifier(num_classes) if auxiliary else None,
+        backbone=models.TwoLayers(output_stride=2, batch_norm=batch_norm, axis_name=axis_name),
+        head=models.Linear(num_classes, dropout),
+        auxiliary_head=models.Linear(num_classes) if auxiliary else None,
     )

@@ -1,1 +1,1 @@
-"""Confusion matrix and IoU, evaluation of a model on a split, and a run's report."""
+"""Predictions on a split, their confusion matrix and IoU."""

@@ -1,4 +1,4 @@
-"""Evaluation of a model on a split, at the labels' own resolution."""
+"""Evaluates a network on a split, and predicts its images, at the labels' own resolution."""
 
 import dataclasses
 import functools
@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from labor_jax import models
-from labor_jax.data import DataError, pipeline
+from labor_jax.data import BatchSpec, DataError, pipeline
 from labor_jax.evaluation import confusion
 from labor_jax.evaluation.inference import PLAIN, Inference, predict_classes
 from labor_jax.training import mesh as mesh_lib
@@ -19,13 +19,13 @@ from labor_jax.training import mesh as mesh_lib
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
       miou: mean IoU over the classes that occur in the labels, 0 to 1.
-      per_class_iou: class name to IoU; NaN where a class is neither labelled nor predicted.
-      subset_miou: the same mean over each of the pair's subsets of classes, by its name; NaN where
-        none of its pixels is labelled.
+      per_class_iou: class name to IoU; NaN for a class that is neither labelled nor predicted.
+      subset_miou: mean IoU over each of the pair's subsets of classes, by the subset's name; NaN
+        for a subset that no label has.
       confusion: int64[C, C]; row = label, column = prediction.
     """
 
@@ -43,45 +43,45 @@ def make_evaluator(
     class_subsets: Mapping[str, Sequence[int]] | None = None,
     inference: Inference = PLAIN,
 ) -> Callable[..., Evaluation]:
-    """Compiles the evaluation of a model.
+    """Builds the evaluation of a network; it compiles once for each image size.
 
     Args:
-      segmenter: backbone and classifier.
+      segmenter: the network.
       classes: names, in label order.
       mesh: the devices.
       class_subsets: class numbers by the subset's name, see `Pair.class_subsets`.
       inference: how predictions are made.
 
     Returns:
-      `evaluate(model, split, batch_size, size, num_threads=None, progress=iter)`: the model's
-      variables, a split, the global batch size, the model's input size (None: the images' own),
-      the threads that read (None: the number of cores) and a wrapper for the iterator that may show
-      progress.
+      `evaluate(variables, split, *, batch_size, size, num_threads=None, progress=iter)`, which
+      returns an `Evaluation`. It takes the network's variables, a split, the global batch size, the
+      size to which images are resized (None: their own), the number of reading threads (None: the
+      number of cores), and a wrapper for the iterator over batches, to show progress.
     """
 
-    def count(model, images, labels, valid):
-        predictions = predict_classes(segmenter, model, images, labels.shape[1:], inference)
+    def count(variables, images, labels, valid):
+        predictions = predict_classes(segmenter, variables, images, labels.shape[1:], inference)
         labels = jnp.where(valid[:, None, None], labels, 255)
         counts = confusion.confusion_matrix(predictions, labels, len(classes))
         return None, jax.lax.psum(counts, mesh_lib.BATCH_AXIS)
 
     compiled = mesh_lib.data_parallel(count, mesh, batched_arguments=(1, 2, 3))
 
-    def evaluate(model, split, *, batch_size, size, num_threads=None, progress=iter) -> Evaluation:
+    def evaluate(
+        variables, split, *, batch_size, size, num_threads=None, progress=iter
+    ) -> Evaluation:
+        share = mesh_lib.process_share(mesh)
         batches = pipeline.inference_batches(
-            split,
-            batch_size=batch_size,
-            size=size,
-            with_labels=True,
-            num_threads=num_threads,
-            **mesh_lib.process_part(mesh),
+            split, BatchSpec(batch_size, size, num_threads, share), with_labels=True
         )
         counts = []
         for batch in progress(batches):
             sharded = mesh_lib.shard_batch(
                 {key: batch[key] for key in ("image", "label", "valid")}, mesh
             )
-            counts.append(compiled(model, sharded["image"], sharded["label"], sharded["valid"])[1])
+            counts.append(
+                compiled(variables, sharded["image"], sharded["label"], sharded["valid"])[1]
+            )
         total = np.sum([np.asarray(each, np.int64) for each in counts], axis=0)
         if not total.sum():
             raise DataError("The evaluation split has no labelled pixel, so it has no mIoU.")
@@ -100,44 +100,47 @@ def make_evaluator(
 
 
 def make_predictor(
-    segmenter: models.Segmenter, mesh: Mesh, *, inference: Inference = PLAIN
+    segmenter: models.Segmenter,
+    mesh: Mesh,
+    *,
+    inference: Inference = PLAIN,
+    predict: Callable[..., jax.Array] = predict_classes,
 ) -> Callable[..., Iterator]:
-    """Compiles prediction.
+    """Builds prediction; it compiles once for each image size.
 
     Args:
-      segmenter: backbone and classifier.
+      segmenter: the network.
       mesh: the devices.
       inference: how predictions are made.
+      predict: `inference.predict_classes` or `inference.predict_probabilities`.
 
     Returns:
-      `predict(model, split, numbers, size, batch_size=…, num_threads=…)`, an iterator of (number,
-      int32[H, W] classes at the image's own resolution) over the images `numbers` of a split. It
-      never reads labels.
+      `predict_images(variables, split, numbers, size, *, batch_size=None, num_threads=None)`, an
+      iterator over the images `numbers` of a split that yields (number, int32[H, W] classes or
+      f32[H, W, C] probabilities at the image's own resolution). It never reads labels.
     """
 
     @functools.cache
     def compiled(size: tuple[int, int]):
-        def classes(model, images):
-            return predict_classes(segmenter, model, images, size, inference)
+        def predict_batch(variables, images):
+            return predict(segmenter, variables, images, size, inference)
 
-        return mesh_lib.data_parallel_map(classes, mesh, batched_arguments=(1,))
+        return mesh_lib.data_parallel_map(predict_batch, mesh, batched_arguments=(1,))
 
-    def predict(model, split, numbers, size, *, batch_size=None, num_threads=None):
-        model = mesh_lib.replicate(model, mesh)
+    def predict_images(variables, split, numbers, size, *, batch_size=None, num_threads=None):
+        variables = mesh_lib.replicate(variables, mesh)
+        share = mesh_lib.process_share(mesh)
         batches = pipeline.inference_batches(
             split,
-            batch_size=batch_size or mesh.size,
-            size=size,
+            BatchSpec(batch_size or mesh.size, size, num_threads, share),
             with_labels=False,
             indices=numbers,
-            num_threads=num_threads,
-            **mesh_lib.process_part(mesh),
         )
         for batch in batches:
             images = mesh_lib.shard_batch(batch["image"], mesh)
             label_size = split.size(int(batch["index"][0]))
-            predicted = mesh_lib.local_rows(compiled(label_size)(model, images))
-            for number, labels in zip(batch["index"][batch["valid"]], predicted, strict=False):
-                yield int(number), labels
+            predicted = mesh_lib.local_rows(compiled(label_size)(variables, images))
+            for number, image in zip(batch["index"][batch["valid"]], predicted, strict=False):
+                yield int(number), image
 
-    return predict
+    return predict_images

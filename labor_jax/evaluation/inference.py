@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from labor_jax import models
-from labor_jax.models.layers import Taps, interpolate, taps_align_corners
+from labor_jax.ops import Taps, interpolate, resize_bilinear_align_corners, taps_align_corners
 
-_STRIP_BYTES = 2**26  # of full-resolution logits that exist at once, for all images of a device
+_STRIP_BYTES = 2**26  # of the full-resolution logits of all images of a device, at any time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Inference:
     """How a prediction is made.
 
     Attributes:
-      flip: whether the mirror image takes part too.
-      scales: factors on the images' height and width. A prediction is the mean of the softmax over
-        scales and mirror images.
+      flip: whether to predict the mirror image too.
+      scales: factors on the images' height and width. The prediction is the class of the largest
+        mean softmax over scales and mirror images.
       window: (height, width) in pixels of the windows that the network sees one at a time, see
         `models.windowed_outputs`; None for whole images.
-      overlap: pixels that neighbouring windows share at least.
+      overlap: least number of pixels that neighbouring windows share.
     """
 
     flip: bool = False
@@ -34,7 +34,7 @@ class Inference:
 
 
 PLAIN = Inference()
-"""Whole images as they are, once."""
+"""One pass over whole images at their own size."""
 
 
 def predict_classes(
@@ -46,31 +46,20 @@ def predict_classes(
 ) -> jax.Array:
     """Predicts the class of each pixel.
 
-    Logits are upsampled in strips of rows, so that those at full resolution never exist at once.
+    Logits are upsampled in strips of rows, so all of them never exist at full resolution at once.
 
     Args:
-      segmenter: backbone and classifier.
-      variables: the model's.
-      images: uint8[B, h, w, 3]; scales other than 1 resize them bilinearly, with aligned corners,
-        to the nearest whole number of pixels.
+      segmenter: the network.
+      variables: the network's.
+      images: [B, h, w, 3], uint8 or normalised floating. Scales other than 1 resize them
+        bilinearly, with aligned corners, to the nearest whole number of pixels.
       size: (H, W) of the prediction.
-      inference: how.
+      inference: how the prediction is made.
 
     Returns:
       int32[B, H, W].
     """
-    images = models.normalize_images(images)
-
-    def coarse_logits(images):
-        return models.windowed_logits(
-            segmenter, variables, images, window=inference.window, overlap=inference.overlap
-        )
-
-    views = [
-        (coarse_logits(each[:, :, ::-1] if mirrored else each), mirrored)
-        for each in (_rescaled(images, scale) for scale in inference.scales)
-        for mirrored in ((False, True) if inference.flip else (False,))
-    ]
+    views = _views(segmenter, variables, images, inference)
     height, width = size
     row_bytes = images.shape[0] * width * segmenter.num_classes * 4
     strips = -(-height * row_bytes // _STRIP_BYTES)
@@ -88,7 +77,7 @@ def predict_classes(
             logits = interpolate(view, taps, taps_align_corners(view.shape[2], width))
             if len(views) == 1:
                 return jnp.argmax(logits, -1).astype(jnp.int32)
-            scores += jax.nn.softmax(logits)[:, :, ::-1] if mirrored else jax.nn.softmax(logits)
+            scores += _probabilities(logits, mirrored)
         return jnp.argmax(scores, -1).astype(jnp.int32)
 
     if strips == 1:
@@ -97,11 +86,51 @@ def predict_classes(
     return jnp.moveaxis(classes, 0, 1).reshape(images.shape[0], -1, width)[:, :height]
 
 
+def predict_probabilities(
+    segmenter: models.Segmenter,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    size: tuple[int, int],
+    inference: Inference,
+) -> jax.Array:
+    """Predicts the probabilities of each pixel's classes; see `predict_classes`, their argmax.
+
+    Returns:
+      f32[B, H, W, C], the mean softmax over scales and mirror images.
+    """
+    views = _views(segmenter, variables, images, inference)
+    total = sum(
+        _probabilities(resize_bilinear_align_corners(view, size), mirrored)
+        for view, mirrored in views
+    )
+    return total / len(views)
+
+
+def _views(segmenter, variables, images, inference) -> list[tuple[jax.Array, bool]]:
+    """Returns coarse logits of each scale and mirror image, and whether it is a mirror image."""
+    images = models.network_input(images)
+
+    def coarse_logits(images):
+        return models.windowed_logits(
+            segmenter, variables, images, window=inference.window, overlap=inference.overlap
+        )
+
+    return [
+        (coarse_logits(each[:, :, ::-1] if mirrored else each), mirrored)
+        for each in (_rescaled(images, scale) for scale in inference.scales)
+        for mirrored in ((False, True) if inference.flip else (False,))
+    ]
+
+
+def _probabilities(logits, mirrored):
+    return jax.nn.softmax(logits)[:, :, ::-1] if mirrored else jax.nn.softmax(logits)
+
+
 def _rescaled(images, scale):
     size = tuple(max(1, round(side * scale)) for side in images.shape[1:3])
-    return models.resize_bilinear_align_corners(images, size)
+    return resize_bilinear_align_corners(images, size)
 
 
 def _in_strips(values: np.ndarray, strips: int, rows: int) -> np.ndarray:
-    """[H] as [strips, rows], the last value repeated at the end."""
+    """Reshapes [H] to [strips, rows]; repeats the last value to fill the last strip."""
     return np.pad(values, (0, strips * rows - len(values)), mode="edge").reshape(strips, rows)

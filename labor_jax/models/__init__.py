@@ -1,53 +1,44 @@
-"""Segmentation models: backbones, heads, discriminator, and published weights for them."""
+"""Segmentation networks: backbones, heads, the segmenter of both, and published weights."""
 
-from labor_jax.models.deeplab import DeepLabV2, DeepLabV3Plus
+from labor_jax.models.backbones import EfficientNetLite0, ResNet, TwoLayers
+from labor_jax.models.batch_norm import BatchNorm
+from labor_jax.models.building import build_segmenter, init_variables, trainable_mask
 from labor_jax.models.discriminator import Discriminator
-from labor_jax.models.efficientnet_lite import EfficientNetLite0
-from labor_jax.models.features import Features
-from labor_jax.models.layers import resize_bilinear_align_corners
-from labor_jax.models.normalization import denormalize_images, normalize_images
-from labor_jax.models.pretrained import load_backbone, to_tensors
-from labor_jax.models.published import load_model, save_model, to_torch
-from labor_jax.models.resnet import ResNet
-from labor_jax.models.segmenter import (
-    BACKBONES,
-    Segmenter,
-    apply,
-    build_segmenter,
-    classify,
-    classify_auxiliary,
-    coarse_logits,
-    extract,
-    init_variables,
-    trainable_mask,
-)
-from labor_jax.models.tiles import windowed_logits, windowed_outputs
-from labor_jax.models.weight_files import WeightsError
+from labor_jax.models.features import Features, Window
+from labor_jax.models.heads import DeepLabV2, DeepLabV3Plus, Linear
+from labor_jax.models.model import Model
+from labor_jax.models.normalization import denormalize_images, network_input, normalize_images
+from labor_jax.models.registry import BACKBONES, HEADS, register_backbone, register_head
+from labor_jax.models.segmenter import Outputs, Segmenter
+from labor_jax.models.weights import WeightsError, load_weights, save_weights, to_torch
+from labor_jax.models.windows import windowed_logits, windowed_outputs
 
 __all__ = [
     "BACKBONES",
+    "HEADS",
+    "BatchNorm",
     "DeepLabV2",
     "DeepLabV3Plus",
     "Discriminator",
     "EfficientNetLite0",
     "Features",
+    "Linear",
+    "Model",
+    "Outputs",
     "ResNet",
     "Segmenter",
+    "TwoLayers",
     "WeightsError",
-    "apply",
+    "Window",
     "build_segmenter",
-    "classify",
-    "classify_auxiliary",
-    "coarse_logits",
     "denormalize_images",
-    "extract",
     "init_variables",
-    "load_backbone",
-    "load_model",
+    "load_weights",
+    "network_input",
     "normalize_images",
-    "resize_bilinear_align_corners",
-    "save_model",
-    "to_tensors",
+    "register_backbone",
+    "register_head",
+    "save_weights",
     "to_torch",
     "trainable_mask",
     "windowed_logits",

@@ -10,7 +10,7 @@ _TOTAL_STRIDE = 32
 
 
 class Discriminator(nn.Module):
-    """Tells which domain a segmentation map comes from, patch by patch.
+    """Predicts which domain each patch of a segmentation map comes from.
 
     Five 4x4 convolutions of stride 2 and padding 1 with width, 2, 4, 8 x width and 1 channels,
     leaky ReLU of slope 0.2 between, no normalisation (section 3.2 of the paper).

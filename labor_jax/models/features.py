@@ -1,81 +1,129 @@
-"""What a backbone hands to a head, and how output strides turn into dilations."""
+"""What a backbone hands to a head."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
 
-from labor_jax.models.layers import Taps
-
-
-class Window(NamedTuple):
-    """What a head needs to know of the whole image where features are those of a window of it.
-
-    Attributes:
-      pooled: f32[B, 1, 1, C2], the mean of the whole image's `high`.
-      rows: between which of the window's rows of `high` each of its rows of `low` lies in the
-        whole image.
-      columns: the same of columns.
-    """
-
-    pooled: jax.Array
-    rows: Taps
-    columns: Taps
+from labor_jax.ops import Taps, interpolate, resize_bilinear_align_corners, taps_align_corners
 
 
-class Features(NamedTuple):
-    """A backbone's output.
+class Window(struct.PyTreeNode):
+    """Where features of a window lie in the whole image, see `models.windowed_outputs`.
 
     Attributes:
-      low: [B, h1, w1, C1], fine features of the first stage.
-      high: [B, h2, w2, C2], the last stage at the output stride.
-      window: None for features of a whole image.
-      middle: [B, h3, w3, C3], the stage before the last, for an auxiliary classifier; None of a
-        backbone that cannot have one.
+      offsets: for each map int32[2], the row and column at which the window begins in the whole
+        image's map.
+      means: for each map f32[B, 1, 1, C_i], the mean over the whole image's map; None when no head
+        asks for it.
+      sizes: for each map the (height, width) of the whole image's map.
     """
 
-    low: jax.Array
-    high: jax.Array
+    offsets: tuple[jax.Array, ...]
+    means: tuple[jax.Array, ...] | None
+    sizes: tuple[tuple[int, int], ...] = struct.field(pytree_node=False)
+
+
+class Features(struct.PyTreeNode):
+    """A backbone's feature maps.
+
+    `features[-1]` is the last map and `features["stage3"]` the map of that name. A head that calls
+    `mean` and `resize` instead of computing them itself also works on windows of large images.
+
+    Attributes:
+      maps: [B, h_i, w_i, C_i] each, in the order of computation, finest first.
+      names: each map's name, "stage1" and so on.
+      strides: each map's stride relative to the image.
+      window: None for the features of a whole image.
+    """
+
+    maps: tuple[jax.Array, ...]
+    names: tuple[str, ...] = struct.field(pytree_node=False)
+    strides: tuple[int, ...] = struct.field(pytree_node=False)
     window: Window | None = None
-    middle: jax.Array | None = None
 
+    @classmethod
+    def of_stages(
+        cls, maps: Sequence[jax.Array], strides: Sequence[int], first: int = 1
+    ) -> "Features":
+        """Names the maps "stage1", "stage2" and so on, counted from `first`."""
+        names = tuple(f"stage{first + index}" for index in range(len(maps)))
+        return cls(tuple(maps), names, tuple(strides))
 
-def valid_output_strides(native: Sequence[int], entry_stride: int) -> tuple[int, ...]:
-    """The output strides that `stage_strides` can reach, ascending."""
-    valid = [entry_stride]
-    for stride in native:
-        if stride > 1:
-            valid.append(valid[-1] * stride)
-    return tuple(valid)
+    def __getitem__(self, key: int | str) -> jax.Array:
+        """The map at an index (IndexError beyond) or of a name (KeyError lists the names)."""
+        return self.maps[self._index(key)]
 
+    def at_stride(self, stride: int) -> jax.Array:
+        """The last map of a stride; KeyError lists the strides."""
+        if stride not in self.strides:
+            valid = ", ".join(map(str, sorted(set(self.strides))))
+            raise KeyError(f"no feature map has stride {stride}; valid: {valid}.")
+        return self.maps[len(self.strides) - 1 - self.strides[::-1].index(stride)]
 
-def stage_strides(
-    native: Sequence[int], entry_stride: int, output_stride: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Replaces strides beyond `output_stride` by dilation (DeepLab, arXiv 1606.00915).
+    def up_to(self, key: int | str) -> "Features":
+        """The features that end with a map: `features.up_to(-2)` drops the last one."""
+        stop = self._index(key) + 1
+        window = self.window
+        if window is not None:
+            means = None if window.means is None else window.means[:stop]
+            window = Window(window.offsets[:stop], means, window.sizes[:stop])
+        return Features(self.maps[:stop], self.names[:stop], self.strides[:stop], window)
 
-    Args:
-      native: each stage's stride in the classification network.
-      entry_stride: stride of the features that enter the first stage.
-      output_stride: stride wanted after the last stage.
+    def mean(self, key: int | str) -> jax.Array:
+        """The mean f32[B, 1, 1, C] of a map over the whole image, also where this is a window.
 
-    Returns:
-      Each stage's stride, and the dilation of its convolutions after the strided one.
+        Raises:
+          ValueError: on a window, for a head without the class attribute `pools_image = True`.
+        """
+        index = self._index(key)
+        if self.window is None:
+            return jnp.mean(self.maps[index].astype(jnp.float32), (1, 2), keepdims=True)
+        if self.window.means is None:
+            raise ValueError(
+                "A head that uses Features.mean needs the class attribute `pools_image = True`; "
+                "without it the mean over the whole image is not computed for windows."
+            )
+        return self.window.means[index]
 
-    Raises:
-      ValueError: when no choice of strides gives `output_stride`.
-    """
-    valid = valid_output_strides(native, entry_stride)
-    if output_stride not in valid:
-        raise ValueError(f"output_stride is {output_stride}; valid: {', '.join(map(str, valid))}.")
-    strides, dilations = [], []
-    current, dilation = entry_stride, 1
-    for stride in native:
-        if current * stride <= output_stride:
-            current *= stride
-            strides.append(stride)
-        else:
-            dilation *= stride
-            strides.append(1)
-        dilations.append(dilation)
-    return tuple(strides), tuple(dilations)
+    def resize(self, values: jax.Array, source: int | str, target: int | str) -> jax.Array:
+        """Resizes what was computed from one map to the positions of another, corners aligned.
+
+        Args:
+          values: floating [B, h, w, D] at the positions of the map `source`.
+          source: index or name of a map.
+          target: index or name of a map.
+
+        Returns:
+          f32[B, h', w', D] at the positions of the map `target`; on a window the same values as in
+          the whole image.
+        """
+        source, target = self._index(source), self._index(target)
+        size = self.maps[target].shape[1:3]
+        if self.window is None:
+            return resize_bilinear_align_corners(values, size)
+        rows, columns = (self._window_taps(source, target, axis) for axis in range(2))
+        return interpolate(values.astype(jnp.float32), rows, columns)
+
+    def _window_taps(self, source: int, target: int, axis: int) -> Taps:
+        """The window's share of the whole image's taps along an axis, for the window's own map."""
+        window = self.window
+        size, source_size = (self.maps[index].shape[1 + axis] for index in (target, source))
+        whole = taps_align_corners(window.sizes[source][axis], window.sizes[target][axis])
+        lower, upper, weight = (
+            jax.lax.dynamic_slice(jnp.asarray(each), (window.offsets[target][axis],), (size,))
+            for each in (whole.lower.astype(np.int32), whole.upper.astype(np.int32), whole.weight)
+        )
+        first = window.offsets[source][axis]
+        return Taps(*(jnp.clip(x - first, 0, source_size - 1) for x in (lower, upper)), weight)
+
+    def _index(self, key: int | str) -> int:
+        if isinstance(key, str):
+            if key not in self.names:
+                raise KeyError(f"no feature map {key!r}; valid: {', '.join(self.names)}.")
+            return self.names.index(key)
+        if not -len(self.maps) <= key < len(self.maps):
+            raise IndexError(f"no feature map {key}; there are {len(self.maps)}.")
+        return key % len(self.maps)

@@ -1,4 +1,4 @@
-"""Input normalisation."""
+"""Normalises images by ImageNet's mean and deviation, on the device, before the network."""
 
 import jax
 import jax.numpy as jnp
@@ -25,3 +25,24 @@ def denormalize_images(images: jax.Array) -> jax.Array:
     """Inverts `normalize_images`: f32[..., 3] to RGB f32[..., 3] in 0 to 255."""
     mean, std = jnp.asarray(IMAGENET_MEAN), jnp.asarray(IMAGENET_STD)
     return (images.astype(jnp.float32) * std + mean) * 255.0
+
+
+def network_input(images: jax.Array) -> jax.Array:
+    """Images as a network takes them.
+
+    Args:
+      images: uint8[..., 3], RGB; or floating [..., 3], already normalised.
+
+    Returns:
+      f32[..., 3]: uint8 images normalised, floating ones as they are.
+
+    Raises:
+      ValueError: for another dtype.
+    """
+    if images.dtype == jnp.uint8:
+        return normalize_images(images)
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(
+            f"images have the dtype {images.dtype}; give uint8 RGB, or normalised floating values."
+        )
+    return jnp.asarray(images, jnp.float32)

@@ -10,6 +10,7 @@ from labor_jax import models
 from labor_jax.data import transforms
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
+from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training import mesh as mesh_lib
 from tests.evaluation.scenes import CLASSES, Scenes
 from tests.tiny_model import tiny_segmenter
@@ -36,7 +37,9 @@ def predicted_alone(split, i, size):
 
 @functools.partial(jax.jit, static_argnums=1)
 def logits_of(images, size):
-    return models.apply(SEGMENTER, model(), models.normalize_images(images), size=size)[0]
+    features = SEGMENTER.apply(model(), models.normalize_images(images), method="extract")
+    coarse = SEGMENTER.apply(model(), features, method="coarse_logits")
+    return resize_bilinear_align_corners(coarse, size)
 
 
 def confusion_alone(split, size):

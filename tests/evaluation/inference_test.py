@@ -10,6 +10,7 @@ import pytest
 from labor_jax import models
 from labor_jax.evaluation import inference
 from labor_jax.evaluation.inference import Inference
+from labor_jax.ops import resize_bilinear_align_corners
 from tests.tiny_model import tiny_segmenter
 
 SEGMENTER = tiny_segmenter(7)
@@ -33,9 +34,11 @@ def probabilities(images, scale=1.0, mirrored=False):
     """Of one view, brought back to where the image was."""
     images = models.normalize_images(images)
     size = tuple(round(side * scale) for side in images.shape[1:3])
-    images = models.resize_bilinear_align_corners(images, size)
+    images = resize_bilinear_align_corners(images, size)
     images = images[:, :, ::-1] if mirrored else images
-    found = jax.nn.softmax(models.apply(SEGMENTER, variables(), images, size=SIZE)[0])
+    features = SEGMENTER.apply(variables(), images, method="extract")
+    coarse = SEGMENTER.apply(variables(), features, method="coarse_logits")
+    found = jax.nn.softmax(resize_bilinear_align_corners(coarse, SIZE))
     return found[:, :, ::-1] if mirrored else found
 
 
@@ -57,7 +60,7 @@ def test_another_scale_alone():
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_windows_change_nothing_where_they_share_enough(flip):
-    """A pixel of this network sees one around it."""
+    """A pixel of this network sees three around it."""
     how = {"flip": flip, "scales": (1.0, 1.5)}
     np.testing.assert_array_equal(
         predict(IMAGES, SIZE, Inference(**how, window=(16, 17), overlap=8)),

@@ -1,4 +1,4 @@
-"""Tests of the segmenter: building, taking apart and putting together."""
+"""Tests of the segmenter: building, whole and in halves, batch norm, memory."""
 
 from types import SimpleNamespace
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from labor_jax import models
+from labor_jax.ops import resize_bilinear_align_corners
 
 CLASSES = 5
 
@@ -34,78 +35,155 @@ def built(**fields):
     return segmenter, variables, jax.random.normal(jax.random.key(1), (2, 16, 24, 3))
 
 
-def test_taking_apart_and_composing_equals_apply():
+def train(segmenter, variables, images, rngs=None):
+    """Outputs and new batch statistics."""
+    return segmenter.apply(variables, images, train=True, rngs=rngs, mutable=["batch_stats"])
+
+
+def test_variables_have_linens_layout():
+    segmenter, variables, _ = built(head="deeplab_v3plus")
+    assert set(variables) == {"params", "batch_stats"}
+    assert set(variables["params"]) == set(variables["batch_stats"]) == {"backbone", "head"}
+    segmenter = models.build_segmenter(config(), CLASSES, auxiliary=True)
+    variables = models.init_variables(segmenter, jax.random.key(0), (16, 24))
+    assert set(variables["params"]) == {"backbone", "head", "auxiliary_head"}
+    assert set(variables["batch_stats"]) == {"backbone"}
+    assert segmenter.num_classes == CLASSES and segmenter.output_stride == 8
+
+
+def test_both_halves_make_the_whole():
     segmenter, variables, images = built(head="deeplab_v3plus")
     rngs = {"dropout": jax.random.key(2)}
 
     @jax.jit
-    def whole(variables):
-        return models.apply(segmenter, variables, images, train=True, rngs=rngs)
-
-    @jax.jit
-    def parts(variables):
-        features, backbone = models.extract(
-            segmenter, variables["backbone"], images, train=True, rngs=rngs
+    def halves(variables):
+        features, backbone = segmenter.apply(
+            variables, images, train=True, rngs=rngs, mutable=["batch_stats"], method="extract"
         )
-        logits, classifier = models.classify(
-            segmenter, variables["classifier"], features, (16, 24), train=True, rngs=rngs
+        logits, head = segmenter.apply(
+            variables,
+            features,
+            train=True,
+            rngs=rngs,
+            mutable=["batch_stats"],
+            method="coarse_logits",
         )
-        return logits, {"backbone": backbone, "classifier": classifier}
+        stats = {
+            "backbone": backbone["batch_stats"]["backbone"],
+            "head": head["batch_stats"]["head"],
+        }
+        return resize_bilinear_align_corners(logits, (16, 24)), stats
 
-    logits, stats = whole(variables)
-    assert logits.shape == (2, 16, 24, CLASSES) and logits.dtype == jnp.float32
+    outputs, updated = jax.jit(lambda v: train(segmenter, v, images, rngs))(variables)
+    assert outputs.logits.shape == (2, 16, 24, CLASSES) and outputs.logits.dtype == jnp.float32
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), (logits, stats), parts(variables)
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        (outputs.logits, updated["batch_stats"]),
+        halves(variables),
     )
     # Training moved every running statistic, and kept their structure.
-    for part in ("backbone", "classifier"):
-        moved = jax.tree.map(
-            lambda a, b: bool(np.any(a != b)), stats[part], variables[part]["batch_stats"]
-        )
-        assert all(jax.tree.leaves(moved)) and jax.tree.leaves(moved)
-
-
-def test_evaluation_is_deterministic_and_moves_nothing():
-    segmenter, variables, images = built()
-    apply = jax.jit(
-        lambda variables, size: models.apply(segmenter, variables, images, size=size),
-        static_argnums=1,
+    moved = jax.tree.map(
+        lambda a, b: bool(np.any(a != b)), updated["batch_stats"], variables["batch_stats"]
     )
-    logits, stats = apply(variables, None)
-    for part in ("backbone", "classifier"):
-        jax.tree.map(np.testing.assert_array_equal, stats[part], variables[part]["batch_stats"])
-    assert stats["classifier"] == {}
-    larger, _ = apply(variables, (31, 47))
-    assert larger.shape == (2, 31, 47, CLASSES)
-    # Aligned corners: whatever the size, the corners are the same.
-    np.testing.assert_allclose(larger[:, [0, -1], -1], logits[:, [0, -1], -1], atol=1e-6)
+    assert all(jax.tree.leaves(moved)) and jax.tree.leaves(moved)
+
+
+def test_a_model_evaluates_bytes_and_normalised_images_alike():
+    segmenter, variables, _ = built(backbone="two_layers", output_stride=4)
+    model = models.Model(variables, segmenter)
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), np.uint8)
+    outputs = jax.jit(lambda model, images: model(images))(model, images)
+    again = jax.jit(segmenter.apply)(variables, models.normalize_images(images))
+    np.testing.assert_allclose(outputs.logits, again.logits, atol=1e-5)
+    assert outputs.features.names == ("stage1", "stage2") and outputs.auxiliary_logits is None
+
+
+def test_the_auxiliary_head_reads_the_map_before_the_last():
+    values = config(backbone="two_layers", output_stride=4)
+    segmenter = models.build_segmenter(values, CLASSES, auxiliary=True)
+    variables = models.init_variables(segmenter, jax.random.key(0), (16, 24))
+    images = jax.random.normal(jax.random.key(1), (2, 16, 24, 3))
+    outputs = jax.jit(segmenter.apply)(variables, images)
+    assert outputs.auxiliary_logits.shape == (2, 16, 24, CLASSES)
+    head = models.Segmenter(segmenter.backbone, segmenter.auxiliary_head)
+    parameters = {
+        "backbone": variables["params"]["backbone"],
+        "head": variables["params"]["auxiliary_head"],
+    }
+    coarse = head.apply(
+        {"params": parameters}, outputs.features.up_to("stage1"), method="coarse_logits"
+    )
+    np.testing.assert_allclose(
+        outputs.auxiliary_logits, resize_bilinear_align_corners(coarse, (16, 24)), atol=1e-5
+    )
+
+
+def test_what_is_not_used_is_not_computed():
+    values = config(backbone="two_layers", output_stride=4)
+    images = jax.ShapeDtypeStruct((2, 16, 24, 3), "float32")
+
+    def operations(auxiliary):
+        segmenter = models.build_segmenter(values, CLASSES, auxiliary=auxiliary)
+        variables = jax.eval_shape(
+            lambda key: models.init_variables(segmenter, key, (16, 24)), jax.random.key(0)
+        )
+        predict = jax.jit(lambda variables, images: segmenter.apply(variables, images).logits)
+        return predict.lower(variables, images).compile().cost_analysis()["flops"]
+
+    assert operations(auxiliary=True) == operations(auxiliary=False)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_accelerators_get_xlas_convolutions_and_pooling(platform):
+    """None of the products of shifted or transformed images that stand for them on CPUs."""
+    values = config(head="deeplab_v3plus", width=64, stem="imagenet")
+    segmenter = models.build_segmenter(values, CLASSES, auxiliary=True)
+    shapes = jax.eval_shape(
+        lambda key: models.init_variables(segmenter, key, (64, 96)), jax.random.key(0)
+    )
+
+    def gradient(variables, images):
+        def loss(params):
+            outputs = segmenter.apply({**variables, "params": params}, images)
+            return jnp.sum(outputs.logits**2) + jnp.sum(outputs.auxiliary_logits**2)
+
+        return jax.grad(loss)(variables["params"])
+
+    images = jax.ShapeDtypeStruct((2, 64, 96, 3), "float32")
+    traced = jax.jit(gradient).trace(shapes, images)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    # 17 of the backbone, 6 and 4 of the heads; forward and two gradients, less that of the images.
+    assert text.count("= stablehlo.convolution") == (17 + 6 + 4) * 3 - 1
+    assert text.count("stablehlo.select_and_scatter") == 1  # the gradient of the stem's pooling
 
 
 def test_frozen_batch_norm_moves_neither_statistics_nor_affine():
     segmenter, variables, images = built(batch_norm="frozen", dropout=0.0)
-    params = {part: variables[part]["params"] for part in variables}
 
     @jax.jit
     def gradients(params):
         def loss(params):
-            merged = {part: {**variables[part], "params": params[part]} for part in params}
-            logits, stats = models.apply(segmenter, merged, images, train=True)
-            return jnp.sum(logits**2), stats
+            outputs, updated = train(segmenter, {**variables, "params": params}, images)
+            return jnp.sum(outputs.logits**2), updated
 
         return jax.grad(loss, has_aux=True)(params)
 
-    gradient, stats = gradients(params)
-    jax.tree.map(
-        np.testing.assert_array_equal, stats["backbone"], variables["backbone"]["batch_stats"]
-    )
+    params = variables["params"]
+    gradient, updated = gradients(params)
+    jax.tree.map(np.testing.assert_array_equal, updated["batch_stats"], variables["batch_stats"])
     mask = models.trainable_mask(segmenter, params)
     assert jax.tree.structure(mask) == jax.tree.structure(params)
-    moved = jax.tree.map(lambda leaf: bool(np.any(leaf)), gradient)
-    assert moved == mask
-    assert mask["classifier"]["rate6"] == {"kernel": True, "bias": True}
+    assert jax.tree.map(lambda leaf: bool(np.any(leaf)), gradient) == mask
+    assert mask["head"]["rate6"] == {"kernel": True, "bias": True}
     assert mask["backbone"]["bn1"] == {"scale": False, "bias": False}
-    trained = models.build_segmenter(config(), CLASSES)
+    trained = models.build_segmenter(config(batch_norm="frozen"), CLASSES, batch_norm="trained")
+    assert trained == models.build_segmenter(config(), CLASSES)
     assert all(jax.tree.leaves(models.trainable_mask(trained, params)))
+
+
+def test_every_parameter_of_a_network_without_batch_norm_is_trainable():
+    params = {"scale": jnp.ones(2), "bias": jnp.ones(2)}
+    assert models.trainable_mask(models.Linear(3), params) == {"scale": True, "bias": True}
 
 
 def test_initialisation_follows_the_key_and_not_the_image_size():
@@ -115,28 +193,28 @@ def test_initialisation_follows_the_key_and_not_the_image_size():
         for seed, size in ((0, (16, 24)), (0, (32, 32)), (1, (16, 24)))
     ]
     jax.tree.map(np.testing.assert_array_equal, draws[0], draws[1])
-    kernels = [draw["backbone"]["params"]["conv1"]["kernel"] for draw in draws]
+    kernels = [draw["params"]["backbone"]["conv1"]["kernel"] for draw in draws]
     assert np.any(kernels[0] != kernels[2])
     assert {leaf.dtype for leaf in jax.tree.leaves(draws[0])} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("backbone", models.BACKBONES)
-@pytest.mark.parametrize("head", ["deeplab_v2", "deeplab_v3plus"])
-def test_every_pair_of_parts_fits(backbone, head):
-    segmenter = models.build_segmenter(
-        config(backbone=backbone, head=head, dtype="bfloat16"), CLASSES
-    )
-    assert hash(segmenter) == hash(
-        models.build_segmenter(config(backbone=backbone, head=head, dtype="bfloat16"), CLASSES)
-    )
+# ResNets 34 and 101 are 18 and 50 with more blocks.
+@pytest.mark.parametrize("backbone", sorted(set(models.BACKBONES) - {"resnet34", "resnet101"}))
+@pytest.mark.parametrize("head", models.HEADS)
+def test_every_head_fits_every_backbone(backbone, head):
+    values = config(backbone=backbone, head=head, dtype="bfloat16", output_stride=4)
+    segmenter, again = (models.build_segmenter(values, CLASSES, auxiliary=True) for _ in range(2))
+    assert segmenter == again and hash(segmenter) == hash(again)
     images = jax.ShapeDtypeStruct((1, 33, 40, 3), jnp.float32)
 
     def run(key, images):
         variables = models.init_variables(segmenter, key, (33, 40))
-        return models.apply(segmenter, variables, images, train=True, rngs={"dropout": key})[0]
+        return train(segmenter, variables, images, {"dropout": key})[0]
 
-    logits = jax.eval_shape(run, jax.random.key(0), images)
-    assert logits.shape == (1, 33, 40, CLASSES) and logits.dtype == jnp.float32
+    outputs = jax.eval_shape(run, jax.random.key(0), images)
+    for logits in (outputs.logits, outputs.auxiliary_logits):
+        assert logits.shape == (1, 33, 40, CLASSES) and logits.dtype == jnp.float32
+    assert outputs.features[-1].dtype == jnp.bfloat16
 
 
 def test_published_networks_fields_may_be_absent():
@@ -145,14 +223,14 @@ def test_published_networks_fields_may_be_absent():
         config(variant="torchvision", first_two_only=False), CLASSES
     )
     published = models.build_segmenter(config(variant="caffe", first_two_only=True), CLASSES)
-    assert published.backbone.variant == "caffe" and published.classifier.first_two_only
+    assert published.backbone.variant == "caffe" and published.head.first_two_only
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"backbone": "vgg16"}, r"backbone is 'vgg16'; valid: resnet18, .*efficientnet_lite0"),
-        ({"head": "fcn"}, r"head is 'fcn'; valid: deeplab_v2, deeplab_v3plus"),
+        ({"backbone": "vgg16"}, r"backbone is 'vgg16'; valid: .*resnet18, .*two_layers"),
+        ({"head": "fcn"}, r"head is 'fcn'; valid: deeplab_v2, deeplab_v3plus, linear"),
         ({"batch_norm": "sync"}, r"batch_norm is 'sync'; valid: trained, frozen"),
         ({"stem": "tiny"}, r"stem is 'tiny'; valid: imagenet, small"),
         ({"variant": "keras"}, r"variant is 'keras'; valid: torchvision, caffe"),
@@ -177,7 +255,7 @@ def test_heads_drop_what_the_published_ones_do_unless_told():
     for head, published in (("deeplab_v2", 0.0), ("deeplab_v3plus", 0.1)):
         for told, expected in ((None, published), (0.3, 0.3)):
             built = models.build_segmenter(config(head=head, dropout=told), CLASSES)
-            assert built.classifier.dropout == expected
+            assert built.head.dropout == expected
 
 
 def test_one_class_is_no_segmentation():
@@ -198,8 +276,8 @@ def test_remat_keeps_less_for_the_gradient_and_changes_nothing(backbone, batch_n
         )
 
         def loss(variables, images):
-            logits, statistics = models.apply(segmenter, variables, images, train=True)
-            return jnp.mean(logits**2), statistics
+            outputs, updated = train(segmenter, variables, images)
+            return jnp.mean(outputs.logits**2), updated
 
         return loss, models.init_variables(segmenter, jax.random.key(0), (16, 24))
 

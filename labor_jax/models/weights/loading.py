@@ -1,0 +1,146 @@
+"""Reads weights of any registered layout into a segmenter's variables, and writes them."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from labor_jax.models import registry
+from labor_jax.models.segmenter import Segmenter
+from labor_jax.models.weights.files import SUFFIXES, WeightsError, read_tensors, write_tensors
+from labor_jax.models.weights.layouts import IMAGENET_FILES, LAYOUTS, Layout, Path
+from labor_jax.models.weights.matching import match_tensors
+
+_ADVICE = (
+    "Check the number of classes and config.model: backbone, head, head_channels, and that width "
+    "and stem are the published 64 and 'imagenet'."
+)
+
+
+def load_weights(
+    source: str | os.PathLike[str], segmenter: Segmenter, variables: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Replaces a segmenter's variables by published weights.
+
+    The tensors' names show a file's layout. A file of a whole model replaces backbone and head; a
+    file of a backbone replaces the backbone alone. An auxiliary head keeps its variables.
+
+    Args:
+      source: a .pth, .pt, .safetensors or .npz file of a registered layout; or "imagenet", the
+        weights of an installed package, for the backbones that have one.
+      segmenter: from `build_segmenter`.
+      variables: from `init_variables`, or their shapes for what the file replaces.
+
+    Returns:
+      Variables of the same structure, float32.
+
+    Raises:
+      WeightsError: when the file is missing, unreadable or of an unknown kind or layout, when the
+        segmenter computes another function than the file's network, or when tensors are missing,
+        unexpected, of a wrong shape or not finite. The message names the config field or the
+        tensors.
+    """
+    path = _find_file(source, segmenter)
+    tensors = read_tensors(path)
+    layout = _recognise(path, tensors)
+    problem = layout.misfit(segmenter, tensors.keys())
+    if problem:
+        raise WeightsError(f"{path} holds {layout.holds}; {problem}.")
+    flat = traverse_util.flatten_dict(variables)
+    wanted = _of_parts(flat, layout)
+    names = {variable: layout.tensor_name(segmenter, variable) for variable in wanted}
+    loaded = match_tensors(
+        tensors,
+        wanted,
+        names=names,
+        is_unused=layout.is_unused,
+        problem=f"{path}, {layout.holds}, does not fit the model, whose backbone is "
+        f"{registry.name_of(segmenter.backbone)!r}:",
+        advice=_ADVICE,
+    )
+    loaded = layout.after_reading(path, tensors, names, loaded)
+    return traverse_util.unflatten_dict({**flat, **loaded})
+
+
+def to_torch(
+    segmenter: Segmenter, variables: Mapping[str, Any], layout: str
+) -> dict[str, np.ndarray]:
+    """Turns a segmenter's variables into PyTorch's named tensors, the inverse of `load_weights`.
+
+    Layout "ripu" follows RIPU's code: the batch norm "frozen" becomes one without epsilon, which
+    is added to the variances (MODEL.FREEZE_BN True). Otherwise every batch norm has a
+    `num_batches_tracked`. No layout holds an auxiliary head.
+
+    Args:
+      segmenter: from `build_segmenter`.
+      variables: the segmenter's.
+      layout: name of a registered layout.
+
+    Returns:
+      {name: f32 array in PyTorch's layout}.
+
+    Raises:
+      ValueError: for an unknown layout, or one that holds another network than the segmenter.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}; valid: {', '.join(LAYOUTS)}.")
+    problem = LAYOUTS[layout].misfit(segmenter, None)
+    if problem:
+        raise ValueError(f"layout {layout!r} is of {LAYOUTS[layout].holds}; {problem}.")
+    arrays = _of_parts(traverse_util.flatten_dict(variables), LAYOUTS[layout])
+    return LAYOUTS[layout].to_tensors(
+        segmenter, {path: np.asarray(value) for path, value in arrays.items()}
+    )
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    segmenter: Segmenter,
+    variables: Mapping[str, Any],
+    layout: str = "ripu",
+) -> None:
+    """Writes a segmenter's variables in a published layout, for PyTorch and `load_weights`.
+
+    Args:
+      path: a .pth, .pt, .safetensors or .npz file; replaced if it exists. RIPU's code reads .pth,
+        where the layout "ripu" becomes its two tables "feature_extractor" and "classifier".
+      segmenter: from `build_segmenter`.
+      variables: the segmenter's.
+      layout: see `to_torch`.
+
+    Raises:
+      ValueError: see `to_torch`.
+      WeightsError: when the file cannot be written.
+    """
+    write_tensors(os.fspath(path), to_torch(segmenter, variables, layout))
+
+
+def _find_file(source: str | os.PathLike[str], segmenter: Segmenter) -> str:
+    if os.fspath(source) != "imagenet":
+        return os.fspath(source)
+    name = registry.name_of(segmenter.backbone)
+    if name not in IMAGENET_FILES:
+        raise WeightsError(
+            "config.model.pretrained = 'imagenet' exists for "
+            f"{', '.join(map(repr, IMAGENET_FILES))} only, not for {name!r}: give the path of a "
+            f"weight file ({', '.join(SUFFIXES)})."
+        )
+    return IMAGENET_FILES[name]()
+
+
+def _recognise(path: str, tensors: Mapping[str, np.ndarray]) -> Layout:
+    for layout in LAYOUTS.values():
+        if tensors and layout.recognises(tensors.keys()):
+            return layout
+    known = "; ".join(f"{name} ({layout.holds})" for name, layout in LAYOUTS.items())
+    first = ", ".join(list(tensors)[:3]) or "none"
+    raise WeightsError(
+        f"{path}: the tensors' names are of no known layout (the first are: {first}). "
+        f"Known layouts: {known}."
+    )
+
+
+def _of_parts(variables: Mapping[Path, Any], layout: Layout) -> dict[Path, Any]:
+    return {path: value for path, value in variables.items() if path[1] in layout.parts}
