@@ -2,13 +2,13 @@
 
 Training reads PNG files of the papers' data sets, decodes them and brings them to the network's
 input size. This writes files like Cityscapes' (2048x1024, some 2.3 MB an image, a label map each)
-and reads them through `pipeline.training_batches` with 1, 2, 4, ... threads, beside plain code that
-decodes with Pillow and resizes alike, whose images and labels it first checks to be the same. Files
-come from the operating system's cache, so a slow disk is left out.
+and reads them through `pipeline.training_batches` with 1, 2, 4, ... threads, and with plain code
+that decodes with Pillow and resizes the same way. It first checks that both give the same images
+and labels. Files come from the operating system's cache, so the speed of the disk doesn't count.
 
-"per core" is images a second of processor time of all threads together, which other programs on
-the machine don't lower. With `--images_per_second`, what one GPU's training takes (both domains
-together), it tells how many cores keep that GPU busy.
+"per core" is images per second of processor time of all threads together, which other programs on
+the machine don't change. Given `--images_per_second`, the images of both domains that training
+takes on one GPU, it prints how many cores keep that GPU busy.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from labor_jax.data import domains, folders, pipeline, transforms
+from labor_jax.data import BatchSpec, folders, pipeline, transforms
 from labor_jax.data.base import Split
+from labor_jax.data.driving.cityscapes import ALL_TRAIN_IDS, TRAIN_IDS
 
 BYTES_PER_PIXEL = 2.3e6 / (1024 * 2048)  # of Cityscapes' images
 
@@ -63,9 +64,8 @@ def write_files(folder: Path, count: int, size: tuple[int, int]) -> Split:
         path = folder / "labels" / f"{number:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(label).save(path)
-    ids = domains.label_map(domains.CITYSCAPES.train_ids, domains.ALL_CLASSES)
-    role = folders.Role("images", "labels", label_map=ids)
-    return folders.read_split(folder, "benchmark", role, len(domains.ALL_CLASSES))
+    layout = folders.FolderLayout("images", "labels", label_map=TRAIN_IDS)
+    return folders.read_split(folder, "benchmark", layout, len(ALL_TRAIN_IDS))
 
 
 def _smooth(coarse: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -107,9 +107,8 @@ def check_same(split: folders.FolderSplit, size: tuple[int, int]) -> None:
 
 
 def _batches(split: Split, size, *, batch_size: int, num_threads: int | None) -> pipeline.Batches:
-    return pipeline.training_batches(
-        split, split.label, batch_size=batch_size, size=size, seed=0, num_threads=num_threads
-    )
+    images = pipeline.TrainingImages(split, split.label)
+    return pipeline.training_batches(images, BatchSpec(batch_size, size, num_threads), seed=0)
 
 
 def pipeline_speed(split, size, *, batch_size: int, num_threads: int, images: int) -> Speed:

@@ -1,4 +1,4 @@
-"""The command line: `python -m labor_jax.build_dataset --dataset gtav --folder DIR --data_dir OUT`.
+"""Builds TFDS data sets: `python -m labor_jax.build_dataset --dataset gtav --folder DIR`.
 
 Builds a TFDS data set from the official folders of GTAV, SYNTHIA, Cityscapes, ACDC or BDD100K and
 prints its folder. Training needs no built data set: it reads the official folders too.
@@ -18,14 +18,14 @@ _DATA_DIR = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Builds a data set and says where it is."""
+    """Builds a data set and prints its folder."""
     if len(argv) > 1 or not (_DATASET.value and _FOLDER.value):
         raise app.UsageError("Give --dataset and --folder.")
-    from labor_jax.data import tfds_builders
+    from labor_jax.data.driving import builders
 
-    if _DATASET.value not in tfds_builders.BUILDERS:
-        raise app.UsageError(f"--dataset must be one of {', '.join(tfds_builders.BUILDERS)}.")
-    print(tfds_builders.build(_DATASET.value, _FOLDER.value, _DATA_DIR.value))
+    if _DATASET.value not in builders.BUILDERS:
+        raise app.UsageError(f"--dataset must be one of {', '.join(builders.BUILDERS)}.")
+    print(builders.build(_DATASET.value, _FOLDER.value, _DATA_DIR.value))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
+from labor_jax.data import base
+from labor_jax.data.driving import DATASETS
+from labor_jax.data.driving.acdc import CONDITIONS
+
 
 def write(path, array, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,13 +57,27 @@ def _write_palette(path, label):
     image.save(path)
 
 
-def driving_data(tmp_path):
-    """Writes the data sets; tells their root, a config and what the label files hold.
+def assert_same_split(found, expected):
+    """Two splits have the same names, images and labels."""
+    assert isinstance(found, base.Split)
+    assert found.names == expected.names
+    assert len(found) == len(expected)
+    for i in range(len(expected)):
+        assert found.size(i) == expected.size(i)
+        np.testing.assert_array_equal(found.image(i), expected.image(i))
+        np.testing.assert_array_equal(found.label(i), expected.label(i))
+        assert found.label(i).dtype == np.uint8
 
-    `values` holds what the label files hold, by data set and name.
+
+def driving_data(tmp_path):
+    """Writes the data sets.
+
+    Returns:
+      `root`, their folder; `config`, a `config.data`; `values`, what the label files hold, by data
+      set and name.
     """
     rng = np.random.default_rng(0)
-    values = {name: {} for name in ("gtav", "synthia", "cityscapes", "acdc", "bdd100k")}
+    values = {name: {} for name in DATASETS}
 
     def write_bytes(path, label):
         write(path, label.astype(np.uint8))
@@ -80,39 +98,39 @@ def driving_data(tmp_path):
             root / "RGB" / file, root / "GT" / "LABELS" / file, np.arange(23), rng, write_channels
         )
         _write_palette(root / "GT" / "COLOR" / file, np.zeros(_SIZE))
-    for part, city in (("train", "aachen"), ("train", "zurich"), ("val", "lindau")):
+    for split, city in (("train", "aachen"), ("train", "zurich"), ("val", "lindau")):
         root, stem = tmp_path / "Cityscapes", f"{city}_000000_000019"
         values["cityscapes"][f"{city}/{stem}"] = _write_pair(
-            root / "leftImg8bit" / part / city / f"{stem}_leftImg8bit.png",
-            root / "gtFine" / part / city / f"{stem}_gtFine_labelIds.png",
+            root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png",
+            root / "gtFine" / split / city / f"{stem}_gtFine_labelIds.png",
             np.arange(34),
             rng,
             write_bytes,
         )
         for other in ("color.png", "instanceIds.png"):
             _write_palette(
-                root / "gtFine" / part / city / f"{stem}_gtFine_{other}", np.zeros(_SIZE)
+                root / "gtFine" / split / city / f"{stem}_gtFine_{other}", np.zeros(_SIZE)
             )
-        (root / "gtFine" / part / city / f"{stem}_gtFine_polygons.json").touch()
+        (root / "gtFine" / split / city / f"{stem}_gtFine_polygons.json").touch()
     for condition in ("fog", "night"):
-        for part, sequence in (("train", "GOPR0475"), ("val", "GOPR0476")):
+        for split, sequence in (("train", "GOPR0475"), ("val", "GOPR0476")):
             root, stem = tmp_path / "ACDC", f"{sequence}_frame_000041"
-            values["acdc"][f"{condition}/{part}/{sequence}/{stem}"] = _write_pair(
-                root / "rgb_anon" / condition / part / sequence / f"{stem}_rgb_anon.png",
-                root / "gt" / condition / part / sequence / f"{stem}_gt_labelIds.png",
+            values["acdc"][f"{condition}/{split}/{sequence}/{stem}"] = _write_pair(
+                root / "rgb_anon" / condition / split / sequence / f"{stem}_rgb_anon.png",
+                root / "gt" / condition / split / sequence / f"{stem}_gt_labelIds.png",
                 np.arange(34),
                 rng,
                 write_bytes,
             )
-            folder = root / "rgb_anon" / condition / f"{part}_ref" / sequence
+            folder = root / "rgb_anon" / condition / f"{split}_ref" / sequence
             write(folder / f"{stem}_rgb_ref_anon.png", np.zeros((*_SIZE, 3), np.uint8))
-            folder = root / "gt" / condition / part / sequence
+            folder = root / "gt" / condition / split / sequence
             _write_palette(folder / f"{stem}_gt_labelTrainIds.png", np.zeros(_SIZE))
-    for part, stem in (("train", "0004a4c0-d4dff0ad"), ("val", "7d06fefd-f7be05a6")):
+    for split, stem in (("train", "0004a4c0-d4dff0ad"), ("val", "7d06fefd-f7be05a6")):
         root = tmp_path / "BDD100K" / "bdd100k"
         values["bdd100k"][stem] = _write_pair(
-            root / "images" / "10k" / part / f"{stem}.jpg",
-            root / "labels" / "sem_seg" / "masks" / part / f"{stem}.png",
+            root / "images" / "10k" / split / f"{stem}.jpg",
+            root / "labels" / "sem_seg" / "masks" / split / f"{stem}.png",
             np.append(np.arange(19), 255),
             rng,
             write_bytes,
@@ -123,7 +141,7 @@ def driving_data(tmp_path):
             "source_root": "",
             "target_root": "",
             "target": "cityscapes",
-            "acdc_conditions": ("fog", "night", "rain", "snow"),
+            "acdc_conditions": CONDITIONS,
             "num_classes": 16,
             "skip": (),
             "source_size": None,

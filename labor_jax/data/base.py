@@ -1,4 +1,4 @@
-"""What the rest of the package knows about data: a split, a pair of domains, an error."""
+"""What the rest of the package knows about data: a split, a pair of domains, its error."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 IGNORE_LABEL = 255
-"""Label value of a pixel that counts nowhere: unlabelled or void."""
+"""Label value of a pixel that never counts: unlabelled or void."""
 
 ROLES = ("source", "pool", "evaluation")
 """The splits of a pair."""
 
 MAX_CLASSES = 254
-"""Labels are uint8 and 255 is void; 254 is kept free to mark an unknown value while reading."""
+"""Labels are uint8: 255 is void, and 254 marks an unknown value while a file is read."""
 
 
 class DataError(ValueError):
-    """A data set that cannot be used as it is.
+    """A data set can't be used as it is.
 
-    The message names the file or folder, what is wrong with it and what to do about it.
+    The message names the file or folder, says what is wrong with it, and what to do about it.
     """
 
 
 @runtime_checkable
 class Split(Protocol):
-    """Images of one role with their labels, by index. Safe to read from several threads.
+    """Images with their labels, by index. Safe to read from several threads.
 
     Attributes:
-      names: a unique key per image that stays the same between runs; labels that people give are
-        stored under it.
+      names: a unique name for each image, the same in every run. Answers are stored under it.
     """
 
     names: tuple[str, ...]
@@ -39,15 +38,19 @@ class Split(Protocol):
     def __len__(self) -> int: ...
 
     def size(self, i: int) -> tuple[int, int]:
-        """Returns (height, width) of label `i` in pixels without decoding it."""
+        """Returns (height, width) of label `i` in pixels, without decoding it."""
         ...
 
     def image(self, i: int) -> np.ndarray:
-        """Returns image `i`, uint8[H, W, 3] RGB. Do not write to it: it may be cached."""
+        """Returns image `i`, uint8[H, W, 3] RGB. Don't write to it: it may be cached."""
         ...
 
     def label(self, i: int) -> np.ndarray:
-        """Returns label `i`, uint8[H, W]: a class number or 255. Do not write to it."""
+        """Returns label `i`, uint8[H, W]: class numbers or 255. Don't write to it.
+
+        Raises:
+          DataError: the split has no labels.
+        """
         ...
 
 
@@ -55,19 +58,20 @@ class Split(Protocol):
 class Pair:
     """A source and a target domain with the same classes.
 
-    A split is None where `load_pair` was not asked to read it.
+    A split is None if `load_pair` was not asked to read it.
 
     Attributes:
-      name: the pair's name, as in `configs/NAME.py:PAIR`.
+      name: the pair's name, `config.pair`.
       classes: class names; label value c means `classes[c]`.
       palette: uint8[C, 3], an RGB colour per class for label maps and overlays.
       source: source training images with labels.
       pool: target training images. Only the oracle reads their labels.
-      evaluation: target images with labels, used for nothing but evaluation.
-      class_subsets: class numbers whose mean IoU is reported too, by the subset's name ("13").
+      evaluation: target images with labels, only for evaluation. None, too, for a pair without.
+      class_subsets: subsets of the class numbers by name ("13"). The mean IoU of each is reported
+        too.
 
     Raises:
-      ValueError: for classes, a palette or a subset that cannot be.
+      ValueError: invalid classes, palette or subset.
     """
 
     name: str
@@ -113,10 +117,10 @@ def check_classes(classes: tuple[str, ...]) -> None:
 
 
 def default_palette(num_classes: int) -> np.ndarray:
-    """Returns uint8[num_classes, 3] distinct colours, none black.
+    """Returns uint8[num_classes, 3] distinct colours, none of them black.
 
-    The colours of PASCAL VOC's label maps from its second on: bit k of the three channels is taken
-    from bits 3k, 3k+1, 3k+2 of the class number, most significant first.
+    These are the colours of PASCAL VOC's label maps without its first, black. The bits 3k, 3k+1,
+    3k+2 of the colour's number, from 1, are bit 7-k of red, green and blue.
     """
     number = np.arange(1, num_classes + 1)
     palette = np.zeros((num_classes, 3), np.uint8)

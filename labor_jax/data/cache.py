@@ -1,4 +1,4 @@
-"""Keeps decoded images and labels in memory, so that small sets are decoded once."""
+"""Keeps decoded images and labels in memory, so that a small data set is decoded only once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from labor_jax.data import base
 class MemoryCache:
     """A bounded store of arrays that several splits can share.
 
-    What is in stays in: training reads each image once an epoch, and under that pattern evicting
-    the least recently used array would mean that a set larger than the cache never hits.
+    An array that is in the cache stays there. Training reads each image once an epoch, so evicting
+    the least recently used array would evict every image of a larger set before its next use.
     """
 
     def __init__(self, max_bytes: int):
@@ -33,12 +33,12 @@ class MemoryCache:
         self._lock = threading.Lock()
 
     def get(self, key: tuple, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Returns the array of `key`, from `make()` where it is not in the cache, read-only."""
+        """Returns the array of `key`, read-only; calls `make()` if it is not in the cache."""
         array = self._arrays.get(key)
         if array is not None:
             return array
-        # Made outside the lock: threads decode different images at the same time, and two that
-        # happen to want the same one cost a second decoding, not a wrong result.
+        # Outside the lock, so that threads decode different images at the same time. If two want
+        # the same one, it is decoded twice, which costs only time.
         array = make().view()
         array.flags.writeable = False
         with self._lock:
@@ -73,7 +73,7 @@ class CachedSplit:
         return self._cache.get((self._key, "label", i), lambda: self._split.label(i))
 
     def label_key(self) -> str | None:
-        """Returns the split's own key; None where it has none."""
+        """Returns the split's own key; None if it has none."""
         return self._split.label_key() if hasattr(self._split, "label_key") else None
 
 

@@ -1,4 +1,4 @@
-"""From the values in label files to class numbers."""
+"""Maps the values in label files to class numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from labor_jax.data import base, image_files
+from labor_jax.data import base, messages
 
-_UNKNOWN = 254  # a class number that `base.MAX_CLASSES` keeps free
+_UNKNOWN = 254  # never a class number, see `base.MAX_CLASSES`
 _VALUES = 65536
 
 
@@ -26,10 +26,10 @@ class LabelMap:
             "other" stands for every value that is not named, except 255. Class number 255 is
             void, and so is the value 255 unless it is named. Empty: values are class numbers.
           num_classes: number of classes C.
-          field: the config field `entries` came from, for messages.
+          field: the config field that `entries` came from, for errors.
 
         Raises:
-          ValueError: naming the entry that cannot be.
+          ValueError: invalid entry; the error names it.
         """
         self._num_classes = num_classes
         self._table = np.full(_VALUES, _UNKNOWN, np.uint8)
@@ -44,7 +44,7 @@ class LabelMap:
             self._table[value] = number
 
     def key(self) -> str:
-        """Returns a text that differs between maps that differ."""
+        """Returns a hash that is the same only for equal maps."""
         return hashlib.sha256(self._table.tobytes()).hexdigest()
 
     def __call__(self, values: np.ndarray, path: pathlib.Path) -> np.ndarray:
@@ -52,13 +52,13 @@ class LabelMap:
 
         Args:
           values: integers [H, W].
-          path: the file, for messages.
+          path: the file, for errors.
 
         Returns:
           uint8[H, W], 0 to C - 1 or 255.
 
         Raises:
-          DataError: naming the file, the values that are no class and those that are.
+          DataError: a value maps to no class. The error names the file and the valid values.
         """
         if values.dtype.itemsize > 2:
             outside = (values < 0) | (values >= _VALUES)
@@ -72,7 +72,7 @@ class LabelMap:
             row, column = np.argwhere(unknown)[0]
             raise base.DataError(
                 f"{path}: label value{'s' if len(found) > 1 else ''} "
-                f"{image_files.listing(map(str, found))} in {np.count_nonzero(unknown)} pixels "
+                f"{messages.listing(map(str, found))} in {np.count_nonzero(unknown)} pixels "
                 f"(first at row {row}, column {column}) outside the {self._num_classes} classes; "
                 f"valid here: {_ranges(np.flatnonzero(self._table != _UNKNOWN))} (255 is void). "
                 "Correct the file, name all classes in `classes`, or map the value in `label_map` "

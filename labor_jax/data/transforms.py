@@ -1,13 +1,11 @@
-"""Resizing and augmentation of an image with its label: pure functions of arrays and a generator.
+"""Transforms of an image and its label: pure functions of arrays and a random generator.
 
-Images are uint8[H, W, 3], labels uint8[H, W] with 255 where a pixel counts nowhere; sizes are
-(height, width).
+Images are uint8[H, W, 3], labels uint8[H, W] with 255 for void; sizes are (height, width).
+`augmentation.prepare` combines them.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,18 +15,6 @@ from labor_jax.data.base import IGNORE_LABEL
 
 PAD_COLOUR = (124, 116, 104)
 """ImageNet's mean colour, which is 0 after normalisation."""
-
-AUGMENT_FIELDS = {
-    "flip": "True: mirror left and right with probability 1/2",
-    "scale": "(low, high): multiply the size by a factor log-uniform in this range",
-    "crop": "(height, width): cut out a window at random, padded where the image is smaller",
-    "brightness": "b: multiply by a factor in [1 - b, 1 + b]; 0 is off",
-    "contrast": "c: move away from the mean grey by a factor in [1 - c, 1 + c]; 0 is off",
-    "saturation": "s: move away from grey by a factor in [1 - s, 1 + s]; 0 is off",
-    "hue": "h: turn the hue by a share in [-h, h] of the circle, at most 0.5; 0 is off",
-    "blur": "s: with probability 1/2 a Gaussian blur of a sigma in [0, s] pixels; 0 is off",
-}
-"""The fields of an augmentation config. A field that is absent or None is off."""
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -42,17 +28,16 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def resize_labels(label: np.ndarray, size: tuple[int, int], *, sparse: bool = False) -> np.ndarray:
     """Returns the label at `size`.
 
-    Dense labels are sampled at the nearest pixel. That would drop most of a label in which only
-    single pixels are labelled, and repeat them when enlarging. With `sparse` each labelled pixel
-    is instead carried to the output pixel its centre falls into. Where several fall into one, the
-    nearest-neighbour sample wins if it is labelled, else the one closest to the output pixel's
-    centre (ties: lowest row, then lowest column). So an output pixel is labelled exactly if a
-    labelled pixel lies in it.
+    Dense labels are sampled at the nearest pixel. That would drop most labels of single pixels
+    when shrinking, and repeat them when enlarging. With `sparse`, each labelled pixel moves to the
+    output pixel that its centre falls into, so an output pixel is labelled exactly if a labelled
+    pixel lies in it. If several do, the nearest-neighbour sample wins if it is labelled, otherwise
+    the one closest to the output pixel's centre (ties: lowest row, then lowest column).
 
     Args:
       label: uint8[H, W].
       size: (h, w) of the output.
-      sparse: whether to keep single labelled pixels.
+      sparse: whether labels are single pixels, to be kept.
 
     Returns:
       uint8[h, w].
@@ -68,14 +53,14 @@ def resize_labels(label: np.ndarray, size: tuple[int, int], *, sparse: bool = Fa
     row, column = np.nonzero(label != IGNORE_LABEL)
     new_row = (2 * row + 1) * new_height // (2 * height)
     new_column = (2 * column + 1) * new_width // (2 * width)
-    # Distance of the pixel's centre from the output pixel's, in whole units: a row is
-    # 2 * new_height * new_width of them, and so is a column.
+    # Distance of the pixel's centre from the output pixel's, in integer units: a row and a column
+    # are 2 * new_height * new_width units each.
     row_distance = ((2 * row + 1) * new_height - (2 * new_row + 1) * height) * new_width
     column_distance = ((2 * column + 1) * new_width - (2 * new_column + 1) * width) * new_height
     distance = row_distance**2 + column_distance**2
     distance[(nearest_row[new_row] == row) & (nearest_column[new_column] == column)] = -1
-    # Written from the farthest to the nearest, so that the nearest stays; the reversal makes the
-    # first of equals, in row-major order, the last written.
+    # Write from the farthest to the nearest, so that the nearest stays. Of equals, the first in
+    # row-major order is written last.
     order = np.argsort(distance, kind="stable")[::-1]
     result = np.full(size, IGNORE_LABEL, label.dtype)
     result[new_row[order], new_column[order]] = label[row[order], column[order]]
@@ -114,8 +99,8 @@ def random_crop(
     Args:
       image: uint8[H, W, 3].
       label: uint8[H, W].
-      size: (h, w) of the window. Along an axis where the image is smaller, all of it is put at a
-        random place of the window, and the rest is `PAD_COLOUR` and 255.
+      size: (h, w) of the window. Along an axis where the image is smaller, the whole image goes
+        to a random place in the window; the rest is `PAD_COLOUR` and 255.
       rng: the randomness.
 
     Returns:
@@ -173,7 +158,7 @@ def colour_jitter(
         (ImageEnhance.Color, saturation),
     )
     order = rng.permutation(4)
-    # All amounts are drawn, used or not: switching one off leaves the others as they were.
+    # Draws every amount, used or not, so that switching one off leaves the others unchanged.
     factors = [rng.uniform(max(0.0, 1 - amount), 1 + amount) for _, amount in enhance]
     turn = rng.uniform(-hue, hue)
     picture = Image.fromarray(np.ascontiguousarray(image))
@@ -197,49 +182,6 @@ def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     return np.asarray(picture.filter(ImageFilter.GaussianBlur(sigma)))
 
 
-def prepare(
-    image: np.ndarray,
-    label: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    size: tuple[int, int] | None = None,
-    augment: Mapping[str, Any] | None = None,
-    sparse: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Makes a training example: resizes (once, to the scaled size), then augments.
-
-    Args:
-      image: uint8[H, W, 3].
-      label: uint8[H', W'], of any resolution.
-      rng: the randomness; the same generator state gives the same result.
-      size: (h, w) to resize to before `augment`; None for the image's own size.
-      augment: the augmentation, with the fields of `AUGMENT_FIELDS`; None for none.
-      sparse: whether `label` holds single labelled pixels, see `resize_labels`.
-
-    Returns:
-      uint8[h, w, 3] and uint8[h, w]; the size is `augment.crop` if given.
-    """
-    size = tuple(size) if size else image.shape[:2]
-    augment = augment if augment is not None else {}
-    # Every step takes its own generator: switching one off leaves the others as they were.
-    scale_rng, crop_rng, flip_rng, colour_rng, blur_rng = rng.spawn(5)
-    if augment.get("scale"):
-        size = random_scale(size, tuple(augment["scale"]), scale_rng)
-    image, label = resize_image(image, size), resize_labels(label, size, sparse=sparse)
-    if augment.get("crop"):
-        image, label = random_crop(image, label, tuple(augment["crop"]), crop_rng)
-    if augment.get("flip") and flip_rng.random() < 0.5:
-        image, label = flip(image, label)
-    jitter = {
-        name: augment.get(name) or 0.0 for name in ("brightness", "contrast", "saturation", "hue")
-    }
-    if any(jitter.values()):
-        image = colour_jitter(image, colour_rng, **jitter)
-    if augment.get("blur") and blur_rng.random() < 0.5:
-        image = gaussian_blur(image, blur_rng.uniform(0.0, augment["blur"]))
-    return image, label
-
-
 def check_size(size: Any, field: str) -> None:
     """Raises ValueError unless `size` is None or two positive whole numbers (height, width)."""
     if size is None:
@@ -247,29 +189,3 @@ def check_size(size: Any, field: str) -> None:
     sides = tuple(size) if isinstance(size, list | tuple) else ()
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"{field} must be (height, width) in pixels or None, got {size!r}")
-
-
-def check_augment(augment: Mapping[str, Any] | None, field: str = "augment") -> None:
-    """Raises ValueError for an augmentation config with an unknown field or an impossible value."""
-    for name, value in (augment or {}).items():
-        if name not in AUGMENT_FIELDS:
-            raise ValueError(
-                f"{field} has no field {name!r}; its fields are {', '.join(AUGMENT_FIELDS)}"
-            )
-        if value is None:
-            continue
-        if name == "crop":
-            check_size(value, f"{field}.crop")
-            continue
-        try:
-            if name == "flip":
-                right = isinstance(value, bool)
-            elif name == "scale":
-                low, high = value
-                right = 0 < low <= high < float("inf")
-            else:
-                right = 0 <= value <= (0.5 if name == "hue" else sys.float_info.max)
-        except (TypeError, ValueError):
-            right = False
-        if not right:
-            raise ValueError(f"{field}.{name} = {value!r}, but it is {AUGMENT_FIELDS[name]}")

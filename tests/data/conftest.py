@@ -6,6 +6,8 @@ import ml_collections
 import numpy as np
 import pytest
 
+from labor_jax.data.base import DataError
+from labor_jax.data.pairs import folders as folders_pair
 from tests.driving import driving_data, write
 from tests.driving import write_deep_png as _write_deep_png
 
@@ -30,7 +32,7 @@ def driving(tmp_path):
 
 @pytest.fixture
 def tree(tmp_path):
-    """A data set in three roles of three 6x8 images with classes 0 to 2, and its config."""
+    """Three roles of three 6x8 images with classes 0 to 2, their config, and `fails`."""
     rng = np.random.default_rng(0)
     for role in ("source", "pool", "evaluation"):
         for i in range(3):
@@ -65,7 +67,15 @@ def tree(tmp_path):
             },
         }
     )
-    return types.SimpleNamespace(root=tmp_path, config=config)
+
+    def fails(*parts):
+        """Loading fails with a DataError that holds all parts."""
+        with pytest.raises(DataError) as error:
+            folders_pair.load(config)
+        for part in parts:
+            assert part in str(error.value)
+
+    return types.SimpleNamespace(root=tmp_path, config=config, fails=fails)
 
 
 class ArraySplit:

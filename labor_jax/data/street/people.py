@@ -1,4 +1,4 @@
-"""People on foot, bicycles and motorcycles, and those who ride them."""
+"""People on foot, bicycles, motorcycles, and their riders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outfit:
 
 
 def sample_outfit(dice: Dice, materials: Materials, rides: bool) -> Outfit:
-    """Returns a person's colours; who rides wears a jersey and a helmet."""
+    """Returns a person's colours; riders wear a jersey and a helmet."""
     return Outfit(
         height=dice.uniform(1.45, 1.9),
         top=dice.colour(materials.jersey if rides else materials.clothes, 0.05),

@@ -1,4 +1,4 @@
-"""What stands still beside the road: buildings, walls, fences, trees, poles, lights and signs."""
+"""Draws what stands beside the road: buildings, walls, fences, trees, poles, lights and signs."""
 
 from __future__ import annotations
 

@@ -94,10 +94,10 @@ def render(
 class StreetScenes:
     """A split of street scenes with random access.
 
-    Rendered scenes are kept in memory until `cache_bytes` are used, so that an epoch renders once.
-    What does not fit any more is rendered again when asked; what is kept stays, because dropping
-    the oldest would drop every scene of a larger split before its next use. Safe for use by several
-    threads, and can be sent to other processes (the cache stays behind).
+    Rendered scenes stay in memory until `cache_bytes` are used, so that each is rendered once.
+    Scenes that no longer fit are rendered again whenever they are read. Cached scenes are never
+    dropped: dropping the oldest would drop every scene of a larger split before its next use. Safe
+    to read from several threads; can be pickled, without its cache.
 
     Args:
       domain: one of `DOMAINS`.
@@ -138,7 +138,7 @@ class StreetScenes:
 
     def _reset_cache(self) -> None:
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        # An image and its label are asked one after the other, also of a scene that is not kept.
+        # An image and its label are read one after the other, also of a scene that is not kept.
         self._recent: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -190,8 +190,8 @@ class StreetScenes:
             return scene
         # Outside the lock: threads render side by side; two that render the same scene agree.
         scene = render(self.domain, self._seed, index, self._size)
-        for part in scene:
-            part.flags.writeable = False
+        for array in scene:
+            array.flags.writeable = False
         with self._lock:
             if len(self._kept) < self._capacity:
                 self._kept[index] = scene

@@ -1,4 +1,4 @@
-"""What becomes of the light: a renderer's clean picture, or a real camera's."""
+"""Turns light into a picture: a renderer's clean one, or a real camera's."""
 
 from __future__ import annotations
 

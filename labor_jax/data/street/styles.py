@@ -1,4 +1,4 @@
-"""What the two domains look like and what stands in their streets.
+"""How the two domains look, and what stands in their streets.
 
 Some colours mislead across the domains: the camera's pavement has one of the simulator's road
 colours, its brick buildings the simulator's walls, its buses the simulator's trains. No global

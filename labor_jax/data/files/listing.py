@@ -1,0 +1,39 @@
+"""Lists the files of a folder, and identifies a state of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterable
+
+from labor_jax.data import threads
+
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+"""Extensions of the files that count as images, in lower case."""
+
+
+def list_files(folder: pathlib.Path) -> list[str]:
+    """Returns the paths below a folder of all its files, with "/", sorted. Skips hidden files."""
+    files, seen = [], set()
+    for directory, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(directory)
+        if real in seen:  # a link to a folder above it
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = pathlib.Path(directory).relative_to(folder)
+        files += [(below / name).as_posix() for name in names if not name.startswith(".")]
+    return sorted(files)
+
+
+def files_key(paths: Iterable[pathlib.Path], *more: object) -> str:
+    """Returns a hash that changes with the files' names, sizes or times, or with `more`."""
+
+    def version(path: pathlib.Path) -> tuple[str, int, int]:
+        status = path.stat()
+        return path.name, status.st_size, status.st_mtime_ns
+
+    described = repr((threads.map_in_threads(version, paths), more))
+    return hashlib.sha256(described.encode()).hexdigest()

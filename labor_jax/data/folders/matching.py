@@ -1,0 +1,135 @@
+"""Finds the images of a split, and each image's label."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+from collections.abc import Mapping
+
+from labor_jax.data import messages
+from labor_jax.data.base import DataError
+from labor_jax.data.files import listing
+from labor_jax.data.folders.layout import FolderLayout
+
+
+def find_images(
+    root: pathlib.Path, split: str, layout: FolderLayout
+) -> tuple[dict[str, str], set[str]]:
+    """Finds the images that match a layout's patterns.
+
+    Args:
+      root: folder that the layout's folders are below.
+      split: the split's name, for errors ("source").
+      layout: where the files are.
+
+    Returns:
+      The image file of each name, sorted by name, as paths below `layout.images`; and the stems
+      (paths without extension) of all images there, of this split or not.
+
+    Raises:
+      DataError: the folder is missing, no image matches, or two images share a name.
+    """
+    folder = _folder(root, layout.images, f"data.{split}.images", layout.advice)
+    stems = {
+        file: file.rsplit(".", 1)[0]
+        for file in listing.list_files(folder)
+        if file.lower().endswith(listing.IMAGE_EXTENSIONS)
+    }
+    if not stems:
+        raise DataError(
+            f"{split} is empty: {folder} holds no images ({' '.join(listing.IMAGE_EXTENSIONS)}). "
+            + (layout.advice or f"Check data.root and data.{split}.images.")
+        )
+    matching = [file for file in stems if layout.matches(file)]
+    if not matching:
+        field = "" if layout.advice else f"data.{split}.pattern = "
+        raise DataError(
+            f"{split} is empty: none of the {len(stems)} images in {folder} matches "
+            f"{field}{layout.pattern!r}; there are {messages.listing(stems)}. "
+            + (
+                layout.advice
+                or "A pattern applies to the path below the folder, extension included."
+            )
+        )
+    messages.raise_if_any(
+        f"{split} images do not end in data.{split}.image_suffix = {layout.image_suffix!r}",
+        [file for file in matching if not stems[file].endswith(layout.image_suffix)],
+        layout.advice or f"Narrow data.{split}.pattern to images that do.",
+    )
+    by_name = collections.defaultdict(list)
+    for file in matching:
+        by_name[stems[file].removesuffix(layout.image_suffix)].append(file)
+    messages.raise_if_any(
+        f"{split} images share a name, the path without extension,",
+        [" and ".join(files) for files in by_name.values() if len(files) > 1],
+        layout.advice or f"Remove one of them or narrow data.{split}.pattern.",
+    )
+    return {name: by_name[name][0] for name in sorted(by_name)}, set(stems.values())
+
+
+def find_labels(
+    root: pathlib.Path,
+    split: str,
+    layout: FolderLayout,
+    images: Mapping[str, str],
+    stems: set[str],
+) -> dict[str, pathlib.Path]:
+    """Finds the label of each image.
+
+    Args:
+      root: folder that the layout's folders are below.
+      split: the split's name, for errors.
+      layout: where the files are.
+      images: the image file of each name, see `find_images`.
+      stems: stems of all images in the folder, see `find_images`.
+
+    Returns:
+      The label file of each name. Names in `layout.known_defects` may be missing.
+
+    Raises:
+      DataError: the folder is missing, an image has no label, or a label has no image.
+    """
+    folder = _folder(root, layout.labels, f"data.{split}.labels", layout.advice)
+    before, after = layout.label_pattern.split("{stem}")
+    labels = {}
+    for file in listing.list_files(folder):
+        parent, slash, base_name = file.rpartition("/")
+        stem = base_name[len(before) : len(base_name) - len(after)]
+        if stem and base_name == before + stem + after:
+            labels[parent + slash + stem] = file
+    messages.raise_if_any(
+        f"{split} images have no label in {folder}",
+        [
+            file
+            for name, file in images.items()
+            if name not in labels and name not in layout.known_defects
+        ],
+        layout.advice
+        or f"Add the labels, remove the images, or correct data.{split}.label_pattern = "
+        f"{layout.label_pattern!r} (and image_suffix = {layout.image_suffix!r}).",
+    )
+    messages.raise_if_any(
+        f"{split} labels have no image in {root / layout.images}",
+        [
+            file
+            for name, file in labels.items()
+            # A label whose image is there but does not match belongs to another split.
+            if name + layout.image_suffix not in stems
+            and name not in layout.known_defects
+            and name not in layout.skip
+            and layout.matches_name(name)
+        ],
+        layout.advice or "Add the images or remove the labels.",
+    )
+    return {name: folder / labels[name] for name in images if name in labels}
+
+
+def _folder(root: pathlib.Path, below: str, field: str, advice: str) -> pathlib.Path:
+    folder = root / below
+    if folder.is_dir():
+        return folder
+    problem = "is not a folder" if folder.exists() else "does not exist"
+    missing = next((parent for parent in reversed(folder.parents) if not parent.exists()), folder)
+    where = "" if missing == folder or folder.exists() else f" (nor does {missing})"
+    advice = advice or f"Check data.root = {root} and {field} = {below!r}."
+    raise DataError(f"{folder} {problem}{where}. {advice}")

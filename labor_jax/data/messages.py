@@ -1,0 +1,31 @@
+"""Error messages that list the files with a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from labor_jax.data.base import DataError
+
+_LISTED = 5
+
+
+def raise_if_any(problem: str, entries: Sequence[str], remedy: str) -> None:
+    """Raises a DataError that counts and lists `entries`, unless there are none.
+
+    Args:
+      problem: what is wrong with the entries ("source images cannot be read").
+      entries: the files or names with the problem.
+      remedy: what the user can do, a sentence.
+
+    Raises:
+      DataError: `entries` is not empty.
+    """
+    if entries:
+        raise DataError(f"{len(entries)} {problem}: {listing(entries)}. {remedy}")
+
+
+def listing(entries: Iterable[str]) -> str:
+    """Returns the first five entries as text, and the number of the others."""
+    entries = list(entries)
+    more = f" and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
+    return ", ".join(entries[:_LISTED]) + more

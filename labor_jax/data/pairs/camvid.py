@@ -1,0 +1,107 @@
+"""CamVid: drives by day (source) and at dusk (target), 11 classes.
+
+Brostow, Fauqueur, Cipolla: Semantic object classes in video: a high-definition ground truth
+database, 2009; classes and splits as in SegNet (Badrinarayanan et al., 2017). The layout is
+`images/{train,test}/NAME.jpg` with `labels/{train,test}/NAME.png`, label values 0 to 10 in the
+order of `CLASSES`, 255 void. A file name begins with its drive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from labor_jax.data import base, folders
+from labor_jax.data.registry import register_pair
+
+CLASSES = (
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign symbol",
+    "fence",
+    "car",
+    "pedestrian",
+    "bicyclist",
+)
+
+PALETTE = np.array(
+    [
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (0, 0, 192),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ],
+    np.uint8,
+)
+"""uint8[11, 3], CamVid's colours; "pavement" has that of Sidewalk, "pole" that of Column_Pole."""
+
+LAYOUTS = {
+    "source": folders.FolderLayout("images/train", "labels/train", ("0006R0*", "0016E5*")),
+    "pool": folders.FolderLayout("images/train", "labels/train", "0001TP*"),
+    "evaluation": folders.FolderLayout("images/test", "labels/test", "0001TP*"),
+}
+"""Where each role's files are, below `data.root`."""
+
+
+def defaults(config: ConfigDict) -> None:
+    """EfficientNet-Lite0 with ImageNet weights, at 120x160."""
+    data = config.data
+    data.update(source_size=(120, 160), target_size=(120, 160), evaluation_size=(120, 160))
+    data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3)
+    config.model.update(
+        backbone="efficientnet_lite0",
+        pretrained="imagenet",
+        output_stride=16,
+        head_channels=128,
+    )
+    config.optimizer.update(name="adamw", weight_decay=1e-2, head_multiplier=10.0, clip_norm=1.0)
+    config.supervised.update(steps=300, learning_rate=2e-4)
+    config.warmup.update(steps=60, learning_rate=1e-4)
+    config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 32
+    config.selector.update(steps=20, learning_rate=5e-5)
+    config.selector.terms.discrepancy = 0.05
+    config.round.update(steps=80, learning_rate=2e-4)
+    config.joint.update(
+        steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420), learning_rate=1e-2
+    )
+
+
+def _ripu_pa(config: ConfigDict) -> None:
+    config.acquisition.radius = 11  # RIPU's 32 at 1024 rows, scaled to 360
+
+
+@register_pair("camvid", defaults=defaults, method_defaults={"ripu_pa": _ripu_pa})
+def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
+    """Reads the pair `camvid`: 305 source, 62 pool and 62 evaluation images of 360x480.
+
+    Args:
+      config: `root`, the folder that holds `images` and `labels`; `verify` and `cache_bytes`, see
+        `folders.read_pair`.
+      roles: which splits to read; the others are None.
+
+    Raises:
+      DataError: see `folders.read_split`.
+    """
+    return folders.read_pair(
+        "camvid",
+        config.root,
+        LAYOUTS,
+        CLASSES,
+        PALETTE,
+        verify=config.verify,
+        cache_bytes=config.cache_bytes,
+        roles=roles,
+    )

@@ -1,0 +1,148 @@
+"""Endless batches of augmented training images."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Sequence
+
+import grain
+import numpy as np
+
+from labor_jax.data import augmentation, base, class_balance
+from labor_jax.data.augmentation import Augment
+from labor_jax.data.batch_spec import BatchSpec
+from labor_jax.data.pipeline import batches
+from labor_jax.data.pipeline.batches import Batches
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingImages:
+    """Images to train on, their labels, and how an example is made of them.
+
+    Attributes:
+      split: the images.
+      labels: returns the label of image i, uint8[H, W], such as `split.label`. None for images
+        without labels: then every label is 255 and `split.label` is never called.
+      augment: the augmentation, which follows the resizing; None for none.
+      sparse_labels: whether labels are single pixels, see `transforms.resize_labels`.
+      presence: which image holds which class, bool[images, classes], to draw images so that classes
+        are balanced (`class_balance.BalancedOrder`); None to visit every image once an epoch.
+
+    Raises:
+      ValueError: the split is empty, or `presence` doesn't fit it.
+    """
+
+    split: base.Split
+    labels: Callable[[int], np.ndarray] | None
+    augment: Augment | None = None
+    sparse_labels: bool = False
+    presence: np.ndarray | None = None
+
+    def __post_init__(self):
+        batches.check_not_empty(self.split)
+        if self.presence is not None:
+            class_balance.check_presence(self.presence)
+            if len(self.presence) != len(self.split):
+                raise ValueError(
+                    f"presence is about {len(self.presence)} images, but the split holds "
+                    f"{len(self.split)}"
+                )
+
+
+def training_batches(
+    images: TrainingImages, spec: BatchSpec, *, seed: int, start: int = 0
+) -> Batches:
+    """Returns endless training batches.
+
+    Each epoch visits every image once, in its own order; a batch may hold the end of one epoch and
+    the beginning of the next. With `images.presence` there are no epochs. Batch k depends on the
+    other arguments but not on `start`: an iterator that starts at k gives what one from 0 gives
+    there, augmentation included.
+
+    Args:
+      images: what is trained on.
+      spec: the form of a batch; `images.augment.crop` replaces `spec.size` as its images' size.
+      seed: of order and augmentation, 0 or more.
+      start: number of the first batch.
+
+    Returns:
+      Batches {"image": uint8[B, h, w, 3], "label": int32[B, h, w]}, B = spec.local_batch_size.
+      Their `next` raises what the split and `images.labels` raise, with the image's name added.
+
+    Raises:
+      ValueError: invalid argument, or images of different sizes although neither `spec.size` nor
+        `images.augment.crop` is set.
+    """
+    check_training(images, spec)
+    if start < 0 or seed < 0:
+        raise ValueError(f"seed and start must be 0 or more, got {seed} and {start}")
+    split, labels, local = images.split, images.labels, spec.local_batch_size
+    if images.presence is None:
+        order = _epochs(len(split), seed)
+    else:
+        order = class_balance.BalancedOrder(images.presence, seed)
+
+    def example(number: int) -> dict[str, np.ndarray]:
+        # The position, in the order of all processes, of this process's example `number`.
+        batch, row = divmod(number, local)
+        position = batch * spec.batch_size + spec.first_row + row
+        index = order(position)
+        with batches.naming_image(split, index):
+            image = split.image(index)
+            label = (
+                np.broadcast_to(np.uint8(base.IGNORE_LABEL), image.shape[:2])
+                if labels is None
+                else labels(index)
+            )
+            image, label = augmentation.prepare(
+                image,
+                label,
+                np.random.default_rng((seed, 1, position)),
+                size=spec.size,
+                augment=images.augment,
+                sparse=images.sparse_labels,
+            )
+        return {"image": image, "label": label}
+
+    examples = grain.MapDataset.range(start * local, sys.maxsize).map(example)
+    return batches.read_ahead(examples, _stack, spec)
+
+
+def check_training(images: TrainingImages, spec: BatchSpec) -> None:
+    """Raises ValueError if images of a batch would differ in size, as `training_batches` does."""
+    if spec.size is None and not (images.augment and images.augment.crop):
+        _check_one_size(images.split)
+
+
+def _epochs(count: int, seed: int) -> Callable[[int], int]:
+    """Returns an order that visits all `count` images once an epoch: position to image."""
+
+    @functools.lru_cache(maxsize=4)
+    def permutation(epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, 0, epoch)).permutation(count)
+
+    def order(position: int) -> int:
+        epoch, place = divmod(position, count)
+        return int(permutation(epoch)[place])
+
+    return order
+
+
+def _stack(examples: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {
+        "image": np.stack([example["image"] for example in examples]),
+        "label": np.stack([example["label"] for example in examples]).astype(np.int32),
+    }
+
+
+def _check_one_size(split: base.Split) -> None:
+    first = tuple(split.size(0))
+    for i in range(1, len(split)):
+        if tuple(split.size(i)) != first:
+            raise ValueError(
+                f"images differ in size ({split.names[0]} is {first[0]}x{first[1]}, "
+                f"{split.names[i]} is {split.size(i)[0]}x{split.size(i)[1]}): set the input size "
+                "or augment.crop"
+            )

@@ -1,0 +1,81 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from labor_jax.data import folders
+from labor_jax.data.base import DataError
+from labor_jax.data.pairs import folders as folders_pair
+
+
+def test_pattern_and_names_as_in_cityscapes(tree, write_image):
+    image, label = np.zeros((2, 3, 3), np.uint8), np.ones((2, 3), np.uint8)
+    images, labels = tree.root / "images" / "train", tree.root / "gtFine" / "train"
+    for city in ("aachen", "bochum"):
+        write_image(images / city / f"{city}_0_leftImg8bit.png", image)
+        write_image(images / city / f"{city}_0_depth.png", image)
+        write_image(labels / city / f"{city}_0_gtFine_labelTrainIds.png", label)
+        write_image(labels / city / f"{city}_0_gtFine_color.png", image)
+    role = folders.FolderLayout(
+        "images/train",
+        "gtFine/train",
+        "*_leftImg8bit.png",
+        image_suffix="_leftImg8bit",
+        label_pattern="{stem}_gtFine_labelTrainIds.png",
+    )
+    split = folders.read_split(tree.root, "source", role, 3)
+    assert split.names == ("aachen/aachen_0", "bochum/bochum_0")
+    assert split.label_paths[1] == labels / "bochum" / "bochum_0_gtFine_labelTrainIds.png"
+    only = dataclasses.replace(role, pattern=("bochum/*leftImg*", "none*"))
+    assert folders.read_split(tree.root, "source", only, 3).names == ("bochum/bochum_0",)
+    suffix = dataclasses.replace(role, pattern="*")
+    with pytest.raises(DataError, match=r"2 source images do not end in .*aachen_0_depth\.png"):
+        folders.read_split(tree.root, "source", suffix, 3)
+
+
+def test_missing_folders(tree):
+    tree.config.pool.images = "pool/none"
+    tree.fails(str(tree.root / "pool" / "none"), "does not exist", "data.pool.images")
+    tree.config.pool.images = "pool/images"
+    tree.config.evaluation.labels = "none/labels"
+    tree.fails("none/labels", "(nor does", "data.evaluation.labels")
+    tree.config.evaluation.labels = "evaluation/labels/drive/evaluation_0.png"
+    tree.fails("is not a folder")
+    tree.config.root = ""
+    tree.fails("--config.data.root=DIR")
+
+
+def test_no_images(tree):
+    (tree.root / "empty").mkdir()
+    (tree.root / "empty" / "notes.txt").touch()
+    tree.config.source.images = "empty"
+    tree.fails("source is empty", "holds no images", ".png", "data.source.images")
+
+
+def test_pattern_that_matches_nothing(tree):
+    tree.config.pool.pattern = ("*.jpg",)
+    tree.fails("none of the 3 images", "data.pool.pattern = ('*.jpg',)", "drive/pool_0.png")
+
+
+def test_images_without_label(tree):
+    for i in range(2):
+        (tree.root / "pool" / "labels" / "drive" / f"pool_{i}.png").unlink()
+    tree.fails("2 pool images have no label", "drive/pool_0.png, drive/pool_1.png", "{stem}.png")
+
+
+def test_labels_without_image(tree):
+    (tree.root / "pool" / "images" / "drive" / "pool_2.png").unlink()
+    tree.fails("1 pool labels have no image", "drive/pool_2.png")
+
+
+def test_a_label_that_the_pattern_leaves_out_is_no_concern(tree):
+    (tree.root / "pool" / "images" / "drive" / "pool_2.png").unlink()
+    tree.config.pool.pattern = ("drive/pool_0*", "drive/pool_1*")
+    assert len(folders_pair.load(tree.config).pool) == 2
+
+
+def test_one_name_twice(tree, write_image):
+    write_image(
+        tree.root / "pool" / "images" / "drive" / "pool_0.jpg", np.zeros((6, 8, 3), np.uint8)
+    )
+    tree.fails("1 pool images share a name", "drive/pool_0.jpg and drive/pool_0.png")

@@ -1,0 +1,100 @@
+import ml_collections
+import numpy as np
+import pytest
+
+from labor_jax import data
+from labor_jax.data import registry
+
+
+def _config(**fields):
+    sizes = dict.fromkeys(("source_size", "target_size", "evaluation_size"))
+    return ml_collections.ConfigDict({**sizes, "cache_bytes": 0, **fields})
+
+
+def _pair(name):
+    images, labels = np.zeros((2, 4, 6, 3), np.uint8), np.zeros((2, 4, 6), int)
+    return data.pair_from_arrays(name, ("a", "b"), source=(images, labels), pool=(images, None))
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """A registry in which a test may register pairs."""
+    pairs = dict(registry._PAIRS)
+    monkeypatch.setattr(registry, "_PAIRS", pairs)
+    return pairs
+
+
+def test_the_packages_pairs_in_their_order():
+    assert tuple(data.PAIRS) == ("street", "camvid", "gtav", "synthia", "folders")
+    with pytest.raises(TypeError):
+        data.PAIRS["street"] = None
+
+
+def test_an_unknown_pair_lists_the_valid_ones_and_says_how_to_register():
+    for look_up in (registry.pair_settings, lambda name: data.load_pair(name, _config())):
+        with pytest.raises(
+            ValueError,
+            match=r"unknown data pair 'strret'; valid pairs: street, camvid, gtav, synthia, "
+            r"folders\. .*labor_jax\.data\.register_pair",
+        ):
+            look_up("strret")
+
+
+def test_a_registered_pair_is_loaded_by_its_name(registered):
+    def defaults(config):
+        config.rounds = 7
+
+    @data.register_pair("rain", defaults=defaults, method_defaults={"spl": defaults})
+    def load(config, roles):
+        assert roles == ["pool"] and config.folder == "here"
+        return _pair("made under another name")
+
+    assert callable(load)
+    pair = data.load_pair("rain", _config(folder="here"), ["pool"])
+    assert pair.name == "rain"
+    assert len(pair.source) == 2  # a loader may read more than it was asked for
+    settings = registry.pair_settings("rain")
+    assert (settings.load, settings.defaults) == (load, defaults)
+    assert settings.method_defaults == {"spl": defaults}
+    config = ml_collections.ConfigDict()
+    settings.joint_defaults(config)
+    assert not config
+
+
+def test_without_settings_nothing_is_set(registered):
+    data.register_pair("rain")(lambda config, roles: _pair("rain"))
+    config = ml_collections.ConfigDict({"rounds": 3})
+    registry.pair_settings("rain").defaults(config)
+    assert config.to_dict() == {"rounds": 3}
+    assert not registry.pair_settings("rain").method_defaults
+
+
+@pytest.mark.parametrize("name", ["street", "", None])
+def test_names_that_cannot_be_registered(registered, name):
+    with pytest.raises(ValueError, match="registered already" if name else "non-empty text"):
+        data.register_pair(name)
+
+
+def test_a_loader_that_returns_no_pair(registered):
+    data.register_pair("rain")(lambda config, roles: {"source": 1})
+    with pytest.raises(ValueError, match=r"loader of the data pair 'rain' returned dict"):
+        data.load_pair("rain", _config())
+
+
+def test_an_unknown_role():
+    with pytest.raises(ValueError, match="unknown roles test; valid roles: source, pool, eval"):
+        data.load_pair("street", _config(), ["test"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"source_size": (0, 4)}, r"data\.source_size must be \(height, width\)"),
+        ({"target_size": 4}, r"data\.target_size .* got 4"),
+        ({"evaluation_size": (3, 4, 5)}, r"data\.evaluation_size"),
+        ({"cache_bytes": -1}, r"data\.cache_bytes must be 0 or more"),
+    ],
+)
+def test_impossible_fields(fields, message):
+    with pytest.raises(ValueError, match=message):
+        data.load_pair("folders", _config(**fields))
