@@ -1,16 +1,17 @@
 """Speed of acquisition as ratios measured in one run: `python benchmarks/acquisition.py`.
 
-Scores: what the window's radius costs, and the memory beside the logits. Selection: against a NumPy
-loop with a full argmax a pick, the same loop in XLA and the form for the other kind of device, and
-in a batch. Pool: a batch scored and selected in one compiled call, and a pass over PNG files in
-which reading, network, score and selection overlap. Times are the smallest of a few repetitions,
-compilation left out; every selection is checked against the NumPy loop before it is timed.
+Scores: the cost of a larger window radius, and the memory needed besides the logits. Selection:
+against a NumPy loop with a full argmax for each pick, against the same loop in XLA, against the
+implementation for the other kind of device, and in a batch. Pool: a batch scored and selected in
+one compiled call, and a pass over PNG files in which reading, network, score and selection overlap.
+Times are the smallest of a few repetitions without compilation. Every selection is checked against
+the NumPy loop before it is timed.
 
-How far a stage is from what memory allows is told in reads of the logits: its time over that of one
-pass through an image's logits, at the bandwidth that `x + 1` reaches on an array of their size in
-the same run. A score has to read them once.
+Times are also given in reads of the logits: the time divided by that of one pass through an image's
+logits, at the bandwidth that `x + 1` reaches in the same run on an array of that size. A score has
+to read the logits at least once.
 
-On a CPU with two cores the parts take about a minute together. `--height` and `--width` give
+The whole benchmark takes about a minute on a CPU with two cores. `--height` and `--width` set
 another image size.
 """
 
@@ -29,8 +30,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
-from labor_jax import acquisition, models
-from labor_jax.acquisition import parallel, pool, ranking, strategies, tiled
+from labor_jax import acquisition, models, ops
+from labor_jax.acquisition import greedy_parallel, greedy_sequential, pixel_order
+from labor_jax.active import make_pool_query, one_ahead, strategies
 from labor_jax.data import pipeline
 
 NUM_CLASSES = 19
@@ -80,7 +82,7 @@ def xla_loop(score, available, count, suppression_radius):
 
 def report_bandwidth(logits) -> float:
     """Measures the memory's bandwidth; returns the seconds that one read of the logits takes."""
-    # In place: on a CPU, getting the pages of a new result takes far longer than writing them.
+    # In place: on a CPU, allocating a new result takes far longer than writing it.
     add_one = jax.jit(lambda x: x + 1, donate_argnums=0)
     array = jnp.array(logits)
 
@@ -161,18 +163,19 @@ def report_selection(
         f"a batch of {len(scores)}: {1e3 * batched:.2f} ms an image, {batched / one_read:.1f} reads"
     )
     loop = seconds(lambda: numpy_loop(host_score, host_free, count, suppression_radius), 3)
-    # A few picks tell the price of all: each passes over the whole image.
+    # Time a few picks and extrapolate: each pick passes over the whole image.
     few = 4
     full_argmax = seconds(lambda: xla_loop(score, free, few, suppression_radius), 2)
     print(f"  NumPy loop / ours:             {loop / ours:8.1f}")
     print(f"  XLA full-argmax loop / ours:   {full_argmax / few * count / ours:8.1f}")
 
-    # The form that this kind of device does not take.
-    name, form = ("parallel", parallel) if jax.default_backend() == "cpu" else ("tiled", tiled)
+    # The implementation that this kind of device does not use.
+    on_cpu = jax.default_backend() == "cpu"
+    name, form = ("parallel", greedy_parallel) if on_cpu else ("sequential", greedy_sequential)
 
     @jax.jit
     def other_form(score, available):
-        key = ranking.sort_key(score, available)
+        key = pixel_order.sort_key(score, available)
         return form.greedy_centers(key, count, suppression_radius)
 
     np.testing.assert_array_equal(other_form(score, free), expected)
@@ -239,14 +242,21 @@ def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None
     )  # fmt: skip
     segmenter = models.build_segmenter(config, NUM_CLASSES)
     variables = models.init_variables(segmenter, jax.random.key(0), input_size)
-    budget = ConfigDict(dict(method="ripu_ra", fraction=0.022, points=0, radius=1))
-    query = pool.make_pool_query(segmenter, strategies.build(budget, 5), size, with_features=False)
-    available = jnp.ones((batch, *size), bool)
-    network = jax.jit(
-        lambda images: models.apply(
-            segmenter, variables, models.normalize_images(images), size=size
+    budget = ConfigDict(
+        dict(
+            method="ripu_ra", fraction=0.022, points=0, max_fraction=0.0, radius=1,
+            distance="euclidean", reference_size=None,
         )
-    )
+    )  # fmt: skip
+    query = make_pool_query(segmenter, strategies.build(budget, 5), size, with_features=False)
+    available = jnp.ones((batch, *size), bool)
+
+    @jax.jit
+    def network(images):
+        images = models.network_input(images)
+        features = segmenter.apply(variables, images, method="extract")
+        coarse = segmenter.apply(variables, features, method="coarse_logits")
+        return ops.resize_bilinear_align_corners(coarse, size)
 
     def ask(images):
         index = jnp.arange(batch)
@@ -261,7 +271,7 @@ def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None
         return [each["image"] for each in batches()]
 
     def both():
-        for asked in pool.one_ahead(ask(each["image"]) for each in batches()):
+        for asked in one_ahead(ask(each["image"]) for each in batches()):
             host = np.asarray(asked)
         return host
 
@@ -271,7 +281,7 @@ def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None
         steps = len(files) / batch
         reading, whole = seconds(read, 2), seconds(both, 2)
     computing = steps * seconds(lambda: ask(images), 3)
-    forward = steps * seconds(lambda: network(images)[0], 3)
+    forward = steps * seconds(lambda: network(images), 3)
     print(
         f"Pool pass: {count} PNG files, a ResNet-18 of width 16 at {input_size[0]}x{input_size[1]}"
     )

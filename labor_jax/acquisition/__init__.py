@@ -1,12 +1,23 @@
-"""Acquisition: scores of pixels and the selection of pixels to ask.
+"""Acquisition: scores of pixels, selection of the pixels to ask, and the methods built from them.
 
-Pure functions of arrays. Scores take any leading batch shape; selections take one image, and a
-batch is their `jax.vmap`.
+Pure functions of arrays that need nothing but NumPy and JAX. Scores take any leading batch shape.
+Selections take one image; use `jax.vmap` for a batch. `query` runs a method on a batch of logits,
+and `register` adds a method of your own.
 """
 
-from labor_jax.acquisition.budget import pixel_cap, pixel_count, point_count, region_count
+from labor_jax.acquisition import methods as _built_in_methods  # noqa: F401, registers them
+from labor_jax.acquisition.budget import (
+    Budget,
+    pixel_cap,
+    pixel_count,
+    point_count,
+    region_count,
+)
 from labor_jax.acquisition.core_set import select_core_set
-from labor_jax.acquisition.representative import select_representative_points
+from labor_jax.acquisition.logits_query import query
+from labor_jax.acquisition.pool_image import MASK, PoolImage, Query
+from labor_jax.acquisition.registry import METHODS, Method, method, register
+from labor_jax.acquisition.representative_points import DISTANCES, select_representative_points
 from labor_jax.acquisition.scores import (
     discrepancy_map,
     inconsistency_mask,
@@ -21,25 +32,40 @@ from labor_jax.acquisition.scores import (
 from labor_jax.acquisition.selection import (
     MaskSelection,
     Selection,
+    clear_of_asked,
     select_inconsistent,
     select_points,
     select_regions,
 )
+from labor_jax.acquisition.strategy import Strategy, bind
 
 __all__ = [
+    "DISTANCES",
+    "MASK",
+    "METHODS",
+    "Budget",
     "MaskSelection",
+    "Method",
+    "PoolImage",
+    "Query",
     "Selection",
+    "Strategy",
+    "bind",
+    "clear_of_asked",
     "discrepancy_map",
     "inconsistency_mask",
     "least_confidence",
     "margin",
+    "method",
     "pixel_cap",
     "pixel_count",
     "point_count",
     "prediction_uncertainty",
+    "query",
     "random_score",
     "region_count",
     "region_impurity",
+    "register",
     "ripu",
     "select_core_set",
     "select_inconsistent",

@@ -1,18 +1,65 @@
-"""How many picks an image gets: the budgets of RIPU and of plain shares."""
+"""How many pixels or regions a round may ask of an image: the budgets of RIPU and plain shares."""
+
+from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import NamedTuple
+
+
+class Budget(NamedTuple):
+    """What all rounds together may ask of an image.
+
+    Attributes:
+      fraction: Share of the image's pixels, from 0 to 1; None if `points` is given, or for a method
+        without a budget.
+      points: Number of pixels, or None.
+      rounds: Number of rounds that share the budget.
+      reference_size: (height, width) of the image that `points` refers to; in other images they
+        grow with the area. None means the image's own size.
+    """
+
+    fraction: float | None = None
+    points: int | None = None
+    rounds: int = 1
+    reference_size: tuple[int, int] | None = None
+
+    def picks(self, kind: str, size: tuple[int, int], *, radius: int) -> int | None:
+        """Number of picks per round in an image.
+
+        Args:
+          kind: `Method.budget`: "points", "regions", "cap" or "own".
+          size: (height, width) of the image.
+          radius: Radius of a region.
+
+        Returns:
+          The number of points or regions to ask, or the largest number of pixels for "cap". None if
+          there is no limit.
+        """
+        if kind == "own":
+            return None
+        if kind == "regions":
+            return region_count(*size, ratio=self.fraction, rounds=self.rounds, radius=radius)
+        if kind == "cap":
+            if self.fraction is None:
+                return None
+            return pixel_cap(*size, fraction=self.fraction, rounds=self.rounds)
+        if self.fraction is not None:
+            return pixel_count(*size, fraction=self.fraction, rounds=self.rounds)
+        return point_count(
+            *size, pixels=self.points, rounds=self.rounds, reference_size=self.reference_size
+        )
 
 
 def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: int) -> int:
-    """Regions an image and round under RIPU's region budget.
+    """Number of regions per image and round under RIPU's region budget.
 
     `ceil(H W (ratio / rounds) / (2 radius + 1)^2)`: 1026 for 1024x2048, 2.2% and 5 rounds.
 
     Args:
       height: Image height in pixels.
       width: Image width in pixels.
-      ratio: Share of the pixels asked over all rounds, such as 0.022.
+      ratio: Share of the pixels that all rounds ask together, such as 0.022.
       rounds: Number of rounds.
       radius: Radius of a region.
 
@@ -30,18 +77,18 @@ def point_count(
     rounds: int,
     reference_size: tuple[int, int] | None = (640, 1280),
 ) -> int:
-    """Points an image and round under RIPU's pixel budget.
+    """Number of pixels per image and round under RIPU's pixel budget.
 
-    `pixels` are meant at the size that the network sees and grow with the area:
-    `ceil(pixels / rounds / (640 * 1280) * H W)` is 21 for 40 pixels, 5 rounds and 1024x2048. All
-    rounds ask the same, so that together they can ask up to `rounds - 1` more than the budget.
+    RIPU states the budget for the size that the network sees, and scales it by the area:
+    `ceil(pixels / rounds / (640 * 1280) * H W)` is 21 for 40 pixels, 5 rounds and 1024x2048. Each
+    round asks the same number, so all rounds together may exceed the budget by `rounds - 1`.
 
     Args:
       height: Image height in pixels.
       width: Image width in pixels.
-      pixels: Pixels asked over all rounds in an image of `reference_size`.
+      pixels: Number of pixels over all rounds in an image of `reference_size`.
       rounds: Number of rounds.
-      reference_size: (height, width) that `pixels` refers to; None: the image's own.
+      reference_size: (height, width) that `pixels` refers to. None means the image's own size.
 
     Returns:
       The count.
@@ -51,12 +98,12 @@ def point_count(
 
 
 def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int:
-    """Pixels an image and round when a share of it is asked over all rounds, rounded up.
+    """Number of pixels per image and round when all rounds ask a share of it, rounded up.
 
     Args:
       height: Image height in pixels.
       width: Image width in pixels.
-      fraction: Share of the pixels, from 0 to 1.
+      fraction: Share of the pixels that all rounds ask together, from 0 to 1.
       rounds: Number of rounds.
 
     Returns:
@@ -66,10 +113,10 @@ def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int
 
 
 def pixel_cap(height: int, width: int, *, fraction: float, rounds: int) -> int:
-    """`pixel_count` rounded down: the most pixels a round with which a share is not exceeded."""
+    """`pixel_count` rounded down: the most pixels per round that never exceed the share."""
     return math.floor(_share(height, width, fraction, rounds))
 
 
 def _share(height: int, width: int, fraction: float, rounds: int) -> Fraction:
-    """Pixels a round, exactly: rounding errors must not lift a whole number to the next one."""
+    """Pixels per round as an exact fraction, so that rounding errors cannot add a pixel."""
     return Fraction(str(float(fraction))) * height * width / rounds

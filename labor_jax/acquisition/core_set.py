@@ -1,9 +1,9 @@
-"""The core-set of an image: pixels whose features cover those of all others.
+"""The core-set of an image: pixels such that every other is close to one of them in features.
 
-The pixels' features are the backbone's, upsampled. Nothing of size H x W x D is ever formed: the
-upsampling is linear, so the products of all upsampled vectors with one of them are the upsampling
-of the products at the features' own resolution, and the squared norms follow from the products of
-neighbours there.
+A pixel's features are the backbone's, upsampled to the image. No array of size H x W x D is ever
+formed. Upsampling is linear, so the dot products of one vector with all upsampled vectors are the
+upsampled dot products with the coarse vectors. The squared norms of the upsampled vectors follow
+from the dot products of neighbouring coarse vectors.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from labor_jax.acquisition import loops, ranking
-from labor_jax.acquisition.checks import check_mask, check_natural
+from labor_jax.acquisition import loop_carry, pixel_order
+from labor_jax.acquisition.argument_checks import check_mask, check_natural
 from labor_jax.acquisition.selection import Selection
 
 
@@ -26,36 +26,37 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
     """Greedy k-centre choice of single pixels: a core-set of the image in feature space.
 
     Repeats `count` times: ask the available pixel whose feature vector is farthest (squared
-    Euclidean) from the nearest of those asked so far. All that are not available count as asked, in
-    earlier rounds. Where there are none, the first pick is the pixel nearest to the mean of all
-    vectors, which has the smallest mean squared distance to the other pixels. Ties go to the lowest
-    column, then the lowest row; distances are compared as float32 gives them.
+    Euclidean distance) from its nearest asked pixel. Pixels that are not available count as asked
+    in earlier rounds. If there are none, the first pick is the pixel nearest to the mean vector;
+    that pixel has the smallest mean squared distance to all others. Ties go to the lowest column,
+    then the lowest row. Distances are compared in float32.
 
-    A pixel's vector is the bilinear interpolation, with aligned corners, of `features`. A pick, and
-    likewise a pixel asked earlier, costs O(h w D + H W): this is for budgets of points, not for
-    large shares of an image.
+    A pixel's vector is the bilinear interpolation of `features` with aligned corners. Each pick,
+    and each pixel asked earlier, costs O(h w D + H W). Use this for budgets of single points, not
+    for large shares of an image.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
-    Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1. There a point is an image; here a pixel
-    within one image.
+    Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1. There a point is an image; here it is a
+    pixel of one image.
 
     Args:
-      features: floating [h, w, D], the image's features at any resolution.
+      features: float[h, w, D], the image's features at any resolution.
       available: bool[H, W].
       count: Number of pixels, static, >= 0; may exceed the number of pixels.
 
     Returns:
-      A `Selection` of `count` picks. When fewer pixels are available the rest is invalid.
+      A `Selection` of `count` picks. If fewer pixels are available, the remaining picks are
+      invalid.
 
     Raises:
-      ValueError: If the shapes are not [h, w, D] and [H, W] of one image or hold nothing,
-        `available` is not bool, or `count` is negative.
-      TypeError: If `count` is no integer.
+      ValueError: If the shapes are not [h, w, D] and [H, W], an array is empty, `available` is not
+        bool, or `count` is negative.
+      TypeError: If `count` is not an integer.
     """
     count = _check(features, available, count)
     height = available.shape[0]
     vectors = _pixel_vectors(lax.stop_gradient(features), available.shape)
-    # Columns first, as in the vectors: the first of several pixels is then the first in the order.
+    # Columns first, as in the vectors, so that the lowest number wins a tie.
     free = available.T
     size = free.size
     number = lax.broadcasted_iota(jnp.int32, (size,), 0).reshape(free.shape)
@@ -67,20 +68,20 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
         pixel, nearest = state
         return next_asked(pixel), jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
 
-    nearest = loops.initial(jnp.full(free.shape, jnp.inf), vectors.squared_norms)
+    nearest = loop_carry.initial_carry(jnp.full(free.shape, jnp.inf), vectors.squared_norms)
     _, nearest = lax.while_loop(
         lambda state: state[0] < size, cover_asked, (next_asked(-1), nearest)
     )
-    # Without a centre, what is nearest to the mean comes first.
+    # Nothing was asked before: start with the pixel nearest to the mean.
     first_score = jnp.where(jnp.all(free), -vectors.distances_to_mean(), nearest)
 
     def pick(state, index):
         nearest, free = state
-        key = ranking.sort_key(jnp.where(index == 0, first_score, nearest), free)
+        key = pixel_order.sort_key(jnp.where(index == 0, first_score, nearest), free)
         best = jnp.max(key)
         pixel = jnp.min(jnp.where(key == best, number, size - 1))
         nearest = jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
-        picked = jnp.where(best > ranking.UNAVAILABLE, pixel, -1)
+        picked = jnp.where(best > pixel_order.UNAVAILABLE, pixel, -1)
         return (nearest, free & (number != pixel)), picked
 
     (_, left), picks = lax.scan(pick, (nearest, free), jnp.arange(count))
@@ -95,7 +96,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
 
 
 class _Axis(NamedTuple):
-    """Interpolation along an axis: each output's two inputs, and the weight of the second."""
+    """Linear interpolation along an axis: each output's two inputs, and the second's weight."""
 
     low: np.ndarray
     high: np.ndarray
@@ -103,13 +104,13 @@ class _Axis(NamedTuple):
 
 
 class _PixelVectors(NamedTuple):
-    """The vectors of all pixels of an image, columns first, without their D x W x H numbers.
+    """The vectors of all pixels of an image, columns first, stored as the coarse vectors.
 
     Attributes:
       features: f32[w, h, D].
       squared_norms: f32[W, H].
-      columns: from w to W.
-      rows: from h to H.
+      columns: Interpolation from w to W.
+      rows: Interpolation from h to H.
     """
 
     features: jax.Array
@@ -118,7 +119,7 @@ class _PixelVectors(NamedTuple):
     rows: _Axis
 
     def distances_to_pixel(self, pixel: jax.Array) -> jax.Array:
-        """Squared distances f32[W, H] of all pixels to one, numbered column * H + row."""
+        """Squared distances f32[W, H] of all pixels to pixel number column * H + row."""
         column, row = jnp.divmod(pixel, self.squared_norms.shape[1])
         ends = []
         for x in (self.columns.low, self.columns.high):
@@ -141,7 +142,7 @@ class _PixelVectors(NamedTuple):
     def _distances(self, vector: jax.Array, squared_norm: jax.Array) -> jax.Array:
         products = jnp.dot(self.features, vector, precision=lax.Precision.HIGHEST)
         products = _interpolate(_interpolate(products, self.rows, 1), self.columns, 0)
-        # What is left of equal vectors is rounding.
+        # Rounding can make the distance of equal vectors slightly negative.
         return jnp.maximum(self.squared_norms - 2 * products + squared_norm, 0.0)
 
 
@@ -150,14 +151,14 @@ def _pixel_vectors(features: jax.Array, shape: tuple[int, int]) -> _PixelVectors
         _axis(size, out_size) for size, out_size in zip(features.shape[:2], shape, strict=True)
     )
     features = features.astype(jnp.float32).swapaxes(0, 1)
-    # Distances don't depend on the origin, but what cancels in them does. A vector of the image
-    # lies as near as any to the others, and equal ones become exactly 0.
+    # The distances don't depend on the origin, but their rounding errors do. With one of the
+    # image's own vectors as the origin the numbers are small, and equal vectors become exactly 0.
     features = features - features[0, 0]
     return _PixelVectors(features, _squared_norms(features, columns, rows), columns, rows)
 
 
 def _squared_norms(features: jax.Array, columns: _Axis, rows: _Axis) -> jax.Array:
-    """Squared norms f32[W, H] of the interpolation of f32[w, h, D], from neighbours' products."""
+    """Squared norms f32[W, H] of the interpolated f32[w, h, D], from products of neighbours."""
     right, below = _next(features, 0), _next(features, 1)
     below_right = _next(right, 1)
 
@@ -171,7 +172,7 @@ def _squared_norms(features: jax.Array, columns: _Axis, rows: _Axis) -> jax.Arra
 
 
 def _interpolate_squares(squares: jax.Array, products: jax.Array, along: _Axis, axis: int):
-    """Products of interpolated vectors, from those of each with itself and with the next one."""
+    """Interpolates squared norms, given the products of each vector with the next one."""
     low, high = (jnp.take(squares, ends, axis) for ends in (along.low, along.high))
     between = jnp.take(products, along.low, axis)
     weight = np.expand_dims(along.weight, 1 - axis)
@@ -184,10 +185,11 @@ def _interpolate(plane: jax.Array, along: _Axis, axis: int) -> jax.Array:
 
 
 def _next(features: jax.Array, axis: int) -> jax.Array:
-    """Each place's next along an axis; the last stays."""
+    """Shifts an axis by one, so that each place holds its successor; repeats the last one."""
     size = features.shape[axis]
-    parts = [(1, size), (size - 1, size)]
-    return jnp.concatenate([lax.slice_in_dim(features, *part, axis=axis) for part in parts], axis)
+    bounds = [(1, size), (size - 1, size)]
+    slices = [lax.slice_in_dim(features, *ends, axis=axis) for ends in bounds]
+    return jnp.concatenate(slices, axis)
 
 
 def _axis(size: int, out_size: int) -> _Axis:
@@ -199,7 +201,7 @@ def _axis(size: int, out_size: int) -> _Axis:
 
 
 def _input_shares(along: _Axis, size: int) -> np.ndarray:
-    """Share of each input in the mean of the outputs, f32[size]."""
+    """Weight of each input in the mean of all outputs, f32[size]."""
     shares = np.bincount(along.low, 1.0 - along.weight, size)
     shares += np.bincount(along.high, along.weight, size)
     return np.float32(shares / len(along.low))

@@ -1,7 +1,7 @@
-"""Acquisition scores: how much a label of each pixel is worth, from logits alone.
+"""Acquisition scores: how much the label of each pixel is worth, given logits.
 
-All are pure, jit-, vmap- and grad-safe, take any leading batch shape, compute in float32 whatever
-the dtype of the logits, and are higher where a label is worth more.
+A higher score means that the label is worth more. All functions are pure and safe under jit, vmap
+and grad. They take any leading batch shape, and compute in float32 for logits of any float dtype.
 
 References:
   RIPU: Xie et al., "Towards Fewer Annotations: Active Learning via Region Impurity and Prediction
@@ -19,17 +19,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from labor_jax.acquisition import loops, windows
-from labor_jax.acquisition.checks import check_natural
+from labor_jax.acquisition import loop_carry, window_reductions
+from labor_jax.acquisition.argument_checks import check_natural
 
-# Inside the logarithms of RIPU's published code. It is part of the method: it leaves pure windows
-# slightly below zero, so that among them the least uncertain wins.
+# Added inside the logarithms, as in RIPU's published code. It changes which pixels are asked: the
+# impurity of a pure window is slightly below zero, so the least uncertain pure window wins.
 EPSILON = 1e-6
 
 
 @jax.jit
 def softmax_entropy(logits: jax.Array) -> jax.Array:
-    """Entropy of the predicted distribution, as a share of its largest value.
+    """Entropy of the predicted distribution, divided by its largest possible value.
 
     `-sum_c p_c log(p_c + 1e-6) / log C` (RIPU).
 
@@ -66,7 +66,7 @@ def least_confidence(logits: jax.Array) -> jax.Array:
 
 @jax.jit
 def margin(logits: jax.Array) -> jax.Array:
-    """One minus the gap between the two largest probabilities (high where two classes compete).
+    """One minus the difference of the two largest probabilities.
 
     Args:
       logits: f32[..., C], `C >= 2`.
@@ -90,9 +90,9 @@ def margin(logits: jax.Array) -> jax.Array:
 def region_impurity(logits: jax.Array, radius: int) -> jax.Array:
     """Entropy of the predicted classes in the window around each pixel.
 
-    `-sum_c d_c log(d_c + 1e-6) / log C`, where `d_c` is the share of the pixels predicted as class
-    c in the `(2 * radius + 1)^2` window clipped to the image (RIPU). Classes are counted in whole
-    numbers, so the shares are exact. It is piecewise constant: its gradient is zero.
+    `-sum_c d_c log(d_c + 1e-6) / log C` (RIPU), where `d_c` is the share of pixels predicted as
+    class c in the `(2 * radius + 1)^2` window, clipped to the image. Pixels are counted as
+    integers, so the shares are exact. The score is piecewise constant: its gradient is zero.
 
     Args:
       logits: f32[..., H, W, C], `C >= 2`; ties in the prediction go to the lowest class.
@@ -103,20 +103,20 @@ def region_impurity(logits: jax.Array, radius: int) -> jax.Array:
 
     Raises:
       ValueError: If there are fewer than two classes or three axes, or the radius is negative.
-      TypeError: If the radius is no integer.
+      TypeError: If the radius is not an integer.
     """
     radius = _check_window(logits, radius)
     num_classes = logits.shape[-1]
     *batch, height, width = logits.shape[:-1]
     labels = jnp.argmax(logits, axis=-1).astype(jnp.int32).reshape(-1, height, width)
-    # One image at a time bounds the memory to a few planes, whatever the batch.
+    # One image at a time, so that the memory does not grow with the batch.
     impurity = lax.map(lambda image: _label_impurity(image, num_classes, radius), labels)
     return impurity.reshape(*batch, height, width)
 
 
 @functools.partial(jax.jit, static_argnames="radius")
 def prediction_uncertainty(logits: jax.Array, radius: int) -> jax.Array:
-    """Mean `softmax_entropy` in the clipped window around each pixel (RIPU).
+    """Mean `softmax_entropy` in the window around each pixel, clipped to the image (RIPU).
 
     Args:
       logits: f32[..., H, W, C], `C >= 2`.
@@ -127,10 +127,10 @@ def prediction_uncertainty(logits: jax.Array, radius: int) -> jax.Array:
 
     Raises:
       ValueError: If there are fewer than two classes or three axes, or the radius is negative.
-      TypeError: If the radius is no integer.
+      TypeError: If the radius is not an integer.
     """
     radius = _check_window(logits, radius)
-    return windows.window_mean(softmax_entropy(logits), radius)
+    return window_reductions.window_mean(softmax_entropy(logits), radius)
 
 
 @functools.partial(jax.jit, static_argnames="radius")
@@ -146,18 +146,18 @@ def ripu(logits: jax.Array, radius: int) -> jax.Array:
 
     Raises:
       ValueError: If there are fewer than two classes or three axes, or the radius is negative.
-      TypeError: If the radius is no integer.
+      TypeError: If the radius is not an integer.
     """
     return region_impurity(logits, radius) * prediction_uncertainty(logits, radius)
 
 
 @jax.jit
 def inconsistency_mask(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
-    """Where two classifiers predict different classes; LabOR Eq. 2.
+    """Marks the pixels where two heads predict different classes; LabOR Eq. 2.
 
     Args:
-      logits_a: f32[..., C] of one classifier.
-      logits_b: f32[..., C] of the other, the same shape.
+      logits_a: f32[..., C] of one head.
+      logits_b: f32[..., C] of the other head, same shape.
 
     Returns:
       bool[...]. Ties in a prediction go to the lowest class.
@@ -171,13 +171,13 @@ def inconsistency_mask(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
 
 @jax.jit
 def discrepancy_map(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
-    """How far two classifiers' distributions are apart at each pixel; LabOR Eq. 4 before its mean.
+    """L1 distance of two heads' predicted distributions at each pixel; LabOR Eq. 4 without mean.
 
     `sum_c |softmax(a)_c - softmax(b)_c|`.
 
     Args:
-      logits_a: f32[..., C] of one classifier.
-      logits_b: f32[..., C] of the other, the same shape.
+      logits_a: f32[..., C] of one head.
+      logits_b: f32[..., C] of the other head, same shape.
 
     Returns:
       f32[...] in [0, 2].
@@ -193,7 +193,7 @@ def discrepancy_map(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
 
 
 def random_score(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform noise: selecting by it draws pixels at random without replacement.
+    """Uniform noise. Selecting by it draws pixels at random, without replacement.
 
     Args:
       key: A `jax.random` key.
@@ -213,9 +213,9 @@ def _normalised_entropy(probabilities: jax.Array, num_classes: int) -> jax.Array
 def _label_impurity(labels: jax.Array, num_classes: int, radius: int) -> jax.Array:
     """`region_impurity` of one label map, i32[H, W] to f32[H, W]."""
     height, width = labels.shape
-    area = windows.window_area(height, width, radius)
+    area = window_reductions.window_area(height, width, radius)
     largest_count = min(2 * radius + 1, height) * min(2 * radius + 1, width)
-    # Several classes share an integer, each in a field wide enough for a full window's count.
+    # Two classes share an integer if 16 bits can hold the pixels of a full window.
     fields = 2 if largest_count < 2**16 else 1
     bits = 32 // fields
 
@@ -223,7 +223,9 @@ def _label_impurity(labels: jax.Array, num_classes: int, radius: int) -> jax.Arr
         field = labels - word * fields
         one = jnp.left_shift(jnp.uint32(1), (field * bits).astype(jnp.uint32))
         packed = jnp.where((field >= 0) & (field < fields), one, jnp.uint32(0))
-        counts = windows.column_window_sum(windows.window_sum(packed, radius, 1), radius)
+        counts = window_reductions.column_window_sum(
+            window_reductions.window_sum(packed, radius, 1), radius
+        )
         for index in range(fields):
             count = (counts >> (index * bits)) & jnp.uint32(2**bits - 1)
             share = count.astype(jnp.float32) / area
@@ -231,7 +233,7 @@ def _label_impurity(labels: jax.Array, num_classes: int, radius: int) -> jax.Arr
         return total
 
     words = -(-num_classes // fields)
-    total = loops.initial(jnp.zeros((height, width), jnp.float32), labels)
+    total = loop_carry.initial_carry(jnp.zeros((height, width), jnp.float32), labels)
     total = lax.fori_loop(0, words, add_classes, total)
     return total / math.log(num_classes)
 
@@ -240,7 +242,7 @@ def _check_classes(logits: jax.Array) -> None:
     if logits.ndim < 1 or logits.shape[-1] < 2:
         raise ValueError(
             f"logits must have at least 2 classes on the last axis, got shape {logits.shape}; "
-            "an entropy or a margin of a single class is not defined"
+            "a single class has no entropy and no margin"
         )
 
 
@@ -254,6 +256,6 @@ def _check_window(logits: jax.Array, radius: int) -> int:
 def _check_same_shape(logits_a: jax.Array, logits_b: jax.Array) -> None:
     if logits_a.shape != logits_b.shape:
         raise ValueError(
-            "the two classifiers' logits must have one shape, "
+            "the logits of the two heads must have one shape, "
             f"got {logits_a.shape} and {logits_b.shape}"
         )

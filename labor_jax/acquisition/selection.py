@@ -1,8 +1,8 @@
-"""Selection under a budget: which pixels of an image to ask, given what each is worth.
+"""Selection under a budget: which pixels of an image to ask, given their scores.
 
-All functions take one image and are pure with static shapes; a batch is their `jax.vmap`. The
-result is exactly the greedy one on every platform: `tiled` finds it on CPUs, `parallel` on
-accelerators.
+All functions are pure, take one image, and have static shapes; use `jax.vmap` for a batch. The
+result is the exact greedy selection on every platform. CPUs use `greedy_sequential`, accelerators
+`greedy_parallel`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from labor_jax.acquisition import parallel, ranking, tiled, windows
-from labor_jax.acquisition.checks import check_image, check_mask, check_natural
+from labor_jax.acquisition import greedy_parallel, greedy_sequential, pixel_order, window_reductions
+from labor_jax.acquisition.argument_checks import check_image, check_mask, check_natural
 
-# On a CPU, about how many pixels the parallel form passes over in the time of one tiled pick.
+# Number of pixels that `greedy_parallel` processes on a CPU while `greedy_sequential` makes a pick.
 _PIXELS_PER_PICK = 128
 
 
@@ -26,9 +26,9 @@ class Selection(NamedTuple):
 
     Attributes:
       centers: i32[count, 2], (row, column) in pick order; (-1, -1) where not valid.
-      valid: bool[count], False for the picks that the image could not serve.
+      valid: bool[count], False for picks for which no available pixel was left.
       query: bool[H, W], the pixels to ask.
-      available: bool[H, W], what later rounds may still pick.
+      available: bool[H, W], the pixels that later rounds may pick.
     """
 
     centers: jax.Array
@@ -38,11 +38,11 @@ class Selection(NamedTuple):
 
 
 class MaskSelection(NamedTuple):
-    """Asked pixels without an order.
+    """Asked pixels that have no order.
 
     Attributes:
       query: bool[H, W], the pixels to ask.
-      available: bool[H, W], what later rounds may still ask.
+      available: bool[H, W], the pixels that later rounds may ask.
     """
 
     query: jax.Array
@@ -63,25 +63,27 @@ def select_regions(
     Repeats `count` times: take the available pixel of highest score as a centre, ask its
     `(2 * radius + 1)^2` window, make its `(2 * suppression_radius + 1)^2` window unavailable. Both
     windows are clipped to the image. Ties go to the lowest column, then the lowest row. The result
-    is exactly that, never an approximation.
+    is exact, never an approximation.
 
-    Only centres have to be available: a window is asked whole. With
-    `suppression_radius >= 2 * radius` no two windows share a pixel, in later rounds neither.
+    Only the centre has to be available; its whole window is asked. With
+    `suppression_radius >= 2 * radius` no two windows share a pixel, within a round or across rounds
+    that pass `available` on.
 
     Args:
-      score: f32[H, W]. An available pixel with -inf is still a candidate; NaN ranks below -inf.
+      score: f32[H, W]. An available pixel with score -inf can be picked; NaN ranks below -inf.
       available: bool[H, W].
       count: Number of regions, static, >= 0; may exceed the number of pixels.
       radius: Radius of the asked window, static, >= 0.
       suppression_radius: Radius of the window made unavailable, static, >= 0.
 
     Returns:
-      A `Selection` of `count` picks. When fewer centres are available the rest is invalid.
+      A `Selection` of `count` picks. If fewer centres are available, the remaining picks are
+      invalid.
 
     Raises:
       ValueError: If the shapes differ or are not [H, W], `available` is not bool, or a number is
         negative.
-      TypeError: If a number is no integer.
+      TypeError: If a number is not an integer.
     """
     check_image("score", score)
     check_mask("available", available, score.shape)
@@ -92,22 +94,22 @@ def select_regions(
     if count == 0 or score.size == 0:
         centers = jnp.full((count, 2), -1, jnp.int32)
     else:
-        key = ranking.sort_key(lax.stop_gradient(score), available)
+        key = pixel_order.sort_key(lax.stop_gradient(score), available)
         centers = _greedy_centers(key, count, suppression_radius)
     valid = centers[:, 0] >= 0
     picked = _mark(centers, valid, score.shape)
     return Selection(
         centers=centers,
         valid=valid,
-        query=windows.window_any(picked, radius),
-        available=available & ~windows.window_any(picked, suppression_radius),
+        query=window_reductions.window_any(picked, radius),
+        available=available & ~window_reductions.window_any(picked, suppression_radius),
     )
 
 
 def select_points(
     score: jax.Array, available: jax.Array, *, count: int, suppression_radius: int = 0
 ) -> Selection:
-    """Greedy choice of single pixels, as RIPU's pixel-based annotation: regions of radius 0.
+    """Greedy choice of single pixels, as in RIPU's pixel-based annotation: regions of radius 0.
 
     Args:
       score: f32[H, W], as for `select_regions`.
@@ -135,22 +137,22 @@ def select_inconsistent(
     *,
     max_pixels: int | None = None,
 ) -> MaskSelection:
-    """LabOR's SPL: asks the pixels on which the two classifiers disagree, under a cap.
+    """LabOR's SPL: asks the pixels where two heads disagree, at most `max_pixels` of them.
 
     Args:
       mask: bool[H, W] from `inconsistency_mask`; LabOR Eq. 2.
-      discrepancy: f32[H, W] from `discrepancy_map`; it decides which pixels a cap keeps.
+      discrepancy: f32[H, W] from `discrepancy_map`. Pixels of largest discrepancy are asked first.
       available: bool[H, W].
-      max_pixels: The most pixels to ask, static, >= 0; None asks all of them, as the paper does.
-        The pixels of largest discrepancy are kept, ties by lowest column, then lowest row.
+      max_pixels: The most pixels to ask, static, >= 0. None asks all of them, as the paper does.
+        Ties go to the lowest column, then the lowest row.
 
     Returns:
-      A `MaskSelection` of exactly `min(max_pixels, pixels in mask & available)` pixels.
+      A `MaskSelection` of exactly `min(max_pixels, number of pixels in mask & available)` pixels.
 
     Raises:
       ValueError: If the shapes differ or are not [H, W], a mask is not bool, or `max_pixels` is
         negative.
-      TypeError: If `max_pixels` is no integer.
+      TypeError: If `max_pixels` is not an integer.
     """
     check_image("discrepancy", discrepancy)
     check_mask("mask", mask, discrepancy.shape)
@@ -158,24 +160,41 @@ def select_inconsistent(
     query = mask & available
     if max_pixels is not None:
         max_pixels = check_natural("max_pixels", max_pixels)
-        query = ranking.best_mask(ranking.sort_key(discrepancy, query), max_pixels)
+        query = pixel_order.best_mask(pixel_order.sort_key(discrepancy, query), max_pixels)
     return MaskSelection(query=query, available=available & ~query)
+
+
+def clear_of_asked(available: jax.Array, radius: int) -> jax.Array:
+    """Removes from the available pixels those within `radius` of a pixel that is not available.
+
+    Restores what earlier rounds suppressed, given only the pixels that they asked. A region of
+    radius r suppresses the window of radius 2r around its centre, which is the region widened by r.
+    A point with suppression radius r suppresses the window of radius r, which is the point widened
+    by r.
+
+    Args:
+      available: bool[H, W], the pixels not asked in earlier rounds.
+      radius: Distance to keep, in rows and in columns, static, >= 0.
+
+    Returns:
+      bool[H, W].
+    """
+    return available & ~window_reductions.window_any(~available, radius)
 
 
 def _greedy_centers(key: jax.Array, count: int, suppression_radius: int) -> jax.Array:
     if suppression_radius == 0 and count > key.size // _PIXELS_PER_PICK:
-        # Picks do not affect each other, so the parallel form is one threshold and one sort.
-        return parallel.greedy_centers(key, count, 0)
-    tiled_form = functools.partial(
-        tiled.greedy_centers, count=count, suppression_radius=suppression_radius
+        # No pick affects another, so `greedy_parallel` is just a threshold and a sort.
+        return greedy_parallel.greedy_centers(key, count, 0)
+    settings = {"count": count, "suppression_radius": suppression_radius}
+    return lax.platform_dependent(
+        key,
+        cpu=functools.partial(greedy_sequential.greedy_centers, **settings),
+        default=functools.partial(greedy_parallel.greedy_centers, **settings),
     )
-    parallel_form = functools.partial(
-        parallel.greedy_centers, count=count, suppression_radius=suppression_radius
-    )
-    return lax.platform_dependent(key, cpu=tiled_form, default=parallel_form)
 
 
 def _mark(centers: jax.Array, valid: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """The valid centers as a mask, bool[H, W]."""
+    """Marks the valid centres in a mask, bool[H, W]."""
     rows = jnp.where(valid, centers[:, 0], shape[0])
     return jnp.zeros(shape, bool).at[rows, centers[:, 1]].set(True, mode="drop")

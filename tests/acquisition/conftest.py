@@ -1,4 +1,4 @@
-"""The plain loops that the selections are compared with."""
+"""The plain loop_carry that the selections are compared with."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from labor_jax import acquisition
-from labor_jax.models.layers import resize_bilinear_align_corners
+from labor_jax.ops import resize_bilinear_align_corners
 from tests.acquisition.batches import assert_batch_equals_single_images
 
 

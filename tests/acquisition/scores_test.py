@@ -172,7 +172,7 @@ def test_memory_stays_below_the_logits():
         assert memory.temp_size_in_bytes < size
 
 
-def test_two_classifiers_are_compared():
+def test_two_heads_are_compared():
     a, b = _logits("random", (2, 2, 6, 7, 5))
     b[0, 0, 0] = a[0, 0, 0] * 1.5
     expected = np.argmax(a, axis=-1) != np.argmax(b, axis=-1)
@@ -184,7 +184,7 @@ def test_two_classifiers_are_compared():
     np.testing.assert_allclose(acquisition.discrepancy_map(a, b), discrepancy, atol=2e-6)
 
 
-def test_equal_classifiers_are_consistent():
+def test_equal_heads_are_consistent():
     logits = _logits("tied", (3, 4, 5))
     assert not acquisition.inconsistency_mask(logits, logits).any()
     np.testing.assert_allclose(acquisition.discrepancy_map(logits, logits), 0.0, atol=1e-6)
@@ -215,7 +215,7 @@ def test_wrong_windows_are_explained(score):
         score(jnp.zeros((3, 4, 2)), 0.5)
 
 
-def test_classifiers_of_different_shape_are_refused():
+def test_heads_of_different_shape_are_refused():
     for compare in (acquisition.inconsistency_mask, acquisition.discrepancy_map):
         with pytest.raises(ValueError, match="one shape"):
             compare(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3, 5)))

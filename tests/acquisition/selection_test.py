@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from labor_jax import acquisition
-from labor_jax.acquisition import parallel, ranking, tiled
+from labor_jax.acquisition import greedy_parallel, greedy_sequential, pixel_order
 
-FORMS = {"tiled": tiled.greedy_centers, "parallel": parallel.greedy_centers}
+FORMS = {"sequential": greedy_sequential.greedy_centers, "parallel": greedy_parallel.greedy_centers}
 
 
 def _assert_selection(selection, expected):
@@ -25,7 +25,7 @@ def _assert_selection(selection, expected):
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
 def _centers(form, score, available, count, suppression_radius):
-    return FORMS[form](ranking.sort_key(score, available), count, suppression_radius)
+    return FORMS[form](pixel_order.sort_key(score, available), count, suppression_radius)
 
 
 # (height, width, count, suppression radius): borders, exhausted images, single lines, a window
@@ -90,7 +90,8 @@ def test_forms_agree_on_a_large_smooth_image():
     score = jax.image.resize(noise[:20, :30], (150, 210), "cubic") + 0.01 * noise
     available = noise < 1.5
     np.testing.assert_array_equal(
-        _centers("tiled", score, available, 60, 4), _centers("parallel", score, available, 60, 4)
+        _centers("sequential", score, available, 60, 4),
+        _centers("parallel", score, available, 60, 4),
     )
 
 

@@ -1,14 +1,12 @@
 import math
 
-import hypothesis
-import hypothesis.strategies as st
 import jax
 import numpy as np
 import pytest
 
-from configs import common
 from labor_jax import acquisition
-from labor_jax.acquisition import strategies
+from labor_jax.active import strategies
+from tests.active.acquisition_config import acquisition_config
 
 SHAPE = (12, 15)
 POINTS = 10  # over 3 rounds
@@ -21,7 +19,7 @@ REGIONS = {
     "random_regions": lambda image, _: acquisition.random_score(image.key, SHAPE),
 }
 SINGLE_PIXELS = ["random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa"]
-PICKED_BY_THE_MODEL = [m for m in strategies.METHODS if m != "human_points"]
+PICKED_BY_THE_MODEL = [m for m in acquisition.METHODS if m != "human_points"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def image():
     keys = jax.random.split(jax.random.key(0), 5)
     logits, first, second = (jax.random.normal(key, (*SHAPE, 5)) for key in keys[:3])
     available = jax.random.uniform(keys[3], SHAPE) < 0.95
-    return strategies.PoolImage(
+    return acquisition.PoolImage(
         logits=logits,
         features=jax.random.normal(keys[4], (3, 4, 6)),
         selector_logits=(first, second),
@@ -39,9 +37,11 @@ def image():
 
 
 def _build(method, rounds=3, **settings):
-    config = common.base("x", "street").acquisition
-    config.update(method=method, **settings)
-    return strategies.build(config, rounds)
+    return strategies.build(acquisition_config(method, **settings), rounds)
+
+
+def _budget_of(method):
+    return {"fraction": 0.3} if acquisition.method(method).budget in ("points", "regions") else {}
 
 
 def _ask(image, method, rounds=3, **settings):
@@ -163,8 +163,7 @@ def test_all_asks_what_is_left(image):
 
 @pytest.mark.parametrize("method", PICKED_BY_THE_MODEL)
 def test_no_pixel_is_asked_that_is_not_available(image, method):
-    budget = {} if method in ("spl", "ppl", "all") else {"fraction": 0.3}
-    query = _ask(image, method, **budget)
+    query = _ask(image, method, **_budget_of(method))
     assert query.pixels.any()
     assert not (query.pixels & ~image.available).any()
 
@@ -206,27 +205,25 @@ def test_regions_need_a_fraction(method, given):
 
 
 def test_only_labor_needs_the_selector():
-    assert [m for m in strategies.METHODS if strategies.uses_selector(m)] == ["spl", "ppl"]
+    found = [m for m in acquisition.METHODS if "selector_logits" in strategies.method(m).reads]
+    assert found == ["spl", "ppl"]
+
+
+def test_only_core_set_reads_features():
+    found = [m for m in acquisition.METHODS if "features" in strategies.method(m).reads]
+    assert found == ["core_set"]
 
 
 @pytest.mark.parametrize("method", PICKED_BY_THE_MODEL)
-def test_who_needs_features_says_so(image, method):
-    budget = {} if method in ("spl", "ppl", "all") else {"points": 3}
-    if method in REGIONS:
-        budget = {"fraction": 0.1}
-    read = []
-
-    class Watched(strategies.PoolImage):
-        def __getattribute__(self, name):
-            read.append(name)
-            return super().__getattribute__(name)
-
-    jax.eval_shape(lambda fields: _build(method, **budget)(Watched(*fields)), tuple(image))
-    assert ("features" in read) == strategies.uses_features(method)
+def test_a_missing_field_is_named(image, method):
+    budget = _budget_of(method)
+    for field in set(acquisition.method(method).reads) - {"available"}:
+        with pytest.raises(ValueError, match=f"'{method}' reads {field}, which is not given"):
+            _build(method, **budget)(image._replace(**{field: None}))
 
 
 def test_the_annotator_picks_human_points_without_a_budget():
-    found = [m for m in strategies.METHODS if strategies.picked_by_annotator(m)]
+    found = [m for m in acquisition.METHODS if strategies.method(m).picked_by_annotator]
     assert found == ["human_points"]
     assert _build("human_points") is None
 
@@ -239,7 +236,7 @@ def test_a_budget_that_a_method_does_not_take_is_refused(method, field):
 
 
 def test_who_answers_what():
-    kinds = {method: strategies.answered_as(method) for method in strategies.METHODS}
+    kinds = {method: strategies.method(method).asks for method in acquisition.METHODS}
     assert kinds == {
         **dict.fromkeys([*SINGLE_PIXELS, "ppl", "human_points"], "points"),
         **dict.fromkeys(REGIONS, "regions"),
@@ -248,58 +245,49 @@ def test_who_answers_what():
     }
 
 
-@pytest.mark.parametrize(
-    "ask_about",
-    [
-        strategies.uses_selector,
-        strategies.uses_features,
-        strategies.picked_by_annotator,
-        strategies.asks_regions,
-        strategies.answered_as,
-    ],
-)
-def test_unknown_methods_are_named(ask_about):
-    with pytest.raises(ValueError, match="'rippu'; choose one of: spl, ppl"):
-        ask_about("rippu")
+def test_unknown_methods_are_named():
+    with pytest.raises(
+        ValueError, match=r"acquisition\.method is 'rippu'; choose one of: spl, ppl"
+    ):
+        strategies.method("rippu")
 
 
-def test_budgets_of_the_papers():
-    assert acquisition.region_count(1024, 2048, ratio=0.022, rounds=5, radius=1) == 1026
-    assert acquisition.point_count(1024, 2048, pixels=40, rounds=5) == 21
-    assert acquisition.pixel_cap(1024, 2048, fraction=0.022, rounds=3) == 15379
-    assert acquisition.pixel_count(1024, 2048, fraction=0.022, rounds=3) == 15380
+@pytest.fixture
+def registered():
+    """Registers functions for one test, as a user's own file would."""
+    names = []
+
+    def register(name, **settings):
+        names.append(name)
+        return acquisition.register(name, **settings)
+
+    yield register
+    for name in names:
+        acquisition.METHODS.pop(name, None)
 
 
-def test_a_share_that_is_a_whole_number_is_not_rounded():
-    assert acquisition.pixel_count(100, 100, fraction=0.022, rounds=5) == 44
-    assert acquisition.pixel_cap(100, 100, fraction=0.022, rounds=5) == 44
-    assert acquisition.region_count(100, 90, ratio=0.1, rounds=4, radius=1) == 25
-    assert acquisition.pixel_count(64, 128, fraction=1e-4, rounds=5) == 1
+def test_a_users_score_is_a_method(image, registered):
+    @registered("largest_logit")
+    def largest_logit(logits):
+        return -logits.max(axis=-1)
+
+    query = _ask(image, "largest_logit", points=POINTS)
+    best = acquisition.select_points(
+        largest_logit(image.logits), image.available, count=POINTS_A_ROUND
+    )
+    np.testing.assert_array_equal(query.pixels, best.query)
+    asked = acquisition.query(
+        image.logits[None], "largest_logit", points=POINTS_A_ROUND, available=image.available[None]
+    )
+    np.testing.assert_array_equal(asked[0], best.query)
 
 
-@hypothesis.given(
-    size=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
-    fraction=st.integers(1, 1000).map(lambda n: n / 1000),
-    rounds=st.integers(1, 10),
-    radius=st.integers(0, 3),
-)
-def test_pixels_and_regions_ask_about_the_same_share(size, fraction, rounds, radius):
-    share = {"rounds": rounds}
-    pixels = acquisition.pixel_count(*size, fraction=fraction, **share)
-    regions = acquisition.region_count(*size, ratio=fraction, radius=radius, **share)
-    area = (2 * radius + 1) ** 2
-    assert (regions - 1) * area < pixels <= regions * area
-    assert pixels - acquisition.pixel_cap(*size, fraction=fraction, **share) in (0, 1)
+def test_a_setting_of_a_users_function_comes_from_the_config(image, registered):
+    @registered("scaled", asks="full")
+    def scaled(logits, distance="cosine", threshold=0.0):
+        assert distance == "euclidean"
+        return logits[..., 0] > threshold
 
-
-@hypothesis.given(
-    size=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
-    pixels=st.integers(1, 10_000),
-    rounds=st.integers(1, 10),
-)
-def test_points_at_the_reference_size_are_exact(size, pixels, rounds):
-    expected = -(-pixels // rounds)
-    for reference_size in (None, size):
-        assert expected == acquisition.point_count(
-            *size, pixels=pixels, rounds=rounds, reference_size=reference_size
-        )
+    config = acquisition_config("scaled", threshold=1.0)
+    pixels = strategies.build(config, 1)(image).pixels
+    np.testing.assert_array_equal(pixels, (image.logits[..., 0] > 1.0) & image.available)

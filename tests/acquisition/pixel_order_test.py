@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from labor_jax.acquisition import ranking
+from labor_jax.acquisition import pixel_order
 
 SPECIAL = [-np.inf, -1e30, -1.0, -1e-40, -0.0, 0.0, 1e-40, 1.0, 1e30, np.inf, np.nan]
 
@@ -23,21 +23,23 @@ def _in_order(score, available):
 
 
 def test_key_orders_special_values():
-    key = np.asarray(ranking.sort_key(np.float32(SPECIAL), np.ones(len(SPECIAL), bool)))
+    key = np.asarray(pixel_order.sort_key(np.float32(SPECIAL), np.ones(len(SPECIAL), bool)))
     ascending = key[:-1]
     assert (np.diff(ascending) >= 0).all()
     assert key[4] == key[5], "-0.0 and 0.0 tie"
     assert len(set(key)) == len(SPECIAL) - 1
-    assert ranking.UNAVAILABLE < key[-1] < key[0], "NaN ranks below -inf, yet is available"
+    assert pixel_order.UNAVAILABLE < key[-1] < key[0], "NaN ranks below -inf, yet is available"
 
 
 def test_key_marks_unavailable_pixels_whatever_their_score():
-    key = ranking.sort_key(np.float32(SPECIAL), np.zeros(len(SPECIAL), bool))
-    assert (np.asarray(key) == ranking.UNAVAILABLE).all()
+    key = pixel_order.sort_key(np.float32(SPECIAL), np.zeros(len(SPECIAL), bool))
+    assert (np.asarray(key) == pixel_order.UNAVAILABLE).all()
 
 
 _best_mask = jax.jit(
-    lambda score, available, count: ranking.best_mask(ranking.sort_key(score, available), count),
+    lambda score, available, count: pixel_order.best_mask(
+        pixel_order.sort_key(score, available), count
+    ),
     static_argnums=2,
 )
 
@@ -56,7 +58,9 @@ def test_best_mask_holds_exactly_the_best(count, score, available):
 
 
 _ranked = jax.jit(
-    lambda score, mask: ranking.ranked_pixels(mask, ranking.sort_key(score, mask), mask.size)
+    lambda score, mask: pixel_order.ranked_pixels(
+        mask, pixel_order.sort_key(score, mask), mask.size
+    )
 )
 
 

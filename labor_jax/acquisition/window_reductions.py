@@ -1,9 +1,9 @@
-"""Sums, minima and unions over square windows clipped to the image.
+"""Sum, mean, minimum and union over the square window around each pixel, clipped to the image.
 
-Sums and minima are built by doubling: windows of 1, 2, 4, ... elements, each from two of the last,
-so that a window of n elements costs log2(n) shifted operations an axis. Every output is formed in
-the same order whatever its place, so that equal windows give exactly equal sums, and no rounding
-error travels along the image, as it would in a floating-point running sum.
+Windows are built by doubling: windows of 1, 2, 4, ... elements, each from two windows of half the
+size. A window of n elements costs log2(n) shifted operations per axis. All windows add their
+elements in the same order, so equal windows have exactly equal sums. A floating-point running sum
+would instead carry its rounding errors along the image.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from labor_jax.acquisition import loops
+from labor_jax.acquisition import loop_carry
 
 
 def window_size(size: int, radius: int) -> jax.Array:
-    """Elements of a clipped 1-D window of `radius` around each of `size` places, i32[size]."""
+    """Number of elements in the clipped 1-D window around each of `size` places, i32[size]."""
     place = jnp.arange(size)
     return jnp.minimum(place + radius, size - 1) - jnp.maximum(place - radius, 0) + 1
 
 
 def window_sum(x: jax.Array, radius: int, axis: int) -> jax.Array:
-    """Sum over the clipped window of `radius` around each element, along one axis.
+    """Sum over the clipped window around each element, along one axis.
 
     Args:
-      x: Any shape; integers wrap around, as everywhere in JAX.
-      radius: Window radius, static; the window spans `2 * radius + 1` elements.
+      x: Any shape. Integers wrap around on overflow.
+      radius: Window radius, static; the window has `2 * radius + 1` elements.
       axis: The axis to sum along.
 
     Returns:
       The sums, same shape and dtype as `x`.
     """
     size = x.shape[axis]
-    # No place sees further than the far end of the axis.
+    # A larger radius than this reaches past both ends of the axis from everywhere.
     radius = min(radius, size - 1)
     span = _pad(x, radius, radius, axis, jnp.zeros((), x.dtype))
     remaining, start, width = 2 * radius + 1, 0, 1
     total = None
-    # The binary digits of the window's size say which of the doubled windows make it up.
+    # The binary digits of the window's size tell which of the doubled windows add up to it.
     while remaining:
         if remaining & 1:
-            piece = lax.slice_in_dim(span, start, start + size, axis=axis)
-            total = piece if total is None else total + piece
+            summand = lax.slice_in_dim(span, start, start + size, axis=axis)
+            total = summand if total is None else total + summand
             start += width
         remaining >>= 1
         if remaining:
@@ -61,7 +61,7 @@ def window_mean(x: jax.Array, radius: int) -> jax.Array:
 
 
 def window_area(height: int, width: int, radius: int) -> jax.Array:
-    """Pixels of the clipped square window around each pixel, f32[H, W] of whole numbers."""
+    """Number of pixels in the clipped square window around each pixel, f32[H, W]."""
     area = window_size(height, radius)[:, None] * window_size(width, radius)
     return area.astype(jnp.float32)
 
@@ -78,17 +78,17 @@ def window_any(x: jax.Array, radius: int) -> jax.Array:
 
 
 def column_sums(x: jax.Array) -> jax.Array:
-    """Running sums down the columns, the row itself included: [H, W] to [H, W], integers.
+    """Running sums down the columns, including each row itself: int[H, W] to int[H, W].
 
-    Integers only: a floating-point running sum would carry its rounding error along.
+    Integers only: a floating-point running sum would carry its rounding errors along.
     """
     return lax.platform_dependent(x, cpu=_scanned_column_sums, default=_cumulative_column_sums)
 
 
 def column_window_sum(x: jax.Array, radius: int) -> jax.Array:
-    """`window_sum` of integers down the columns, from running sums: the radius costs nothing.
+    """`window_sum` of integers down the columns, at the same cost for every radius.
 
-    Wrap-around in the running sums cancels in the difference, so only the window's own sum has to
+    Takes differences of running sums. Their overflows cancel, so only the sum of a window has to
     fit the dtype.
     """
     height = x.shape[0]
@@ -100,13 +100,13 @@ def column_window_sum(x: jax.Array, radius: int) -> jax.Array:
 
 
 def _scanned_column_sums(x: jax.Array) -> jax.Array:
-    # XLA's CPU backend spells a cumulative sum as a tree of strided slices; adding row to row is
-    # one pass of vector instructions.
+    # XLA's CPU backend computes a cumulative sum by a tree of strided slices. Adding row to row is
+    # a single pass of vector instructions.
     def add_row(total, row):
         total = total + row
         return total, total
 
-    return lax.scan(add_row, loops.initial(jnp.zeros_like(x[0]), x), x)[1]
+    return lax.scan(add_row, loop_carry.initial_carry(jnp.zeros_like(x[0]), x), x)[1]
 
 
 def _cumulative_column_sums(x: jax.Array) -> jax.Array:
@@ -116,7 +116,7 @@ def _cumulative_column_sums(x: jax.Array) -> jax.Array:
 def _window_idempotent(
     x: jax.Array, radius: int, combine: Callable, neutral: jax.Array
 ) -> jax.Array:
-    """A window reduction for which counting an element twice does no harm."""
+    """A window reduction by an operation that may count an element twice."""
     for axis in (x.ndim - 1, x.ndim - 2):
         size = x.shape[axis]
         reach = min(radius, size - 1)
@@ -125,7 +125,7 @@ def _window_idempotent(
         while 2 * width <= target:
             span = _double(span, width, axis, combine)
             width *= 2
-        # Two windows of `width` that overlap cover the target.
+        # Two overlapping windows of `width` cover the target.
         x = combine(
             lax.slice_in_dim(span, 0, size, axis=axis),
             lax.slice_in_dim(span, target - width, target - width + size, axis=axis),
@@ -134,7 +134,7 @@ def _window_idempotent(
 
 
 def _double(span: jax.Array, width: int, axis: int, combine: Callable) -> jax.Array:
-    """Windows of `2 * width` from windows of `width` that start at the same places."""
+    """Windows of `2 * width` elements, from the windows of `width` that start at each place."""
     length = span.shape[axis]
     return combine(
         lax.slice_in_dim(span, 0, length - width, axis=axis),

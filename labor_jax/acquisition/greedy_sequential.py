@@ -1,8 +1,9 @@
-"""Greedy selection one pick at a time, from a tree of tile maxima: the form for CPUs.
+"""Greedy selection that finds one pick at a time: the implementation for CPUs.
 
-A pick costs one search over the W column maxima, one over the bands of the column found, one within
-the band, and the repair of the few maxima over the suppressed window. It does not depend on the
-size of the image but for the W column maxima.
+It keeps the maximum of each column, and of each band of 32 rows in a column. A pick searches the W
+column maxima, then the bands of the column found, then the band found. After that it updates the
+maxima that the suppressed window touches. Apart from the search over W columns, the cost of a pick
+does not depend on the size of the image.
 """
 
 from __future__ import annotations
@@ -11,27 +12,27 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from labor_jax.acquisition import loops
-from labor_jax.acquisition.ranking import UNAVAILABLE
+from labor_jax.acquisition import loop_carry
+from labor_jax.acquisition.pixel_order import UNAVAILABLE
 
-# Rows in a band. A pick reads about H / BAND + BAND rows of a column; 32 is best for 1024 rows.
+# Rows in a band. A pick reads H / BAND + BAND numbers of a column, which is least for 32 of 1024.
 BAND = 32
 
 
 def greedy_centers(key: jax.Array, count: int, suppression_radius: int) -> jax.Array:
-    """The first `count` greedy picks, each making its window unavailable for the next.
+    """Finds the first `count` greedy picks; each pick makes its window unavailable.
 
     Args:
-      key: i32[H, W] from `ranking.sort_key`.
+      key: i32[H, W] from `pixel_order.sort_key`.
       count: Number of picks, static, >= 1.
       suppression_radius: Radius of the window that a pick makes unavailable, static.
 
     Returns:
-      i32[count, 2], (row, column) in pick order, (-1, -1) after the last available pixel.
+      i32[count, 2], (row, column) in pick order; (-1, -1) once no pixel is available.
     """
 
-    # One image after the other: batching the loop itself would turn its small slices into gathers
-    # and scatters for all images, and run as long as the slowest image needs.
+    # vmap runs one image after the other. A batched loop would turn the small slices into gathers
+    # and scatters over all images, and each image would wait for the slowest.
     @jax.custom_batching.sequential_vmap
     def pick_all(key):
         return _pick_all(key, count, suppression_radius)
@@ -46,7 +47,7 @@ def _pick_all(key: jax.Array, count: int, radius: int) -> jax.Array:
     bands = jnp.max(key.reshape(num_bands, BAND, width), axis=1)
     columns = jnp.max(bands, axis=0)
 
-    # The block of whole bands that holds any suppressed window.
+    # The size of a block of whole bands that can hold any suppressed window.
     block_width = min(2 * radius + 1, width)
     block_bands = min((2 * radius + BAND - 1) // BAND + 1, num_bands)
     block_shape = (block_bands * BAND, block_width)
@@ -73,8 +74,8 @@ def _pick_all(key: jax.Array, count: int, radius: int) -> jax.Array:
         block = jnp.where(suppressed, UNAVAILABLE, lax.dynamic_slice(key, corner, block_shape))
         key = lax.dynamic_update_slice(key, block, corner)
 
-        # Read back from the updated array: a second reader of the old one would make XLA copy the
-        # whole array at every pick instead of updating it in place.
+        # Read the block from the updated array. If the old array had a second reader, XLA would
+        # copy all of it at every pick instead of updating it in place.
         block = lax.dynamic_slice(key, corner, block_shape)
         block_maxima = jnp.max(block.reshape(block_bands, BAND, block_width), axis=1)
         bands = lax.dynamic_update_slice(bands, block_maxima, (first_band, left))
@@ -82,12 +83,12 @@ def _pick_all(key: jax.Array, count: int, radius: int) -> jax.Array:
         columns = lax.dynamic_update_slice(columns, jnp.max(strip, axis=0), (left,))
         return index + 1, jnp.max(columns), key, bands, columns, centers
 
-    centers = loops.initial(jnp.full((count, 2), -1, jnp.int32), key)
+    centers = loop_carry.initial_carry(jnp.full((count, 2), -1, jnp.int32), key)
     state = jnp.int32(0), jnp.max(columns), key, bands, columns, centers
     return lax.while_loop(unfinished, pick, state)[-1]
 
 
 def _first(condition: jax.Array) -> jax.Array:
-    """Index of the first True, i32[]; as a minimum, which vectorises better than an argmax."""
+    """Index of the first True, i32[]. A minimum vectorises better than an argmax."""
     size = condition.shape[0]
     return jnp.min(jnp.where(condition, lax.iota(jnp.int32, size), size - 1))

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from labor_jax.acquisition import windows
+from labor_jax.acquisition import window_reductions
 
 
 def _clipped(x, y, col, radius):
@@ -25,11 +25,11 @@ RADII = [0, 1, 4, 20]
 _mean, _area, _min, _any, _column_sum = (
     jax.jit(function, static_argnums=static)
     for function, static in (
-        (windows.window_mean, 1),
-        (windows.window_area, (0, 1, 2)),
-        (windows.window_min, 1),
-        (windows.window_any, 1),
-        (windows.column_window_sum, 1),
+        (window_reductions.window_mean, 1),
+        (window_reductions.window_area, (0, 1, 2)),
+        (window_reductions.window_min, 1),
+        (window_reductions.window_any, 1),
+        (window_reductions.column_window_sum, 1),
     )
 )
 
@@ -64,8 +64,10 @@ def test_column_window_sum_survives_wrap_around(radius):
 def test_both_forms_of_the_running_sum_agree():
     x = np.random.default_rng(3).integers(0, 2**32, (17, 5), dtype=np.uint32)
     expected = np.cumsum(x, axis=0, dtype=np.uint32)
-    np.testing.assert_array_equal(windows._scanned_column_sums(x), expected)
-    np.testing.assert_array_equal(windows._cumulative_column_sums(jnp.asarray(x)), expected)
+    np.testing.assert_array_equal(window_reductions._scanned_column_sums(x), expected)
+    np.testing.assert_array_equal(
+        window_reductions._cumulative_column_sums(jnp.asarray(x)), expected
+    )
 
 
 def test_equal_windows_have_exactly_equal_means():

@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import pytest
 
-from labor_jax.acquisition.checks import check_image, check_mask, check_natural
+from labor_jax.acquisition.argument_checks import check_image, check_mask, check_natural
 
 
 def test_fine_arguments_pass():

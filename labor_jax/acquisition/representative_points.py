@@ -1,4 +1,4 @@
-"""LabOR's point selection: one representative pixel for each class the model predicts."""
+"""LabOR's point selection: one representative pixel for each class that the model predicts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from labor_jax.acquisition.checks import check_mask
+from labor_jax.acquisition.argument_checks import check_mask
 from labor_jax.acquisition.selection import Selection
 
 DISTANCES = ("euclidean", "cosine")
 
-# Distances this close count as tied. The two pixels of a group of two are equally far from their
-# mean; without this, rounding and not the order of ties would choose between them.
+# Distances that differ by less count as equal. In a group of two, both pixels are equally far from
+# their mean; without a tolerance, rounding would choose between them.
 _TIE = 1e-6
 
 
@@ -24,17 +24,19 @@ def select_representative_points(
 ) -> Selection:
     """LabOR's SelectPt (PPL): at most one point for each predicted class in the mask.
 
-    The masked pixels are grouped by predicted class. A group's prototype is its mean probability
-    vector; the pixel of the group whose vector is nearest to it is asked. Distances within 1e-6
-    of the smallest are ties, which go to the lowest column, then the lowest row. LabOR Algorithm 1;
-    no source states the distance.
+    Groups the masked pixels by predicted class. The prototype of a group is its mean probability
+    vector. Asks the pixel of each group whose vector is nearest to the prototype. Distances within
+    1e-6 of the smallest are ties, which go to the lowest column, then the lowest row.
+
+    Reference: Shin et al., LabOR, ICCV 2021, arXiv 2108.05570, Algorithm 1. The paper does not say
+    which distance it uses.
 
     Args:
-      mask: bool[H, W], the pixels that may be asked: the inconsistency mask, LabOR Eq. 2, without
-        the pixels asked before.
-      probabilities: f32[H, W, C], the model's own softmax, not that of the pixel selector's
-        classifiers. Ties in the prediction go to the lowest class.
-      distance: "euclidean", or "cosine" for the angle between the vectors.
+      mask: bool[H, W], the pixels that may be asked: the inconsistency mask (LabOR Eq. 2) without
+        the pixels asked in earlier rounds.
+      probabilities: f32[H, W, C], the softmax of the model itself, not of the pixel selector's
+        heads. Ties in the prediction go to the lowest class.
+      distance: "euclidean", or "cosine" for the angle between two vectors.
 
     Returns:
       A `Selection` with a slot for each class: `centers[c]` is the point of class c, invalid where
@@ -72,7 +74,8 @@ def _group_means(vectors: jax.Array, group: jax.Array) -> jax.Array:
     """Mean vector of each group, f32[C, C]; zero for an empty group."""
     labels = jnp.arange(vectors.shape[-1])
 
-    # Row by row: no one-hot image in memory, and sums of sums round less than one long sum.
+    # Row by row, so that the one-hot labels of the whole image are never in memory. Sums of short
+    # sums also have smaller rounding errors than one long sum.
     def row_sums(row):
         row_vectors, row_group = row
         member = (row_group == labels[:, None]).astype(jnp.float32)
@@ -88,14 +91,15 @@ def _distances(
 ) -> jax.Array:
     """Distance of each pixel to its own class's prototype, f32[H, W].
 
-    Euclidean. With `unit`, between vectors of length 1: that has the order of the angle, and keeps
-    the digits that `1 - cos` loses for small angles.
+    The distance is Euclidean. With `unit` the vectors are first scaled to length 1: the distance
+    then orders pixels by their angle, and small angles keep the digits that `1 - cos` would lose.
     """
     if unit:
         prototypes = _unit(prototypes)
 
-    # Differences first: the expanded square would cancel for pixels near their prototype. Row by
-    # row, as the gathered prototypes of a whole image would be as large as its probabilities.
+    # Subtract before squaring: the expanded square would cancel for pixels near their prototype.
+    # Row by row, because the prototypes of all pixels would take as much memory as the
+    # probabilities.
     def row_distances(row):
         row_vectors, row_predicted = row
         if unit:
@@ -104,7 +108,7 @@ def _distances(
         return jnp.sqrt(jnp.sum(gap * gap, axis=-1))
 
     distances = lax.map(row_distances, (vectors, predicted))
-    # A group spoilt by a NaN still gets its point.
+    # A group that contains a NaN still gets its point.
     return jnp.where(jnp.isnan(distances), jnp.inf, distances)
 
 

@@ -1,0 +1,115 @@
+"""`query`, for use outside of a run: one round of any method that needs logits alone."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from labor_jax.acquisition import registry
+from labor_jax.acquisition.argument_checks import check_mask, check_natural
+from labor_jax.acquisition.budget import Budget
+from labor_jax.acquisition.pool_image import PoolImage
+from labor_jax.acquisition.registry import Method
+from labor_jax.acquisition.strategy import bind
+
+
+def query(
+    logits: jax.Array,
+    method: str,
+    *,
+    fraction: float | None = None,
+    points: int | None = None,
+    available: jax.Array | None = None,
+    key: jax.Array | None = None,
+    radius: int = 1,
+) -> jax.Array:
+    """Asks pixels of a batch of images for one round.
+
+    Any method that needs logits alone: `ripu_ra`, `ripu_pa`, `impurity`, `uncertainty`, `entropy`,
+    `least_confidence`, `margin`, `random`, `random_regions`, `all`, and registered functions of
+    logits. Safe under jit with static `method`, `fraction`, `points` and `radius`.
+
+        asked = acquisition.query(logits, "ripu_ra", fraction=0.022)
+        ... # label these pixels, train
+        more = acquisition.query(new_logits, "ripu_ra", fraction=0.022, available=~asked)
+
+    Args:
+      logits: f32[B, H, W, C], `C >= 2`.
+      method: The name of an acquisition method.
+      fraction: Share of each image's pixels to ask, from 0 to 1. The budget of regions.
+      points: Number of pixels to ask of each image. Methods of single pixels take either `fraction`
+        or `points`.
+      available: bool[B, H, W], the pixels that may be asked; None for all.
+      key: A JAX random key, for random methods.
+      radius: RIPU's k, static, >= 0: the radius of its windows and of regions.
+
+    Returns:
+      bool[B, H, W], the pixels asked. Never more than are available.
+
+    Raises:
+      ValueError: If the method is unknown, or needs more than logits; if the budget is missing,
+        given twice or not of the method's kind; if a random method has no key; or if an argument
+        has a wrong shape or value.
+      TypeError: If `points` or `radius` is not an integer.
+    """
+    entry = registry.method(method)
+    _check_method(entry, key)
+    if logits.ndim != 4 or not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise ValueError(f"logits must be f32[B, H, W, C], got {logits.dtype}{list(logits.shape)}")
+    if available is None:
+        available = jnp.ones(logits.shape[:3], bool)
+    check_mask("available", available, logits.shape[:3])
+    radius = check_natural("radius", radius)
+    budget = _budget(entry, fraction, points)
+    return _query(logits, available, key, method=entry, budget=budget, radius=radius)
+
+
+@functools.partial(jax.jit, static_argnames=("method", "budget", "radius"))
+def _query(logits, available, key, *, method: Method, budget: Budget, radius: int):
+    strategy = bind(method, budget, radius=radius)
+
+    def ask(number, logits, available):
+        image_key = None if key is None else jax.random.fold_in(key, number)
+        return strategy(PoolImage(logits, None, None, available, image_key)).pixels
+
+    return jax.vmap(ask)(jnp.arange(logits.shape[0]), logits, available)
+
+
+def _check_method(method: Method, key: jax.Array | None) -> None:
+    if method.picked_by_annotator:
+        raise ValueError(
+            f"the pixels of {method.name} are picked by the annotator, who sees the image; logits "
+            "cannot pick them."
+        )
+    missing = [field for field in method.reads if field not in ("available", "key")]
+    if missing:
+        raise ValueError(
+            f"{method.name} reads {' and '.join(missing)}, but query has logits alone; call its "
+            "selection function, or active.make_pool_query with the network."
+        )
+    if "key" in method.reads and key is None:
+        raise ValueError(f"{method.name} draws random numbers; pass key=jax.random.key(seed).")
+
+
+def _budget(method: Method, fraction: float | None, points: int | None) -> Budget:
+    """The budget of one round, after checking that the method takes it."""
+    allowed = {
+        "points": (("fraction",), ("points",)),
+        "regions": (("fraction",),),
+        "cap": ((), ("fraction",)),
+        "own": ((),),
+    }[method.budget]
+    named = (("fraction", fraction), ("points", points))
+    given = tuple(name for name, value in named if value is not None)
+    if given not in allowed:
+        choices = " or ".join(", ".join(names) or "no budget" for names in allowed)
+        raise ValueError(
+            f"{method.name} needs {choices}; got fraction={fraction} and points={points}."
+        )
+    if fraction is not None and not 0 <= fraction <= 1:
+        raise ValueError(f"fraction is {fraction}; it is a share from 0 to 1.")
+    if points is not None:
+        points = check_natural("points", points)
+    return Budget(fraction, points)

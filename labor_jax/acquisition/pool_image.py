@@ -1,0 +1,51 @@
+"""The input of an acquisition method, `PoolImage`, and its result, `Query`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+# `Query.picks` of a mask: it has no single picks.
+MASK = np.int32(-1)
+
+
+class PoolImage(NamedTuple):
+    """An image of the pool, as acquisition methods see it; H x W is the size of its label map.
+
+    A method reads the fields that its function has as parameters; only those are computed.
+
+    Attributes:
+      logits: f32[H, W, C] of the model.
+      features: f32[h, w, D], the last feature map of the backbone at its own resolution, or None.
+      selector_logits: (f32[H, W, C], f32[H, W, C]) of the two heads of LabOR's pixel selector, or
+        None.
+      available: bool[H, W], the pixels not asked in earlier rounds.
+      key: A JAX random key, different for each image and round, or None.
+    """
+
+    logits: jax.Array
+    features: jax.Array | None
+    selector_logits: tuple[jax.Array, jax.Array] | None
+    available: jax.Array
+    key: jax.Array | None
+
+
+class Query(NamedTuple):
+    """What is asked of an image.
+
+    Attributes:
+      pixels: bool[H, W], the asked pixels, all of them available.
+      picks: i32[], the number of points or regions asked, each one click of the annotator; -1 for a
+        mask.
+      candidates: bool[H, W], the pixels that the method chose from. For LabOR this is the
+        inconsistency mask (Eq. 2).
+      guess: uint8[H, W], the classes that the model predicts. `active.make_pool_query` adds them if
+        `with_guess`; otherwise None.
+    """
+
+    pixels: jax.Array
+    picks: jax.Array
+    candidates: jax.Array
+    guess: jax.Array | None = None

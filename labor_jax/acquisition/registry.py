@@ -1,0 +1,169 @@
+"""The acquisition methods by name, and `register`, which adds one."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal
+
+from labor_jax.acquisition.pool_image import PoolImage
+
+Asks = Literal["points", "regions", "mask", "full"]
+BudgetKind = Literal["points", "regions", "cap", "own"]
+
+# The budget of each kind of query, unless `register` gets another one.
+_USUAL_BUDGET = {"points": "points", "regions": "regions", "mask": "own", "full": "own"}
+_BUDGETS = ("points", "regions", "cap", "own")
+# The parameters that every method can have; others are settings of its own.
+_PARAMETERS = (*PoolImage._fields, "radius", "count")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Method:
+    """An acquisition method.
+
+    Attributes:
+      name: The name that a config gives in `acquisition.method`.
+      function: The acquisition function, see `register`. None if the annotator picks the pixels.
+      asks: What a query consists of: "points", "regions", a "mask", or the "full" image.
+      budget: What limits a query, see `register`.
+      parameters: Names of the function's parameters.
+    """
+
+    name: str
+    function: Callable[..., Any] | None
+    asks: Asks = "points"
+    budget: BudgetKind = "points"
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Fields of `PoolImage` besides `logits` that the function reads."""
+        return tuple(
+            name for name in self.parameters if name in PoolImage._fields and name != "logits"
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The method's own settings with their defaults, which `config.acquisition` holds too."""
+        if self.function is None:
+            return {}
+        declared = inspect.signature(self.function).parameters
+        return {name: declared[name].default for name in self.parameters if name not in _PARAMETERS}
+
+    @property
+    def picked_by_annotator(self) -> bool:
+        """Whether the annotator, who sees the image, picks the pixels instead of the model."""
+        return self.function is None
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(
+    name: str, *, asks: Asks = "points", budget: BudgetKind | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers an acquisition function, which a config can then name in `acquisition.method`.
+
+    The simplest acquisition function scores the pixels of an image:
+
+        @acquisition.register("largest_logit")
+        def largest_logit(logits):
+            return -logits.max(axis=-1)
+
+    The function is called with one image by parameter name, and is traced under `jit` and `vmap`.
+    A parameter is one of
+
+      - `logits`, `features`, `selector_logits`, `available`, `key`: the fields of `PoolImage`. Only
+        the fields that the function names are computed.
+      - `radius`: `acquisition.radius` of the config, an int.
+      - `count`: the number of picks in this image and round under the budget, an int. With
+        `budget="cap"` it is the largest number of pixels, or None for no limit.
+      - any other parameter that has a default: a setting of the function itself. A field of that
+        name in `config.acquisition` overrides the default.
+
+    It returns one of
+
+      - a score f32[H, W] (`asks` "points" or "regions"). The pixels, or the square regions of
+        `radius`, with the highest scores are asked. Regions don't overlap, as in RIPU.
+      - a mask bool[H, W] (`asks` "mask" or "full"). Its available pixels are asked.
+      - a `Selection` or `MaskSelection`, for a function that selects for itself.
+      - a `Query`, which also says among which candidates the function chose.
+
+    Args:
+      name: A name that is not registered yet.
+      asks: What a query consists of, and so how the annotator answers it.
+      budget: What limits a query. "points": a share or a number of an image's pixels. "regions": a
+        share of its pixels, in regions of `radius`. "cap": `acquisition.max_fraction`, the largest
+        share. "own": the function decides. The default is "points" for points, "regions" for
+        regions, and "own" otherwise.
+
+    Returns:
+      A decorator that returns the function unchanged.
+
+    Raises:
+      ValueError: If the name is taken, `asks` or `budget` is unknown, or the function has
+        a parameter that is none of those above.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if asks not in _USUAL_BUDGET:
+            raise ValueError(f"asks is {asks!r}; choose one of: {', '.join(_USUAL_BUDGET)}.")
+        limit = budget or _USUAL_BUDGET[asks]
+        if limit not in _BUDGETS:
+            raise ValueError(f"budget is {limit!r}; choose one of: {', '.join(_BUDGETS)}.")
+        add(Method(name, function, asks, limit, _parameters(function)))
+        return function
+
+    return decorate
+
+
+def add(entry: Method) -> None:
+    """Adds a method.
+
+    Raises:
+      ValueError: If its name is taken.
+    """
+    if entry.name in METHODS:
+        raise ValueError(
+            f"an acquisition method named {entry.name!r} is already registered; choose another name"
+        )
+    METHODS[entry.name] = entry
+
+
+def method(name: str, *, field: str = "method") -> Method:
+    """Looks up a method.
+
+    Args:
+      name: Its name.
+      field: What to call the name in the error.
+
+    Raises:
+      ValueError: If there is no such method; the message lists all methods.
+    """
+    if name not in METHODS:
+        raise ValueError(f"{field} is {name!r}; choose one of: {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Name of a function in error messages."""
+    return getattr(function, "__name__", repr(function))
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    names = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        optional = parameter.default is not parameter.empty
+        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if not by_name or not (optional or parameter.name in _PARAMETERS):
+            raise ValueError(
+                f"the acquisition function {function_name(function)} has the parameter "
+                f"{str(parameter)!r}; parameters are passed by name, and each is one of "
+                f"{', '.join(_PARAMETERS)}, or has a default"
+            )
+        names.append(parameter.name)
+    return tuple(names)

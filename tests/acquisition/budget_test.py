@@ -1,0 +1,46 @@
+import hypothesis
+import hypothesis.strategies as st
+
+from labor_jax import acquisition
+
+
+def test_budgets_of_the_papers():
+    assert acquisition.region_count(1024, 2048, ratio=0.022, rounds=5, radius=1) == 1026
+    assert acquisition.point_count(1024, 2048, pixels=40, rounds=5) == 21
+    assert acquisition.pixel_cap(1024, 2048, fraction=0.022, rounds=3) == 15379
+    assert acquisition.pixel_count(1024, 2048, fraction=0.022, rounds=3) == 15380
+
+
+def test_a_share_that_is_a_whole_number_is_not_rounded():
+    assert acquisition.pixel_count(100, 100, fraction=0.022, rounds=5) == 44
+    assert acquisition.pixel_cap(100, 100, fraction=0.022, rounds=5) == 44
+    assert acquisition.region_count(100, 90, ratio=0.1, rounds=4, radius=1) == 25
+    assert acquisition.pixel_count(64, 128, fraction=1e-4, rounds=5) == 1
+
+
+@hypothesis.given(
+    size=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
+    fraction=st.integers(1, 1000).map(lambda n: n / 1000),
+    rounds=st.integers(1, 10),
+    radius=st.integers(0, 3),
+)
+def test_pixels_and_regions_ask_about_the_same_share(size, fraction, rounds, radius):
+    share = {"rounds": rounds}
+    pixels = acquisition.pixel_count(*size, fraction=fraction, **share)
+    regions = acquisition.region_count(*size, ratio=fraction, radius=radius, **share)
+    area = (2 * radius + 1) ** 2
+    assert (regions - 1) * area < pixels <= regions * area
+    assert pixels - acquisition.pixel_cap(*size, fraction=fraction, **share) in (0, 1)
+
+
+@hypothesis.given(
+    size=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
+    pixels=st.integers(1, 10_000),
+    rounds=st.integers(1, 10),
+)
+def test_points_at_the_reference_size_are_exact(size, pixels, rounds):
+    expected = -(-pixels // rounds)
+    for reference_size in (None, size):
+        assert expected == acquisition.point_count(
+            *size, pixels=pixels, rounds=rounds, reference_size=reference_size
+        )

@@ -1,0 +1,184 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from labor_jax import acquisition
+from labor_jax.acquisition.registry import METHODS
+
+IMAGE = acquisition.PoolImage(
+    logits=jax.random.normal(jax.random.key(0), (6, 7, 3)),
+    features=jnp.ones((2, 2, 4)),
+    selector_logits=None,
+    available=jax.random.uniform(jax.random.key(1), (6, 7)) < 0.8,
+    key=jax.random.key(2),
+)
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_registry():
+    names = set(METHODS)
+    yield
+    for name in set(METHODS) - names:
+        del METHODS[name]
+
+
+def _ask(function, *, limit=None, settings=None, radius=1, **registration):
+    acquisition.register("mine", **registration)(function)
+    strategy = acquisition.bind(
+        acquisition.method("mine"),
+        limit or acquisition.Budget(points=4),
+        radius=radius,
+        settings=settings,
+    )
+    return jax.jit(strategy)(IMAGE)
+
+
+def test_register_returns_the_function_and_records_what_it_reads():
+    def function(logits, features, key, radius, count, temperature=2.0):
+        """Never called."""
+
+    assert acquisition.register("mine", asks="regions")(function) is function
+    method = acquisition.method("mine")
+    assert (method.asks, method.budget) == ("regions", "regions")
+    assert method.reads == ("features", "key")
+    assert method.settings == {"temperature": 2.0}
+    assert not method.picked_by_annotator
+
+
+def test_a_score_of_points_asks_the_best_ones():
+    query = _ask(lambda logits: logits[..., 0])
+    best = acquisition.select_points(IMAGE.logits[..., 0], IMAGE.available, count=4)
+    np.testing.assert_array_equal(query.pixels, best.query)
+    assert query.picks == 4
+
+
+def test_a_score_of_regions_asks_windows_that_keep_clear_of_what_was_asked():
+    query = _ask(
+        lambda logits: logits[..., 0],
+        asks="regions",
+        limit=acquisition.Budget(fraction=0.5, rounds=2),
+    )
+    best = acquisition.select_regions(
+        IMAGE.logits[..., 0],
+        acquisition.clear_of_asked(IMAGE.available, 1),
+        count=acquisition.region_count(6, 7, ratio=0.5, rounds=2, radius=1),
+        radius=1,
+        suppression_radius=2,
+    )
+    np.testing.assert_array_equal(query.pixels, best.query & IMAGE.available)
+
+
+def test_a_mask_asks_what_of_it_is_available():
+    query = _ask(lambda logits: logits[..., 0] > 0, asks="mask")
+    np.testing.assert_array_equal(query.pixels, (IMAGE.logits[..., 0] > 0) & IMAGE.available)
+    assert query.picks == -1
+
+
+def test_a_mask_selection_has_no_picks():
+    def select(logits, available, count):
+        score = logits[..., 0]
+        return acquisition.select_inconsistent(score > 0, score, available, max_pixels=count)
+
+    query = _ask(select, asks="mask", budget="cap", limit=acquisition.Budget(fraction=0.1))
+    assert (query.picks, query.pixels.sum()) == (-1, 4)
+
+
+def test_a_selection_and_a_query_are_taken_as_they_are():
+    def select(logits, available, count):
+        return acquisition.select_points(logits[..., 1], available, count=count)
+
+    selected = _ask(select)
+    assert selected.picks == selected.pixels.sum() == 4
+    del METHODS["mine"]
+    everything = jnp.ones((6, 7), bool)
+    query = _ask(lambda available: acquisition.Query(everything, jnp.int32(5), everything))
+    np.testing.assert_array_equal(query.pixels, IMAGE.available)
+    assert query.picks == 5
+
+
+def test_counts_radius_and_settings_are_passed_by_name():
+    found = {}
+
+    def function(*, available, count, radius, distance="near", other=7):
+        found.update(count=count, radius=radius, distance=distance, other=other)
+        return acquisition.Query(available, jnp.int32(0), available)
+
+    budget = acquisition.Budget(fraction=0.5, rounds=2)
+    _ask(function, asks="mask", limit=budget, radius=3, settings={"distance": "far"})
+    assert found == {"count": None, "radius": 3, "distance": "far", "other": 7}
+    del METHODS["mine"]
+    acquisition.register("mine", asks="mask", budget="cap")(function)
+    acquisition.bind(acquisition.method("mine"), budget)(IMAGE)
+    assert found["count"] == acquisition.pixel_cap(6, 7, fraction=0.5, rounds=2)
+
+
+def test_wrapped_functions_can_be_registered():
+    score = functools.partial(acquisition.ripu, radius=1)
+    query = _ask(jax.jit(lambda logits: score(logits)))
+    best = acquisition.select_points(score(IMAGE.logits), IMAGE.available, count=4)
+    np.testing.assert_array_equal(query.pixels, best.query)
+
+
+def test_a_name_cannot_be_overwritten():
+    with pytest.raises(ValueError, match="named 'entropy' is already registered"):
+        acquisition.register("entropy")(lambda logits: logits[..., 0])
+
+
+def test_an_unknown_name_lists_the_methods():
+    with pytest.raises(ValueError, match="method is 'rippu'; choose one of: spl, ppl, ripu_ra"):
+        acquisition.method("rippu")
+
+
+@pytest.mark.parametrize(
+    ("function", "registration", "message"),
+    [
+        (lambda logit: logit, {}, "<lambda> has the parameter 'logit'.*logits, features"),
+        (lambda *arrays: arrays, {}, r"the parameter '\*arrays'"),
+        (lambda logits, /: logits, {}, "the parameter 'logits'"),
+        (lambda logits: logits, {"asks": "pixels"}, "asks is 'pixels'; choose one of: points"),
+        (lambda logits: logits, {"budget": "clicks"}, "budget is 'clicks'; choose one of: points"),
+    ],
+)
+def test_functions_that_cannot_be_called_are_refused(function, registration, message):
+    with pytest.raises(ValueError, match=message):
+        acquisition.register("mine", **registration)(function)
+    assert "mine" not in METHODS
+
+
+def largest(logits):
+    return logits.max(axis=-1)
+
+
+def whole(logits):
+    return logits
+
+
+def whole_numbers(logits):
+    return logits.argmax(axis=-1)
+
+
+def nothing(logits):
+    """Returns None."""
+
+
+def small_query(available):
+    return acquisition.Query(available[:2], jnp.int32(0), available[:2])
+
+
+@pytest.mark.parametrize(
+    ("function", "registration", "message"),
+    [
+        (whole, {}, r"whole of method 'mine' returned float32\[6, 7, 3\] .* 6x7 .* score f32"),
+        (whole_numbers, {}, r"whole_numbers .* returned int32\[6, 7\] .* a score f32"),
+        (nothing, {"asks": "regions"}, r"nothing .* returned NoneType"),
+        (largest, {"asks": "mask"}, r"largest .* returned float32\[6, 7\] .* a mask bool"),
+        (largest, {"budget": "own"}, "largest .* a Selection or a Query, as the budget 'own'"),
+        (small_query, {}, r"query of small_query must have shape \(6, 7\)"),
+    ],
+)
+def test_wrong_results_name_the_function(function, registration, message):
+    with pytest.raises(ValueError, match=message):
+        _ask(function, limit=acquisition.Budget(fraction=0.5), **registration)

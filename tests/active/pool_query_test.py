@@ -1,0 +1,250 @@
+"""The query of a pool image depends on neither its batch nor the windows of the network."""
+
+import functools
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from labor_jax import acquisition, models, ops
+from labor_jax.active import make_pool_query, one_ahead, strategies
+from labor_jax.training import mesh as mesh_lib
+from tests.active.acquisition_config import acquisition_config
+
+SIZE = (12, 16)  # of the label maps; the images have half of it
+ROUNDS = 2
+COUNT = 4
+NETWORK = models.Segmenter(
+    backbone=models.TwoLayers(output_stride=2, batch_norm="frozen"), head=models.Linear(5)
+)
+
+
+class Selector(nn.Module):
+    """A backbone and two heads, as a pixel selector has them."""
+
+    backbone: nn.Module
+    head_1: nn.Module
+    head_2: nn.Module
+
+    def extract(self, images, train=False):
+        return self.backbone(images, train)
+
+    def coarse_logits(self, features):
+        return self.head_1(features), self.head_2(features)
+
+    def __call__(self, images):
+        return self.coarse_logits(self.extract(images))
+
+
+SELECTOR = Selector(NETWORK.backbone.clone(), NETWORK.head.clone(), NETWORK.head.clone())
+
+
+@functools.cache
+def variables(network):
+    return jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 6, 8, 3)))
+
+
+def uses_selector(method):
+    return "selector_logits" in acquisition.method(method).reads
+
+
+def build(method):
+    settings = {"max_fraction": 0.2} if method == "spl" else {}
+    if acquisition.method(method).budget in ("points", "regions"):
+        settings = {"fraction": 0.2}
+    return strategies.build(acquisition_config(method, **settings), ROUNDS)
+
+
+def make(method, size=SIZE, **settings):
+    return make_pool_query(
+        NETWORK,
+        build(method),
+        size,
+        selector=SELECTOR if uses_selector(method) else None,
+        with_features="features" in acquisition.method(method).reads,
+        **settings,
+    )
+
+
+def call(query, method, images, available, index, key=0):
+    """Runs a query, with the selector's variables if the method needs them."""
+    return query(
+        variables(NETWORK),
+        variables(SELECTOR) if uses_selector(method) else None,
+        jax.random.key(key),
+        images,
+        available,
+        np.asarray(index, np.int32),
+    )
+
+
+query = functools.cache(make)
+
+
+def ask(method, numbers, *, key=0, available=None):
+    """The query of these images of the pool as one batch."""
+    images, free = pool()
+    free = free if available is None else available
+    return call(query(method), method, images[numbers], free[numbers], numbers, key)
+
+
+def pool():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (COUNT, 6, 8, 3), np.uint8)
+    return images, rng.random((COUNT, *SIZE)) < 0.8
+
+
+def assert_equal(actual, expected):
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+
+
+@pytest.mark.parametrize("method", ["spl", "ppl", "random", "entropy", "impurity", "core_set"])
+def test_a_query_does_not_depend_on_its_batch(method):
+    together = ask(method, [0, 1, 2])
+    for numbers in ([2, 0, 1], [1, 3, 3], [3, 2, 0]):
+        found = ask(method, numbers)
+        for place, number in enumerate(numbers):
+            if number < 3:
+                assert_equal(
+                    jax.tree.map(lambda x, place=place: x[place], found),
+                    jax.tree.map(lambda x, number=number: x[number], together),
+                )
+    assert np.asarray(together.pixels).any(axis=(1, 2)).all()
+    assert not np.any(together.pixels & ~pool()[1][:3])  # only available ones
+
+
+def test_padded_rows_are_harmless():
+    """A last batch repeats its last image; the repetition asks what the image asks."""
+    padded = ask("spl", [1, 2, 2])
+    assert_equal(padded.pixels[1], padded.pixels[2])
+    assert_equal(padded.pixels[0], ask("spl", [0, 1, 2]).pixels[1])
+
+
+def test_random_queries_differ_by_image_and_round():
+    everything = np.ones((COUNT, *SIZE), bool)
+    first = ask("random", [0, 1, 2], available=everything).pixels
+    assert not np.array_equal(first[0], first[1])
+    other_round = ask("random", [0, 1, 2], key=1, available=everything).pixels
+    assert not np.array_equal(first[0], other_round[0])
+    # The budget of a round: half of 20% of the pixels.
+    assert np.sum(first[0]) == math.ceil(0.2 * 12 * 16 / ROUNDS)
+
+
+def test_candidates_are_the_pixels_where_the_selectors_heads_differ():
+    images, _ = pool()
+    found = ask("spl", [0, 1, 2])
+    coarse = SELECTOR.apply(variables(SELECTOR), models.network_input(images[:3]))
+    first, second = (
+        jnp.argmax(ops.resize_bilinear_align_corners(each, SIZE), -1) for each in coarse
+    )
+    np.testing.assert_array_equal(found.candidates, first != second)
+    assert not np.any(found.pixels & ~found.candidates)
+
+
+def test_strategies_see_the_last_feature_map_and_the_logits_at_the_labels_size():
+    images, free = pool()
+
+    def show(image):
+        return acquisition.Query(image.features, jnp.int32(0), image.logits)
+
+    found = call(make_pool_query(NETWORK, show, SIZE), "entropy", images[:3], free[:3], range(3))
+    outputs = NETWORK.apply(variables(NETWORK), models.network_input(images[:3]))
+    np.testing.assert_allclose(found.pixels, outputs.features[-1], rtol=1e-5, atol=1e-6)
+    coarse = NETWORK.apply(variables(NETWORK), outputs.features, method="coarse_logits")
+    logits = ops.resize_bilinear_align_corners(coarse, SIZE)
+    np.testing.assert_allclose(found.candidates, logits, rtol=1e-5, atol=1e-6)
+
+
+def test_features_that_the_strategy_does_not_read_are_not_kept():
+    images, free = pool()
+    results = []
+
+    def show(image):
+        assert image.features is None
+        return acquisition.Query(image.available, jnp.int32(0), image.available)
+
+    def compile(function, batched_arguments):
+        return lambda *arguments: results.append(function(*arguments)) or results[-1]
+
+    query = make_pool_query(NETWORK, show, SIZE, with_features=False, compile=compile)
+    call(query, "entropy", images, free, range(COUNT))
+    (logits,) = jax.tree.leaves(results[0])
+    assert logits.shape == (COUNT, *SIZE, 5)
+
+
+def test_the_guess_is_the_predicted_class():
+    images, free = pool()
+    found = call(make("entropy", with_guess=True), "entropy", images, free, range(COUNT))
+    outputs = NETWORK.apply(variables(NETWORK), models.network_input(images))
+    coarse = NETWORK.apply(variables(NETWORK), outputs.features, method="coarse_logits")
+    expected = jnp.argmax(ops.resize_bilinear_align_corners(coarse, SIZE), -1)
+    assert found.guess.dtype == jnp.uint8
+    np.testing.assert_array_equal(found.guess, expected)
+    assert ask("entropy", [0, 1, 2]).guess is None
+
+
+@pytest.mark.parametrize("method", ["entropy", "spl", "core_set"])
+def test_windows_change_nothing_if_they_overlap_enough(method):
+    """An output of this network depends on the three pixels around it."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (2, 30, 44, 3), np.uint8)
+    free = rng.random((2, 37, 51)) < 0.8
+
+    def ask(**windows):
+        query = make(method, free.shape[1:], **windows)
+        return call(query, method, images, free, range(2))
+
+    expected = ask()
+    assert_equal(ask(window=(16, 17), overlap=8), expected)
+    # Without the shared context the seams would show.
+    assert np.any(ask(window=(16, 17)).pixels != expected.pixels)
+
+
+def test_runs_on_a_mesh():
+    mesh = mesh_lib.device_mesh(jax.devices()[:1])
+    compile = functools.partial(mesh_lib.data_parallel_map, mesh=mesh)
+    images, free = pool()
+    found = call(make("spl", compile=compile), "spl", images[:3], free[:3], range(3))
+    assert_equal(found, ask("spl", [0, 1, 2]))
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("method", sorted(set(acquisition.METHODS) - {"all", "human_points"}))
+def test_lowers_for_accelerators(method, platform):
+    lowered = []
+
+    def compile(function, batched_arguments):
+        def lower(*arguments):
+            traced = jax.jit(function).trace(*arguments)
+            text = traced.lower(lowering_platforms=(platform,)).as_text()
+            lowered.append(len(re.findall(r"stablehlo\.convolution\b", text)))
+            return jax.eval_shape(function, *arguments)
+
+        return lower
+
+    query = make(method, with_guess=True, compile=compile)
+    images, free = pool()
+    asked = call(query, method, images, free, range(COUNT))
+    assert asked.pixels.shape == (COUNT, *SIZE)
+    # The network's own convolutions, none of them replaced by a form for CPUs.
+    assert lowered == [4 if uses_selector(method) else 2, 0]
+
+
+def test_one_ahead_asks_for_the_next_before_it_gives_the_last():
+    told = []
+
+    def results():
+        for number in range(3):
+            told.append(f"dispatched {number}")
+            yield number
+
+    for number in one_ahead(results()):
+        told.append(f"given {number}")
+    assert told == [
+        *("dispatched 0", "dispatched 1", "given 0", "dispatched 2", "given 1", "given 2")
+    ]
+    assert list(one_ahead([])) == []
