@@ -1,14 +1,14 @@
 """The labelling tool under load: `python benchmarks/annotation.py`.
 
 Simulated annotators label a whole round over HTTP on loopback: they take an item, label its points
-(or parts of its mask) one by one, now and then take one back, and submit. In the middle the server
-is killed (-9) and started again; what wasn't acknowledged is sent again. Told are the times from an
-answer's sending to its acknowledgement, and what became of the answers: each that was acknowledged
-has to be in the label store exactly once, and the round's answers have to be what the annotators
-were told last. The command fails if one isn't.
+(or sections of its mask) one by one, sometimes undo one, and submit. Halfway the server is killed
+(-9) and started again; unacknowledged requests are repeated. The benchmark prints the times from
+sending an answer to its acknowledgement. It also checks that each acknowledged answer is in the
+label store exactly once, and that the round's answers are those that were acknowledged last. The
+command fails if one isn't.
 
-People think between answers; `--think` is the mean of that time (published: 1.87 s a point).
-`--think 0` measures how many answers a second the server takes.
+People think between answers; `--think` is the mean of that time (published: 1.87 s per point).
+`--think 0` measures how many answers per second the server can take.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.human_runs import write_run
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
-from labor_jax.workdir import Workdir
+from labor_jax.experiment.workdir import Workdir
 
 RETRY_SECONDS = 0.05
 LOST_SECONDS = 30.0
@@ -175,14 +175,14 @@ async def annotate(name: str, port: int, record: Record, *, think: float, seed: 
                 continue
             last = item["id"]
             asked = item["asked"]
-            # A click answers a point, or a part of a mask: a few of its runs.
+            # A click answers a point, or a section of a mask: a few of its runs.
             size = 2 if item["kind"] == "points" else max(2, len(asked) // 40 * 2)
             for i in range(0, len(asked), size):
-                part = asked[i : i + size]
-                await step(item, "mark", label=dice.randrange(19), pixels=part)
+                section = asked[i : i + size]
+                await step(item, "mark", label=dice.randrange(19), pixels=section)
                 if dice.random() < 0.05:
                     await step(item, "undo")
-                    await step(item, "mark", label=dice.choice([0, 255]), pixels=part)
+                    await step(item, "mark", label=dice.choice([0, 255]), pixels=section)
             await step(item, "submit")
 
 

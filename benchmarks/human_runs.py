@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from configs import common
 from labor_jax.annotation import LabelStore
+from labor_jax.config import get_config
 from labor_jax.data import load_pair
-from labor_jax.workdir import Workdir, write_atomically
+from labor_jax.experiment.workdir import Workdir, write_atomically
 
 IMAGES = 4
 
@@ -21,16 +21,15 @@ def write_run(path, *, images=IMAGES, size=(32, 64), kind="points", data_seed=0,
       data_seed: Of the scenes.
       **annotation: Fields of config.annotation.
     """
-    config = common.base({"mask": "spl", "full": "supervised"}.get(kind, "ppl"), "street")
+    config = get_config({"mask": "spl", "full": "supervised"}.get(kind, "ppl"))
     config.data.update(
         image_size=size, source_count=1, pool_count=images, evaluation_count=1, seed=data_seed
     )
-    settings = config.to_dict()
-    settings["annotator"] = "human"
-    settings["annotation"] = {**settings.get("annotation", {}), **annotation}
+    config.annotator = "human"
+    config.annotation.update(annotation)
     path.mkdir(parents=True, exist_ok=True)
     folder = Workdir(path)
-    write_atomically(folder.config, type(config)(settings).to_json())
+    write_atomically(folder.config, config.to_json())
     pair = load_pair(config.pair, config.data)
     with LabelStore(folder.labels, classes=pair.classes) as store:
         store.open_round(1, pair.pool.names)

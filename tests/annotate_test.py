@@ -86,9 +86,9 @@ def test_a_round_is_labelled_through_kills_by_two_servers(tmp_path):
         process.send_signal(signal.SIGINT)
         out, error = process.stdout.read(), process.stderr.read()
         assert process.wait(timeout=30) == 0 and "Traceback" not in error
-    assert "Round 1 waits for answers: 3 items." in out  # one had been begun
+    assert "Round 1 is waiting for answers: 3 items." in out  # one had been begun
     assert "Round 1 is labelled." in out and "--config configs/ppl.py --workdir run" in out
-    assert "has ended" in out
+    assert "has stopped" in out
     with LabelStore(folder.labels, classes=street.CLASSES) as store:
         assert store.round_complete(1)
         labels = store.labels("camera_00000").reshape(-1)
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said(tmp_path):
     "prepare, expected",
     [
         (lambda store, pair: None, "hasn't asked anything yet"),
-        (lambda store, pair: store.open_round(1, pair), "still to ask about 2 images"),
+        (lambda store, pair: store.open_round(1, pair), "yet to ask about 2 images"),
     ],
 )
 def test_a_run_that_asks_later_is_waited_for(tmp_path, prepare, expected):

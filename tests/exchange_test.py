@@ -13,7 +13,7 @@ from PIL import Image
 
 from labor_jax.annotation import LabelStore
 from labor_jax.data import load_pair
-from labor_jax.workdir import Workdir
+from labor_jax.experiment.workdir import Workdir
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 
@@ -72,7 +72,7 @@ def test_a_round_goes_out_and_comes_back(waiting, pair, tmp_path):
     arguments = ("--workdir", workdir, "--import", "cvat", "--input", tmp_path / "out")
     result = exchange(*arguments)
     assert result.returncode == 1
-    assert "'tarmac' is none of the classes" in result.stderr
+    assert "'tarmac' is not one of the classes" in result.stderr
     assert "asked pixels are not answered (1 pixel)" in result.stderr
     assert "nothing was imported" in result.stderr and "Traceback" not in result.stderr
     assert result.stdout.startswith("Round 1, 4 images: 0 imported, 0 stored before, 0 without")

@@ -1,4 +1,4 @@
-"""Asking for labels and keeping them: the label store, the oracle, the cost of a round."""
+"""Questions and answers: label store, oracle, labelling tool, exchange, cost of a round."""
 
 from labor_jax.annotation.cost import (
     MeasuredCost,
@@ -9,9 +9,13 @@ from labor_jax.annotation.cost import (
     round_cost,
     segments,
 )
-from labor_jax.annotation.database import LabelStoreError
+from labor_jax.annotation.label_store import (
+    LabelStore,
+    LabelStoreError,
+    RoundStatistics,
+    SharedStore,
+)
 from labor_jax.annotation.oracle import Oracle
-from labor_jax.annotation.store import LabelStore, RoundStatistics
 
 __all__ = [
     "LabelStore",
@@ -20,6 +24,7 @@ __all__ = [
     "Oracle",
     "RoundCost",
     "RoundStatistics",
+    "SharedStore",
     "annotation_seconds",
     "cost_so_far",
     "measured_cost",

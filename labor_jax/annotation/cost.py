@@ -1,21 +1,21 @@
-"""What a round costs in people's time and money: measured, or by the published figures.
+"""What a round costs in people's time and money: measured, or by published rates.
 
-The labelling tool measures people's active time (`measured_cost`). Without it, as for an oracle, a
-round is charged by published rates (`round_cost`): LabOR's cost table is of Cityscapes' 2,975
-training images and tells three.
+The labelling tool measures people's active time (`measured_cost`). Without it, as with an oracle, a
+round is charged by published rates (`round_cost`). LabOR's cost table has three of them, for the
+2,975 training images of Cityscapes:
 
-- `points` (PPL, PA, single pixels): 223,115 s for 40 points an image, 1.87 s a point. A point is a
-  point in an image of any size.
-- `regions` (RA): no table has them. A region of a few pixels is one click, as a point is, and is
-  charged as one; where it holds several classes it takes longer than that.
-- `mask` (SPL): 3,599,750 s for 2.2% of the pixels, 1,210 s an image. It is scaled by the
-  *share* of the image that is asked, not by the number of pixels: at half the resolution a person
-  sees the same objects with the same outlines, in a quarter of the pixels. (In pixels of 1024x2048
-  it is 0.026 s each.) The rate is of thin masks and would make a whole image ten times as dear as
-  its full label, so that no query costs more than that.
-- `full` (supervised): 16,065,000 s, 5,400 s an image.
+- `points` (PPL, PA, single pixels): 223,115 s for 40 points per image, 1.87 s per point. A point
+  costs the same in images of any size.
+- `regions` (RA): no table has them. A region of a few pixels takes one click, so it is charged as a
+  point. If it holds several classes, it takes longer than that.
+- `mask` (SPL): 3,599,750 s for 2.2% of the pixels, 1,210 s per image. The rate is scaled by the
+  *share* of the image that is asked, not by the number of pixels: at half the resolution people see
+  the same objects with the same outlines, in a quarter of the pixels. (For 1024x2048 pixels it is
+  0.026 s per pixel.) The rate is that of thin masks. A whole image would cost ten times its full
+  label, so a query never costs more than a full label.
+- `full` (supervised): 16,065,000 s, 5,400 s per image.
 
-The table gives totals only: that time is proportional to points and to the share is our assumption.
+The table only gives totals. We assume that time is proportional to points and to the share.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ import numpy as np
 from scipy import ndimage
 
 Kind = Literal["points", "regions", "mask", "full"]
-Source = Literal["measured", "partly measured", "published"]
+Basis = Literal["measured", "partly measured", "published"]
 
 # LabOR (Shin et al., ICCV 2021, https://arxiv.org/abs/2108.05570) and the talk's cost table.
 _IMAGES = 2_975
@@ -48,15 +48,15 @@ DOLLARS_PER_FULL_LABEL = 30.0
 """Price of one full label, from the talk."""
 
 DOLLARS_PER_HOUR = DOLLARS_PER_FULL_LABEL / FULL_SECONDS_PER_IMAGE * 3600
-"""20 $. The price of a full label over the time of Cityscapes' full label: the talk has both, from
-two references, and no wage."""
+"""20 $: the price of a full label divided by its time on Cityscapes. The talk cites both, from two
+references, but no wage."""
 
 
 class RoundCost(NamedTuple):
-    """What a round asked of people.
+    """The cost of a round.
 
     Attributes:
-      clicks: Points, regions or connected segments that were asked.
+      clicks: The number of points, regions or connected segments that were asked.
       seconds: Their time.
       dollars: Their pay.
     """
@@ -67,13 +67,13 @@ class RoundCost(NamedTuple):
 
 
 def segments(query: np.ndarray) -> int:
-    """Counts the 8-connected components of a query: the clicks that a mask takes.
+    """Counts the 8-connected segments of a query: the clicks that a mask takes.
 
     Args:
       query: The asked pixels, `bool[H, W]`.
 
     Returns:
-      The number of components, 0 for an empty query.
+      The number of segments, 0 for an empty query.
 
     Raises:
       ValueError: If the query isn't `bool[H, W]`.
@@ -89,10 +89,10 @@ def annotation_seconds(kind: Kind, *, clicks: int, fraction: float) -> float:
     """Estimates how long a person takes to answer the query of one image in one round.
 
     Args:
-      kind: How it is asked: "points" and "regions" are charged by the click, "mask" by the share of
+      kind: How it is answered: "points" and "regions" are charged per click, "mask" by the share of
         the image, and "full" as a full label if anything is asked.
-      clicks: The clicks that it takes.
-      fraction: Share of the image that it asks.
+      clicks: The number of clicks that it takes.
+      fraction: The share of the image that it asks.
 
     Returns:
       The time in seconds, at most that of a full label.
@@ -121,8 +121,8 @@ def round_cost(
     """Adds up the cost of a round.
 
     Args:
-      kind: How it asks, see `annotation_seconds`.
-      queries: Clicks and share of the image of each query, as `LabelStore.query_sizes` tells them.
+      kind: How it is answered, see `annotation_seconds`.
+      queries: Clicks and share of the image of each query, see `LabelStore.query_sizes`.
       dollars_per_hour: The annotators' pay.
 
     Returns:
@@ -139,12 +139,12 @@ def round_cost(
 
 
 class MeasuredCost(NamedTuple):
-    """What a round took people who were watched.
+    """The cost of a round by measured times.
 
     Attributes:
-      items: Images that were asked something.
-      measured: Those of them with a measured time.
-      seconds: The time of all; those without one count as the mean of the others.
+      items: The number of images that were asked something.
+      measured: How many of them have a measured time.
+      seconds: The time of all; those without a measured time count as the mean of the others.
       dollars: The pay for it.
     """
 
@@ -160,17 +160,17 @@ def measured_cost(
     """Adds up measured times.
 
     Args:
-      seconds: People's active time on each image that they worked on, as
-        `LabelStore.measured_seconds` tells them.
-      items: How many images were asked something: some may have been answered where nobody
-        measures.
+      seconds: People's active time on each image that they worked on, see
+        `LabelStore.measured_seconds`.
+      items: The number of images that were asked something. Some may have been answered where no
+        time is measured.
       dollars_per_hour: The annotators' pay.
 
     Returns:
       The cost of all items; None if no time was measured.
 
     Raises:
-      ValueError: If a time is negative or not finite, or if there are more than items.
+      ValueError: If a time is negative or not finite, or if there are more times than items.
     """
     times = np.fromiter(seconds, float)
     if not np.isfinite(times).all() or (times < 0).any():
@@ -190,28 +190,28 @@ def cost_so_far(
 
     Args:
       published: The round's cost by the published rates.
-      measured: Its measured cost, which counts where there is one.
+      measured: Its measured cost, which is used if there is one.
       before: The entries of the round before; empty for the first.
 
     Returns:
-      "clicks", "annotation_seconds" and "annotation_dollars"; "published_seconds", what they would
-      be by the published rates alone; "annotation_source", a `Source`.
+      "clicks", "annotation_seconds" and "annotation_dollars"; "published_seconds", the
+      seconds by the published rates alone; "annotation_source", a `Basis`.
     """
     counted = published if measured is None else measured
     if measured is None:
-        source = "published"
+        basis = "published"
     else:
-        source = "measured" if measured.measured == measured.items else "partly measured"
-    # Rounds that asked nothing say nothing of where times come from.
-    earlier = before.get("annotation_source", "published") if before.get("clicks") else source
+        basis = "measured" if measured.measured == measured.items else "partly measured"
+    # A round that asked nothing does not change the basis.
+    earlier = before.get("annotation_source", "published") if before.get("clicks") else basis
     if not published.clicks:
-        source = earlier
+        basis = earlier
     return {
         "clicks": published.clicks + before.get("clicks", 0),
         "annotation_seconds": counted.seconds + before.get("annotation_seconds", 0.0),
         "annotation_dollars": counted.dollars + before.get("annotation_dollars", 0.0),
         "published_seconds": published.seconds + before.get("published_seconds", 0.0),
-        "annotation_source": source if source == earlier else "partly measured",
+        "annotation_source": basis if basis == earlier else "partly measured",
     }
 
 
@@ -220,15 +220,15 @@ class CostRow(NamedTuple):
 
     Attributes:
       name: What is labelled, and how.
-      source: Where the time comes from.
-      images: How many images.
-      seconds_per_image: Their time, each.
+      basis: Whether the time was measured or follows from published rates.
+      images: The number of images.
+      seconds_per_image: The mean time of one.
       hours: The time of all.
       dollars: The pay for it.
     """
 
     name: str
-    source: Source
+    basis: Basis
     images: int
     seconds_per_image: float
     hours: float
@@ -237,7 +237,7 @@ class CostRow(NamedTuple):
 
 def cost_row(
     name: str,
-    source: Source,
+    basis: Basis,
     seconds: float,
     *,
     images: int,
@@ -245,7 +245,7 @@ def cost_row(
 ) -> CostRow:
     """A line of a cost table, given the seconds of all its images."""
     hours = seconds / 3600
-    return CostRow(name, source, images, seconds / max(images, 1), hours, hours * dollars_per_hour)
+    return CostRow(name, basis, images, seconds / max(images, 1), hours, hours * dollars_per_hour)
 
 
 def published_table(dollars_per_hour: float = DOLLARS_PER_HOUR) -> list[CostRow]:

@@ -1,6 +1,6 @@
-"""The oracle: an annotator who knows the held target labels and tells only what is asked.
+"""The oracle: an annotator that answers queries from the target's ground truth.
 
-Where a method leaves the choice of pixels to the annotator, it makes that choice too.
+If a strategy leaves the choice of pixels to the annotator, the oracle makes that choice too.
 """
 
 import numpy as np
@@ -9,13 +9,13 @@ from labor_jax.data.base import IGNORE_LABEL, Split
 
 
 class Oracle:
-    """Answers queries from held labels.
+    """Answers queries from ground-truth labels.
 
-    This is the only place of a run that reads the labels of target training images.
+    Nothing else in a run reads the labels of the pool.
     """
 
     def __init__(self, split: Split):
-        """Takes the target training split, whose names have to be unique.
+        """Answers for the images of the pool, whose names must be unique.
 
         Raises:
           ValueError: If two of its images have the same name.
@@ -24,16 +24,16 @@ class Oracle:
         self._index = {name: index for index, name in enumerate(split.names)}
         if len(self._index) != len(split):
             raise ValueError(
-                f"the split has {len(split)} images but {len(self._index)} different names; the "
-                "oracle needs one name for each"
+                f"the split has {len(split)} images but only {len(self._index)} different names; "
+                "the oracle needs a unique name for each"
             )
 
     def check(self) -> None:
-        """Raises what reading a label raises: a pool without labels is told at the start."""
+        """Reads one label, so that a pool without labels fails at the start."""
         self._split.label(0)
 
     def answer(self, name: str, query: np.ndarray) -> np.ndarray:
-        """Tells the labels at the asked pixels.
+        """Returns the labels at the asked pixels.
 
         Args:
           name: Name of an image of the split.
@@ -52,18 +52,18 @@ class Oracle:
     def point_of_each_class(
         self, name: str, available: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """Picks a random pixel of each class, as a person who looks at the image would.
+        """Picks a random pixel of each class, as a person would.
 
         The points of WDA (Paul et al., "Domain Adaptive Semantic Segmentation Using Weak Labels",
-        ECCV 2020, arXiv 2007.15176): nothing chooses them but the class of the pixel.
+        ECCV 2020, arXiv 2007.15176): they depend on nothing but the pixels' classes.
 
         Args:
           name: Name of an image of the split.
           available: The pixels that may be picked, `bool[H, W]`.
-          rng: Where chance comes from.
+          rng: The random generator.
 
         Returns:
-          The query, `bool[H, W]`: one available pixel of each class that an available pixel has.
+          The query, `bool[H, W]`: one pixel of each class among the available pixels.
 
         Raises:
           ValueError: If the image is unknown, or `available` isn't `bool` of its label map's size.
@@ -77,10 +77,10 @@ class Oracle:
         return query
 
     def _label(self, name: str, mask: np.ndarray, what: str) -> np.ndarray:
-        """The held label map of an image, which `mask` has to fit."""
+        """The label map of an image; `mask` must have its shape."""
         if name not in self._index:
             raise ValueError(
-                f"the oracle knows no image {name!r} among the {len(self._index)} of its split"
+                f"the oracle has no image {name!r} among the {len(self._index)} of its split"
             )
         label = self._split.label(self._index[name])
         if mask.dtype != bool or mask.shape != label.shape:

@@ -162,6 +162,6 @@ def test_labors_table():
     assert [round(row.seconds_per_image, 1) for row in rows] == [75.0, 1210.0, 5400.0]
     assert [int(row.hours) for row in rows] == [61, 999, 4462]
     assert rows[2].dollars == pytest.approx(IMAGES * 30.0)
-    assert {(row.images, row.source) for row in rows} == {(IMAGES, "published")}
+    assert {(row.images, row.basis) for row in rows} == {(IMAGES, "published")}
     assert cost.published_table(40.0)[0].dollars == pytest.approx(2 * rows[0].dollars)
     assert cost.cost_row("x", "measured", 0.0, images=0).seconds_per_image == 0.0

@@ -78,18 +78,18 @@ def test_its_answers_go_into_the_store(tmp_path):
 
 def test_errors_say_what_was_asked():
     oracle = Oracle(Labels(it=np.zeros((2, 3), np.uint8)))
-    with pytest.raises(ValueError, match="knows no image 'that' among the 1"):
+    with pytest.raises(ValueError, match="has no image 'that' among the 1"):
         oracle.answer("that", np.zeros((2, 3), bool))
     with pytest.raises(ValueError, match=r"'it' is bool\[3, 2\]; its label map needs bool\[2, 3\]"):
         oracle.answer("it", np.zeros((3, 2), bool))
     with pytest.raises(ValueError, match=r"uint8\[2, 3\]"):
         oracle.answer("it", np.zeros((2, 3), np.uint8))
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="knows no image 'that' among the 1"):
+    with pytest.raises(ValueError, match="has no image 'that' among the 1"):
         oracle.point_of_each_class("that", np.ones((2, 3), bool), rng)
     with pytest.raises(ValueError, match=r"mask of available pixels of image 'it' is bool\[3, 2\]"):
         oracle.point_of_each_class("it", np.ones((3, 2), bool), rng)
     twice = Labels(it=np.zeros((2, 3), np.uint8))
     twice.names, twice.maps = ("it", "it"), twice.maps * 2
-    with pytest.raises(ValueError, match="2 images but 1 different names"):
+    with pytest.raises(ValueError, match="2 images but only 1 different names"):
         Oracle(twice)

@@ -1,6 +1,6 @@
-"""The formats in which a round is handed to other labelling tools and comes back."""
+"""The file formats of other labelling tools, for export and import."""
 
 from labor_jax.annotation.formats import coco, cvat, label_studio, png
 
 FORMATS = {"png": png, "coco": coco, "label_studio": label_studio, "cvat": cvat}
-"""A module for each, with `write(folder, task, items)` and `read(path, task)`."""
+"""The module of each format, with `write(folder, exported, images)` and `read(path, exported)`."""

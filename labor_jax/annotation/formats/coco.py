@@ -1,12 +1,12 @@
-"""COCO's JSON, one file `annotations.json` with `images/` beside it.
+"""COCO's JSON: one file `annotations.json`, next to `images/`.
 
-Each asked piece (`pieces.pieces`) is an annotation with a run-length encoded `segmentation`
-(`iscrowd` 1, as COCO has it for run lengths). Its category is a class, "void", or "asked" while it
-waits for an answer: who labels gives it another category, or adds annotations of theirs on top.
-Categories are told by their names and images by their file names, as tools number both anew.
+Each shape (`shapes.shapes`) is an annotation with a run-length encoded `segmentation` (`iscrowd` 1,
+which COCO uses for run lengths). Its category is a class, "void", or "asked" until it is answered:
+annotators change its category, or add their own annotations on top. Categories are identified by
+name and images by file name, because tools renumber both.
 
-Read are polygons, and run lengths as lists and as COCO's compressed strings. Annotations of one
-image must not give a pixel two classes, as COCO has no order of them.
+The import reads polygons, and run lengths both as lists and as COCO's compressed strings.
+Annotations of one image must not give a pixel two classes, because COCO does not order them.
 
 Source: https://cocodataset.org/#format-data
 """
@@ -19,77 +19,89 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from labor_jax.annotation.formats import base
-from labor_jax.annotation.formats.base import Canvas, Delivered, Item, Problem, Task
-from labor_jax.annotation.formats.pieces import (
+from labor_jax.annotation.formats import documents
+from labor_jax.annotation.formats.canvas import (
+    Canvas,
+    polygon_pixels,
+)
+from labor_jax.annotation.formats.exported_round import (
+    ExportedImage,
+    ExportedRound,
+    ImportedImage,
+    Problem,
+    identify_image,
+    label_named,
+)
+from labor_jax.annotation.formats.run_lengths import (
     compressed_run_lengths,
     from_columns,
     in_columns,
-    pieces,
-    polygon_pixels,
     run_lengths,
+)
+from labor_jax.annotation.formats.shapes import (
+    shapes,
 )
 from labor_jax.data.base import DataError
 
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a file that isn't as it should be makes of our reading."""
+"""What reading a malformed file raises."""
 
 
-def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
+def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]) -> None:
     """Writes a round's queries and answers; see `png.write`."""
-    categories = {label: number for number, label in enumerate(task.label_names, start=1)}
-    images, annotations = [], []
-    for item in items:
-        height, width = task.sizes[item.number]
-        image = {"id": len(images) + 1, "file_name": task.file_name(item.number)}
-        images.append({**image, "width": width, "height": height})
-        for piece in pieces(item):
-            rows, columns = np.divmod(piece.pixels, width)
-            lengths = run_lengths(in_columns(piece.pixels, (height, width)), height * width)
+    categories = {label: number for number, label in enumerate(exported.label_names, start=1)}
+    entries, annotations = [], []
+    for image in images:
+        height, width = exported.sizes[image.number]
+        entry = {"id": len(entries) + 1, "file_name": exported.file_name(image.number)}
+        entries.append({**entry, "width": width, "height": height})
+        for shape in shapes(image):
+            rows, columns = np.divmod(shape.pixels, width)
+            lengths = run_lengths(in_columns(shape.pixels, (height, width)), height * width)
             encoded = {"size": [height, width], "counts": lengths.tolist()}
             encoded = coco_mask.frPyObjects(encoded, height, width)
             box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
             annotations.append(
                 {
                     "id": len(annotations) + 1,
-                    "image_id": image["id"],
-                    "category_id": categories[piece.label],
+                    "image_id": entry["id"],
+                    "category_id": categories[shape.label],
                     "segmentation": {
                         "size": [height, width],
                         "counts": encoded["counts"].decode(),
                     },
-                    "area": piece.pixels.size,
+                    "area": shape.pixels.size,
                     "bbox": [int(each) for each in box],
                     "iscrowd": 1,
                 }
             )
     document = {
-        "info": {"description": f"labor_jax, round {task.round}"},
+        "info": {"description": f"labor_jax, round {exported.round}"},
         "licenses": [],
-        "images": images,
+        "images": entries,
         "categories": [
             {"id": categories[label], "name": name, "supercategory": ""}
-            for label, name in task.label_names.items()
+            for label, name in exported.label_names.items()
         ],
         "annotations": annotations,
     }
-    base.write_json(folder / "annotations.json", document)
+    documents.write_json(folder / "annotations.json", document)
 
 
-def read(path: Path, task: Task) -> Iterator[Delivered]:
+def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     """Reads a COCO file.
 
     Args:
       path: The file, or a folder or zip archive with one JSON file in it.
-      task: The round.
+      exported: The round.
 
     Yields:
       What it says of each image.
 
     Raises:
-      DataError: If it is no COCO file.
+      DataError: If it is not a COCO file.
     """
-    where, document = base.read_json(path)
+    where, document = documents.read_json(path)
     try:
         images, annotations = list(document["images"]), list(document["annotations"])
         categories = {each["id"]: each["name"] for each in document["categories"]}
@@ -101,27 +113,31 @@ def read(path: Path, task: Task) -> Iterator[Delivered]:
     except _FOREIGN as error:
         raise DataError(f"{where} is not laid out as COCO's JSON: {error!r}") from error
     for number, image in images:
-        yield _read_image(f"{where}: image {number}", task, image, by_image[number], categories)
+        yield _read_image(f"{where}: image {number}", exported, image, by_image[number], categories)
     for number in by_image.keys() - known:
-        problem = Problem(f"{len(by_image[number])} annotations of an image that isn't in it")
-        yield Delivered(f"{where}: image {number}", None, None, (problem,))
+        problem = Problem(f"{len(by_image[number])} annotations of an image that isn't in the file")
+        yield ImportedImage(f"{where}: image {number}", None, None, (problem,))
 
 
 def _read_image(
-    where: str, task: Task, image: dict, annotations: list[dict], categories: dict[Any, Any]
-) -> Delivered:
+    where: str,
+    exported: ExportedRound,
+    image: dict,
+    annotations: list[dict],
+    categories: dict[Any, Any],
+) -> ImportedImage:
     size = (image.get("height"), image.get("width"))
-    number, problems = base.identified(task, image.get("file_name"), size)
+    number, problems = identify_image(exported, image.get("file_name"), size)
     if problems:
-        return Delivered(where, number, None, problems)
-    canvas = Canvas(task.sizes[number])
+        return ImportedImage(where, number, None, problems)
+    canvas = Canvas(exported.sizes[number])
     for annotation in annotations:
         try:
-            label = base.label_of(task, categories.get(annotation["category_id"]))
+            label = label_named(exported, categories.get(annotation["category_id"]))
             canvas.paint(label, _pixels(annotation.get("segmentation"), canvas.size))
         except _FOREIGN as error:
             canvas.problems.append(Problem(f"annotation {annotation.get('id')}: {error}"))
-    return canvas.delivered(where, number)
+    return canvas.finish(where, number)
 
 
 def _pixels(segmentation: Any, size: tuple[int, int]) -> np.ndarray:

@@ -6,10 +6,11 @@ labels.json          for the "Raw" label constructor of a new task
 images/…             the task's images
 ```
 
-Each asked piece (`pieces.pieces`) is a `<mask>`, or a `<points>` with one point where single points
-are asked. Its label is "asked" until an annotator changes it to a class or draws shapes over it.
-Read are masks, polygons and points. Where shapes overlap, the one that CVAT shows on top counts: of
-larger `z_order`, or later in the file; one that is still "asked" never covers another.
+Each shape (`shapes.shapes`) is a `<mask>`, or a `<points>` with one point if single points are
+asked. Its label is "asked" until an annotator changes it to a class or draws shapes over it. The
+import reads masks, polygons and points. Where shapes overlap, the one that CVAT shows on top
+counts: the one with the larger `z_order`, or the later one in the file. A shape that is still
+"asked" never covers another.
 
 Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """
@@ -22,77 +23,90 @@ import defusedxml
 import defusedxml.ElementTree
 import numpy as np
 
-from labor_jax.annotation.formats import base
-from labor_jax.annotation.formats.base import Canvas, Delivered, Item, Problem, Task
-from labor_jax.annotation.formats.pieces import (
-    Piece,
-    from_run_lengths,
-    pieces,
+from labor_jax.annotation.formats import documents
+from labor_jax.annotation.formats.canvas import (
+    Canvas,
+    pixel_at,
     polygon_pixels,
+)
+from labor_jax.annotation.formats.exported_round import (
+    ExportedImage,
+    ExportedRound,
+    ImportedImage,
+    Problem,
+    identify_image,
+    label_named,
+)
+from labor_jax.annotation.formats.run_lengths import (
+    from_run_lengths,
     run_lengths,
+)
+from labor_jax.annotation.formats.shapes import (
+    Shape,
+    shapes,
 )
 from labor_jax.data.base import DataError
 
 _NO_SHAPES = ("tag",)  # about the whole image
 
 
-def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
+def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]) -> None:
     """Writes a round's queries and answers; see `png.write`.
 
     Raises:
-      DataError: If a class has a name that XML can't hold.
+      DataError: If XML can't contain the name of a class.
     """
-    base.check_xml_names(task)
+    documents.check_xml_names(exported)
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
     described = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
-    ElementTree.SubElement(described, "name").text = f"labor_jax, round {task.round}"
-    ElementTree.SubElement(described, "size").text = str(len(task.names))
+    ElementTree.SubElement(described, "name").text = f"labor_jax, round {exported.round}"
+    ElementTree.SubElement(described, "size").text = str(len(exported.names))
     ElementTree.SubElement(described, "mode").text = "annotation"
     labels = ElementTree.SubElement(described, "labels")
-    for label, name in task.label_names.items():
-        element = ElementTree.SubElement(labels, "label")
-        ElementTree.SubElement(element, "name").text = name
-        ElementTree.SubElement(element, "color").text = task.color(label)
-        ElementTree.SubElement(element, "type").text = "any"
-        ElementTree.SubElement(element, "attributes")
-    for count, item in enumerate(items):
-        height, width = item.asked.shape
-        image = ElementTree.SubElement(
+    for label, name in exported.label_names.items():
+        entry = ElementTree.SubElement(labels, "label")
+        ElementTree.SubElement(entry, "name").text = name
+        ElementTree.SubElement(entry, "color").text = exported.color(label)
+        ElementTree.SubElement(entry, "type").text = "any"
+        ElementTree.SubElement(entry, "attributes")
+    for count, image in enumerate(images):
+        height, width = image.asked.shape
+        element = ElementTree.SubElement(
             root,
             "image",
             id=str(count),
-            name=task.file_name(item.number),
+            name=exported.file_name(image.number),
             width=str(width),
             height=str(height),
         )
-        for piece in pieces(item):
-            _add_shape(image, task.label_names[piece.label], piece, item)
+        for shape in shapes(image):
+            _add_shape(element, exported.label_names[shape.label], shape, image)
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(
         folder / "annotations.xml", encoding="utf-8", xml_declaration=True
     )
-    base.write_json(
+    documents.write_json(
         folder / "labels.json",
         [
-            {"name": name, "color": task.color(label), "type": "any", "attributes": []}
-            for label, name in task.label_names.items()
+            {"name": name, "color": exported.color(label), "type": "any", "attributes": []}
+            for label, name in exported.label_names.items()
         ],
     )
 
 
-def _add_shape(image: ElementTree.Element, label: str, piece: Piece, item: Item) -> None:
+def _add_shape(parent: ElementTree.Element, label: str, shape: Shape, image: ExportedImage) -> None:
     common = {"label": label, "source": "manual", "occluded": "0", "z_order": "0"}
-    rows, columns = np.divmod(piece.pixels, item.asked.shape[1])
-    if item.kind == "points":
+    rows, columns = np.divmod(shape.pixels, image.asked.shape[1])
+    if image.kind == "points":
         points = f"{columns[0] + 0.5:.2f},{rows[0] + 0.5:.2f}"
-        ElementTree.SubElement(image, "points", common, points=points)
+        ElementTree.SubElement(parent, "points", common, points=points)
         return
     top, left = rows.min(), columns.min()
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     lengths = run_lengths((rows - top) * width + columns - left, height * width)
     ElementTree.SubElement(
-        image,
+        parent,
         "mask",
         common,
         rle=", ".join(map(str, lengths.tolist())),
@@ -103,43 +117,45 @@ def _add_shape(image: ElementTree.Element, label: str, piece: Piece, item: Item)
     )
 
 
-def read(path: Path, task: Task) -> Iterator[Delivered]:
+def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     """Reads an export.
 
     Args:
       path: The file, or a folder or zip archive with one XML file in it.
-      task: The round.
+      exported: The round.
 
     Yields:
       What it says of each image.
 
     Raises:
-      DataError: If it is no XML, defines entities, or is not of this format.
+      DataError: If it is not XML, defines entities, or is not in this format.
     """
-    where, content = base.read_document(path, ".xml")
+    where, content = documents.read_document(path, ".xml")
     try:
-        # Entities could grow without bounds or name other files; CVAT writes none.
+        # Entities could expand without bounds or refer to other files. CVAT never writes any.
         root = defusedxml.ElementTree.fromstring(content, forbid_dtd=True)
     except defusedxml.DefusedXmlException as error:
-        raise DataError(f"{where} has a document type definition, which CVAT has not") from error
+        raise DataError(
+            f"{where} has a document type definition, which CVAT never writes"
+        ) from error
     except ElementTree.ParseError as error:
-        raise DataError(f"{where} is no XML: {error}") from error
+        raise DataError(f"{where} is not XML: {error}") from error
     if root.tag != "annotations":
-        raise DataError(f"{where} is no annotations of CVAT, but <{root.tag}>")
+        raise DataError(f"{where} has no CVAT <annotations>, but <{root.tag}>")
     if root.find("track") is not None:
         raise DataError(f'{where} is "CVAT for video"; export as "CVAT for images 1.1"')
     for image in root.iterfind("image"):
-        yield _read_image(f"{where}: image {image.get('id')}", task, image)
+        yield _read_image(f"{where}: image {image.get('id')}", exported, image)
 
 
-def _read_image(where: str, task: Task, image: ElementTree.Element) -> Delivered:
+def _read_image(where: str, exported: ExportedRound, image: ElementTree.Element) -> ImportedImage:
     try:
         size = int(image.get("height", "")), int(image.get("width", ""))
     except ValueError:
-        return Delivered(where, None, None, (Problem("its width and height are no numbers"),))
-    number, problems = base.identified(task, image.get("name"), size)
+        return ImportedImage(where, None, None, (Problem("its width and height are not numbers"),))
+    number, problems = identify_image(exported, image.get("name"), size)
     if problems:
-        return Delivered(where, number, None, problems)
+        return ImportedImage(where, number, None, problems)
     canvas = Canvas(size, layered=True)
     layers = []
     for shape in image:
@@ -151,10 +167,10 @@ def _read_image(where: str, task: Task, image: ElementTree.Element) -> Delivered
             canvas.problems.append(Problem(f"{shape.tag}: {error}"))
     for _, shape in sorted(layers, key=lambda each: each[0]):  # stable: later ones on top
         try:
-            canvas.paint(base.label_of(task, shape.get("label")), _pixels(shape, size))
+            canvas.paint(label_named(exported, shape.get("label")), _pixels(shape, size))
         except ValueError as error:
             canvas.problems.append(Problem(f"{shape.tag}: {error}"))
-    return canvas.delivered(where, number)
+    return canvas.finish(where, number)
 
 
 def _pixels(shape: ElementTree.Element, size: tuple[int, int]) -> np.ndarray:
@@ -164,21 +180,21 @@ def _pixels(shape: ElementTree.Element, size: tuple[int, int]) -> np.ndarray:
             _whole_number(shape, name) for name in ("left", "top", "width", "height")
         )
         if left + width > size[1] or top + height > size[0]:
-            raise ValueError(f"{width}x{height} at ({left}, {top}) reaches out of the image")
+            raise ValueError(f"{width}x{height} at ({left}, {top}) reaches outside the image")
         lengths = [int(length) for length in shape.get("rle", "").split(",")]
         rows, columns = np.divmod(from_run_lengths(lengths, width * height), width)
         return (top + rows) * size[1] + left + columns
     if shape.tag not in ("polygon", "points"):
-        raise ValueError("it can't be read; draw masks, polygons or points")
+        raise ValueError("it is not supported; draw masks, polygons or points")
     corners = shape.get("points", "").split(";")
     points = np.array([[float(value) for value in corner.split(",")] for corner in corners])
     if shape.tag == "polygon":
         return polygon_pixels(points, size)
-    return np.concatenate([base.pixel_at(x, y, size) for x, y in points.tolist()])
+    return np.concatenate([pixel_at(x, y, size) for x, y in points.tolist()])
 
 
 def _whole_number(shape: ElementTree.Element, name: str) -> int:
     text = shape.get(name, "")
     if not text.isdecimal():
-        raise ValueError(f"its {name} is {text!r}, no whole number")
+        raise ValueError(f"its {name} is {text!r}, not a whole number")
     return int(text)

@@ -1,17 +1,17 @@
 """Label Studio: tasks for its import, and its own export "JSON".
 
 ```
-tasks.json           a task an image
+tasks.json           one task per image
 label_config.xml     the labelling interface, for the project's settings
-images/…             shown from its local storage: LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT is this
-                     folder; images uploaded by hand are found by their file names, too
+images/…             read from local storage, where LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT is this
+                     folder; images uploaded by hand are also recognised, by their file names
 ```
 
-Each asked piece (`pieces.pieces`) is a region: a brush mask, or a key point where single points are
-asked. Its label is "asked" until an annotator gives it a class or paints others over it. Tasks
-without an answer have their regions as `predictions`, from which Label Studio starts an annotation;
-the others have them as `annotations`, and only `annotations` are read back: brush masks, key points
-and polygons. Cancelled ones are left out, and several of one task have to agree. Regions must not
+Each shape (`shapes.shapes`) is a region: a brush mask, or a key point if single points are asked.
+Its label is "asked" until an annotator gives it a class or paints others over it. Tasks without an
+answer have their regions as `predictions`, from which Label Studio starts an annotation; the others
+have them as `annotations`. The import reads only `annotations`: brush masks, key points and
+polygons. It ignores cancelled ones; several annotations of one task must agree. Regions must not
 give a pixel two classes.
 
 Sources: https://labelstud.io/guide/task_format, https://labelstud.io/tags/brushlabels,
@@ -27,76 +27,91 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from labor_jax.annotation.formats import base
-from labor_jax.annotation.formats.base import Canvas, Delivered, Item, Problem, Task
-from labor_jax.annotation.formats.pieces import (
-    Piece,
-    has_answers,
-    pieces,
+from labor_jax.annotation.formats import documents
+from labor_jax.annotation.formats.canvas import (
+    Canvas,
+    pixel_at,
     polygon_pixels,
+)
+from labor_jax.annotation.formats.exported_round import (
+    ExportedImage,
+    ExportedRound,
+    ImportedImage,
+    Problem,
+    identify_image,
+    label_named,
+)
+from labor_jax.annotation.formats.run_lengths import (
     run_lengths,
 )
-from labor_jax.annotation.work import MAX_SECONDS
+from labor_jax.annotation.formats.shapes import (
+    Shape,
+    has_answers,
+    shapes,
+)
+from labor_jax.annotation.labelling_tool.checks import MAX_SECONDS
 from labor_jax.data.base import DataError
 
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
-# Bits of a run's length, of which two bits choose; any may be written, these are Label Studio's.
+# The four sizes of a run's length field, in bits, as Label Studio writes them.
 _LENGTH_BITS = (3, 4, 8, 16)
 _VALUE_BITS = 8
-_CHANNELS = 4  # a mask is an RGBA image, of which alpha counts
+_CHANNELS = 4  # a mask is an RGBA image, and only alpha counts
 
 
-def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
+def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]) -> None:
     """Writes a round's queries and answers; see `png.write`.
 
     Raises:
-      DataError: If a class has a name that XML can't hold.
+      DataError: If XML can't contain the name of a class.
     """
-    base.check_xml_names(task)
+    documents.check_xml_names(exported)
     tasks, kind = [], None
-    for item in items:
-        kind = item.kind
-        name = task.file_name(item.number)
+    for image in images:
+        kind = image.kind
+        name = exported.file_name(image.number)
         result = [
-            _region(task, item, piece, f"{item.number}-{count}")
-            for count, piece in enumerate(pieces(item))
+            _region(exported, image, shape, f"{image.number}-{count}")
+            for count, shape in enumerate(shapes(image))
         ]
         entry = {
             "data": {
                 "image": f"/data/local-files/?d=images/{name}",
-                "name": task.names[item.number],
+                "name": exported.names[image.number],
             },
         }
-        if has_answers(item):
+        if has_answers(image):
             tasks.append({**entry, "annotations": [{"result": result}]})
         else:
             prediction = {"model_version": "labor_jax", "result": result}
             tasks.append({**entry, "predictions": [prediction]})
-    base.write_json(folder / "tasks.json", tasks)
-    (folder / "label_config.xml").write_text(_label_config(task, kind), encoding="utf-8")
+    documents.write_json(folder / "tasks.json", tasks)
+    (folder / "label_config.xml").write_text(_label_config(exported, kind), encoding="utf-8")
 
 
-def _label_config(task: Task, kind: str | None) -> str:
+def _label_config(exported: ExportedRound, kind: str | None) -> str:
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name="image", value="$image", zoom="true")
     tag = "KeyPointLabels" if kind == "points" else "BrushLabels"
     labels = ElementTree.SubElement(view, tag, name="label", toName="image")
-    for label, name in task.label_names.items():
-        ElementTree.SubElement(labels, "Label", value=name, background=task.color(label))
+    for label, name in exported.label_names.items():
+        ElementTree.SubElement(labels, "Label", value=name, background=exported.color(label))
     ElementTree.indent(view)
     return ElementTree.tostring(view, encoding="unicode") + "\n"
 
 
-def _region(task: Task, item: Item, piece: Piece, identity: str) -> dict[str, Any]:
-    height, width = item.asked.shape
-    name = task.label_names[piece.label]
-    if item.kind == "points":
-        row, column = divmod(int(piece.pixels[0]), width)
+def _region(
+    exported: ExportedRound, image: ExportedImage, shape: Shape, identity: str
+) -> dict[str, Any]:
+    height, width = image.asked.shape
+    name = exported.label_names[shape.label]
+    if image.kind == "points":
+        row, column = divmod(int(shape.pixels[0]), width)
         place = {"x": 100 * (column + 0.5) / width, "y": 100 * (row + 0.5) / height}
         tag, value = "keypointlabels", {**place, "width": 100 / width}
     else:
-        rle = encode_mask(piece.pixels, height * width)
+        rle = encode_mask(shape.pixels, height * width)
         tag, value = "brushlabels", {"format": "rle", "rle": rle}
     return {
         "id": identity,
@@ -110,78 +125,80 @@ def _region(task: Task, item: Item, piece: Piece, identity: str) -> dict[str, An
     }
 
 
-def read(path: Path, task: Task) -> Iterator[Delivered]:
+def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     """Reads an export.
 
     Args:
       path: The file, or a folder or zip archive with one JSON file in it.
-      task: The round.
+      exported: The round.
 
     Yields:
       What each task says.
 
     Raises:
-      DataError: If it is no list of tasks.
+      DataError: If it is not a list of tasks.
     """
-    where, document = base.read_json(path)
+    where, document = documents.read_json(path)
     if not isinstance(document, list) or not all(
         isinstance(each, dict) and isinstance(each.get("data"), dict) for each in document
     ):
         raise DataError(
-            f"{where} is no list of tasks with data and annotations; export from Label Studio as "
-            '"JSON", and not "JSON-MIN"'
+            f"{where} is not a list of tasks with data and annotations; export from Label Studio "
+            'as "JSON", and not "JSON-MIN"'
         )
     for count, entry in enumerate(document, start=1):
-        yield _read_task(f"{where}: task {entry.get('id', count)}", task, entry)
+        yield _read_task(f"{where}: task {entry.get('id', count)}", exported, entry)
 
 
-def _read_task(where: str, task: Task, entry: dict[str, Any]) -> Delivered:
+def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> ImportedImage:
     image = entry["data"].get("image")
     image = urllib.parse.unquote(image) if isinstance(image, str) else image
-    number, problems = base.identified(task, image, None)
+    number, problems = identify_image(exported, image, None)
     if problems:
-        return Delivered(where, number, None, problems)
+        return ImportedImage(where, number, None, problems)
     try:
         annotations = [
             each for each in entry.get("annotations") or () if not each.get("was_cancelled")
         ]
         first = found = None
-        for each in annotations:  # two label maps in memory, not as many as a file cares to name
-            found = _read_annotation(where, task, number, each)
+        for each in annotations:  # keeps only two label maps in memory
+            found = _read_annotation(where, exported, number, each)
             first = first or found
             differing = int(np.count_nonzero(found.labels != first.labels))
             if differing:
                 text = f"its {len(annotations)} annotations differ; keep one of them"
-                return Delivered(where, number, None, (Problem(text, differing),))
+                return ImportedImage(where, number, None, (Problem(text, differing),))
     except _FOREIGN as error:
-        return Delivered(where, number, None, (Problem(f"its annotations: {error!r}"),))
-    return found or Canvas(task.sizes[number]).delivered(where, number)
+        return ImportedImage(where, number, None, (Problem(f"its annotations: {error!r}"),))
+    return found or Canvas(exported.sizes[number]).finish(where, number)
 
 
-def _read_annotation(where: str, task: Task, number: int, annotation: dict) -> Delivered:
-    canvas = Canvas(task.sizes[number])
+def _read_annotation(
+    where: str, exported: ExportedRound, number: int, annotation: dict
+) -> ImportedImage:
+    canvas = Canvas(exported.sizes[number])
     for region in annotation["result"]:
         try:
-            _paint(canvas, task, region)
+            _paint(canvas, exported, region)
         except _FOREIGN as error:
             canvas.problems.append(Problem(f"region {region.get('id')}: {error}"))
     seconds = annotation.get("lead_time")
-    # Label Studio's clock runs on while nobody works; more than a day is no time of an image's.
-    is_told = isinstance(seconds, int | float) and 0 <= seconds <= MAX_SECONDS
-    return canvas.delivered(where, number, float(seconds) if is_told else None)
+    # Label Studio's clock doesn't stop in breaks; no image takes more than a day.
+    is_valid = isinstance(seconds, int | float) and 0 <= seconds <= MAX_SECONDS
+    return canvas.finish(where, number, float(seconds) if is_valid else None)
 
 
-def _paint(canvas: Canvas, task: Task, region: dict[str, Any]) -> None:
+def _paint(canvas: Canvas, exported: ExportedRound, region: dict[str, Any]) -> None:
     kind, value = region.get("type"), region.get("value")
     if "original_width" not in region or not isinstance(value, dict):
         return  # a choice or a text about the whole image
     names = value.get(kind) or value.get("labels") or ()
     if len(names) != 1:
         raise ValueError(f"it has {len(names)} labels instead of one")
-    label = base.label_of(task, names[0])
+    label = label_named(exported, names[0])
     size = (region["original_height"], region["original_width"])
     if size != canvas.size:
-        raise ValueError(f"it is of an image of {size[1]}x{size[0]} pixels")
+        raise ValueError(f"it belongs to an image of {size[1]}x{size[0]} pixels")
     if region.get("image_rotation"):
         raise ValueError("its image is rotated")
     height, width = size
@@ -189,12 +206,12 @@ def _paint(canvas: Canvas, task: Task, region: dict[str, Any]) -> None:
         canvas.paint(label, decode_mask(value["rle"], height * width))
     elif kind == "keypointlabels":
         x, y = value["x"] / 100 * width, value["y"] / 100 * height
-        canvas.paint(label, base.pixel_at(x, y, size))
+        canvas.paint(label, pixel_at(x, y, size))
     elif kind == "polygonlabels":
         points = np.asarray(value["points"], float) / 100 * (width, height)
         canvas.paint(label, polygon_pixels(points, size))
     else:
-        raise ValueError(f"{kind} can't be read; draw brush masks, key points or polygons")
+        raise ValueError(f"{kind} is not supported; draw brush masks, key points or polygons")
 
 
 def encode_mask(pixels: np.ndarray, size: int) -> list[int]:
@@ -202,12 +219,13 @@ def encode_mask(pixels: np.ndarray, size: int) -> list[int]:
 
     Args:
       pixels: Its pixels, numbered in raster order, `int64[N]` ascending.
-      size: The pixels of the image.
+      size: The number of pixels of the image.
 
     Returns:
-      The bytes: 32 bits for the number of values (4 a pixel), 5 for the bits of a value and 4 each
-      for those of the four length fields, all less one; then runs: a bit 1, two bits for the length
-      field, the length less one, the value.
+      The bytes. They start with 32 bits for the number of values (4 per pixel). Then come the sizes
+      in bits, less one: 5 bits for the size of a value, and 4 bits each for the sizes of the four
+      length fields. Each run is a bit 1, two bits that choose the length field, the length less
+      one, and the value.
     """
     values = _CHANNELS * size
     bits = [f"{values:032b}{_VALUE_BITS - 1:05b}"]
@@ -224,20 +242,20 @@ def encode_mask(pixels: np.ndarray, size: int) -> list[int]:
 
 
 def decode_mask(rle: list[int], size: int) -> np.ndarray:
-    """Decodes Label Studio's run lengths, see `encode_mask`; a bit 0 starts values one by one.
+    """Decodes Label Studio's run lengths, see `encode_mask`; a bit 0 starts unrepeated values.
 
     Args:
       rle: The bytes.
-      size: The pixels of the image.
+      size: The number of pixels of the image.
 
     Returns:
       The pixels whose alpha isn't 0, numbered in raster order, `int64[N]` ascending.
 
     Raises:
-      ValueError: If they are damaged, or of another size.
+      ValueError: If they are damaged, or of an image of another size.
     """
     if not all(type(byte) is int and 0 <= byte < 256 for byte in rle):
-        raise ValueError("its run lengths are no bytes")
+        raise ValueError("its run lengths are not bytes")
     bits = (np.unpackbits(np.array(rle, np.uint8)) + ord("0")).tobytes().decode()
     position = 0
 
@@ -252,7 +270,7 @@ def decode_mask(rle: list[int], size: int) -> np.ndarray:
     if total != _CHANNELS * size:
         raise ValueError(f"its mask has {total} values, not {_CHANNELS} for each pixel")
     if int(take(5), 2) + 1 != _VALUE_BITS:
-        raise ValueError("its values are not of 8 bits")
+        raise ValueError("its values don't have 8 bits")
     length_bits = [int(take(4), 2) + 1 for _ in _LENGTH_BITS]
     done, found = 0, [np.empty(0, np.int64)]
     while done < total:

@@ -7,8 +7,9 @@ asked/round1_000000.png     255 where it is asked, 0 elsewhere
 labels/round1_000000.png    the answers: class numbers, 254 for void, 255 for unanswered
 ```
 
-Label maps have a palette, for people to look at; grey ones are read as well. Only `labels/` and the
-manifest are read back, and the manifest's classes have to be the round's: numbers have no names.
+Label maps have a palette for viewing; grey ones are read as well. Only `labels/` and the manifest
+are read back. The manifest's classes must be those of the run, because label maps only hold
+numbers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,100 +18,114 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from labor_jax.annotation.formats import base
-from labor_jax.annotation.formats.base import UNANSWERED, VOID, Delivered, Item, Problem, Task
+from labor_jax.annotation.formats import documents
+from labor_jax.annotation.formats.exported_round import (
+    UNANSWERED,
+    VOID,
+    ExportedImage,
+    ExportedRound,
+    ImportedImage,
+    Problem,
+    identify_image,
+)
 from labor_jax.data.base import DataError
 
 
-def write(folder: Path, task: Task, items: Iterable[Item]) -> None:
+def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]) -> None:
     """Writes a round's queries and answers.
 
     Args:
-      folder: Where to; the manifest is not part of it.
-      task: The round.
-      items: Its items.
+      folder: Where to write; the manifest is written separately.
+      exported: The round.
+      images: Its images.
     """
     palette = np.zeros((256, 3), np.uint8)
-    palette[: len(task.palette)] = task.palette
+    palette[: len(exported.palette)] = exported.palette
     palette[VOID] = 255
     for name in ("asked", "labels"):
         (folder / name).mkdir()
-    for item in items:
-        name = task.file_name(item.number)
-        Image.fromarray(np.where(item.asked, 255, 0).astype(np.uint8)).save(folder / "asked" / name)
-        labels = Image.fromarray(item.labels)
+    for image in images:
+        name = exported.file_name(image.number)
+        Image.fromarray(np.where(image.asked, 255, 0).astype(np.uint8)).save(
+            folder / "asked" / name
+        )
+        labels = Image.fromarray(image.labels)
         labels.putpalette(palette.tobytes())
         labels.save(folder / "labels" / name)
 
 
-def read(path: Path, task: Task) -> Iterator[Delivered]:
+def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     """Reads label maps.
 
     Args:
       path: A folder as `write` makes it.
-      task: The round.
+      exported: The round.
 
     Yields:
       What each file of `labels/` says.
 
     Raises:
-      DataError: If the folder has no label maps, or the manifest is missing or of other classes.
+      DataError: If there are no label maps, or the manifest is missing or has other classes.
     """
-    _check_manifest(path, task)
+    _check_manifest(path, exported)
     files = sorted(each for each in (path / "labels").glob("*") if each.is_file())
     if not files:
         raise DataError(f"{path / 'labels'} holds no label maps")
     for file in files:
-        yield _read_file(file, path, task)
+        yield _read_file(file, path, exported)
 
 
-def _check_manifest(path: Path, task: Task) -> None:
-    file = path / base.MANIFEST
+def _check_manifest(path: Path, exported: ExportedRound) -> None:
+    file = path / documents.MANIFEST
     if not file.is_file():
         raise DataError(
-            f"{file} is missing; --input of png is a folder as the export makes it, with manifest"
+            f"{file} is missing; for png, --input is a folder as exported, with its manifest"
         )
-    base.check_inside(file, path)
-    _, manifest = base.read_json(file)
+    documents.check_inside(file, path)
+    _, manifest = documents.read_json(file)
     try:
         classes = tuple(each["name"] for each in manifest["classes"])
         round, values = manifest["round"], (manifest["void"], manifest["unanswered"])
         values = tuple(each["number"] for each in values)
     except (KeyError, TypeError) as error:
-        raise DataError(f"{file} is not as the export writes it: {error!r}") from error
-    if round != task.round:
-        raise DataError(f"{file} is of round {round}, not of round {task.round}")
-    if classes != task.classes:
+        raise DataError(f"{file} is not as exported: {error!r}") from error
+    if round != exported.round:
+        raise DataError(f"{file} is of round {round}, not of round {exported.round}")
+    if classes != exported.classes:
         raise DataError(
             f"{file} has the classes {', '.join(map(str, classes))}; the run has "
-            f"{', '.join(task.classes)}"
+            f"{', '.join(exported.classes)}"
         )
     if values != (VOID, UNANSWERED):
         raise DataError(f"{file} has the numbers {values} for void and unanswered, not (254, 255)")
 
 
-def _read_file(file: Path, root: Path, task: Task) -> Delivered:
+def _read_file(file: Path, root: Path, exported: ExportedRound) -> ImportedImage:
     where = file.relative_to(root).as_posix()
-    number, problems = base.identified(task, file.name, None)
+    number, problems = identify_image(exported, file.name, None)
     if problems:
-        return Delivered(where, number, None, problems)
-    base.check_inside(file, root)
-    height, width = task.sizes[number]
+        return ImportedImage(where, number, None, problems)
+    documents.check_inside(file, root)
+    height, width = exported.sizes[number]
     try:
         with Image.open(file, formats=("PNG",)) as image:
             if image.size != (width, height):
                 found = "{}x{}".format(*image.size)
                 problem = Problem(f"the label map is {found}, the image {width}x{height}")
-                return Delivered(where, number, None, (problem,))
+                return ImportedImage(where, number, None, (problem,))
             if image.mode not in ("L", "P"):
-                problem = Problem(f"no 8-bit label map of one channel, but of mode {image.mode}")
-                return Delivered(where, number, None, (problem,))
+                problem = Problem(
+                    f"the label map is not 8-bit with one channel, but of mode {image.mode}"
+                )
+                return ImportedImage(where, number, None, (problem,))
             labels = np.array(image)
-    except Exception as error:  # Pillow raises all kinds for bad bytes
-        return Delivered(where, number, None, (Problem(f"no PNG that can be read: {error}"),))
-    wrong = (labels >= len(task.classes)) & (labels != VOID) & (labels != UNANSWERED)
+    except Exception as error:  # damaged files make Pillow raise many exceptions
+        return ImportedImage(where, number, None, (Problem(f"it can't be read as PNG: {error}"),))
+    wrong = (labels >= len(exported.classes)) & (labels != VOID) & (labels != UNANSWERED)
     problems = tuple(
-        Problem(f"the value {value} is none of the classes", int(np.count_nonzero(labels == value)))
+        Problem(
+            f"the value {value} is not one of the classes", int(np.count_nonzero(labels == value))
+        )
         for value in np.unique(labels[wrong]).tolist()
     )
-    return Delivered(where, number, labels, problems)
+    return ImportedImage(where, number, labels, problems)

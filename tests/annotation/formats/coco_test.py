@@ -13,29 +13,29 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from labor_jax.annotation.formats import coco
-from labor_jax.annotation.formats.base import UNANSWERED, VOID
-from labor_jax.annotation.formats.pieces import compressed_run_lengths, run_lengths
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID
+from labor_jax.annotation.formats.run_lengths import compressed_run_lengths, run_lengths
 from labor_jax.data import DataError
-from tests.annotation.formats.tasks import (
+from tests.annotation.formats.exported_rounds import (
     CLASSES,
-    LARGE_TASK,
-    TASK,
+    LARGE_ROUND,
+    ROUND,
     pasted,
     peak_of_memory,
-    random_items,
+    random_images,
+    round_of,
     round_trip,
-    task_of,
 )
 
 
 @hypothesis.settings(deadline=None, max_examples=50)
-@hypothesis.given(items=random_items())
-def test_round_trip(items):
-    found = round_trip(coco, items)
-    assert found.keys() == {item.number for item in items}
-    for item in items:
-        assert not found[item.number].problems
-        np.testing.assert_array_equal(found[item.number].labels, item.labels)
+@hypothesis.given(images=random_images())
+def test_round_trip(images):
+    found = round_trip(coco, images)
+    assert found.keys() == {image.number for image in images}
+    for image in images:
+        assert not found[image.number].problems
+        np.testing.assert_array_equal(found[image.number].labels, image.labels)
 
 
 @hypothesis.settings(
@@ -43,25 +43,25 @@ def test_round_trip(items):
     max_examples=20,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
-@hypothesis.given(items=random_items())
+@hypothesis.given(images=random_images())
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_pycocotools_reads_the_same_answers_and_what_is_asked(tmp_path, items):
-    task = task_of(items)
-    coco.write(tmp_path, task, items)
+def test_pycocotools_reads_the_same_answers_and_what_is_asked(tmp_path, images):
+    exported = round_of(images)
+    coco.write(tmp_path, exported, images)
     with contextlib.redirect_stdout(io.StringIO()):
         read = COCO(tmp_path / "annotations.json")
     names = {each["id"]: each["name"] for each in read.loadCats(read.getCatIds())}
-    for item in items:
-        (image,) = [
-            each for each in read.dataset["images"] if f"_{item.number:06}." in each["file_name"]
+    for image in images:
+        (entry,) = [
+            each for each in read.dataset["images"] if f"_{image.number:06}." in each["file_name"]
         ]
-        annotations = read.loadAnns(read.getAnnIds(image["id"]))
+        annotations = read.loadAnns(read.getAnnIds(entry["id"]))
         masks = [read.annToMask(each) > 0 for each in annotations]
-        values = [task.label_values[names[each["category_id"]]] for each in annotations]
+        values = [exported.label_values[names[each["category_id"]]] for each in annotations]
         shapes = [(v, np.flatnonzero(mask)) for v, mask in zip(values, masks, strict=True)]
-        labels, asked = pasted(shapes, item.asked.shape)
-        np.testing.assert_array_equal(labels, item.labels)
-        np.testing.assert_array_equal(asked, item.asked)
+        labels, asked = pasted(shapes, image.asked.shape)
+        np.testing.assert_array_equal(labels, image.labels)
+        np.testing.assert_array_equal(asked, image.asked)
         for each, mask in zip(annotations, masks, strict=True):
             assert each["area"] == mask.sum()
             assert each["bbox"] == coco_mask.toBbox(each["segmentation"]).tolist()
@@ -106,8 +106,8 @@ def read(tmp_path):
 
     def read(content):
         (tmp_path / "instances_default.json").write_text(json.dumps(content))
-        (delivered,) = coco.read(tmp_path, TASK)
-        return delivered.labels, [tuple(problem) for problem in delivered.problems]
+        (imported,) = coco.read(tmp_path, ROUND)
+        return imported.labels, [tuple(problem) for problem in imported.problems]
 
     return read
 
@@ -147,7 +147,7 @@ WHOLE = {"size": [2, 4], "counts": [0, 8]}
 @pytest.mark.parametrize(
     ("annotation", "says"),
     [
-        ({"category_id": 99, "segmentation": WHOLE}, "None is none of the classes"),
+        ({"category_id": 99, "segmentation": WHOLE}, "None is not one of the classes"),
         ({"category_id": 10}, "has no segmentation"),
         ({"category_id": 10, "segmentation": []}, "has no segmentation"),
         ({"category_id": 10, "segmentation": [[0, 0, 1, 1]]}, "three corners"),
@@ -172,7 +172,7 @@ def test_shapes_that_cover_each_other_take_no_memory_each(tmp_path):
     polygons = [[0, 0, 400, 0, 400, 250, 0, 250]] * 100
     content = document([{"category_id": 10, "segmentation": polygons}], width=400, height=250)
     (tmp_path / "a.json").write_text(json.dumps(content))
-    assert peak_of_memory(lambda: list(coco.read(tmp_path, LARGE_TASK))) < 2e7
+    assert peak_of_memory(lambda: list(coco.read(tmp_path, LARGE_ROUND))) < 2e7
 
 
 def test_a_pixel_of_two_classes_is_told(read):
@@ -190,15 +190,18 @@ def test_classes_are_told_by_name(read):
 
 
 def test_images_that_do_not_fit_are_told(read, tmp_path):
-    assert read(document([], width=5)) == (None, [("the image is 5x2 there and 4x2 here", 0)])
+    assert read(document([], width=5)) == (
+        None,
+        [("the image is 5x2 in the file and 4x2 in the run", 0)],
+    )
     (text, _) = read(document([], file_name="x.png"))[1][0]
-    assert "no file name of an export" in text
+    assert "not the name of an exported file" in text
     stray = document([{"category_id": 10, "segmentation": WHOLE}])
     stray["annotations"][0]["image_id"] = 5
     (tmp_path / "instances_default.json").write_text(json.dumps(stray))
-    known, unknown = coco.read(tmp_path, TASK)
+    known, unknown = coco.read(tmp_path, ROUND)
     assert not known.problems
-    assert unknown.problems[0].text == "1 annotations of an image that isn't in it"
+    assert unknown.problems[0].text == "1 annotations of an image that isn't in the file"
 
 
 @pytest.mark.parametrize("content", [[], 3, {}, {"images": 1}, {"images": [1]}, {"images": [{}]}])

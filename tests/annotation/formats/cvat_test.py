@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 
 from labor_jax.annotation.formats import cvat
-from labor_jax.annotation.formats.base import UNANSWERED, VOID, Task
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedRound
 from labor_jax.data import DataError
-from tests.annotation.formats.tasks import (
+from tests.annotation.formats.exported_rounds import (
     CLASSES,
-    ITEM,
-    LARGE_TASK,
-    TASK,
+    IMAGE,
+    LARGE_ROUND,
+    ROUND,
     pasted,
     peak_of_memory,
-    random_items,
-    task_of,
+    random_images,
+    round_of,
 )
 
 
-def shapes_in(image, task, width):
+def shapes_in(element, exported, width):
     """Label and pixels of each shape of an image, by a reader of its own."""
-    for shape in image:
-        label = task.label_values[shape.get("label")]
+    for shape in element:
+        label = exported.label_values[shape.get("label")]
         if shape.tag == "points":
             ((x, y),) = [map(float, point.split(",")) for point in shape.get("points").split(";")]
             assert x % 1 == y % 1 == 0.5
@@ -47,23 +47,25 @@ def shapes_in(image, task, width):
     max_examples=50,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
-@hypothesis.given(items=random_items())
-def test_round_trip(tmp_path, items):
-    task = task_of(items)
-    cvat.write(tmp_path, task, items)
-    found = {each.number: each for each in cvat.read(tmp_path, task)}
-    images = ElementTree.parse(tmp_path / "annotations.xml").getroot().findall("image")
-    for item, image in zip(items, images, strict=True):
-        assert not found[item.number].problems
-        np.testing.assert_array_equal(found[item.number].labels, item.labels)
-        labels, asked = pasted(shapes_in(image, task, item.asked.shape[1]), item.asked.shape)
-        np.testing.assert_array_equal(labels, item.labels)
-        np.testing.assert_array_equal(asked, item.asked)
-        assert image.get("name") == task.file_name(item.number)
+@hypothesis.given(images=random_images())
+def test_round_trip(tmp_path, images):
+    exported = round_of(images)
+    cvat.write(tmp_path, exported, images)
+    found = {each.number: each for each in cvat.read(tmp_path, exported)}
+    elements = ElementTree.parse(tmp_path / "annotations.xml").getroot().findall("image")
+    for image, element in zip(images, elements, strict=True):
+        assert not found[image.number].problems
+        np.testing.assert_array_equal(found[image.number].labels, image.labels)
+        labels, asked = pasted(
+            shapes_in(element, exported, image.asked.shape[1]), image.asked.shape
+        )
+        np.testing.assert_array_equal(labels, image.labels)
+        np.testing.assert_array_equal(asked, image.asked)
+        assert element.get("name") == exported.file_name(image.number)
 
 
 def test_labels_of_the_task(tmp_path):
-    cvat.write(tmp_path, TASK, [ITEM])
+    cvat.write(tmp_path, ROUND, [IMAGE])
     root = ElementTree.parse(tmp_path / "annotations.xml").getroot()
     assert root.findtext("version") == "1.1"
     names = [label.findtext("name") for label in root.iterfind("meta/task/labels/label")]
@@ -73,9 +75,9 @@ def test_labels_of_the_task(tmp_path):
 
 
 def test_a_class_that_xml_cannot_hold_is_told(tmp_path):
-    task = Task(0, ("\ud800",), np.zeros((1, 3), np.uint8), {0: "a"}, {0: (2, 4)})
+    exported = ExportedRound(0, ("\ud800",), np.zeros((1, 3), np.uint8), {0: "a"}, {0: (2, 4)})
     with pytest.raises(DataError, match="control character"):
-        cvat.write(tmp_path, task, [ITEM])
+        cvat.write(tmp_path, exported, [IMAGE])
 
 
 def export(*shapes, image='id="0" name="round2_000000.png" width="4" height="2"'):
@@ -108,8 +110,8 @@ def read(tmp_path):
     def read(content):
         file = tmp_path / "annotations.xml"
         file.write_text(content, encoding="utf-8")
-        (delivered,) = cvat.read(file, TASK)
-        return delivered.labels, [tuple(problem) for problem in delivered.problems]
+        (imported,) = cvat.read(file, ROUND)
+        return imported.labels, [tuple(problem) for problem in imported.problems]
 
     return read
 
@@ -148,27 +150,30 @@ def test_shapes_that_cover_each_other_take_no_memory_each(tmp_path):
     whole = mask("road", "0, 100000", 'left="0" top="0" width="400" height="250"')
     image = 'id="0" name="round2_000000.png" width="400" height="250"'
     (tmp_path / "a.xml").write_text(export(*[whole] * 100, image=image), encoding="utf-8")
-    assert peak_of_memory(lambda: list(cvat.read(tmp_path, LARGE_TASK))) < 2e7
+    assert peak_of_memory(lambda: list(cvat.read(tmp_path, LARGE_ROUND))) < 2e7
 
 
 @pytest.mark.parametrize(
     ("shape", "says"),
     [
-        (mask("sky", "0, 8"), "mask: 'sky' is none of the classes"),
+        (mask("sky", "0, 8"), "mask: 'sky' is not one of the classes"),
         (mask("road", "0, 7"), "don't cover the 8 pixels"),
         (mask("road", ""), "invalid literal"),
         (mask("road", "-1, 9"), "don't cover the 8 pixels"),
-        (mask("road", "0, 8", 'left="1" top="0" width="4" height="2"'), "out of the image"),
-        (mask("road", "0, 8", 'left="-1" top="0" width="4" height="2"'), "no whole number"),
+        (mask("road", "0, 8", 'left="1" top="0" width="4" height="2"'), "outside the image"),
+        (mask("road", "0, 8", 'left="-1" top="0" width="4" height="2"'), "not a whole number"),
         (mask("road", "0, 8", 'left="0" width="4" height="2"'), "its top is ''"),
         (mask("road", "0, 8", z_order="x"), "invalid literal"),
         ('<points label="road" points="4.1,0"/>', "points: the point (4.1, 0) is outside"),
         ('<points label="road" points="1,nan"/>', "is outside"),
         ('<points label="road"/>', "could not convert"),
-        ('<polygon label="road" points="1,1;2,2"/>', "polygon: its polygon needs three corners"),
+        (
+            '<polygon label="road" points="1,1;2,2"/>',
+            "polygon: its polygon needs at least three corners",
+        ),
         ('<polygon label="road" points="1,1;2,2;3"/>', "inhomogeneous"),
-        ('<box label="road" xtl="0" ytl="0" xbr="1" ybr="1"/>', "box: it can't be read"),
-        ("<mask/>", "None is none of the classes"),
+        ('<box label="road" xtl="0" ytl="0" xbr="1" ybr="1"/>', "box: it is not supported"),
+        ("<mask/>", "None is not one of the classes"),
     ],
 )
 def test_what_is_wrong_with_a_shape_is_told(read, shape, says):
@@ -179,10 +184,10 @@ def test_what_is_wrong_with_a_shape_is_told(read, shape, says):
 
 def test_images_that_do_not_fit_are_told(read):
     for image, says in (
-        ('name="round2_000000.png" width="2" height="4"', "is 2x4 there and 4x2 here"),
-        ('name="round2_000000.png" width="2"', "no numbers"),
-        ('name="other.png" width="4" height="2"', "no file name of an export"),
-        ('width="4" height="2"', "no file name of an export"),
+        ('name="round2_000000.png" width="2" height="4"', "is 2x4 in the file and 4x2 in the run"),
+        ('name="round2_000000.png" width="2"', "not numbers"),
+        ('name="other.png" width="4" height="2"', "not the name of an exported file"),
+        ('width="4" height="2"', "not the name of an exported file"),
     ):
         labels, [(text, _)] = read(export(image=image))
         assert labels is None and says in text
@@ -192,9 +197,9 @@ def test_cvats_archive_is_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "task.zip", "w") as archive:
         archive.writestr("annotations.xml", export(mask("road", "0, 8")))
         archive.writestr("images/round2_000000.png", b"")
-    (delivered,) = cvat.read(tmp_path / "task.zip", TASK)
-    assert delivered.where == "task.zip/annotations.xml: image 0"
-    assert (delivered.labels == 0).all()
+    (imported,) = cvat.read(tmp_path / "task.zip", ROUND)
+    assert imported.where == "task.zip/annotations.xml: image 0"
+    assert (imported.labels == 0).all()
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE annotations [<!ENTITY a "xxxxxxxxxx">
@@ -209,9 +214,9 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE annotations [<!ENTITY a SYSTEM "file
         (BOMB, "document type definition"),
         (OUTSIDE, "document type definition"),
         ('<!DOCTYPE annotations SYSTEM "file:///etc/passwd"><annotations/>', "document type"),
-        ("{}", "is no XML"),
-        ("", "is no XML"),
-        ("<annotations>", "is no XML"),
+        ("{}", "is not XML"),
+        ("", "is not XML"),
+        ("<annotations>", "is not XML"),
         ("<svg/>", "but <svg>"),
         ('<annotations><track id="0" label="road"/></annotations>', "CVAT for video"),
     ],

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from labor_jax.annotation.formats import label_studio
-from labor_jax.annotation.formats.base import UNANSWERED, VOID, Task
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedRound
 from labor_jax.annotation.formats.label_studio import decode_mask, encode_mask
 from labor_jax.data import DataError
-from tests.annotation.formats.tasks import (
+from tests.annotation.formats.exported_rounds import (
     CLASSES,
-    ITEM,
-    LARGE_TASK,
-    TASK,
+    IMAGE,
+    LARGE_ROUND,
+    ROUND,
     pasted,
     peak_of_memory,
-    random_items,
-    task_of,
+    random_images,
+    round_of,
 )
 
 
@@ -115,14 +115,14 @@ def test_damaged_run_lengths_raise_nothing_else(mask, data):
         assert str(error).startswith(("its run lengths", "its mask", "its values"))
 
 
-def shapes_in(entry, task, size):
-    """Label and pixels of each region of a task, by a reader of its own."""
+def shapes_in(entry, exported, size):
+    """Label and pixels of each region of a exported, by a reader of its own."""
     ((annotation,),) = (entry.get("annotations") or entry["predictions"],)
     for region in annotation["result"]:
         kind, value = region["type"], region["value"]
         assert (region["original_height"], region["original_width"]) == size
         (name,) = value[kind]
-        label = task.label_values[name]
+        label = exported.label_values[name]
         if kind == "keypointlabels":
             row, column = value["y"] / 100 * size[0] - 0.5, value["x"] / 100 * size[1] - 0.5
             assert abs(row - round(row)) < 1e-9 and abs(column - round(column)) < 1e-9
@@ -136,24 +136,24 @@ def shapes_in(entry, task, size):
     max_examples=40,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
-@hypothesis.given(items=random_items())
-def test_round_trip(tmp_path, items):
-    task = task_of(items)
-    label_studio.write(tmp_path, task, items)
-    found = {each.number: each for each in label_studio.read(tmp_path, task)}
+@hypothesis.given(images=random_images())
+def test_round_trip(tmp_path, images):
+    exported = round_of(images)
+    label_studio.write(tmp_path, exported, images)
+    found = {each.number: each for each in label_studio.read(tmp_path, exported)}
     entries = json.loads((tmp_path / "tasks.json").read_text())
-    for item, entry in zip(items, entries, strict=True):
-        assert not found[item.number].problems
-        np.testing.assert_array_equal(found[item.number].labels, item.labels)
-        labels, asked = pasted(shapes_in(entry, task, item.asked.shape), item.asked.shape)
-        np.testing.assert_array_equal(labels, item.labels)
-        np.testing.assert_array_equal(asked, item.asked)
-        assert entry["data"]["name"] == task.names[item.number]
+    for image, entry in zip(images, entries, strict=True):
+        assert not found[image.number].problems
+        np.testing.assert_array_equal(found[image.number].labels, image.labels)
+        labels, asked = pasted(shapes_in(entry, exported, image.asked.shape), image.asked.shape)
+        np.testing.assert_array_equal(labels, image.labels)
+        np.testing.assert_array_equal(asked, image.asked)
+        assert entry["data"]["name"] == exported.names[image.number]
 
 
 @pytest.mark.parametrize(("kind", "tag"), [("points", "KeyPointLabels"), ("mask", "BrushLabels")])
 def test_labelling_interface(tmp_path, kind, tag):
-    label_studio.write(tmp_path, TASK, [ITEM._replace(kind=kind)])
+    label_studio.write(tmp_path, ROUND, [IMAGE._replace(kind=kind)])
     view = ElementTree.parse(tmp_path / "label_config.xml").getroot()
     assert view.tag == "View" and view.find("Image").get("value") == "$image"
     labels = view.find(tag)
@@ -165,9 +165,9 @@ def test_labelling_interface(tmp_path, kind, tag):
 
 
 def test_a_class_that_xml_cannot_hold_is_told(tmp_path):
-    task = Task(0, ("road\x07",), np.zeros((1, 3), np.uint8), {0: "a"}, {0: (2, 4)})
+    exported = ExportedRound(0, ("road\x07",), np.zeros((1, 3), np.uint8), {0: "a"}, {0: (2, 4)})
     with pytest.raises(DataError, match="control character"):
-        label_studio.write(tmp_path, task, [ITEM])
+        label_studio.write(tmp_path, exported, [IMAGE])
 
 
 def region(label="road", kind="brushlabels", **value):
@@ -221,13 +221,13 @@ def read(tmp_path):
     def read(*entries):
         file = tmp_path / "project-1-at-2026-01-01.json"
         file.write_text(json.dumps(entries))
-        return next(label_studio.read(file, TASK))
+        return next(label_studio.read(file, ROUND))
 
     return read
 
 
 def test_what_label_studio_exports_is_read(read):
-    delivered = read(
+    imported = read(
         export(
             region("road"),
             region("void_", "keypointlabels", x=99.0, y=10.0, width=0.4),
@@ -237,33 +237,33 @@ def test_what_label_studio_exports_is_read(read):
             {"type": "relation", "from_id": "a", "to_id": "b"},
         )
     )
-    assert not delivered.problems
-    assert delivered.labels.tolist() == [[UNANSWERED, 0, 2, VOID], [UNANSWERED, 0, 2, UNANSWERED]]
-    assert (delivered.number, delivered.seconds) == (0, 12.5)
-    assert delivered.where == "project-1-at-2026-01-01.json: task 9"
+    assert not imported.problems
+    assert imported.labels.tolist() == [[UNANSWERED, 0, 2, VOID], [UNANSWERED, 0, 2, UNANSWERED]]
+    assert (imported.number, imported.seconds) == (0, 12.5)
+    assert imported.where == "project-1-at-2026-01-01.json: task 9"
 
 
 @pytest.mark.parametrize(
     ("shape", "says"),
     [
-        (region("sky"), "'sky' is none of the classes"),
+        (region("sky"), "'sky' is not one of the classes"),
         ({**region(), "value": {"format": "rle", "rle": []}}, "0 labels instead of one"),
         ({**region(), "original_width": 5}, "an image of 5x2 pixels"),
         ({**region(), "image_rotation": 90}, "rotated"),
         (region(rle=[1, 2]), "cut off"),
-        (region(rle=[256]), "no bytes"),
+        (region(rle=[256]), "not bytes"),
         (region(rle=encoded(np.ones((3, 3), bool))), "its mask has 36 values"),
-        (region(kind="rectanglelabels", x=1, y=1, width=1, height=1), "can't be read"),
-        (region(kind="keypointlabels", x=101, y=1), "outside of the image"),
+        (region(kind="rectanglelabels", x=1, y=1, width=1, height=1), "is not supported"),
+        (region(kind="keypointlabels", x=101, y=1), "outside the image"),
         (region(kind="keypointlabels", x="1", y=1), "unsupported operand"),
         (region(kind="polygonlabels", points=[[0, 0]]), "three corners"),
     ],
 )
 def test_what_is_wrong_with_a_region_is_told(read, shape, says):
-    delivered = read(export(shape))
-    ((text, _),) = delivered.problems
+    imported = read(export(shape))
+    ((text, _),) = imported.problems
     assert text.startswith("region Dx_aB91ISN: ") and says in text
-    assert (delivered.labels == UNANSWERED).all()
+    assert (imported.labels == UNANSWERED).all()
 
 
 def test_two_classes_at_a_pixel_are_told(read):
@@ -283,27 +283,27 @@ def test_several_annotations_have_to_agree(read):
 
 @pytest.mark.parametrize("lead_time", [86_401, 1e300, -1, float("nan"), None, "12"])
 def test_times_that_cannot_be_are_left_out(read, lead_time):
-    delivered = read(export(region(), lead_time=lead_time))
-    assert (delivered.seconds, delivered.problems) == (None, ())
+    imported = read(export(region(), lead_time=lead_time))
+    assert (imported.seconds, imported.problems) == (None, ())
 
 
 def test_annotations_that_agree_take_no_memory_each(tmp_path):
     entry = {**export(), "annotations": [{"result": []}] * 200}
     (tmp_path / "a.json").write_text(json.dumps([entry]))
-    assert peak_of_memory(lambda: list(label_studio.read(tmp_path, LARGE_TASK))) < 1e7
+    assert peak_of_memory(lambda: list(label_studio.read(tmp_path, LARGE_ROUND))) < 1e7
 
 
 def test_cancelled_and_missing_annotations_answer_nothing(read):
     for entry in (export(region(), was_cancelled=True), {**export(), "annotations": []}):
-        delivered = read(entry)
-        assert (delivered.labels == UNANSWERED).all() and not delivered.problems
+        imported = read(entry)
+        assert (imported.labels == UNANSWERED).all() and not imported.problems
 
 
 def test_odd_tasks_are_told(read):
     assert "its annotations" in read({**export(), "annotations": [7]}).problems[0].text
     assert "its annotations" in read({**export(), "annotations": 7}).problems[0].text
-    assert "no file name of an export" in read(export(image="cat.jpg")).problems[0].text
-    assert "no file name of an export" in read(export(image=None)).problems[0].text
+    assert "not the name of an exported file" in read(export(image="cat.jpg")).problems[0].text
+    assert "not the name of an exported file" in read(export(image=None)).problems[0].text
     for odd in ({"image": "round2_000000.png", "label": []}, 7, {"data": []}):
         with pytest.raises(DataError, match="JSON-MIN"):
             read(odd)

@@ -1,0 +1,225 @@
+"""Imports the answers to a round that were given in another labelling tool."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from labor_jax.annotation.formats import FORMATS
+from labor_jax.annotation.formats.exported_round import (
+    UNANSWERED,
+    VOID,
+    ExportedRound,
+    ImportedImage,
+    Problem,
+)
+from labor_jax.annotation.label_store import LabelStore
+from labor_jax.annotation.labelling_tool.checks import checked_annotator
+from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
+from labor_jax.annotation.labelling_tool.leases import LeaseLostError
+from labor_jax.annotation.round_export import stored_answer
+from labor_jax.data.base import IGNORE_LABEL, DataError
+
+
+class Violation(NamedTuple):
+    """Why an image's answers were not taken.
+
+    Attributes:
+      where: The file, and the place in it.
+      image: The image's name; None if it is not in the round.
+      problem: What is wrong.
+    """
+
+    where: str
+    image: str | None
+    problem: Problem
+
+    def __str__(self) -> str:
+        image = "" if self.image is None else f", image {self.image!r}"
+        count = self.problem.pixels
+        pixels = f" ({count} pixel{'s' if count > 1 else ''})" if count else ""
+        return f"{_printable(self.where)}{image}: {_printable(self.problem.text)}{pixels}"
+
+
+class ImportResult(NamedTuple):
+    """The result of an import.
+
+    Attributes:
+      imported: Names of the images whose answers were stored.
+      unchanged: Names of those whose stored answers were the same.
+      waiting: Names of those that have no answer in the file.
+      clipped: The number of answered pixels that were not asked, and so were left out.
+      violations: What is wrong with the other answers.
+    """
+
+    imported: list[str]
+    unchanged: list[str]
+    waiting: list[str]
+    clipped: int
+    violations: list[Violation]
+
+
+def import_answers(
+    store: LabelStore,
+    exported: ExportedRound,
+    format: str,
+    path: Path,
+    *,
+    annotator: str,
+    skip_invalid: bool = False,
+    clip: bool = False,
+    replace: bool = False,
+) -> ImportResult:
+    """Stores the answers from another tool, all in one transaction.
+
+    Images whose answer is already stored are left unchanged. An image without any answered pixel
+    counts as waiting, not as wrong. The labelling tool shows imports in its history.
+
+    Args:
+      store: The run's label store, open for writing.
+      exported: The round, from `describe_round`.
+      format: One of `formats.FORMATS`.
+      path: The file or folder.
+      annotator: Who answered.
+      skip_invalid: Store the valid answers even if there are violations. Otherwise one violation
+        prevents the whole import.
+      clip: Ignore answers at pixels that were not asked, instead of refusing the image.
+      replace: Overwrite stored answers that differ.
+
+    Returns:
+      What was stored, and every violation.
+
+    Raises:
+      DataError: If the file can't be read, or if somebody answered or took an image meanwhile.
+      ValueError: If the annotator's name is invalid.
+    """
+    checked_annotator(annotator)
+    second_opinion = float(store.database.metadata().get("second_opinion", 0.0))
+    service = LabellingService(store, second_opinion=second_opinion)
+    checks = _Checks(store, exported, _holders(service, exported), clip=clip, replace=replace)
+    for image in FORMATS[format].read(path, exported):
+        checks.check(image)
+    if checks.violations and not skip_invalid:
+        checks.answers.clear()
+    try:
+        with store.transaction():
+            for number, answer in checks.answers.items():
+                image = exported.names[number]
+                labels = np.full(exported.sizes[number], IGNORE_LABEL, np.uint8)
+                labels[store.query(image, exported.round)] = answer.labels
+                service.import_answer(
+                    image,
+                    exported.round,
+                    labels,
+                    annotator=annotator,
+                    seconds=answer.seconds,
+                    replace=replace,
+                )
+    except (LeaseLostError, ValueError) as error:
+        raise DataError(f"nothing was imported: {error}") from error
+    return ImportResult(
+        [exported.names[number] for number in checks.answers],
+        [exported.names[number] for number in checks.unchanged],
+        [name for number, name in exported.names.items() if number not in checks.answered],
+        checks.clipped,
+        checks.violations,
+    )
+
+
+class _Answer(NamedTuple):
+    labels: np.ndarray  # of the asked pixels, uint8[N], 255 for void
+    seconds: float
+
+
+class _Checks:
+    """Sorts the images of an imported file into answers to store and violations."""
+
+    def __init__(
+        self,
+        store: LabelStore,
+        exported: ExportedRound,
+        holders: dict[str, str],
+        *,
+        clip: bool,
+        replace: bool,
+    ):
+        self._store, self._round, self._clip, self._replace = store, exported, clip, replace
+        self._holders = holders
+        self._seen: set[int] = set()
+        self.answers: dict[int, _Answer] = {}
+        self.unchanged: list[int] = []
+        self.answered: set[int] = set()
+        self.clipped = 0
+        self.violations: list[Violation] = []
+
+    def check(self, image: ImportedImage) -> None:
+        """Sorts one image."""
+        number = image.number
+        if number is None:
+            self._violated(image, *image.problems)
+            return
+        self.answered.add(number)
+        if number in self._seen:
+            self._violated(image, Problem("the file has the image twice"))
+            return
+        self._seen.add(number)
+        if image.labels is None:
+            self._violated(image, *image.problems)
+            return
+        query = self._store.query(self._round.names[number], self._round.round)
+        labels = image.labels[query]
+        problems = list(image.problems)
+        outside = int(np.count_nonzero((image.labels != UNANSWERED) & ~query))
+        missing = int(np.count_nonzero(labels == UNANSWERED))
+        if outside and not self._clip:
+            problems.append(Problem("pixels are answered that were not asked", outside))
+        if missing == labels.size and not problems:
+            self.answered.discard(number)
+            return
+        if missing:
+            problems.append(Problem("asked pixels are not answered", missing))
+        labels = np.where(labels == VOID, np.uint8(IGNORE_LABEL), labels)
+        before = stored_answer(self._store, self._round, number)
+        unchanged = before is not None and np.array_equal(before, labels)
+        if not unchanged:
+            problems += self._conflicts(number, before, labels, is_complete=not missing)
+        if problems:
+            self._violated(image, *problems)
+            return
+        self.clipped += outside
+        if unchanged:
+            self.unchanged.append(number)
+        else:
+            self.answers[number] = _Answer(labels, image.seconds or 0.0)
+
+    def _conflicts(
+        self, number: int, before: np.ndarray | None, labels: np.ndarray, *, is_complete: bool
+    ) -> list[Problem]:
+        """What keeps new labels from replacing the stored answer, if there is one."""
+        if before is not None and not self._replace and is_complete:
+            differing = int(np.count_nonzero(before != labels))
+            text = "the image has a different answer already; --replace corrects it"
+            return [Problem(text, differing)]
+        name = self._round.names[number]
+        if name in self._holders:
+            holder = self._holders[name]
+            return [Problem(f"{holder!r} is working on the image in the labelling tool")]
+        return []
+
+    def _violated(self, image: ImportedImage, *problems: Problem) -> None:
+        name = None if image.number is None else self._round.names[image.number]
+        self.violations += [Violation(image.where, name, problem) for problem in problems]
+        # If an image is in the file twice, nobody can say which answer is right.
+        self.answers.pop(image.number, None)
+
+
+def _holders(service: LabellingService, exported: ExportedRound) -> dict[str, str]:
+    """Who is working on which image in the labelling tool, by the image's name."""
+    rows = service.progress.items(exported.round, "leased")
+    return {row.item.image: row.annotator for row in rows if row.item.opinion == 1}
+
+
+def _printable(text: str) -> str:
+    """Text from a file without control characters, which could move a terminal's cursor."""
+    text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -1,0 +1,91 @@
+"""Draws the shapes of a file into one label map."""
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from labor_jax.annotation.formats.exported_round import UNANSWERED, ImportedImage, Problem
+from labor_jax.annotation.formats.run_lengths import compressed_run_lengths, from_columns
+
+
+class Canvas:
+    """The label map that results from a file's shapes."""
+
+    def __init__(self, size: tuple[int, int], *, layered: bool = False):
+        """Starts without any label.
+
+        Args:
+          size: (height, width).
+          layered: Whether a later shape covers an earlier one. Otherwise it contradicts it.
+        """
+        self.labels = np.full(size, UNANSWERED, np.uint8)
+        self.problems: list[Problem] = []
+        self._contradictions = None if layered else np.zeros(self.labels.size, bool)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.labels.shape
+
+    def paint(self, label: int, pixels: np.ndarray) -> None:
+        """Gives pixels, numbered in raster order, a label.
+
+        `UNANSWERED` pixels are not an answer, and never cover one.
+        """
+        if label == UNANSWERED:
+            return
+        labels = self.labels.reshape(-1)
+        if self._contradictions is not None:
+            before = labels[pixels]
+            differing = (before != UNANSWERED) & (before != label)
+            self._contradictions[pixels[differing]] = True
+        labels[pixels] = label
+
+    def finish(self, where: str, number: int, seconds: float | None = None) -> ImportedImage:
+        """The result, as an image of number `number`."""
+        problems = list(self.problems)
+        if self._contradictions is not None and self._contradictions.any():
+            count = int(np.count_nonzero(self._contradictions))
+            problems.append(Problem("pixels have two different classes", count))
+        return ImportedImage(where, number, self.labels, tuple(problems), seconds)
+
+
+def pixel_at(x: float, y: float, size: tuple[int, int]) -> np.ndarray:
+    """The pixel under a point; the first pixel reaches from (0, 0) to (1, 1).
+
+    Returns:
+      Its number in raster order, `int64[1]`.
+
+    Raises:
+      ValueError: If the point is outside the image.
+    """
+    height, width = size
+    if not (0 <= x <= width and 0 <= y <= height):
+        raise ValueError(f"the point ({x:g}, {y:g}) is outside the image")
+    return np.array([min(int(y), height - 1) * width + min(int(x), width - 1)])
+
+
+def polygon_pixels(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The pixels inside a polygon, by the rule of COCO and CVAT.
+
+    Args:
+      points: (x, y) of its corners, `float[N, 2]`; corners outside the image are moved to its
+        border.
+      size: (height, width) of the image.
+
+    Returns:
+      The pixels, numbered in raster order, `int64[N]`.
+
+    Raises:
+      ValueError: If there are fewer than three corners, if one is not finite, or if the outline is
+        longer than the outlines of all pixels: COCO's code would need memory for all of it.
+    """
+    points = np.asarray(points, float)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
+        raise ValueError("its polygon needs at least three corners, (x, y) each")
+    height, width = size
+    corners = np.clip(points, 0, (width, height))
+    outline = np.abs(corners - np.roll(corners, 1, axis=0)).sum()
+    if outline > 4 * height * width:
+        raise ValueError("its polygon's outline is longer than the outlines of all pixels")
+    (encoded,) = coco_mask.frPyObjects([corners.ravel().tolist()], height, width)
+    return from_columns(compressed_run_lengths(encoded["counts"].decode()), size)

@@ -1,0 +1,127 @@
+"""Reads and writes the files of an export: JSON, zip archives and the manifest."""
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedRound
+from labor_jax.data.base import DataError
+
+MANIFEST = "manifest.json"
+
+MAX_BYTES = 2**30
+"""The largest document that is read, in bytes; far more than any published data set needs."""
+
+# Characters that XML can't contain, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def check_xml_names(exported: ExportedRound) -> None:
+    """Raises a `DataError` if XML can't contain the name of a class."""
+    for name in exported.classes:
+        if _NOT_XML.search(name):
+            raise DataError(
+                f"the class {name!r} has a control character, which XML can't contain; export as "
+                "png or coco"
+            )
+
+
+def write_manifest(folder: Path, exported: ExportedRound, format: str) -> None:
+    """Writes `manifest.json`, which says what the numbered files are."""
+    described = {
+        "format": format,
+        "version": 1,
+        "round": exported.round,
+        "classes": [
+            {"number": number, "name": name, "color": exported.color(number)}
+            for number, name in enumerate(exported.classes)
+        ],
+        "void": {"number": VOID, "name": exported.label_names[VOID]},
+        "unanswered": {"number": UNANSWERED, "name": exported.label_names[UNANSWERED]},
+        "images": [
+            {"file": exported.file_name(number), "name": name, "width": width, "height": height}
+            for number, name in exported.names.items()
+            for height, width in [exported.sizes[number]]
+        ],
+    }
+    write_json(folder / MANIFEST, described, indent=1)
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
+    """Writes a JSON file on one line, because run lengths would fill thousands of lines."""
+    path.write_text(json.dumps(value, indent=indent) + "\n", encoding="ascii")
+
+
+def read_json(path: Path, suffix: str = ".json") -> tuple[str, Any]:
+    """Reads the JSON document that `read_document` finds at a path.
+
+    Raises:
+      DataError: As `read_document`, or if it is not JSON.
+    """
+    where, content = read_document(path, suffix)
+    try:
+        return where, json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON: {error}") from error
+
+
+def read_document(path: Path, suffix: str) -> tuple[str, bytes]:
+    """Reads a file, or the only file in a folder or zip archive whose name ends in `suffix`.
+
+    Returns:
+      Where it was found, for error messages, and its content.
+
+    Raises:
+      DataError: If there is not exactly one, or it is too large.
+    """
+    try:
+        if path.is_dir():
+            path = path / _only(
+                [each.name for each in path.iterdir() if each.is_file()], suffix, path
+            )
+            check_inside(path, path.parent)
+        if path.suffix.lower() != suffix and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                member = _only(archive.namelist(), suffix, path)
+                _check_bytes(archive.getinfo(member).file_size, f"{member} in {path}")
+                with archive.open(member) as file:  # reads at most what the archive's index says
+                    return f"{path.name}/{member}", file.read(MAX_BYTES)
+        _check_bytes(path.stat().st_size, path)
+        return path.name, path.read_bytes()
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} can't be read: {error}") from error
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Raises a `DataError` if a path is a link that leads out of the folder."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{path} is a link that leads out of {folder}; put the file itself there")
+
+
+def _only(names: Iterable[str], suffix: str, path: Path) -> str:
+    found = [
+        name
+        for name in names
+        if name.lower().endswith(suffix)
+        and not name.endswith(MANIFEST)
+        and not name.rpartition("/")[2].startswith(".")
+    ]
+    if len(found) != 1:
+        listed = f" ({', '.join(sorted(found)[:5])})" if found else ""
+        raise DataError(
+            f"{path} has {len(found)} files *{suffix}{listed}, but exactly one is needed; give "
+            "the file itself as --input"
+        )
+    return found[0]
+
+
+def _check_bytes(size: int, path: Any) -> None:
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read. Split the round into "
+            "several files"
+        )

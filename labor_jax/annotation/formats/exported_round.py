@@ -1,0 +1,161 @@
+"""The exported round, and the images read back: what the formats of other tools exchange."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from labor_jax.annotation.cost import Kind
+
+VOID = 254
+"""In exported files, the label of an asked pixel that is void. The label store uses 255."""
+
+UNANSWERED = 255
+"""In exported files, a pixel without an answer. As a shape's label: asked, not yet answered."""
+
+_FILE_NAME = re.compile(r"(?:^|[^0-9A-Za-z])round(\d{1,9})_(\d{1,9})(?:\.\w{1,5})?$")
+
+
+class ExportedImage(NamedTuple):
+    """An image of an exported round, and what is asked of it.
+
+    Attributes:
+      number: The image's index in the round; files are named by it.
+      kind: How it is asked.
+      asked: The asked pixels, `bool[H, W]`.
+      labels: The answers so far, `uint8[H, W]`: class numbers, `VOID`, or `UNANSWERED`; pixels that
+        aren't asked are `UNANSWERED`.
+    """
+
+    number: int
+    kind: Kind
+    asked: np.ndarray
+    labels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExportedRound:
+    """A round that is labelled in another tool.
+
+    Attributes:
+      round: Its number.
+      classes: Names of the classes 0 to C - 1.
+      palette: Their colours, `uint8[C, 3]`.
+      names: The names of the images that are asked something, by their numbers.
+      sizes: (height, width) of each of them, by number.
+    """
+
+    round: int
+    classes: tuple[str, ...]
+    palette: np.ndarray
+    names: Mapping[int, str]
+    sizes: Mapping[int, tuple[int, int]]
+
+    def file_name(self, number: int) -> str:
+        """The name of an image's file. Unlike the image's own name, it is always a safe path."""
+        return f"round{self.round}_{number:06}.png"
+
+    @functools.cached_property
+    def label_names(self) -> dict[int, str]:
+        """The name of each label in files: of the classes, `VOID`, and `UNANSWERED` ("asked")."""
+        names = dict(enumerate(self.classes))
+        for value, name in ((VOID, "void"), (UNANSWERED, "asked")):
+            while name in self.classes:  # a class may already have this name
+                name += "_"
+            names[value] = name
+        return names
+
+    @functools.cached_property
+    def label_values(self) -> dict[str, int]:
+        """The label of each name."""
+        return {name: value for value, name in self.label_names.items()}
+
+    def color(self, label: int) -> str:
+        """A label's colour, "#rrggbb"; white for void, and magenta for asked pixels."""
+        if label == VOID:
+            return "#ffffff"
+        if label == UNANSWERED:
+            return "#ff00ff"
+        return "#{:02x}{:02x}{:02x}".format(*self.palette[label].tolist())
+
+
+class Problem(NamedTuple):
+    """Something in a file that can't be imported.
+
+    Attributes:
+      text: What is wrong.
+      pixels: How many pixels it affects; 0 if they can't be counted.
+    """
+
+    text: str
+    pixels: int = 0
+
+
+class ImportedImage(NamedTuple):
+    """What a file says of one image.
+
+    Attributes:
+      where: The file and the place in it.
+      number: The image's number in the round; None if it is not in the round.
+      labels: The answers, as in `ExportedImage`; None if they can't be read.
+      problems: What is wrong with them.
+      seconds: The annotator's time, if the file has it.
+    """
+
+    where: str
+    number: int | None
+    labels: np.ndarray | None
+    problems: tuple[Problem, ...] = ()
+    seconds: float | None = None
+
+
+def identify_image(
+    exported: ExportedRound, name: Any, size: tuple[Any, Any] | None
+) -> tuple[int | None, tuple[Problem, ...]]:
+    """Finds the image that a file names.
+
+    Args:
+      exported: The round.
+      name: The image's name in the file: an exported file name, perhaps with a prefix.
+      size: (height, width) according to the file, or None.
+
+    Returns:
+      The image's number, and problems if it is not in the round or has another size.
+    """
+    found = _FILE_NAME.search(name) if isinstance(name, str) else None
+    if found is None:
+        return None, (Problem(f"{_short(name)} is not the name of an exported file"),)
+    round, number = map(int, found.groups())
+    if round != exported.round:
+        return None, (
+            Problem(f"{_short(name)} is of round {round}, not of round {exported.round}"),
+        )
+    if number not in exported.sizes:
+        return None, (Problem(f"{_short(name)} is not an image that the round asks"),)
+    expected = exported.sizes[number]
+    if size is not None and tuple(size) != expected:
+        height, width = size
+        problem = (
+            f"the image is {width}x{height} in the file and {expected[1]}x{expected[0]} in the run"
+        )
+        return number, (Problem(problem),)
+    return number, ()
+
+
+def label_named(exported: ExportedRound, name: Any) -> int:
+    """The label with a name in a file.
+
+    Raises:
+      ValueError: If it is not a class.
+    """
+    if not isinstance(name, str) or name not in exported.label_values:
+        raise ValueError(f"{_short(name)} is not one of the classes")
+    return exported.label_values[name]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

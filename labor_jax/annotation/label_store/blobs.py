@@ -1,0 +1,59 @@
+"""Masks and labels as the compressed bytes that the label store's file holds."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from labor_jax.annotation.label_store.database import LabelStoreError
+
+# Masks are nearly empty: higher levels take longer and save little.
+_COMPRESSION_LEVEL = 1
+
+
+def pack_mask(mask: np.ndarray) -> bytes:
+    """Compresses a mask, `bool[H, W]`."""
+    return zlib.compress(np.packbits(mask).tobytes(), _COMPRESSION_LEVEL)
+
+
+def pack_labels(labels: np.ndarray) -> bytes:
+    """Compresses the labels of asked pixels, `uint8[pixels]`."""
+    return zlib.compress(labels.tobytes(), _COMPRESSION_LEVEL)
+
+
+class BlobReader:
+    """Reads masks and labels. An error names the file, the image and the round."""
+
+    def __init__(self, path: Path):
+        """Reads the blobs of the file at `path`, which only errors mention."""
+        self._path = path
+
+    def mask(self, blob: bytes, shape: tuple[int, int], image: str, round: int) -> np.ndarray:
+        """The query of an image in a round, `bool[H, W]`.
+
+        Raises:
+          LabelStoreError: If the blob is damaged.
+        """
+        pixels = shape[0] * shape[1]
+        packed = self.labels(blob, -(-pixels // 8), image, round)
+        return np.unpackbits(packed, count=pixels).view(bool).reshape(shape)
+
+    def labels(self, blob: bytes, count: int, image: str, round: int) -> np.ndarray:
+        """The `count` labels of an image in a round, `uint8[count]`.
+
+        Raises:
+          LabelStoreError: If the blob is damaged.
+        """
+        try:
+            content = zlib.decompress(blob)
+        except (zlib.error, TypeError) as error:
+            raise self._damaged(image, round, str(error)) from error
+        if len(content) != count:
+            raise self._damaged(image, round, f"{len(content)} bytes instead of {count}")
+        return np.frombuffer(content, np.uint8)
+
+    def _damaged(self, image: str, round: int, what: str) -> LabelStoreError:
+        return LabelStoreError(
+            f"label store {self._path} is damaged at image {image!r}, round {round}: {what}; "
+            "restore it from a copy (with its -wal file)"
+        )

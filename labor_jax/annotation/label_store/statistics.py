@@ -1,0 +1,125 @@
+"""Numbers about a round's queries and answers."""
+
+import hashlib
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from labor_jax.annotation.label_store.blobs import BlobReader
+from labor_jax.annotation.label_store.database import Database
+from labor_jax.annotation.label_store.queries import last_round
+
+
+class RoundStatistics(NamedTuple):
+    """Progress of a round, and what was asked up to its end.
+
+    Attributes:
+      round: The round's number.
+      images: The number of images that the round asks.
+      asked_images: How many of them have their query.
+      answered_images: How many of them have a query that is answered or empty.
+      asked_pixels: The pixels asked in this round; all of them are charged.
+      void_pixels: How many of these were answered as void.
+      labelled_pixels: The pixels asked in this and all earlier rounds.
+      total_pixels: The pixels of all images that have a query up to this round.
+      total_images: The number of these images.
+    """
+
+    round: int
+    images: int
+    asked_images: int
+    answered_images: int
+    asked_pixels: int
+    void_pixels: int
+    labelled_pixels: int
+    total_pixels: int
+    total_images: int
+
+    @property
+    def labelled_fraction(self) -> float:
+        """Share of all pixels that were asked up to this round."""
+        return self.labelled_pixels / max(self.total_pixels, 1)
+
+    @property
+    def pixels_per_image(self) -> float:
+        """Pixels asked up to this round, per image."""
+        return self.labelled_pixels / max(self.total_images, 1)
+
+
+def round_statistics(database: Database, round: int, images: int) -> RoundStatistics:
+    """The statistics of a round that asks so many images."""
+    # One statement, so that another process can't write between its numbers.
+    (row,) = database.read(
+        """SELECT
+            COUNT(*) FILTER (WHERE q.round = :round),
+            COUNT(*) FILTER (WHERE q.round = :round AND (q.pixels = 0 OR a.round NOT NULL)),
+            IFNULL(SUM(q.pixels) FILTER (WHERE q.round = :round), 0),
+            IFNULL(SUM(a.void_pixels) FILTER (WHERE q.round = :round), 0),
+            IFNULL(SUM(q.pixels), 0),
+            (SELECT IFNULL(SUM(height * width), 0) FROM (
+                SELECT DISTINCT image, height, width FROM queries WHERE round <= :round)),
+            COUNT(DISTINCT q.image)
+        FROM queries q LEFT JOIN answers a USING (image, round) WHERE q.round <= :round""",
+        {"round": round},
+    )
+    return RoundStatistics(round, images, *row)
+
+
+def query_sizes(database: Database, round: int) -> list[tuple[int, float]]:
+    """Clicks, and share of the image, of each query of a round."""
+    return database.read(
+        "SELECT clicks, pixels * 1.0 / (height * width) FROM queries WHERE round = ? "
+        "ORDER BY image",
+        (round,),
+    )
+
+
+def measured_seconds(database: Database, round: int) -> dict[str, float]:
+    """The time that people worked on each image of a round, summed over opinions."""
+    if database.version < 3:  # open for reading only, and without the table
+        return {}
+    return dict(
+        database.read(
+            "SELECT image, SUM(seconds) FROM items WHERE round = ? GROUP BY image "
+            "HAVING SUM(seconds) > 0",
+            (round,),
+        )
+    )
+
+
+def label_counts(database: Database, round: int) -> np.ndarray:
+    """How many pixels of each label a round's answers hold, `int64[256]`."""
+    blobs = BlobReader(database.path)
+    counts = np.zeros(256, np.int64)
+    for image, pixels, labels in database.read(
+        "SELECT q.image, q.pixels, a.labels FROM queries q JOIN answers a USING (image, round) "
+        "WHERE q.round = ?",
+        (round,),
+    ):
+        labels = blobs.labels(labels, pixels, image, round)
+        counts += np.bincount(labels, minlength=256)
+    return counts
+
+
+def digest(database: Database, up_to_round: int | None) -> str:
+    """SHA-256 of all queries and answers up to a round, in an order of its own."""
+    blobs = BlobReader(database.path)
+    digest = hashlib.sha256()
+    with database.explaining_errors():
+        for image, round, height, width, mask, labels in database.connection().execute(
+            "SELECT image, round, height, width, mask, labels "
+            "FROM queries LEFT JOIN answers USING (image, round) "
+            "WHERE round <= ? ORDER BY round, image",
+            (last_round(up_to_round),),
+        ):
+            query = blobs.mask(mask, (height, width), image, round)
+            name = image.encode()
+            # Lengths come first, so that different contents never give the same bytes.
+            digest.update(struct.pack("<qqqq", round, height, width, len(name)))
+            digest.update(name + np.packbits(query).tobytes())
+            digest.update(b"\0" if labels is None else b"\1")
+            if labels is not None:
+                count = np.count_nonzero(query)
+                digest.update(blobs.labels(labels, count, image, round).tobytes())
+    return digest.hexdigest()

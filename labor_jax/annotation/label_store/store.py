@@ -1,0 +1,466 @@
+"""The label store: every query and every answer of a run, in one SQLite file.
+
+Target labels reach training only through it. Queries (what was asked) and answers (what the
+annotator said) are separate rows. So one process may select while the labelling tool collects the
+answers in another, or the same process may do both, days apart. The file also holds how people
+arrive at their answers: see `labor_jax.annotation.labelling_tool`.
+
+An acknowledged answer is never lost: each call is one transaction, which has reached the disk when
+the call returns. While the file is open, or after its process was killed, `labels.sqlite-wal`
+beside it belongs to it: copy both.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from labor_jax.annotation.cost import Kind
+from labor_jax.annotation.label_store import schema, statistics
+from labor_jax.annotation.label_store.answers import Answers
+from labor_jax.annotation.label_store.blobs import BlobReader
+from labor_jax.annotation.label_store.checks import (
+    checked_image,
+    checked_labels,
+    checked_query,
+    checked_round,
+    labels_at_query,
+    shortened,
+    size,
+)
+from labor_jax.annotation.label_store.database import Database, LabelStoreError
+from labor_jax.annotation.label_store.queries import AskedRow, Queries
+from labor_jax.annotation.label_store.statistics import RoundStatistics
+from labor_jax.data.base import IGNORE_LABEL, check_classes
+
+
+class LabelStore:
+    """Queries and answers of all images and rounds, in one file.
+
+    Any number of threads and processes may use one file at a time: readers never wait, writers wait
+    for each other. A store can be pickled and used after a fork; each thread of each process opens
+    a connection of its own.
+
+    A caller's mistake (an unknown image, pixels asked twice, labels out of range) raises
+    `ValueError`; a problem with the file raises `LabelStoreError`. Both leave the file unchanged.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, classes: Sequence[str], read_only: bool = False):
+        """Opens the file. Creates it if it is missing, and updates it if its version is older.
+
+        Args:
+          path: The file, `labels.sqlite` in a run's working directory.
+          classes: Names of the classes 0 to C - 1. The file keeps them.
+          read_only: Refuse to write, and to create the file.
+
+        Raises:
+          LabelStoreError: If the file is missing (and `read_only`), is damaged, is not a label
+            store, is of another version or holds labels of other classes.
+          ValueError: If `classes` is empty, too long or repeats a name (`data.base.check_classes`).
+        """
+        check_classes(classes)
+        self._classes = tuple(classes)
+        self._database = Database(
+            path,
+            version=schema.VERSION,
+            schema=schema.TABLES,
+            metadata={"classes": json.dumps(self._classes)},
+            migrations=schema.MIGRATIONS,
+            read_only=read_only,
+        )
+        self._queries = Queries(self._database)
+        self._answers = Answers(self._database, self._queries)
+        self._blobs = BlobReader(self._database.path)
+        recorded = tuple(json.loads(self._database.metadata()["classes"]))
+        if recorded != self._classes:
+            self.close()
+            raise LabelStoreError(
+                f"label store {self.path} holds labels of {len(recorded)} classes "
+                f"({shortened(recorded)}), this run has {len(self._classes)} "
+                f"({shortened(self._classes)}); use another working directory for other classes"
+            )
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes 0 to C - 1."""
+        return self._classes
+
+    @property
+    def database(self) -> Database:
+        """Reads and writes the file, for `labor_jax.annotation.labelling_tool`."""
+        return self._database
+
+    def __enter__(self) -> "LabelStore":
+        return self
+
+    def __exit__(self, *unused_error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes this process's connections, of all threads; the store can't be used afterwards."""
+        self._database.close()
+
+    # Writing.
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Makes this thread's calls inside the `with` block one transaction: all or nothing.
+
+        Other writers wait meanwhile, so compute queries and answers before entering it.
+        """
+        with self._database.transaction():
+            yield
+
+    def open_round(self, round: int, images: Sequence[str]) -> None:
+        """Records which images a round asks; doing it again has no effect.
+
+        Args:
+          round: The round's number, 0 or more.
+          images: Names of the images, each once. `pending` and `unasked` keep their order.
+
+        Raises:
+          ValueError: If `images` is empty, repeats a name, or differs from the recorded set.
+        """
+        self._queries.open_round(round, images)
+
+    def ask(
+        self,
+        image: str,
+        round: int,
+        query: np.ndarray,
+        *,
+        clicks: int | None = None,
+        kind: Kind = "mask",
+        guess: np.ndarray | None = None,
+    ) -> None:
+        """Records the query of an image in a round; asking the same pixels again has no effect.
+
+        Args:
+          image: Name of the image, one of the round's.
+          round: The round's number; it must be open.
+          query: The pixels to ask, `bool[H, W]`. An empty query needs no answer.
+          clicks: How many clicks answer it; None for one per connected segment.
+          kind: How it is shown to a person and charged, see `annotation_seconds`.
+          guess: The model's labels, `integer[H, W]`: at the asked pixels 0 to C - 1, or 255 for
+            none. People may be shown them; training never sees them.
+
+        Raises:
+          ValueError: If the round isn't open or doesn't have the image, if it already asked other
+            pixels of it, if another round asked some of the pixels, if the size differs from that
+            of the image's other queries, or if `kind` or `guess` is invalid.
+        """
+        image, round, query = checked_image(image), checked_round(round), checked_query(query)
+        if kind not in get_args(Kind):
+            raise ValueError(f"unknown kind {kind!r}; valid are {', '.join(get_args(Kind))}")
+        if guess is not None:
+            what = f"guesses of image {image!r} in round {round}"
+            guess = labels_at_query(guess, query, len(self._classes), what)
+        self._queries.add(image, round, query, clicks=clicks, kind=kind, guess=guess)
+
+    def ask_many(
+        self,
+        round: int,
+        items: Iterable[tuple[str, np.ndarray, int | None, np.ndarray | None]],
+        *,
+        kind: Kind = "mask",
+    ) -> None:
+        """Records queries in one transaction, for people to answer.
+
+        Args:
+          round: The round's number; it must be open.
+          items: (image, query, clicks, guess) of each image, as for `ask`.
+          kind: How all of them are answered.
+
+        Raises:
+          ValueError: As `ask`; then none of them is stored.
+        """
+        items = list(items)
+        with self.transaction():
+            for image, query, clicks, guess in items:
+                self.ask(image, round, query, clicks=clicks, kind=kind, guess=guess)
+
+    def answer(self, image: str, round: int, labels: np.ndarray, *, replace: bool = False) -> None:
+        """Records the annotator's answer to a query; the same answer again has no effect.
+
+        Args:
+          image: Name of the image.
+          round: The round that asked it.
+          labels: Classes, `integer[H, W]`: at the asked pixels 0 to C - 1, or 255 for void, which
+            is charged too. Values at other pixels are ignored.
+          replace: Overwrite a different answer, as an annotator's correction.
+
+        Raises:
+          ValueError: If the round didn't ask the image, if the size or a value at an asked pixel is
+            wrong, or if there is a different answer and `replace` is false.
+        """
+        image, round = checked_image(image), checked_round(round)
+        with self._database.transaction() as connection:
+            query = self._queries.mask(image, round)
+            what = f"labels of image {image!r} in round {round}"
+            asked = labels_at_query(labels, query, len(self._classes), what)
+            self._answers.record(connection, image, round, asked, replace=replace)
+
+    def answer_asked(
+        self, image: str, round: int, labels: np.ndarray, *, replace: bool = False
+    ) -> None:
+        """Does the same as `answer`, given the labels of the asked pixels alone.
+
+        Args:
+          image: Name of the image.
+          round: The round that asked it.
+          labels: Classes, `integer[pixels]`, of the asked pixels in raster order.
+          replace: Overwrite a different answer.
+
+        Raises:
+          ValueError: As `answer`.
+        """
+        image, round, labels = checked_image(image), checked_round(round), np.asarray(labels)
+        what = f"labels of image {image!r} in round {round}"
+        pixels = self._queries.pixels(image, round)
+        if labels.shape != (pixels,):
+            raise ValueError(f"{what} are {labels.size}; its query has {pixels} pixels")
+        labels = checked_labels(labels, len(self._classes), what)
+        with self._database.transaction() as connection:
+            self._answers.record(connection, image, round, labels, replace=replace)
+
+    def ask_and_answer_many(
+        self,
+        round: int,
+        items: Iterable[tuple[str, np.ndarray, np.ndarray, int | None]],
+        *,
+        kind: Kind = "mask",
+    ) -> None:
+        """Records queries with their answers in one transaction, as an oracle gives them.
+
+        A killed process leaves all of these images or none. The disk is synced once for all.
+
+        Args:
+          round: The round's number; it must be open.
+          items: (image, query, labels, clicks) of each image, as for `ask` and `answer`.
+          kind: How a person would answer them.
+
+        Raises:
+          ValueError: As `ask` and `answer`; then none of them is stored.
+        """
+        items = list(items)
+        with self.transaction():
+            for image, query, labels, clicks in items:
+                self.ask(image, round, query, clicks=clicks, kind=kind)
+                self.answer(image, round, labels)
+
+    def merge(self, path: str | os.PathLike) -> None:
+        """Copies the rounds, queries and answers of another store: all of them or none.
+
+        Rows that both stores have stay as they are, so merging again has no effect.
+
+        Args:
+          path: The other store, of the same classes.
+
+        Raises:
+          LabelStoreError: If it is no such store, or contradicts this one.
+        """
+        LabelStore(path, classes=self._classes).close()  # its checks
+        self._database.absorb(Path(path), ("round_images", "queries", "answers"))
+
+    def write_copy(self, path: str | os.PathLike) -> None:
+        """Writes a copy of the store for readers elsewhere; it replaces the file at `path`."""
+        self._database.write_copy(Path(path))
+
+    # Rounds.
+
+    def rounds(self) -> list[int]:
+        """The numbers of the rounds that were opened, ascending."""
+        return self._queries.rounds()
+
+    def images(self, round: int) -> list[str]:
+        """The images of a round, in the order it was opened with."""
+        return self._queries.images(round)
+
+    def unasked(self, round: int) -> list[str]:
+        """The images of a round that have no query yet."""
+        return self._queries.unasked(round)
+
+    def pending(self, round: int) -> list[str]:
+        """The images of a round whose query has no answer yet."""
+        return self._queries.pending(round)
+
+    def round_complete(self, round: int) -> bool:
+        """Whether a round was opened and all its images are asked and answered."""
+        if checked_round(round) not in self.rounds():
+            return False
+        progress = self.statistics(round)
+        return progress.answered_images == progress.images
+
+    def statistics(self, round: int) -> RoundStatistics:
+        """Progress of a round and the pixels asked up to its end.
+
+        Raises:
+          ValueError: If the round isn't open.
+        """
+        return statistics.round_statistics(self._database, round, len(self.images(round)))
+
+    def query_sizes(self, round: int) -> list[tuple[int, float]]:
+        """Clicks, and share of the image, of each query of a round.
+
+        Raises:
+          ValueError: If the round isn't open.
+        """
+        self.images(round)
+        return statistics.query_sizes(self._database, round)
+
+    def measured_seconds(self, round: int) -> dict[str, float]:
+        """The time that people worked on each image of a round, summed over opinions.
+
+        Images that nobody worked on in the labelling tool, such as an oracle's, are left out.
+
+        Raises:
+          ValueError: If the round isn't open.
+        """
+        self.images(round)
+        return statistics.measured_seconds(self._database, round)
+
+    def class_counts(self, round: int) -> np.ndarray:
+        """How many pixels of each class a round's answers hold, `int64[C]`, without void ones.
+
+        Raises:
+          ValueError: If the round isn't open.
+        """
+        self.images(round)
+        return statistics.label_counts(self._database, round)[: len(self._classes)]
+
+    def digest(self, up_to_round: int | None = None) -> str:
+        """SHA-256 of all queries and answers: equal for two runs iff these are equal.
+
+        It doesn't depend on the order in which they were recorded.
+        """
+        return statistics.digest(self._database, up_to_round)
+
+    # One query.
+
+    def query(self, image: str, round: int) -> np.ndarray:
+        """The pixels that a round asks of an image, `bool[H, W]`.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        return self._queries.mask(image, round)
+
+    def kind(self, image: str, round: int) -> Kind:
+        """How a query is shown to a person and charged; "mask" in files of schema version 2.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        return self._queries.kind(image, round)
+
+    def guess(self, image: str, round: int) -> np.ndarray | None:
+        """The model's labels at the pixels that a round asks of an image.
+
+        Returns:
+          The labels, `uint8[H, W]`, 255 at other pixels; None if the query has no guess.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        blob = self._queries.guess(image, round)
+        if blob is None:
+            return None
+        query = self._queries.mask(image, round)
+        labels = np.full(query.shape, IGNORE_LABEL, np.uint8)
+        labels[query] = self._blobs.labels(blob, np.count_nonzero(query), image, round)
+        return labels
+
+    def answered(self, image: str, round: int) -> bool:
+        """Whether a round's query of an image is answered, or empty.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        return self._answers.exists(image, round)
+
+    def answer_of(self, image: str, round: int) -> np.ndarray:
+        """The answer to one round's query: the labels of the asked pixels in raster order.
+
+        Returns:
+          The labels, `uint8[pixels]`, 255 where void.
+
+        Raises:
+          ValueError: If there is no such query, or no answer to it yet.
+        """
+        return self._answers.labels(image, round)
+
+    # All rounds of an image.
+
+    def asked(
+        self, image: str, up_to_round: int | None = None, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """All pixels asked of an image.
+
+        Args:
+          image: Name of the image.
+          up_to_round: The last round to include, or None for all.
+          shape: The image's (H, W); needed if it may not have been asked yet.
+
+        Returns:
+          The union of its queries, `bool[H, W]`.
+
+        Raises:
+          ValueError: If `shape` differs from the size of its queries, or is None and there is none.
+        """
+        rows = self._queries.of_image(image, up_to_round)
+        asked = np.zeros(self._image_shape(image, rows, shape), bool)
+        for row in rows:
+            asked |= self._mask(image, row)
+        return asked
+
+    def labels(
+        self, image: str, up_to_round: int | None = None, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """All answered labels of an image, ready for training.
+
+        Args:
+          image: Name of the image.
+          up_to_round: The last round to include, or None for all.
+          shape: The image's (H, W); needed if it may not have been asked yet.
+
+        Returns:
+          The labels, `uint8[H, W]`; 255 where a pixel is not asked, not answered yet, or void.
+
+        Raises:
+          ValueError: If `shape` differs from the size of its queries, or is None and there is none.
+        """
+        rows = self._queries.of_image(image, up_to_round)
+        labels = np.full(self._image_shape(image, rows, shape), IGNORE_LABEL, np.uint8)
+        for row in rows:
+            if row.labels is not None:
+                query = self._mask(image, row)
+                count = np.count_nonzero(query)
+                labels[query] = self._blobs.labels(row.labels, count, image, row.round)
+        return labels
+
+    def _mask(self, image: str, row: AskedRow) -> np.ndarray:
+        return self._blobs.mask(row.mask, (row.height, row.width), image, row.round)
+
+    def _image_shape(
+        self, image: str, rows: list[AskedRow], shape: tuple[int, int] | None
+    ) -> tuple[int, int]:
+        recorded = (rows[0].height, rows[0].width) if rows else None
+        if shape is None and recorded is None:
+            raise ValueError(
+                f"image {image!r} has no query in {self.path}, so its size is unknown: pass its "
+                "shape"
+            )
+        if shape is not None and recorded is not None and tuple(shape) != recorded:
+            raise ValueError(
+                f"image {image!r} was asked at {size(recorded)} and not at {size(shape)}"
+            )
+        return tuple(shape) if recorded is None else recorded

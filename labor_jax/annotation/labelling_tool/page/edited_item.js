@@ -1,0 +1,245 @@
+import { Cursor } from "./cursor.js";
+import { Labels, OPEN } from "./labels.js";
+import { bounds, brushed, makeArea, nearestPosition } from "./area.js";
+import { oklab } from "./colours.js";
+import { components, makePartition, singlePixels, windows } from "./partitions.js";
+import { decodeRuns } from "./pixel_runs.js";
+import { superpixels } from "./superpixels.js";
+
+/**
+ * An item as the server sends it. `asked`, `labels` and `guess` hold runs of pixels.
+ *
+ * @typedef {object} Item
+ * @property {string} id
+ * @property {string} lease
+ * @property {number} round
+ * @property {string} name Of the image.
+ * @property {number} width
+ * @property {number} height
+ * @property {"points" | "regions" | "mask" | "full"} kind
+ * @property {string} image
+ * @property {number[]} asked
+ * @property {number[][]} [segments] The segments, if the server sends them; else the page finds them.
+ * @property {Array<[number, number[]]>} labels
+ * @property {Array<[number, number[]]> | null} guess
+ * @property {boolean} can_undo
+ * @property {boolean} can_redo
+ * @property {any} progress
+ */
+
+/** The names of what is asked, singular and plural. */
+export const NAMES = {
+  points: ["point", "points"],
+  regions: ["region", "regions"],
+  mask: ["segment", "segments"],
+  full: ["segment", "segments"],
+};
+
+/** An item that is being labelled. */
+export class EditedItem {
+  /**
+   * @param {Item} item
+   * @param {ArrayLike<number>} rgba The image at the item's size, four bytes a pixel.
+   */
+  constructor(item, rgba) {
+    this.item = item;
+    this.canUndo = item.can_undo;
+    this.canRedo = item.can_redo;
+    this.area = makeArea(decodeRuns(item.asked), item.width, item.height);
+    this.segments = findSegments(item, this.area);
+    this.labels = new Labels(this.area);
+    this.labels.replace(item.labels);
+    this.guess = item.guess && valuesOf(this.area, item.guess);
+    const colours = once(() => oklab(this.area, rgba));
+    const patches = once(() => superpixels(this.area, colours(), this.segments));
+    this.patches = patches;
+    this.cursor = new Cursor(this.area, this.segments, this.labels, patches, colours);
+  }
+
+  /** Identifies what is asked: other runs may ask something else under the same item id. */
+  get question() {
+    const { round, name, width, height, asked } = this.item;
+    // FNV-1a, over whole numbers.
+    const hash = asked.reduce((sum, number) => Math.imul(sum ^ number, 0x01000193), 0x811c9dc5);
+    return `${round} ${name} ${width}x${height} ${hash >>> 0}`;
+  }
+
+  /** Whether every asked pixel has a label. */
+  get isComplete() {
+    return this.labels.open === 0;
+  }
+
+  /**
+   * Gives pixels a label.
+   *
+   * @param {Uint32Array} positions
+   * @param {number} label
+   * @returns {number[] | null} The runs of pixels whose label changed, null if there are none.
+   */
+  mark(positions, label) {
+    const different = positions.filter((position) => this.labels.values[position] !== label).sort();
+    if (!different.length) {
+      return null;
+    }
+    this.labels.mark(different, label);
+    this.canUndo = true;
+    this.canRedo = false;
+    return this.labels.runs(different);
+  }
+
+  /**
+   * Undoes or redoes a mark. Only the server knows marks made before the page was opened; for them
+   * nothing changes until it has answered.
+   *
+   * @param {"undo" | "redo"} action
+   */
+  change(action) {
+    const { labels } = this;
+    const positions = action === "undo" ? labels.undo() : labels.redo();
+    if (positions) {
+      this.cursor.moveTo(positions[0]);
+    }
+    this.canUndo = action === "redo" || labels.canUndo;
+    this.canRedo = action === "undo" || labels.canRedo;
+  }
+
+  /**
+   * Takes over the server's answer, once everything was sent.
+   *
+   * @param {{labels: Array<[number, number[]]>, can_undo: boolean, can_redo: boolean}} answer
+   */
+  confirm(answer) {
+    this.labels.replace(answer.labels);
+    this.canUndo = answer.can_undo;
+    this.canRedo = answer.can_redo;
+  }
+
+  /** The bounds of the current unit, and of the segment that it is in. */
+  boxes() {
+    const { area, cursor, segments } = this;
+    const segment = segments.members[segments.ids[cursor.position]];
+    const isWhole = cursor.unit === "segment";
+    return {
+      segment: bounds(area, segment),
+      unit: bounds(area, isWhole ? segment : cursor.current()),
+    };
+  }
+
+  /**
+   * The positions that a label for these would change: the open ones, or all if none is open. So an
+   * annotator can paint the smaller class of a mixed segment, then label the rest in one press.
+   *
+   * @param {Uint32Array} positions
+   * @returns {Uint32Array}
+   */
+  targets(positions) {
+    const open = this.labels.openOf(positions);
+    return open.length ? open : positions;
+  }
+
+  /**
+   * What a click labels.
+   *
+   * @param {import("./view.js").Point} point In pixels of the image.
+   * @param {number} reach How far beside a pixel the click may be, in pixels of the image.
+   * @returns {{position: number, positions: Uint32Array} | null}
+   */
+  at(point, reach) {
+    const position = nearestPosition(this.area, point, reach);
+    return position < 0
+      ? null
+      : { position, positions: this.targets(this.cursor.unitAt(position)) };
+  }
+
+  /**
+   * What a stroke covers: the pixels under the brush, or whole patches if the unit is the patch.
+   *
+   * @param {import("./view.js").Point} from In pixels of the image.
+   * @param {import("./view.js").Point} to
+   * @param {number} diameter
+   * @returns {Iterable<number>}
+   */
+  stroke(from, to, diameter) {
+    const covered = brushed(this.area, from, to, diameter);
+    if (this.cursor.unit !== "patch") {
+      return covered;
+    }
+    const { ids, members } = this.patches();
+    const touched = new Set(covered.map((position) => ids[position]));
+    return [...touched].flatMap((patch) => Array.from(members[patch]));
+  }
+
+  /**
+   * The status line below the image, which screen readers announce.
+   *
+   * @param {(label: number) => string} nameOf
+   */
+  describe(nameOf) {
+    const { area, cursor, labels, segments } = this;
+    const [one] = NAMES[this.item.kind];
+    const positions = cursor.current();
+    const found = new Set();
+    positions.forEach((position) => found.add(labels.values[position]));
+    const names = [...found].map((label) => (label === OPEN ? "open" : nameOf(label)));
+    const { left, top, right, bottom } = bounds(area, positions);
+    const column = Math.floor((left + right) / 2);
+    const row = Math.floor((top + bottom) / 2);
+    return [
+      `${capital(one)} ${cursor.segmentNumber()} of ${segments.count}`,
+      ...(cursor.unit === "segment" || segments.members[segments.ids[cursor.position]].length === 1
+        ? []
+        : [cursor.unit === "similar" ? "fill" : cursor.unit]),
+      names.join(" and "),
+      positions.length === 1 ? "1 pixel" : `${positions.length} pixels`,
+      `column ${column}, row ${row}`,
+    ].join(" · ");
+  }
+}
+
+/** @param {string} word */
+function capital(word) {
+  return word[0].toUpperCase() + word.slice(1);
+}
+
+/**
+ * @param {Item} item
+ * @param {import("./area.js").Area} area
+ */
+function findSegments(item, area) {
+  if (item.segments) {
+    const ids = new Int32Array(area.pixels.length);
+    item.segments.forEach((runs, id) => {
+      decodeRuns(runs).forEach((pixel) => (ids[area.positions[pixel]] = id));
+    });
+    return makePartition(ids, item.segments.length);
+  }
+  switch (item.kind) {
+    case "points":
+      return singlePixels(area);
+    case "regions":
+      return windows(area);
+    default:
+      return components(area);
+  }
+}
+
+/**
+ * @param {import("./area.js").Area} area
+ * @param {Array<[number, number[]]>} labels
+ */
+function valuesOf(area, labels) {
+  const values = new Labels(area);
+  values.replace(labels);
+  return values.values;
+}
+
+/**
+ * @template T
+ * @param {() => T} make
+ * @returns {() => T} Makes it on the first call, and keeps it.
+ */
+function once(make) {
+  /** @type {{made: T} | null} */
+  let kept = null;
+  return () => (kept ??= { made: make() }).made;
+}

@@ -1,0 +1,35 @@
+import { request, untilReached } from "./api.js";
+import { askName } from "./controls.js";
+import { showMessage, showOffline, showSession } from "./messages.js";
+import { Page } from "./page.js";
+import { preferences } from "./preferences.js";
+
+async function start() {
+  const chosen = preferences(localStorage);
+  document.documentElement.dataset.theme = chosen.theme;
+  const address = new URL(location.href);
+  if (address.searchParams.has("token")) {
+    // The cookie has it now; keep it out of the history.
+    history.replaceState(null, "", address.pathname);
+  }
+  let session;
+  try {
+    session = await untilReached(
+      () => request("GET", "/api/session"),
+      (error) => showOffline(error, 0),
+      (milliseconds) => new Promise((done) => setTimeout(done, milliseconds)),
+    );
+  } catch (error) {
+    showMessage("The labelling tool can't be opened", /** @type {Error} */ (error).message);
+    return;
+  }
+  showSession(session);
+  const page = new Page(session, chosen);
+  if (!chosen.annotator) {
+    await askName(chosen);
+  }
+  page.canvas.focus();
+  await page.queue.start();
+}
+
+start();

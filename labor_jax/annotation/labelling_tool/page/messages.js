@@ -1,0 +1,80 @@
+/** @param {string} id @returns {any} The page's element with that id. */
+export const byId = (id) => document.getElementById(id);
+
+/** @param {number} number @param {string} one @param {string} many */
+export function count(number, one, many) {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+/** Shows a message in place of an item. @param {string} title @param {string} text */
+export function showMessage(title, text) {
+  byId("message-title").textContent = title;
+  byId("message-text").textContent = text;
+  byId("message").hidden = false;
+  byId("status").textContent = title;
+}
+
+/** Shows a warning until it is closed. @param {string} text */
+export function warn(text) {
+  byId("warning-text").textContent = text;
+  byId("warning").hidden = false;
+}
+
+/** @param {Error | null} error Why the server can't be reached; null if it can. @param {number} unsaved */
+export function showOffline(error, unsaved) {
+  byId("offline").hidden = !error;
+  if (error) {
+    const waiting = unsaved
+      ? ` ${count(unsaved, "answer waits", "answers wait")} to be saved.`
+      : "";
+    byId("offline").textContent = `Offline: ${error.message}.${waiting} Trying again…`;
+  }
+}
+
+/** @param {any} session */
+export function showSession({ run, round, method, pair }) {
+  byId("run").textContent = round === null ? run : `${run} · round ${round}`;
+  byId("run").title = [method, pair].filter(Boolean).join(" on ");
+}
+
+/** @param {any} progress */
+export function showProgress({ items, done, seconds_per_item: each, seconds_left: left }) {
+  byId("progress").value = items ? done / items : 0;
+  byId("progress-text").textContent = [
+    `${done} of ${items} items`,
+    secondsEach(each),
+    left ? `${duration(left)} left` : "",
+  ]
+    .filter(Boolean)
+    .join(" · ");
+  document.title = `${done}/${items} · Labelling`;
+}
+
+/** @param {number | null} seconds */
+export function secondsEach(seconds) {
+  return seconds ? `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s an item` : "";
+}
+
+/** @param {number} seconds */
+function duration(seconds) {
+  if (seconds < 90) {
+    return `${Math.round(seconds)} s`;
+  }
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** Why nothing is open. @param {any} session @param {any} progress */
+export function showNothingOpen(session, progress) {
+  if (session.round === null) {
+    showMessage("Nothing is asked yet", "The run has not asked anything. Come back when it waits for answers.");
+  } else if (progress.round_complete) {
+    const how = session.command ? `Continue the run with: ${session.command}` : session.continue;
+    showMessage(`Round ${session.round} is labelled`, how);
+  } else {
+    const others = count(progress.items - progress.done, "item is", "items are");
+    showMessage(
+      "Nothing is open right now",
+      `${others} being labelled by others. Any that they give back will appear here.`,
+    );
+  }
+}

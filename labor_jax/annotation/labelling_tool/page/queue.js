@@ -1,0 +1,292 @@
+import { ApiError, request, untilReached } from "./api.js";
+import {
+  count,
+  showMessage,
+  showNothingOpen,
+  showOffline,
+  showProgress,
+  showSession,
+  warn,
+} from "./messages.js";
+import { Outbox } from "./outbox.js";
+import { contextOf } from "./patterns.js";
+import { EditedItem } from "./edited_item.js";
+
+/** @typedef {import("./outbox.js").Letter} Letter */
+/** @typedef {import("./edited_item.js").Item} Item */
+
+/** After so long without input, the lease is no longer renewed, so others can take the item. */
+const AWAY_SECONDS = 600;
+
+/** The longest time between renewals. (Browsers treat intervals of months as zero.) */
+const RENEW_SECONDS = 60;
+
+/** How often the page asks for an item while none is open. */
+const RETRY_SECONDS = 10;
+
+/** `crypto.randomUUID` exists only on loopback and HTTPS. */
+const unique = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
+
+const wait = (/** @type {number} */ milliseconds) =>
+  new Promise((/** @type {(value?: any) => void} */ done) => {
+    setTimeout(done, milliseconds);
+    window.addEventListener("online", () => done(), { once: true });
+  });
+
+/** Fetches items from the server, one at a time, and sends what is done to them. */
+export class Queue {
+  /**
+   * @param {object} options
+   * @param {any} options.session
+   * @param {import("./activity.js").Activity} options.activity
+   * @param {() => string} options.annotator
+   * @param {(edited: EditedItem, picture: HTMLCanvasElement) => void} options.onOpen
+   * @param {() => void} options.onChange The item's labels changed, or it was closed.
+   */
+  constructor(options) {
+    this._options = options;
+    this._session = options.session;
+    /** @type {EditedItem | null} The open item. */
+    this.edited = null;
+    /** Writes that failed because the lease was lost. @type {Letter[]} */
+    this._held = [];
+    /** Counts openings, so that late answers are ignored; 0 until the first. */
+    this._openings = 0;
+    this._onState = (/** @type {Error | null} */ error) => showOffline(error, this.unsaved);
+    this._outbox = new Outbox({
+      send: ({ item, action, body }) => request("POST", address(item, action), body),
+      storage: localStorage,
+      unique,
+      wait,
+      onAnswer: (answer, letter) => this._onAnswer(answer, letter),
+      onRefused: (error, letters) => this._onRefused(error, letters),
+      onState: this._onState,
+    });
+  }
+
+  /** How many writes the server has not acknowledged. */
+  get unsaved() {
+    return this._outbox.size;
+  }
+
+  /** Sends the writes that an earlier page did not finish, and opens an item. */
+  async start() {
+    this._outbox.put(this._outbox.takeLeft());
+    await this._outbox.settled();
+    const pause = Math.min(RENEW_SECONDS, this._session.settings.lease_seconds / 4);
+    setInterval(() => this._renew(), pause * 1000);
+    await this.next(this._held.length ? { prefer: this._held[0].item } : {});
+  }
+
+  /** Another annotator has signed in. */
+  async annotatorChanged() {
+    if (this._openings) {
+      await this._outbox.settled();
+      await this.next();
+    }
+  }
+
+  /** @param {{after?: string, prefer?: string}} [wish] */
+  async next(wish = {}) {
+    const body = { annotator: this._options.annotator(), ...wish };
+    await this._open(
+      () => request("POST", "/api/next", body),
+      (error) => showMessage("Nothing can be opened", error.message),
+    );
+  }
+
+  /** Opens any item, even one that is done. @param {string} id */
+  async reopen(id) {
+    await this._outbox.settled();
+    const body = { annotator: this._options.annotator(), request: unique() };
+    await this._open(
+      () => request("POST", address(id, "reopen"), body),
+      (error) => {
+        warn(error.message);
+        this.next();
+      },
+    );
+  }
+
+  /** Sends an action on the open item. @param {string} action @param {object} [body] */
+  post(action, body = {}) {
+    const { item, question } = /** @type {EditedItem} */ (this.edited);
+    const seconds = this._options.activity.take();
+    this._outbox.post({ item: item.id, question, action }, { lease: item.lease, ...body, seconds });
+  }
+
+  /** Submits or skips the open item, and opens another. @param {"submit" | "skip"} action */
+  async leave(action) {
+    const { id } = /** @type {EditedItem} */ (this.edited).item;
+    this.post(action);
+    this._close();
+    const number = this._openings;
+    await this._outbox.settled();
+    // If the server refused, the item is open again already.
+    if (number === this._openings) {
+      await this.next({ after: id });
+    }
+  }
+
+  _close() {
+    this.edited = null;
+    this._options.onChange();
+  }
+
+  /**
+   * @param {() => Promise<any>} ask
+   * @param {(error: Error) => void} onRefusal
+   */
+  async _open(ask, onRefusal) {
+    const number = ++this._openings;
+    const isWanted = () => number === this._openings;
+    this._close();
+    try {
+      // Stop trying once another item is wanted.
+      const given = await untilReached(() => isWanted() && ask(), this._onState, wait);
+      if (!isWanted()) {
+        return;
+      }
+      const { item, progress } = given;
+      showProgress(item ? item.progress : progress);
+      if (!item) {
+        this._takeHeld(null);
+        await this._wait(progress);
+        return;
+      }
+      const load = () => isWanted() && loadImage(item);
+      const loaded = await untilReached(load, this._onState, wait);
+      if (loaded && isWanted()) {
+        const { picture, rgba } = loaded;
+        this.edited = new EditedItem(item, rgba);
+        this._options.activity.restart();
+        this._options.onOpen(this.edited, picture);
+        this._replay(this._takeHeld(this.edited.question));
+      }
+    } catch (error) {
+      if (isWanted() && error instanceof Error) {
+        onRefusal(error);
+      }
+    }
+  }
+
+  /** Says why nothing is open, and asks again later. @param {any} progress */
+  async _wait(progress) {
+    const number = this._openings;
+    this._session = await request("GET", "/api/session").catch(() => this._session);
+    showSession(this._session);
+    showNothingOpen(this._session, progress);
+    setTimeout(() => number === this._openings && this.next(), RETRY_SECONDS * 1000);
+  }
+
+  /**
+   * Takes the held writes for a question. Writes for other questions are lost; warns about them.
+   *
+   * @param {string | null} question
+   */
+  _takeHeld(question) {
+    const mine = this._held.filter((letter) => letter.question === question);
+    const lost = this._held.length - mine.length;
+    this._held = [];
+    if (lost) {
+      const answers = count(lost, "answer", "answers");
+      warn(`${answers} could not be saved: the image is no longer yours to label.`);
+    }
+    return mine;
+  }
+
+  /** Repeats held writes under the new lease. @param {Letter[]} letters */
+  _replay(letters) {
+    if (!this.edited || !letters.length) {
+      return;
+    }
+    const { item, labels, cursor } = this.edited;
+    for (const { action, body } of letters) {
+      if (action === "marks") {
+        labels.mark(labels.positions(body.pixels), body.label);
+      } else if (action === "undo") {
+        labels.undo();
+      } else if (action === "redo") {
+        labels.redo();
+      }
+    }
+    const body = { lease: item.lease };
+    this._outbox.put(
+      letters.map((letter) => ({ ...letter, isAgain: true, body: { ...letter.body, ...body } })),
+    );
+    cursor.nextOpen(true);
+    this._options.onChange();
+  }
+
+  /** @param {any} answer @param {Letter} letter */
+  _onAnswer(answer, letter) {
+    showProgress(answer.progress);
+    if (this.edited?.item.id !== letter.item) {
+      return;
+    }
+    if (["submit", "skip"].includes(letter.action)) {
+      // The item is still open only if the step was repeated under a new lease.
+      this.next({ after: letter.item });
+    } else if (this.unsaved === 0) {
+      this.edited.confirm(answer);
+      this._options.onChange();
+    }
+  }
+
+  /** @param {ApiError} error @param {Letter[]} letters */
+  _onRefused(error, letters) {
+    if (error.status === 409 && !letters.some((letter) => letter.isAgain)) {
+      this._held = letters;
+    } else {
+      const answers = count(letters.length, "answer", "answers");
+      warn(`${answers} could not be saved: ${error.message}`);
+    }
+    // During the start, `start` opens an item.
+    if (this._openings) {
+      this.next({ prefer: letters[0].item });
+    }
+  }
+
+  async _renew() {
+    const { edited } = this;
+    if (!edited || this._options.activity.idle() > AWAY_SECONDS * 1000) {
+      return;
+    }
+    const { id, lease } = edited.item;
+    try {
+      const body = { lease, request: unique(), seconds: 0 };
+      showProgress((await request("POST", address(id, "renew"), body)).progress);
+    } catch (error) {
+      await this._outbox.settled();
+      if (error instanceof ApiError && error.status === 409 && this.edited === edited) {
+        await this.next({ prefer: id });
+      }
+    }
+  }
+}
+
+/** @param {string} item @param {string} action */
+function address(item, action) {
+  return `/api/items/${encodeURIComponent(item)}/${action}`;
+}
+
+/** @param {Item} item */
+async function loadImage({ image, width, height }) {
+  const element = new Image();
+  element.src = image;
+  try {
+    await element.decode();
+  } catch {
+    await request("GET", image); // throws an error that says why
+    throw new ApiError(0, "the image can't be loaded");
+  }
+  const picture = document.createElement("canvas");
+  picture.width = width;
+  picture.height = height;
+  const ink = contextOf(picture, { willReadFrequently: true });
+  ink.drawImage(element, 0, 0, width, height);
+  return { picture, rgba: ink.getImageData(0, 0, width, height).data };
+}

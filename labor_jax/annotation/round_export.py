@@ -1,0 +1,107 @@
+"""Exports a round's queries and answers for another labelling tool."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from labor_jax.annotation.formats import FORMATS, documents
+from labor_jax.annotation.formats.exported_round import (
+    UNANSWERED,
+    VOID,
+    ExportedImage,
+    ExportedRound,
+)
+from labor_jax.annotation.label_store import LabelStore
+from labor_jax.data.base import IGNORE_LABEL, DataError, Split
+from labor_jax.data.transforms import resize_image
+
+
+def describe_round(
+    store: LabelStore, classes: tuple[str, ...], palette: np.ndarray, round: int
+) -> ExportedRound:
+    """Describes a round for the formats.
+
+    Args:
+      store: The run's label store.
+      classes: Names of its classes.
+      palette: Their colours, `uint8[C, 3]`.
+      round: The round's number.
+
+    Returns:
+      The round with all of its images that are asked something.
+
+    Raises:
+      DataError: If the round isn't open, if an image has no query yet, or if it asks nothing.
+    """
+    if round not in store.rounds():
+        opened = ", ".join(map(str, store.rounds())) or "none"
+        raise DataError(f"{store.path} has no round {round}; its rounds: {opened}")
+    unasked = store.unasked(round)
+    if unasked:
+        raise DataError(
+            f"{len(unasked)} images of round {round} have no query yet, such as {unasked[0]!r}; "
+            "continue the run until it waits for answers"
+        )
+    names, sizes = {}, {}
+    for number, image in enumerate(store.images(round)):
+        query = store.query(image, round)
+        if query.any():
+            names[number], sizes[number] = image, query.shape
+    if not names:
+        raise DataError(f"round {round} asks nothing, so there is nothing to label")
+    return ExportedRound(round, classes, palette, names, sizes)
+
+
+def export_round(
+    store: LabelStore,
+    exported: ExportedRound,
+    format: str,
+    folder: Path,
+    *,
+    pool: Split | None,
+) -> None:
+    """Writes a round's queries, and its answers so far, for another tool.
+
+    Args:
+      store: The run's label store.
+      exported: The round, from `describe_round`.
+      format: One of `formats.FORMATS`.
+      folder: A new folder, or an empty one.
+      pool: The images, written as PNG files at the size of their labels; None to leave them out.
+
+    Raises:
+      DataError: If the folder isn't empty, if the pool lacks an image, or if the format can't
+        contain the names of the classes.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} already exists and isn't an empty folder; choose another")
+    places = {} if pool is None else {name: place for place, name in enumerate(pool.names)}
+    missing = [name for name in exported.names.values() if pool is not None and name not in places]
+    if missing:
+        raise DataError(f"the pool lacks {len(missing)} images of the round: {missing[0]!r}, …")
+    folder.mkdir(parents=True, exist_ok=True)
+    FORMATS[format].write(folder, exported, _exported_images(store, exported))
+    if pool is not None:
+        (folder / "images").mkdir()
+        for number, name in exported.names.items():
+            image = resize_image(pool.image(places[name]), exported.sizes[number])
+            Image.fromarray(image).save(folder / "images" / exported.file_name(number))
+    documents.write_manifest(folder, exported, format)
+
+
+def _exported_images(store: LabelStore, exported: ExportedRound) -> Iterator[ExportedImage]:
+    for number, name in exported.names.items():
+        query = store.query(name, exported.round)
+        labels = np.full(query.shape, UNANSWERED, np.uint8)
+        answer = stored_answer(store, exported, number)
+        if answer is not None:
+            labels[query] = np.where(answer == IGNORE_LABEL, VOID, answer)
+        yield ExportedImage(number, store.kind(name, exported.round), query, labels)
+
+
+def stored_answer(store: LabelStore, exported: ExportedRound, number: int) -> np.ndarray | None:
+    """The stored answer for an image, `uint8[N]`, 255 for void; None if there is none yet."""
+    name = exported.names[number]
+    return store.answer_of(name, exported.round) if store.answered(name, exported.round) else None

@@ -1,0 +1,49 @@
+"""Label maps from shapes, points and polygons."""
+
+import numpy as np
+import pytest
+
+from labor_jax.annotation.formats.canvas import Canvas, pixel_at, polygon_pixels
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID
+
+
+def test_canvas_counts_contradictions():
+    canvas = Canvas((2, 3))
+    canvas.paint(1, np.array([0, 1]))
+    canvas.paint(1, np.array([0, 3]))  # the same class again is none
+    canvas.paint(UNANSWERED, np.arange(6))  # no answer covers none
+    canvas.paint(VOID, np.array([1, 2, 4, 5]))
+    imported = canvas.finish("f", 0)
+    assert imported.labels.tolist() == [[1, VOID, VOID], [1, VOID, VOID]]
+    assert imported.problems == (("pixels have two different classes", 1),)
+
+
+def test_layered_canvas_has_the_last_shape_on_top():
+    canvas = Canvas((1, 3), layered=True)
+    canvas.paint(1, np.array([0, 1]))
+    canvas.paint(2, np.array([1, 2]))
+    assert canvas.finish("f", 0).labels.tolist() == [[1, 2, 2]]
+    assert not canvas.finish("f", 0).problems
+
+
+def test_pixels_of_points():
+    assert pixel_at(0.0, 1.99, (2, 3)).tolist() == [3]
+    assert pixel_at(3.0, 2.0, (2, 3)).tolist() == [5]  # the border is the last pixel's
+    for x, y in ((-0.1, 0), (0, 2.1), (float("nan"), 0), (0, float("inf"))):
+        with pytest.raises(ValueError, match="outside the image"):
+            pixel_at(x, y, (2, 3))
+
+
+def test_polygons():
+    square = polygon_pixels([(1, 1), (4, 1), (4, 3), (1, 3)], (5, 6))
+    assert sorted(square.tolist()) == [7, 8, 9, 13, 14, 15]
+    # Far outside is the border: no mask larger than the image is ever made.
+    everything = polygon_pixels(
+        [(-1e12, -1e12), (1e12, -1e12), (1e12, 1e12), (-1e12, 1e12)], (5, 6)
+    )
+    assert sorted(everything.tolist()) == list(range(30))
+    with pytest.raises(ValueError, match="longer than the outlines of all pixels"):
+        polygon_pixels([(0, 0), (6, 5)] * 1000, (5, 6))
+    for corners in ([(1, 1), (2, 2)], [(1, 1), (2, 2), (np.nan, 1)], [(1, 2, 3)] * 3, []):
+        with pytest.raises(ValueError, match="three corners"):
+            polygon_pixels(corners, (5, 6))

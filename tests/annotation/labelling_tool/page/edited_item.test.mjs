@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Labels, OPEN } from "../../../../labor_jax/annotation/labelling_tool/page/labels.js";
+import { encodeRuns } from "../../../../labor_jax/annotation/labelling_tool/page/pixel_runs.js";
+import { EditedItem } from "../../../../labor_jax/annotation/labelling_tool/page/edited_item.js";
+import { areaOf, greys, random } from "./pictures.mjs";
+
+function editedItem(rows, options = {}, colours = rows.map((row) => "0".repeat(row.length))) {
+  const area = areaOf(...rows);
+  const item = {
+    id: "1-0-1",
+    lease: "a",
+    kind: "mask",
+    width: area.width,
+    height: area.height,
+    asked: encodeRuns(area.pixels),
+    labels: [],
+    guess: null,
+    can_undo: false,
+    can_redo: false,
+    ...options,
+  };
+  return new EditedItem(item, greys(...colours));
+}
+
+test("an item opens with its labels, at the first open part", () => {
+  const edited = editedItem(["##.##.#"], {
+    labels: [
+      [2, [0, 2]],
+      [255, [3, 1]],
+    ],
+  });
+  assert.deepEqual([...edited.labels.values], [2, 2, 255, OPEN, OPEN]);
+  assert.equal(edited.labels.open, 2);
+  assert.deepEqual([...edited.cursor.current()], [2, 3]);
+});
+
+test("questions are told apart by what they ask", () => {
+  const question = (rows, options) => editedItem(rows, { name: "a", round: 1, ...options }).question;
+  assert.equal(question(["#.#."]), question(["#.#."], { id: "1-7-1", lease: "b" }));
+  const others = [["#..#"], ["#.#.", "...."], ["##.."]].map((rows) => question(rows));
+  others.push(question(["#.#."], { name: "b" }), question(["#.#."], { round: 2 }));
+  assert.equal(new Set([question(["#.#."]), ...others]).size, 6);
+});
+
+test("an item that is all labelled opens too", () => {
+  const edited = editedItem(["#.#"], { labels: [[0, [0, 1, 2, 1]]] });
+  assert.ok(edited.isComplete);
+});
+
+test("points and regions that touch are questions of their own", () => {
+  assert.equal(editedItem(["##"], { kind: "points" }).segments.count, 2);
+  const rows = ["######", "######", "######"];
+  assert.equal(editedItem(rows, { kind: "regions" }).segments.count, 2);
+  assert.equal(editedItem(rows).segments.count, 1);
+  const segments = [
+    encodeRuns([0, 6, 12]),
+    encodeRuns([1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17]),
+  ];
+  assert.equal(editedItem(rows, { segments }).segments.members[0].length, 3);
+});
+
+test("a press labels what is open, and everything where nothing is", () => {
+  const edited = editedItem(["####"]);
+  assert.deepEqual([...edited.targets([0, 1, 2, 3])], [0, 1, 2, 3]);
+  edited.labels.mark([1, 2], 5);
+  assert.deepEqual([...edited.targets([0, 1, 2, 3])], [0, 3]);
+  edited.labels.mark([0, 3], 6);
+  assert.deepEqual([...edited.targets([0, 1, 2, 3])], [0, 1, 2, 3]);
+});
+
+test("a click beside everything hits nothing", () => {
+  const edited = editedItem(["#....", ".....", "....#"]);
+  assert.equal(edited.at({ x: 2.5, y: 1.5 }, 0.4), null);
+  assert.deepEqual([...edited.at({ x: 0.5, y: 0.5 }, 0.4).positions], [0]);
+});
+
+test("a stroke by patch takes whole patches", () => {
+  const rows = Array(4).fill("########");
+  const edited = editedItem(rows, {}, Array(4).fill("00009999"));
+  const stroke = () => [...edited.stroke({ x: 1, y: 1.5 }, { x: 2, y: 1.5 }, 1)];
+  assert.equal(stroke().length, 2);
+  edited.cursor.setUnit("patch");
+  const covered = new Set(stroke());
+  assert.equal(covered.size, 16);
+  assert.ok([...covered].every((position) => edited.area.pixels[position] % 8 < 4));
+});
+
+test("what is told of a part", () => {
+  const names = (label) => ["road", "sky"][label] ?? "void";
+  const edited = editedItem(["##..", "....", "...#"], { labels: [[1, [0, 1]]] });
+  assert.equal(edited.describe(names), "Segment 1 of 2 · sky and open · 2 pixels · column 1, row 0");
+  edited.cursor.step(1);
+  assert.equal(edited.describe(names), "Segment 2 of 2 · open · 1 pixel · column 3, row 2");
+});
+
+test("undo and redo, and any number of them, follow a plain history", () => {
+  const next = random(9);
+  const area = areaOf("######");
+  for (let example = 0; example < 50; example++) {
+    const labels = new Labels(area);
+    const states = [[...labels.values]];
+    let at = 0;
+    for (let step = 0; step < 30; step++) {
+      const action = next();
+      if (action < 0.5) {
+        const positions = [...area.pixels.keys()].filter(() => next() < 0.4);
+        labels.mark(positions, Math.floor(next() * 3));
+        states.splice(++at, Infinity, [...labels.values]);
+      } else if (action < 0.8) {
+        assert.equal(labels.undo() !== null, at > 0);
+        at = Math.max(0, at - 1);
+      } else {
+        assert.equal(labels.redo() !== null, at < states.length - 1);
+        at = Math.min(states.length - 1, at + 1);
+      }
+      assert.deepEqual([...labels.values], states[at]);
+      assert.equal(labels.open, states[at].filter((label) => label === OPEN).length);
+    }
+  }
+});
+
+test("the server's labels win, and what led elsewhere can't be undone here", () => {
+  const labels = new Labels(areaOf("####"));
+  labels.mark([0, 1], 1);
+  labels.replace([[1, [0, 2]]]);
+  assert.ok(labels.undo());
+  labels.mark([3], 1);
+  labels.replace([[2, [1, 3]]]);
+  assert.deepEqual([...labels.values], [OPEN, 2, 2, 2]);
+  assert.equal(labels.open, 1);
+  assert.equal(labels.undo(), null);
+});

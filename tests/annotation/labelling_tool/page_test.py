@@ -1,0 +1,609 @@
+"""The labelling page in a real browser: what it does with keys, mouse, fingers and a lost server.
+
+With `LABOR_SCREENSHOT=docs/annotate.png`, `python -m pytest -k picture` on this file takes README's
+picture.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from labor_jax.annotation import LabelStore
+from labor_jax.data import load_pair, street
+from labor_jax.experiment.workdir import Workdir
+from tests.annotation.labelling_tool import browser
+from tests.tiny import tiny_config
+
+_SHAPE = (32, 64)
+_ROAD, _SKY, _CAR = (street.CLASSES.index(name) for name in ("road", "sky", "car"))
+
+# Rows and columns of the questions: a segment, a pixel of its own, and another segment.
+_QUESTIONS = (
+    (slice(4, 9), slice(6, 14)),
+    (slice(12, 13), slice(40, 41)),
+    (slice(22, 25), slice(50, 55)),
+)
+_PIXELS = 5 * 8 + 1 + 3 * 5
+
+
+def _query():
+    query = np.zeros(_SHAPE, bool)
+    for question in _QUESTIONS:
+        query[question] = True
+    return query
+
+
+def _workdir(path, queries, *, shape=_SHAPE, guesses=None, **settings):
+    """The folder of a run that has asked `queries` of its pool and waits for people."""
+    config = tiny_config("spl")
+    config.data.update(image_size=shape, pool_count=len(queries))
+    config.annotation.update(settings)
+    Workdir.open(path, config).close()
+    names = load_pair(config.pair, config.data).pool.names
+    guesses = guesses or [None] * len(queries)
+    with LabelStore(path / "labels.sqlite", classes=street.CLASSES) as store:
+        store.open_round(1, names)
+        items = zip(names, queries, [None] * len(queries), guesses, strict=True)
+        store.ask_many(1, items, kind="mask")
+    return path
+
+
+def _answers(workdir, image):
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+        return store.labels(image)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    # A folder's name is shown, so it must be safe to show.
+    path = tmp_path_factory.mktemp("runs") / '<b id="x">"it\'s"&amp;'
+    return _workdir(path, [_query()] * 40)
+
+
+@pytest.fixture(scope="module")
+def address(workdir):
+    with browser.labelling_tool(workdir) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with browser.chromium(tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def page(chromium, address, request):
+    """An item of an annotator's own, opened by somebody who has never been here."""
+    page = _visit(chromium, address, annotator=request.node.name)
+    yield page
+    assert page.errors() == []
+    # Otherwise the next test's page would ask whether to leave this one.
+    page.wait(lambda: page.chrome.execute_script("return Object.keys(localStorage)").__len__() <= 1)
+
+
+def _visit(chromium, address, annotator):
+    origin = {"origin": address.rstrip("/"), "storageTypes": "all"}
+    chromium.execute_cdp_cmd("Storage.clearDataForOrigin", origin)
+    return browser.Page(chromium, address, annotator)
+
+
+def _whole(page):
+    page.element("whole").click()
+    return page.still()
+
+
+def test_one_press_a_question(page, workdir):
+    item = page.state()["item"]
+    page.press(browser.key_of(_SKY))
+    assert page.state()["status"].startswith("Segment 2 of 3 · open · 1 pixel · column 40, row 12")
+    page.press("0", browser.key_of(_CAR))
+    state = page.state()
+    assert state["submit"] and state["status"].startswith("All labelled: Enter submits")
+    page.press(page.keys.ENTER)
+    assert page.wait_for_item(other_than=item)
+    expected = np.full(_SHAPE, 255, np.uint8)
+    expected[_QUESTIONS[0]], expected[_QUESTIONS[2]] = _SKY, _CAR
+    np.testing.assert_array_equal(_answers(workdir, _image(item)), expected)
+
+
+def test_enter_goes_to_what_is_open_and_submits_nothing_before(page):
+    item = page.state()["item"]
+    page.press(browser.key_of(_ROAD), page.keys.ARROW_LEFT, page.keys.ENTER)
+    state = page.state()
+    assert state["item"] == item and not state["submit"]
+    assert state["status"].startswith("Segment 2 of 3 · open")
+
+
+def test_nothing_outside_of_the_asked_pixels_is_painted(page, workdir):
+    item = page.state()["item"]
+    view = _whole(page)
+    before = _colours(page, view)
+    page.choose(_CAR)
+    page.click(20, 20, view)
+    assert not page.state()["undo"]
+    page.press(*"]" * 40)
+    page.drag(*[(column, row) for row in range(2, 32, 6) for column in (1, 62)], view=view)
+    state = page.state()
+    assert state["submit"] and not state["warning"]
+    page.mouse("mouseMoved", 1, 1)
+    page.state()
+    changed = (_colours(page, view) != before).any(-1)
+    far = ~ndimage.binary_dilation(_query(), iterations=4)
+    assert changed[_query()].mean() > 0.9 and not changed[far].any()
+    page.element("submit").click()
+    assert page.wait_for_item(other_than=item)
+    np.testing.assert_array_equal(_answers(workdir, _image(item)) == _CAR, _query())
+
+
+def test_a_part_is_painted_and_a_key_labels_the_rest(page, workdir):
+    item = page.state()["item"]
+    view = _whole(page)
+    page.choose(_CAR)
+    page.press(*"[" * 5)
+    page.drag((6, 5), (9, 5), (9, 7), view=view)
+    page.choose(_ROAD)
+    page.click(12, 5, view)
+    assert page.state()["status"].startswith("Segment 2")
+    page.press(browser.key_of(_SKY), browser.key_of(_SKY), page.keys.ENTER)
+    assert page.wait_for_item(other_than=item)
+    expected = np.where(_query(), _SKY, 255)
+    expected[_QUESTIONS[0]] = _ROAD
+    expected[5, 6:10] = expected[5:8, 9] = _CAR
+    np.testing.assert_array_equal(_answers(workdir, _image(item)), expected)
+
+
+def test_undo_and_redo_also_of_what_was_done_before_a_reload(page, address):
+    item = page.state()["item"]
+    page.press(browser.key_of(_SKY), browser.key_of(_CAR))
+    page.press("u")
+    assert "Segment 2 of 3 · open" in page.state()["status"]
+    page.press("U")
+    page.press(page.keys.CONTROL + "z" + page.keys.NULL)
+    page.wait(lambda: _saved(page))
+    page.chrome.refresh()
+    assert page.wait_for_item() == item
+    state = page.state()
+    assert state["undo"] and state["redo"]
+    assert "Segment 2 of 3 · open" in state["status"]
+    page.element("redo").click()
+    page.wait(lambda: "Segment 2 of 3 · car" in _at(page, 2))
+    for _ in range(2):
+        page.wait(lambda: page.state()["undo"])
+        page.element("undo").click()
+    page.wait(lambda: not page.state()["undo"])
+    assert "Segment 1 of 3 · open" in _at(page, 1)
+    page.press(*"uu", browser.key_of(_SKY), *"uuuUUU")
+    page.wait(lambda: _saved(page))
+    assert "Segment 1 of 3 · sky" in _at(page, 1) and not page.state()["warning"]
+
+
+def test_pixels_patches_and_fills(page):
+    page.press("g")
+    assert "· patch · open" in page.state()["status"]
+    page.press("f")
+    assert "· fill · open" in page.state()["status"]
+    page.press("g")
+    assert "· pixel · open · 1 pixel" in page.state()["status"]
+    before = page.state()["pixel"]
+    page.press(browser.key_of(_SKY))
+    assert page.state()["pixel"] == before + 1
+    page.press(page.keys.ARROW_DOWN)
+    assert page.state()["pixel"] == before + 1 + _SHAPE[1]
+    page.press("g", browser.key_of(_ROAD))
+    assert page.state()["status"].startswith("Segment 2")
+    page.press("p")
+    assert page.state()["status"].startswith("Segment 3")
+
+
+def test_answers_wait_for_a_server_that_is_away_and_survive_a_closed_page(page, address):
+    item = page.state()["item"]
+    _set_online(page, False)
+    page.press(browser.key_of(_SKY), browser.key_of(_CAR))
+    page.wait(lambda: "2 answers wait to be saved" in (page.state()["offline"] or ""))
+    assert page.state()["status"].startswith("Segment 3")
+    _set_online(page, True)
+    page.wait(lambda: _saved(page) and not page.state()["offline"])
+    page.chrome.refresh()
+    assert page.wait_for_item() == item
+    assert page.state()["status"].startswith("Segment 3 of 3 · open")
+    page.errors()
+
+
+def test_what_a_crashed_page_left_is_saved_by_the_next(page):
+    item = page.state()["item"]
+    # The page's own writes never reach the server, as when the browser is killed meanwhile.
+    page.chrome.execute_script("window.fetch = () => new Promise(() => {})")
+    page.press(browser.key_of(_SKY), browser.key_of(_CAR))
+    assert not _saved(page)
+    page.chrome.refresh()
+    assert page.wait_for_item() == item
+    assert _saved(page)
+    assert page.state()["status"].startswith("Segment 3 of 3 · open")
+
+
+def test_answers_that_another_run_left_are_told_and_not_taken(page):
+    item = page.state()["item"]
+    page.chrome.execute_script(
+        """localStorage.setItem("labor_jax.outbox.old", JSON.stringify([{
+            item: arguments[0], question: "another", action: "marks",
+            body: {request: "of another run", lease: "none", label: 1, pixels: [262, 1]},
+        }]))""",
+        item,
+    )
+    page.chrome.refresh()
+    assert page.wait_for_item() == item
+    state = page.state()
+    assert "1 answer could not be saved" in state["warning"]
+    assert state["status"].startswith("Segment 1 of 3 · open ·") and not state["undo"]
+    assert _saved(page)
+    assert all("409" in error for error in page.errors())
+
+
+def test_a_lost_lease_is_taken_again_and_loses_nothing(page, address):
+    item = page.state()["item"]
+    page.press(browser.key_of(_SKY))
+    page.wait(lambda: _saved(page))
+    # The same annotator opens it elsewhere, which makes this page's lease an old one.
+    page.chrome.execute_async_script(
+        """const [item, annotator, done] = arguments;
+        fetch(`/api/items/${item}/reopen`, {
+            method: "POST",
+            headers: {"Content-Type": "application/json"},
+            body: JSON.stringify({annotator, request: "elsewhere " + annotator, seconds: 0}),
+        }).then((answer) => done(answer.status));""",
+        item,
+        page.element("annotator").text,
+    )
+    page.press(browser.key_of(_CAR))
+    page.wait(lambda: _saved(page) and page.state()["item"])
+    page.chrome.refresh()
+    assert page.wait_for_item() == item
+    state = page.state()
+    assert state["status"].startswith("Segment 3 of 3 · open") and not state["warning"]
+    assert all("409" in error for error in page.errors())
+
+
+def test_an_item_that_is_taken_by_another_is_told_and_left(page, address):
+    item = page.state()["item"]
+    page.press(*browser.key_of(_SKY) * 3)
+    page.wait(lambda: _saved(page))
+    # Somebody else has it, as after a long pause: every step of this page is refused.
+    page.chrome.execute_script(
+        """const real = window.fetch;
+        window.fetch = (path, options) => path.startsWith(`/api/items/${arguments[0]}/`)
+            ? Promise.resolve(new Response('{"error": "Grace has it"}', {status: 409}))
+            : real(path, options && {...options, body: options.body?.replace("prefer", "after")});
+        """,
+        item,
+    )
+    page.press(page.keys.ENTER)
+    other = page.wait_for_item(other_than=item)
+    state = page.state()
+    assert other and "1 answer could not be saved" in state["warning"]
+    assert state["status"].startswith("Segment 1 of 3 · open") and _saved(page)
+
+
+def test_an_image_that_cannot_be_read_is_told_and_another_can_be_opened(page):
+    item = page.state()["item"]
+    page.chrome.execute_script(
+        """const [read, decode] = [window.fetch, HTMLImageElement.prototype.decode];
+        let broken = null;
+        const isBroken = (address) => {
+            const { pathname } = new URL(address, location);
+            return pathname.startsWith("/api/images/") && pathname === (broken ??= pathname);
+        };
+        HTMLImageElement.prototype.decode = function () {
+            return isBroken(this.src) ? Promise.reject(new Error()) : decode.call(this);
+        };
+        window.fetch = (path, options) => isBroken(path)
+            ? Promise.resolve(new Response('{"error": "It is damaged"}', {status: 500}))
+            : read(path, options);"""
+    )
+    page.press("s")
+    page.wait(lambda: "It is damaged" in (page.state()["offline"] or ""))
+    page.press("o")
+    button = page.wait(lambda: page.elements("#items-list button[aria-label^='Open']"))[-1]
+    page.chrome.execute_script("arguments[0].click()", button)
+    opened = page.wait_for_item()
+    assert opened != item
+    page.wait(lambda: not page.state()["offline"])
+    # Whoever waits to try again does it now; the first image isn't wanted any more.
+    page.chrome.execute_script("window.dispatchEvent(new Event('online'))")
+    assert page.state()["item"] == opened and not page.state()["offline"]
+
+
+def test_skipped_items_go_to_others_and_done_ones_can_be_corrected(page):
+    skipped = page.state()["item"]
+    page.press("s")
+    item = page.wait_for_item(other_than=skipped)
+    page.press(*browser.key_of(_SKY) * 3, page.keys.ENTER)
+    page.wait_for_item(other_than=item)
+    page.press("o")
+    assert page.wait(lambda: len(page.elements("#items-list li")) > 10)
+    annotator = page.element("annotator").text
+    assert page.wait(lambda: f"{annotator} · 1 item · " in page.element("team").text)
+    page.elements("#items-state option[value=done]")[0].click()
+    page.wait(lambda: {state.split(" · ")[0] for state in _listed_states(page)} == {"done"})
+    button = page.elements("#items-list button[aria-label^='Correct']")[-1]
+    page.chrome.execute_script("arguments[0].scrollIntoView()", button)
+    button.click()
+    page.wait_for_item()
+    state = page.wait(lambda: page.state()["submit"] and page.state())
+    assert "All labelled" in state["status"]
+
+
+def test_controls_have_names_and_the_state_is_told(page):
+    page.chrome.execute_cdp_cmd("Accessibility.enable", {})
+    page.chrome.execute_script("document.querySelector('details').open = true")
+    tree = page.chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    nodes = [node for node in tree if not node.get("ignored")]
+    by_role = {}
+    for node in nodes:
+        by_role.setdefault(node["role"]["value"], []).append(
+            node.get("name", {}).get("value", "").strip()
+        )
+    controls = ("button", "checkbox", "radio", "slider", "application", "searchbox", "progressbar")
+    unnamed = [role for role in controls for name in by_role.get(role, ()) if not name]
+    assert unnamed == []
+    assert {"button", "checkbox", "radio", "slider", "application"} <= by_role.keys()
+    assert {"road", "void / unclear", "Undo", "Submit", "Zoom in"} <= set(by_role["button"])
+    assert len(by_role["status"]) == 1
+    live = page.element("status")
+    assert live.get_attribute("aria-live") == "polite" and "Segment 1 of 3" in live.text
+
+
+def test_everything_is_reached_by_tab_and_shows_its_focus(page):
+    assert page.chrome.switch_to.active_element.get_attribute("id") == "canvas"
+    reached = []
+    while len(reached) < 80 and "help" not in reached:
+        page.press(page.keys.TAB)
+        reached.append(
+            page.chrome.execute_script(
+                """const {id, value, textContent, tagName} = document.activeElement;
+                const shown = value === "segment" ? document.activeElement.nextSibling
+                    : document.activeElement;
+                const outline = getComputedStyle(shown).outlineStyle;
+                const isUnseen = outline === "none" && tagName !== "BODY";
+                return isUnseen ? `no focus on ${id || tagName}` : id || value || textContent;"""
+            )
+        )
+    assert {"help", "items", "zoom-in", "segment", "brush", "opacity"} <= set(reached)
+    assert "road1" in reached and not [name for name in reached if name.startswith("no focus")]
+
+
+def test_light_and_dark(page):
+    def is_dark():
+        colour = page.elements("header")[0].value_of_css_property("background-color")
+        return sum(int(value) for value in colour.split("(")[1].split(",")[:3]) < 3 * 128
+
+    def prefer(scheme):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    prefer("light")
+    page.wait(lambda: not is_dark())
+    prefer("dark")
+    page.wait(is_dark)
+    page.element("theme").click()
+    assert not is_dark()
+    page.chrome.refresh()
+    page.wait_for_item()
+    assert not is_dark(), "a choice is kept"
+    prefer("")
+
+
+def test_fingers_label_and_zoom(page):
+    browser.set_size(page.chrome, 420, 800, touch=True)
+    try:
+        page.choose(_CAR)
+        view = _whole(page)
+        page.touch("touchStart", page.point(8, 6, view))
+        page.touch("touchEnd")
+        page.wait(lambda: "car" in _at(page, 1))
+        view = _whole(page)
+        page.press(*"[" * 5)
+        page.touch("touchStart", page.point(50, 22, view))
+        for column in (52, 54):
+            page.touch("touchMove", page.point(column, 22, view))
+        page.touch("touchEnd")
+        assert "car and open" in _at(page, 3) or "open and car" in _at(page, 3)
+        view = _whole(page)
+        left, right = page.point(30, 16, view), page.point(34, 16, view)
+        page.touch("touchStart", left)
+        page.touch("touchStart", left, right)
+        for step in range(1, 6):
+            page.touch(
+                "touchMove", (left[0] - 10 * step, left[1]), (right[0] + 10 * step, right[1])
+            )
+        page.touch("touchEnd")
+        assert page.still()[0] > 1.5 * view[0]
+        assert "open" in _at(page, 2)
+        for size in ((320, 568), (568, 320), (844, 390)):
+            browser.set_size(page.chrome, *size, touch=True)
+            page.wait(lambda: page.chrome.execute_script(_REACHED, page.element("submit")))
+    finally:
+        browser.set_size(page.chrome, *browser.SIZE)
+
+
+def test_wheel_and_space_zoom_and_move(page):
+    view = _whole(page)
+    x, y = page.point(10, 10, view)
+    page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-400)
+    closer = page.still()
+    assert closer[0] > 1.5 * view[0]
+    np.testing.assert_allclose(page.point(10, 10, closer), (x, y), atol=closer[0])
+    page.drag((10, 10), (12, 11), button="middle", view=closer)
+    moved = page.still()
+    np.testing.assert_allclose(np.subtract(moved, closer)[1:], (2 * moved[0], moved[0]), atol=2)
+    space = {"key": " ", "code": "Space", "windowsVirtualKeyCode": 32}
+    page.chrome.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyDown", **space})
+    page.drag((12, 11), (10, 10), view=moved)
+    page.chrome.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyUp", **space})
+    np.testing.assert_allclose(page.still(), closer, atol=2)
+    assert not page.state()["undo"]
+
+
+def test_many_classes_are_found_by_typing(page):
+    names = [f"class {number}" for number in range(60)] + ['<i>"x"</i>']
+    found = page.chrome.execute_async_script(
+        """const [names, done] = arguments;
+        import("/page/palette.js").then(({makeEntries, Palette}) => {
+            const list = document.createElement("div");
+            const search = document.createElement("input");
+            document.body.append(search, list);
+            const entries = makeEntries(
+                names.map((name, number) => ({number, name, color: "#336699"})), 255);
+            const chosen = [];
+            new Palette(list, search, entries, (entry) => chosen.push(entry.name));
+            const isOffered = !search.hidden;
+            for (const [text, key] of [["S 57", "Enter"], ["<i>", "Enter"], ["8", "Escape"]]) {
+                search.value = text;
+                search.dispatchEvent(new Event("input"));
+                search.dispatchEvent(new KeyboardEvent("keydown", {key}));
+            }
+            const tags = list.querySelectorAll("i").length;
+            search.remove();
+            list.remove();
+            done({isOffered, chosen, tags});
+        });""",
+        names,
+    )
+    assert found == {"isOffered": True, "chosen": ["class 57", '<i>"x"</i>'], "tags": 0}
+
+
+def test_names_are_shown_as_they_are(page, workdir):
+    assert workdir.name in page.element("run").text
+    assert not page.elements("#run b")
+
+
+def test_settings_of_the_annotator(page):
+    item = page.state()["item"]
+    page.element("items").click()
+    page.press(page.keys.ESCAPE)
+    page.elements("summary")[0].click()
+    page.element("auto-submit").click()
+    page.element("direct").click()
+    for label in (_SKY, _ROAD, browser.VOID):
+        page.choose(label)
+    other = page.wait_for_item(other_than=item)
+    page.chrome.refresh()
+    assert page.wait_for_item() == other
+    assert page.element("auto-submit").is_selected() and page.element("direct").is_selected()
+
+
+def test_guess_and_patches_only_where_the_run_allows_them(chromium, tmp_path, page):
+    assert not page.element("guess-row").is_displayed()
+    assert page.element("patch").is_displayed()
+    guesses = [np.full(_SHAPE, _SKY, np.uint8)]
+    settings = {"show_guess": True, "superpixels": False, "lease_seconds": 1e7}
+    workdir = _workdir(tmp_path / "run", [_query()], guesses=guesses, **settings)
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        assert not page.element("patch").is_displayed()
+        page.press("g")
+        assert "· fill ·" in page.state()["status"]
+        view = _whole(page)
+        before = _colours(page, view)
+        page.press("m")
+        page.state()
+        shown = (_colours(page, view) != before).any(-1)
+        assert shown[_query()].mean() > 0.8 and not shown[~_query()].any()
+        loaded = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+        assert not any("renew" in name for name in page.chrome.execute_script(loaded))
+
+
+def test_help_tells_the_keys(page):
+    page.press("?")
+    assert "undo, redo" in page.element("help-dialog").text
+    page.press(page.keys.ESCAPE)
+    assert not page.element("help-dialog").is_displayed()
+    page.press(browser.key_of(_SKY))
+    assert page.state()["status"].startswith("Segment 2")
+
+
+def test_a_picture_of_the_page(chromium, tmp_path):
+    """An item of the street scenes, half labelled, as README shows it."""
+    shape = (192, 384)
+    truth = street.StreetScenes("camera", 8, size=shape, seed=0).label(0)
+    query, pixel = _ragged(truth), np.zeros(shape, bool)
+    pixel[100, 200] = True
+    workdir = _workdir(tmp_path / "spl_street", [query] + [pixel] * 7, shape=shape)
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        segments, count = ndimage.label(query, np.ones((3, 3)))
+        for _ in range(count * 2 // 3):
+            segment = segments == segments.flat[page.state()["pixel"]]
+            page.press(browser.key_of(np.bincount(truth[segment]).argmax()))
+        page.press("-", "-")
+        page.still()
+        path = Path(os.environ.get("LABOR_SCREENSHOT") or tmp_path / "page.png").absolute()
+        assert page.chrome.save_screenshot(str(path))
+        # Chromium packs it loosely.
+        Image.open(path).convert("RGB").save(path, optimize=True)
+        assert f"Segment {count * 2 // 3 + 1} of {count} · open" in page.state()["status"]
+        assert page.errors() == []
+    assert Image.open(path).size == browser.SIZE
+
+
+def _ragged(label):
+    """Lumps along the borders of classes, like those that two classifiers disagree on."""
+    border = ndimage.morphological_gradient(label.astype(int), 3) > 0
+    noise = ndimage.gaussian_filter(np.random.default_rng(3).normal(size=label.shape), 4)
+    lumps = ndimage.binary_dilation(border & (noise > np.quantile(noise, 0.9)), iterations=2)
+    segments, _ = ndimage.label(lumps, np.ones((3, 3)))
+    sizes = np.bincount(segments.ravel())
+    return lumps & (sizes[segments] >= 12)
+
+
+# Whether a finger in the middle of a control, and at its lower edge, touches it.
+_REACHED = """const [button] = arguments;
+    const {left, right, bottom, top} = button.getBoundingClientRect();
+    const at = (y) => document.elementFromPoint((left + right) / 2, y)?.closest("button");
+    return at((top + bottom) / 2) === button && at(bottom - 3) === button;"""
+
+
+def _listed_states(page):
+    script = "return [...document.querySelectorAll('#items-list .state')].map((e) => e.textContent)"
+    return page.chrome.execute_script(script)
+
+
+def _image(item):
+    return f"camera_{int(item.split('-')[1]):05d}"
+
+
+def _saved(page):
+    """Whether the server has acknowledged everything."""
+    script = "return Object.keys(localStorage).filter((key) => key.includes('outbox')).length"
+    return page.chrome.execute_script(script) == 0
+
+
+def _at(page, number):
+    """What the page tells of a question, reached by the arrows."""
+    for _ in range(3):
+        status = page.state()["status"]
+        if f"Segment {number} of" in status:
+            return status
+        page.press(page.keys.ARROW_RIGHT)
+    return page.state()["status"]
+
+
+def _set_online(page, online):
+    conditions = {"offline": not online, "latency": 0, "downloadThroughput": -1}
+    page.chrome.execute_cdp_cmd("Network.enable", {})
+    page.chrome.execute_cdp_cmd(
+        "Network.emulateNetworkConditions", {**conditions, "uploadThroughput": -1}
+    )
+
+
+def _colours(page, view):
+    """The colour on the screen in the middle of each pixel of the image."""
+    picture = np.asarray(Image.open(io.BytesIO(page.chrome.get_screenshot_as_png())).convert("RGB"))
+    rows, columns = np.indices(_SHAPE)
+    x, y = page.point(columns, rows, view)
+    return picture[y.astype(int), x.astype(int)].astype(int)
