@@ -1,1 +1,35 @@
-"""Unsupervised domain adaptation: the warm-up methods and LabOR's pixel selector."""
+"""Terms of the training loss, one method a file; a config gives each a weight.
+
+A config names them in its tables `config.PHASE.terms`. `register` adds a term of your own.
+"""
+
+from labor_jax.adaptation import (
+    adversarial,
+    labels,
+    local_consistency,
+    max_squares,
+    min_entropy,
+    negative_learning,
+    pixel_selector,
+    two_levels,
+)
+from labor_jax.adaptation.registry import TERMS, build, register, settings
+from labor_jax.training.terms import Player, Setup, Term
+
+__all__ = [
+    "TERMS",
+    "Player",
+    "Setup",
+    "Term",
+    "adversarial",
+    "build",
+    "labels",
+    "local_consistency",
+    "max_squares",
+    "min_entropy",
+    "negative_learning",
+    "pixel_selector",
+    "register",
+    "settings",
+    "two_levels",
+]

@@ -1,18 +1,22 @@
-"""Output-space adversarial adaptation.
+"""Output-space adversarial adaptation: a discriminator tells the domains' predictions apart.
 
 References:
   AdaptSegNet: Tsai et al., Learning to Adapt Structured Output Space for Semantic Segmentation,
   CVPR 2018. ADVENT: Vu et al., Adversarial Entropy Minimization, CVPR 2019.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from labor_jax import losses
+from labor_jax import losses, models
+from labor_jax.adaptation.registry import one_of, register
+from labor_jax.training.terms import Player, Setup, Term
 
-DISCRIMINATOR_INPUTS = ("softmax", "self_information")
+INPUTS = ("softmax", "self_information")
 
 Discriminate = Callable[[jax.Array], jax.Array]
 
@@ -26,23 +30,16 @@ def discriminator_input(logits: jax.Array, kind: str) -> jax.Array:
 
     Returns:
       f32[B, H, W, C].
-
-    Raises:
-      ValueError: unknown `kind`.
     """
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     probabilities = jnp.exp(log_probabilities)
     if kind == "softmax":
         return probabilities
-    if kind == "self_information":
-        return -probabilities * log_probabilities / jnp.log(logits.shape[-1])
-    raise ValueError(
-        f"discriminator input is {kind!r}; choose one of: {', '.join(DISCRIMINATOR_INPUTS)}."
-    )
+    return -probabilities * log_probabilities / jnp.log(logits.shape[-1])
 
 
 def model_loss(discriminate: Discriminate, target_logits: jax.Array, kind: str) -> jax.Array:
-    """The model's term: target predictions should pass for source ones.
+    """The model's loss: target predictions should pass for source ones.
 
     Args:
       discriminate: predictions f32[B, H, W, C] to logits f32[B, h, w, 1]; its parameters must not
@@ -61,7 +58,7 @@ def model_loss(discriminate: Discriminate, target_logits: jax.Array, kind: str) 
 def discriminator_loss(
     discriminate: Discriminate, source_logits: jax.Array, target_logits: jax.Array, kind: str
 ) -> jax.Array:
-    """The discriminator's term: the mean over both domains, on detached predictions.
+    """The discriminator's loss: the mean over both domains, on detached predictions.
 
     Args:
       discriminate: predictions f32[B, H, W, C] to logits f32[B, h, w, 1].
@@ -79,3 +76,59 @@ def discriminator_loss(
         for logits, is_source in ((source_logits, True), (target_logits, False))
     )
     return (on_source + on_target) / 2
+
+
+@register("adversarial")
+@dataclasses.dataclass(frozen=True)
+class Adversarial:
+    """AdaptSegNet on the model's predictions (Eq. 2 to 4), or ADVENT's AdvEnt.
+
+    Attributes:
+      learning_rate: the discriminator's, at step 0; it follows the phase's schedule.
+      input: what the discriminator sees: "softmax" (AdaptSegNet) or "self_information" (ADVENT).
+      width: channels of the discriminator's first convolution; 64 is the published network.
+    """
+
+    learning_rate: float = 1e-4
+    input: str = "softmax"
+    width: int = 64
+
+    reads = ("source", "target")
+
+    def __post_init__(self):
+        """Checks the settings."""
+        one_of("input", self.input, INPUTS)
+
+    def players(self, setup: Setup) -> dict[str, Player]:
+        """The discriminator, trained by Adam (0.9, 0.99)."""
+        maps = jax.ShapeDtypeStruct((1, *setup.image_size, setup.num_classes), jnp.float32)
+
+        @jax.jit
+        def init(key):
+            # XLA's own generator: threefry takes seconds to compile on a CPU.
+            key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
+            return self._module().lazy_init(key, maps)["params"]
+
+        optimizer = optax.adam(setup.schedule(self.learning_rate), b1=0.9, b2=0.99)
+        return {"discriminator": Player(init, optimizer)}
+
+    def loss(self, outputs, batch, memory) -> Term:
+        """The model's loss: low where target predictions pass for source ones."""
+        logits = self._logits(outputs["target"])
+        return Term.of_mean(model_loss(self._discriminator(memory), logits, self.input), 1.0)
+
+    def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
+        """The discriminator's loss: low where it tells the domains apart."""
+        source, target = (self._logits(outputs[domain]) for domain in ("source", "target"))
+        loss = discriminator_loss(self._discriminator(memory), source, target, self.input)
+        # Every device and microbatch holds as many images of each domain.
+        return {"discriminator": Term.of_mean(loss, 1.0)}
+
+    def _logits(self, outputs: models.Outputs) -> jax.Array:
+        return outputs.logits
+
+    def _module(self) -> models.Discriminator:
+        return models.Discriminator(width=self.width)
+
+    def _discriminator(self, memory) -> Discriminate:
+        return lambda maps: self._module().apply({"params": memory["discriminator"]}, maps)

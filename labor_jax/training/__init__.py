@@ -1,1 +1,1 @@
-"""Train state and steps, device mesh, loop, checkpoints."""
+"""Training of any network: terms, step, state, optimisers, devices, loop, checkpoints."""

@@ -26,7 +26,7 @@ class Checkpoints:
 
     Each holds a pytree of arrays ("state") and a JSON object ("progress": where in the experiment
     the run is, and its results so far). Saving copies the arrays and returns; the files are written
-    behind the training's back. The last `keep` and the one with the best "miou" are kept.
+    in the background. The last `keep` and the one with the best "miou" are kept.
     """
 
     def __init__(self, directory: str | os.PathLike, *, keep: int = 2, read_only: bool = False):
@@ -40,7 +40,7 @@ class Checkpoints:
         """
         self._directory = Path(directory).absolute()
         if not read_only:
-            with processes.together(f"opening {self._directory}"):
+            with processes.fail_together(f"opening {self._directory}"):
                 if processes.is_first():
                     self._directory.mkdir(parents=True, exist_ok=True)
                     _drop_damaged_metrics(self._directory)
@@ -128,22 +128,14 @@ class Checkpoints:
 
     def _restore_first(self, steps, template):
         for step in steps:
-            try:
-                progress = self._manager.restore(
-                    step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
-                )["progress"]
-                state = self._manager.restore(
-                    step,
-                    args=ocp.args.Composite(state=ocp.args.StandardRestore(template(progress))),
-                )["state"]
+            progress = self._read(step, progress=ocp.args.JsonRestore())
+            if progress is None:
+                continue
+            # Outside of the reading: an error of the template's says nothing about the files.
+            shapes = template(progress)
+            state = self._read(step, state=ocp.args.StandardRestore(shapes))
+            if state is not None:
                 return step, state, progress
-            except Exception as error:  # orbax raises whatever its storage drivers raise
-                logger.warning(
-                    "Checkpoint %s cannot be read (%s: %s); falling back to the one before it.",
-                    self._directory / str(step),
-                    type(error).__name__,
-                    str(error).splitlines()[0] if str(error) else "no message",
-                )
         if steps:
             raise CheckpointError(
                 f"None of the checkpoints in {self._directory} can be read (tried steps "
@@ -151,6 +143,20 @@ class Checkpoints:
                 "in another workdir."
             )
         return None
+
+    def _read(self, step: int, **item: Any) -> Any:
+        """Reads one item of a checkpoint; None, with a warning, if that fails."""
+        (name,) = item
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**item))[name]
+        except Exception as error:  # orbax raises whatever its storage drivers raise
+            logger.warning(
+                "Checkpoint %s cannot be read (%s: %s); falling back to the one before it.",
+                self._directory / str(step),
+                type(error).__name__,
+                str(error).splitlines()[0] if str(error) else "no message",
+            )
+            return None
 
 
 def _drop_damaged_metrics(directory: Path) -> None:

@@ -23,6 +23,7 @@ def train(
     name: str,
     start: int,
     stop: int,
+    steps_after: int,
     log_every: int,
     on_log: Callable[[int, dict[str, float]], None],
     checkpoint_every: int,
@@ -30,7 +31,8 @@ def train(
 ) -> Any:
     """Takes the steps `start` to `stop` of a phase.
 
-    The host waits for the device only when it logs, so reading and computing overlap.
+    The host waits for the device only when it logs, so reading and computing overlap. The progress
+    bar says "compiling…" until the first step is on its way.
 
     Args:
       step: `(state, batch) -> (state, metrics)`, compiled; it may donate the state.
@@ -39,6 +41,7 @@ def train(
       name: the phase's, for the progress bar and errors.
       start: steps already taken.
       stop: how many steps the phase has.
+      steps_after: steps of the phases that follow, for the time that is left in total.
       log_every: steps between two calls of `on_log`.
       on_log: gets the steps taken and the metrics' means since the last call.
       checkpoint_every: steps between two calls of `on_checkpoint`.
@@ -51,19 +54,20 @@ def train(
       DivergedError: a metric is NaN or infinite.
     """
     waiting, taken = [], start
-    bar = progress_bar(total=stop, initial=start, desc=name, unit="step")
+    bar = progress_bar(total=stop, initial=start, desc=f"{name}: compiling…", unit="step")
     with bar:
         for taken, batch in zip(range(start + 1, stop + 1), batches, strict=False):
             state, metrics = step(state, batch)
             waiting.append(metrics)
+            if taken == start + 1:
+                bar.set_description(name, refresh=False)
+                bar.unpause()  # the rate leaves compilation out
             bar.update()
             if taken % log_every == 0 or taken == stop:
                 means = _means(jax.device_get(waiting))
                 waiting = []
                 _check_finite(means, name, taken)
-                shown = {"loss": means["loss"]} if "loss" in means else means
-                shown = {metric: f"{value:.3f}" for metric, value in shown.items()}
-                bar.set_postfix(shown, refresh=False)
+                bar.set_postfix_str(_postfix(bar, means["loss"], steps_after), refresh=False)
                 on_log(taken, means)
             if taken % checkpoint_every == 0 and taken != stop:
                 on_checkpoint(taken, state)
@@ -72,8 +76,17 @@ def train(
     return state
 
 
+def _postfix(bar: tqdm, loss: float, steps_after: int) -> str:
+    """The loss, and about how long all phases' steps take from here at this phase's rate."""
+    rate = bar.format_dict["rate"]
+    if not rate:
+        return f"loss {loss:.3f}"
+    left = tqdm.format_interval((bar.total - bar.n + steps_after) / rate)
+    return f"loss {loss:.3f}, about {left} left in total"
+
+
 def progress_bar(iterable=None, **options) -> tqdm:
-    """A progress bar with rate and time left; one line a half minute where there's no terminal.
+    """A progress bar with rate and time left; without a terminal, a line every half minute.
 
     Of several processes only the first shows it.
     """

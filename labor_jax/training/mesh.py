@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from labor_jax.data import ProcessShare
 
 BATCH_AXIS = "batch"
 
@@ -99,19 +100,19 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def process_part(mesh: Mesh) -> dict[str, int]:
-    """Which part of a batch this process reads: `process_index` and `process_count` of the mesh."""
+def process_share(mesh: Mesh) -> ProcessShare:
+    """Which share of a batch this process reads, among the processes of the mesh."""
     spanned = sorted({device.process_index for device in mesh.devices.flat})
-    return {"process_index": spanned.index(jax.process_index()), "process_count": len(spanned)}
+    return ProcessShare(spanned.index(jax.process_index()), len(spanned))
 
 
 def local_mesh(mesh: Mesh) -> Mesh:
-    """The part of a mesh that is this process's."""
+    """The devices of a mesh that belong to this process, as a mesh of their own."""
     return mesh if jax.process_count() == 1 else device_mesh(list(mesh.local_devices))
 
 
 def local_copy(tree: Any) -> Any:
-    """Replicated arrays as this process alone may compute with; as they are where it is alone."""
+    """Replicated arrays as arrays that this process can use without the others."""
     return tree if jax.process_count() == 1 else jax.device_get(tree)
 
 
@@ -153,32 +154,3 @@ def prefetch_to_devices(batches: Iterable[Any], mesh: Mesh, *, depth: int = 2) -
         if len(waiting) >= depth:
             yield waiting.pop(0)
     yield from waiting
-
-
-def global_mean(
-    local_mean: jax.Array,
-    count: jax.Array,
-    axis_name: str | None,
-    total: jax.Array | None = None,
-) -> jax.Array:
-    """This device's share of the mean over all devices' counted pixels.
-
-    A device whose pixels are mostly ignored must not weigh as much as a full one, so that one
-    device and eight give the same loss. Summing the results (and their gradients) over the axis
-    gives the global mean.
-
-    Args:
-      local_mean: f32[], mean over what counts on this device, pixels say (0 when nothing does).
-      count: f32[] or int32[], how many that are.
-      axis_name: the device axis, or None outside of one.
-      total: the count of all devices, where this is one of several pieces of a batch: then that of
-        all pieces. None: the sum of `count` over the axis.
-
-    Returns:
-      f32[], `local_mean * count / total count`.
-    """
-    count = jnp.asarray(count, jnp.float32)  # (pixel, class) pairs of many devices exceed int32
-    if total is None:
-        total = count if axis_name is None else jax.lax.psum(count, axis_name)
-    share = jnp.where(total > 0, count / jnp.maximum(total, 1), 0.0)
-    return local_mean * jax.lax.stop_gradient(share)

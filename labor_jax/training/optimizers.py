@@ -1,6 +1,6 @@
 """Optimisers and learning-rate schedules of the segmentation field, on optax."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -23,19 +23,20 @@ def segmentation_optimizer(
     learning_rate: float,
     steps: int,
     decay_mask: Callable[[Any], Any] | None = None,
+    frozen: Collection[str] = (),
 ) -> optax.GradientTransformation:
-    """The model's optimiser: one rate for the backbone, a multiple of it for the classifier.
+    """A network's optimiser: one rate for the backbone, a multiple of it for the heads.
 
     Args:
-      config: the run's `config.optimizer`: `name` ("sgd" or "adamw"), `momentum`, `weight_decay`,
-        `classifier_multiplier`, `power`, `clip_norm` (0: no clipping).
+      config: the run's `config.optimizer`.
       learning_rate: the backbone's rate at step 0.
       steps: the schedule's length; the rate is 0 there.
       decay_mask: from the parameters to a tree of bool, where weight decay applies; None: all.
+      frozen: submodules of the network that stay as they are, weight decay included.
 
     Returns:
-      A transformation over `{"backbone": params, "classifier": params}`, and whatever else is a
-      classifier.
+      A transformation over a network's parameters: `{"backbone": …, "head": …}` and whatever other
+      heads there are.
 
     Raises:
       ValueError: unknown `config.name`.
@@ -50,27 +51,29 @@ def segmentation_optimizer(
         raise ValueError(
             f"config.optimizer.name is {config.name!r}; choose one of: {', '.join(OPTIMIZERS)}."
         )
+
+    def scaled(multiplier: float) -> optax.GradientTransformation:
+        rate = multiplier * learning_rate
+        return optax.scale_by_learning_rate(polynomial_schedule(rate, steps, config.power))
+
+    def groups(params):
+        def group(module):
+            if module in frozen:
+                return "frozen"
+            return "backbone" if module == "backbone" else "head"
+
+        return {
+            module: jax.tree.map(lambda _, module=module: group(module), tree)
+            for module, tree in params.items()
+        }
+
+    rates = {
+        "backbone": scaled(1.0),
+        "head": scaled(config.head_multiplier),
+        "frozen": optax.set_to_zero(),
+    }
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm) if config.clip_norm > 0 else optax.identity(),
         rule,
-        _scale_classifiers(config.classifier_multiplier),
-        optax.scale_by_learning_rate(polynomial_schedule(learning_rate, steps, config.power)),
-    )
-
-
-def discriminator_optimizer(
-    config: ConfigDict, *, learning_rate: float, steps: int
-) -> optax.GradientTransformation:
-    """AdaptSegNet's: Adam (0.9, 0.99) with the model's poly schedule."""
-    return optax.adam(polynomial_schedule(learning_rate, steps, config.power), b1=0.9, b2=0.99)
-
-
-def _scale_classifiers(multiplier: float) -> optax.GradientTransformation:
-    return optax.stateless(
-        lambda updates, _: {
-            part: update
-            if part == "backbone"
-            else jax.tree.map(lambda leaf: multiplier * leaf, update)
-            for part, update in updates.items()
-        }
+        optax.partition(rates, groups),
     )

@@ -1,7 +1,7 @@
 """Several processes that run one experiment together, joined by `jax.distributed`.
 
-Each process has devices of its own, reads its part of every batch, and asks about its part of the
-pool. The first process alone writes what there is one of: metrics, report, merged labels. With one
+Each process has devices of its own, reads its share of every batch, and asks about its share of the
+pool. The first process alone writes the shared files: metrics, report, merged labels. With one
 process everything here does nothing.
 """
 
@@ -9,6 +9,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,18 +30,18 @@ def join(
     """Joins this process with the others; call it before anything else uses JAX.
 
     Args:
-      coordinator_address: "HOST:PORT" at which the first process listens; None, as the others,
-        where JAX finds it out by itself (Slurm, Open MPI, Cloud TPU, GKE).
+      coordinator_address: "HOST:PORT" at which the first process listens; None, like the others,
+        if JAX can detect the cluster (Slurm, Open MPI, Cloud TPU, GKE).
       process_count: how many processes there are.
       process_index: this one's number, from 0.
 
     Raises:
-      ProcessError: the address is none, the others can't be reached, or JAX can't find out who
-        they are.
+      ProcessError: the address is malformed, the others can't be reached, or JAX can't find out
+        which processes there are.
     """
     address = coordinator_address
     if address is not None and not re.fullmatch(r".+:[0-9]+", address):
-        raise ProcessError(f"The coordinator's address is {address!r}, and not HOST:PORT.")
+        raise ProcessError(f"The coordinator's address is {address!r}; it must be HOST:PORT.")
     try:
         jax.distributed.initialize(coordinator_address, process_count, process_index)
     except (RuntimeError, ValueError) as error:
@@ -49,7 +50,7 @@ def join(
             "--num_processes=N and --process_id=0 … N-1, and start all of them."
         ) from error
     if not is_first():
-        logging.getLogger().setLevel(logging.WARNING)  # the first one tells
+        logging.getLogger().setLevel(logging.WARNING)  # the first one logs
 
 
 def index() -> int:
@@ -63,26 +64,31 @@ def count() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process writes what there is one of."""
+    """Whether this is the first process, which writes the shared files."""
     return jax.process_index() == 0
 
 
 def wait_for_all(place: str) -> None:
-    """Returns when every process has come to this place, which has the same name in all."""
+    """Returns when every process has called this with the same name."""
     if count() > 1:
         multihost_utils.sync_global_devices(place)
 
 
 def from_first(decision: bool) -> bool:
-    """What the first process decided, in all of them."""
+    """Returns the first process's decision in all of them."""
     if count() == 1:
         return decision
     return bool(multihost_utils.broadcast_one_to_all(np.array(decision)))
 
 
+def gathered(tree: Any) -> Any:
+    """Every process's rows of host arrays [n, ...], joined in the order of the processes."""
+    return tree if count() == 1 else multihost_utils.process_allgather(tree, tiled=True)
+
+
 @contextlib.contextmanager
-def together(doing: str) -> Iterator[None]:
-    """If the block fails in one process it fails in all, so that none waits for ever.
+def fail_together(doing: str) -> Iterator[None]:
+    """Lets a block that fails in one process fail in all, so that none waits for ever.
 
     The block must not wait for other processes itself.
 
@@ -90,7 +96,7 @@ def together(doing: str) -> Iterator[None]:
       doing: what the block does, for the message.
 
     Raises:
-      ProcessError: the block failed in another process, whose own error tells why.
+      ProcessError: the block failed in another process, whose own error says why.
     """
     if count() == 1:
         yield
@@ -105,4 +111,4 @@ def together(doing: str) -> Iterator[None]:
         raise failure
     if failed.any():
         numbers = ", ".join(map(str, np.flatnonzero(failed)))
-        raise ProcessError(f"Process {numbers} failed while {doing}; its own output tells why.")
+        raise ProcessError(f"Process {numbers} failed while {doing}; its own output says why.")

@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from labor_jax import adaptation
 from labor_jax.adaptation import adversarial
 
-KINDS = adversarial.DISCRIMINATOR_INPUTS
+KINDS = adversarial.INPUTS
 
 
 def maps(seed, size=(4, 6), classes=5):
@@ -55,8 +57,10 @@ def test_self_information_is_finite_and_sums_to_the_normalised_entropy():
 
 
 def test_an_unknown_input_is_an_error_with_the_valid_ones():
-    with pytest.raises(ValueError, match=r"'sigmoid'; choose one of: softmax, self_information"):
-        adversarial.discriminator_input(maps(0), "sigmoid")
+    for name in ("adversarial", "auxiliary_adversarial"):
+        problem = rf"config\.terms\.{name}: input is 'sigmoid'; choose one of: softmax, self_info"
+        with pytest.raises(ValueError, match=problem):
+            adaptation.build(name, {name: {"input": "sigmoid"}})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,3 +95,20 @@ def test_descending_on_the_models_loss_fools_the_discriminator():
         np.mean(discriminate(jax.nn.softmax(x))) for x in (logits, logits - 10 * gradient)
     )
     assert after > before
+
+
+def test_the_published_discriminator_learns_by_adam():
+    setup = adaptation.Setup(num_classes=5, image_size=(32, 64), schedule=lambda rate: rate)
+    player = adversarial.Adversarial(width=4, learning_rate=0.01).players(setup)["discriminator"]
+    params = player.init(jax.random.key(0))
+    assert params["conv1"]["kernel"].shape == (4, 4, 5, 4)
+    state = player.optimizer.init(params)
+    value, first, second = np.asarray(params["conv1"]["bias"], np.float64), 0.0, 0.0
+    for step, g in enumerate((0.3, 0.1, -0.5)):
+        gradient = jax.tree.map(lambda x, g=g: jnp.full_like(x, g), params)
+        updates, state = player.optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        first, second = 0.9 * first + 0.1 * g, 0.99 * second + 0.01 * g**2
+        corrected = first / (1 - 0.9 ** (step + 1))
+        value = value - 0.01 * corrected / (np.sqrt(second / (1 - 0.99 ** (step + 1))) + 1e-8)
+    np.testing.assert_allclose(params["conv1"]["bias"], value, rtol=1e-5, atol=1e-7)

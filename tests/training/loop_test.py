@@ -23,6 +23,7 @@ class Recorder:
             name="source",
             start=start,
             stop=stop,
+            steps_after=0,
             log_every=log,
             on_log=lambda taken, means: self.logged.append((taken, means)),
             checkpoint_every=checkpoint,

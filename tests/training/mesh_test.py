@@ -1,6 +1,5 @@
 """The same step gives the same numbers however many devices share a batch, and under pmap."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -15,44 +14,20 @@ from jax.sharding import PartitionSpec
 
 from labor_jax import models
 from labor_jax.training import mesh as mesh_lib
-from labor_jax.training import steps
-from tests.tiny_model import TinyDiscriminator, tiny_discriminator_params, tiny_segmenter
+from tests.tiny_model import tiny_segmenter
+from tests.training.every_term import WEIGHTS, first_state, louder, make_step, terms
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICES = 8
 
 
 def everything():
-    """A step with every loss term and trained batch norm, its first state and two batches."""
+    """A step with every term and trained batch norm, its first state and two batches."""
     segmenter = tiny_segmenter(axis_name="batch", auxiliary=True)
-    optimizer, adversary = optax.sgd(0.1, momentum=0.9), optax.sgd(0.1)
-    weights = steps.LossWeights(
-        source=1.0,
-        target=0.7,
-        adversarial=0.5,
-        local_consistency=0.3,
-        negative_learning=0.9,
-        auxiliary=0.6,
-        auxiliary_adversarial=0.4,
-    )
-    step = steps.make_train_step(
-        segmenter,
-        optimizer,
-        weights,
-        discriminator=TinyDiscriminator(),
-        discriminator_optimizer=adversary,
-    )
-    state = steps.create_state(
-        models.init_variables(segmenter, jax.random.key(0), (32, 32)),
-        optimizer,
-        jax.random.key(1),
-        discriminator=tiny_discriminator_params(),
-        discriminator_optimizer=adversary,
-    )
-    # Larger classifier weights: some classes are improbable enough for negative learning.
-    classifier = state.model["classifier"]
-    louder = jax.tree.map(lambda x: 4 * x, classifier["params"])
-    state = state.replace(model={**state.model, "classifier": {**classifier, "params": louder}})
+    optimizer, loss = optax.sgd(0.1, momentum=0.9), terms()
+    drawn = louder(models.init_variables(segmenter, jax.random.key(0), (32, 32)))
+    state = first_state(loss, drawn, optimizer, seed=1)
+    step = make_step(loss, segmenter, optimizer, axis_name="batch")
     return step, state, [batch(seed) for seed in range(2)]
 
 
@@ -80,7 +55,7 @@ def under_shard_map(devices):
     for each in mesh_lib.prefetch_to_devices(batches, mesh):
         state, values = compiled(state, each)
         metrics.append(values)
-    return flat((metrics, state.model, state.discriminator))
+    return flat((metrics, state.variables, state.memory))
 
 
 def under_pmap(devices):
@@ -92,7 +67,7 @@ def under_pmap(devices):
         per_device = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), each)
         state, values = compiled(state, per_device)
         metrics.append(values)
-    result = (metrics, state.model, state.discriminator)
+    result = (metrics, state.variables, state.memory)
     return flat(jax.tree.map(lambda x: x[-1], result))
 
 
@@ -146,45 +121,12 @@ def test_pmap_on_eight_devices(on_one_device, on_eight_devices):
 def test_the_numbers_compared_are_worth_comparing(on_one_device):
     _, state, _ = everything()
     first = "[0][0]['{}']"
-    terms = [field.name for field in dataclasses.fields(steps.LossWeights)]
-    for term in (*terms, "discriminator", "auxiliary_discriminator"):
-        assert on_one_device[first.format(term)] > 1e-3, term
-    before = flat(([], state.model, state.discriminator))
+    players = ("adversarial_discriminator", "auxiliary_adversarial_discriminator")
+    for name in (*WEIGHTS, *players):
+        assert abs(on_one_device[first.format(name)]) > 1e-3, name
+    before = flat(([], state.variables, state.memory))
     for name, value in before.items():
         assert np.abs(on_one_device[name] - value).max() > 1e-4, name
-
-
-def global_mean_of(means, counts, axis_size=None):
-    if axis_size is None:
-        return mesh_lib.global_mean(means, counts, None)
-    shares = jax.vmap(
-        lambda mean, count: mesh_lib.global_mean(mean, count, "batch"), axis_name="batch"
-    )(jnp.asarray(means), jnp.asarray(counts))
-    return shares.sum()
-
-
-def test_global_mean_weighs_devices_by_their_counts():
-    values = [np.array([1.0, 2.0, 6.0]), np.array([10.0]), np.array([]), np.array([-4.0, 3.0])]
-    means = [float(v.mean()) if v.size else 0.0 for v in values]
-    result = global_mean_of(means, [v.size for v in values], len(values))
-    np.testing.assert_allclose(result, np.concatenate(values).mean(), rtol=1e-6)
-
-
-def test_global_mean_of_nothing_is_zero_with_zero_gradient():
-    value, gradient = jax.value_and_grad(lambda m: global_mean_of(m, jnp.zeros(3, jnp.int32), 3))(
-        jnp.zeros(3)
-    )
-    assert value == 0 and not np.any(gradient)
-    assert global_mean_of(jnp.float32(0), jnp.int32(0)) == 0
-
-
-def test_global_mean_outside_of_an_axis_is_the_mean():
-    assert global_mean_of(jnp.float32(2.5), jnp.int32(7)) == 2.5
-
-
-def test_global_mean_counts_beyond_int32():
-    counts = jnp.full(4, 2**30, jnp.int32)
-    np.testing.assert_allclose(global_mean_of([1.0, 2.0, 3.0, 4.0], counts, 4), 2.5, rtol=1e-6)
 
 
 def test_data_parallel_map_keeps_the_batch():

@@ -25,21 +25,21 @@ def test_alone_nothing_waits():
     assert processes.is_first() and processes.count() == 1
     processes.wait_for_all("here")
     assert processes.from_first(True) and not processes.from_first(False)
-    with pytest.raises(KeyError), processes.together("looking"):
+    with pytest.raises(KeyError), processes.fail_together("looking"):
         raise KeyError
 
 
 def test_what_fails_elsewhere_fails_here(second_of_two):
-    with processes.together("reading"):
+    with processes.fail_together("reading"):
         pass
     second_of_two[0] = True
     failure = pytest.raises(ProcessError, match="Process 0 failed while reading")
-    with failure, processes.together("reading"):
+    with failure, processes.fail_together("reading"):
         pass
 
 
 def test_what_fails_here_is_told_to_all_and_raised(second_of_two):
-    with pytest.raises(KeyError), processes.together("reading"):
+    with pytest.raises(KeyError), processes.fail_together("reading"):
         raise KeyError
     assert second_of_two == [False, True]
 

@@ -1,0 +1,22 @@
+"""MinEnt: makes target predictions more certain.
+
+Reference:
+  Vu et al., ADVENT: Adversarial Entropy Minimization for Domain Adaptation in Semantic
+  Segmentation, CVPR 2019, Eq. 3.
+"""
+
+from labor_jax import losses
+from labor_jax.adaptation.registry import register
+from labor_jax.training.terms import Term
+
+
+@register("min_entropy")
+class MinEntropy:
+    """`losses.entropy` of the target's predictions; weight 1e-3 in ADVENT."""
+
+    reads = ("target",)
+
+    def loss(self, outputs, batch, memory) -> Term:
+        """The mean over the target's pixels."""
+        logits = outputs["target"].logits
+        return Term.of_mean(losses.entropy(logits), logits[..., 0].size)

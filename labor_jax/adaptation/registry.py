@@ -1,0 +1,109 @@
+"""Loss terms by name: `config.PHASE.terms.NAME` is a weight, and 0 leaves the term out.
+
+Every registered term has a place in these tables at once; `labor_jax.config` lists none by name. A
+term of the package is imported in `adaptation/__init__`.
+
+A term is a class with `reads` and `loss`; `labor_jax.training.terms` lists all that it may have. If
+the class is a dataclass, its fields are the term's settings: `config.terms.NAME` holds them with
+the fields' defaults.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TERMS: dict[str, type] = {}
+"""The registered classes by name."""
+
+
+_RESERVED = ("loss", "miou", "phase", "step")  # other entries of a line of metrics
+
+
+def register(name: str) -> Callable[[type], type]:
+    """Registers a class as a term, so that a config can name it.
+
+    Example::
+
+      @adaptation.register("min_entropy")
+      class MinEntropy:
+          reads = ("target",)
+
+          def loss(self, outputs, batch, memory):
+              logits = outputs["target"].logits
+              return adaptation.Term.of_mean(losses.entropy(logits), logits[..., 0].size)
+
+    Args:
+      name: what configs and metrics call it; letters, digits and underscores.
+
+    Raises:
+      ValueError: the name is taken, reserved or can't be a config field; or the class lacks
+        `reads`, `loss` or the default of a setting.
+    """
+    if not name.isidentifier() or name in _RESERVED:
+        raise ValueError(
+            f"{name!r} can't name a term; use letters, digits and underscores, and none of: "
+            f"{', '.join(_RESERVED)}."
+        )
+
+    def add(term: type) -> type:
+        if name in TERMS:
+            raise ValueError(
+                f"The term {name!r} is registered already, by {TERMS[name].__module__}; choose "
+                "another name."
+            )
+        missing = [each for each in ("reads", "loss") if not hasattr(term, each)]
+        missing += [f"default of {field}" for field in _without_default(term)]
+        if missing:
+            raise ValueError(f"The term {name!r} has no {' and no '.join(missing)}.")
+        TERMS[name] = term
+        return term
+
+    return add
+
+
+def _without_default(term: type) -> list[str]:
+    """The settings of a term that have no default."""
+    fields = dataclasses.fields(term) if dataclasses.is_dataclass(term) else ()
+    missing = dataclasses.MISSING
+    return [f.name for f in fields if f.default is missing and f.default_factory is missing]
+
+
+def settings(name: str) -> dict[str, Any]:
+    """The settings of a term and their defaults: what `config.terms.NAME` holds."""
+    term = TERMS[name]
+    if not dataclasses.is_dataclass(term):
+        return {}
+    return {
+        field.name: field.default_factory()
+        if field.default is dataclasses.MISSING
+        else field.default
+        for field in dataclasses.fields(term)
+    }
+
+
+def build(name: str, config: Mapping[str, Any]) -> Any:
+    """Builds a term from its settings.
+
+    Args:
+      name: of a registered term.
+      config: the run's `config.terms`.
+
+    Raises:
+      ValueError: nobody has registered the term, or a setting makes no sense for it.
+    """
+    if name not in TERMS:
+        raise ValueError(
+            f"There is no term {name!r}; choose one of: {', '.join(sorted(TERMS))}. A term of your "
+            "own has to be registered before the run starts."
+        )
+    own = config.get(name, {})
+    try:
+        return TERMS[name](**{field: own[field] for field in settings(name) if field in own})
+    except ValueError as error:
+        raise ValueError(f"config.terms.{name}: {error}") from error
+
+
+def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
+    """Raises a ValueError unless a term's setting is one of the valid values."""
+    if value not in valid:
+        raise ValueError(f"{field} is {value!r}; choose one of: {', '.join(valid)}.")

@@ -1,0 +1,228 @@
+"""The interface of a loss term, its value, and the weighted sum of a phase's terms.
+
+A loss is a sum of weighted terms. A term is a small object that says which views of the batch it
+reads and computes a `Term` from the network's outputs on them. It may also bring what it needs:
+
+| attribute or method                             | what it brings                                |
+|-------------------------------------------------|-----------------------------------------------|
+| `reads`                                         | names of the views whose outputs it reads     |
+| `loss(outputs, batch, memory) -> Term`          | the summand                                   |
+| `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
+| `players(setup)`                                | networks trained beside the model             |
+| `player_losses(outputs, batch, memory)`         | a `Term` for each player                      |
+| `memory(model)`, `update(memory, model)`        | what it keeps from step to step, a teacher say|
+| `before_phase(passes, memory)`                  | a pass over the pool or the source            |
+| `uses_auxiliary_head`                           | whether it reads `Outputs.auxiliary_logits`   |
+
+`reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
+from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w]}`, where a target label is 255
+wherever nobody has answered. `makes` maps each view that a term makes to the domains it is made of,
+such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
+parameters are in it under the player's name. It starts anew with each schedule, so with each staged
+phase, and goes on through all of joint training; players go on through the whole run. `update` and
+`before_phase` return memory of the structure, shapes and dtypes that `memory` gave it.
+
+Several terms may read one view, and the network sees each view once.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+DOMAINS = ("source", "target")
+"""The views that come from files."""
+
+
+class Term(NamedTuple):
+    """A term's value on one microbatch of one device; the loss is total / count over all of them.
+
+    Attributes:
+      total: f32[], the sum over what counts, pixels say.
+      count: f32[], how many that are, or their weights' sum; no gradient goes through it.
+    """
+
+    total: jax.Array
+    count: jax.Array
+
+    @classmethod
+    def of_mean(cls, mean: jax.Array, count: jax.Array | float) -> "Term":
+        """The term of a mean over `count` values."""
+        count = jax.lax.stop_gradient(jnp.asarray(count, jnp.float32))
+        return cls(mean * count, count)
+
+
+class Player(NamedTuple):
+    """A network that is trained beside the model: a discriminator, a translator.
+
+    Attributes:
+      init: from a JAX random key to its parameters.
+      optimizer: over them.
+    """
+
+    init: Callable[[jax.Array], Any]
+    optimizer: optax.GradientTransformation
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a term may know of the phase when it builds its players.
+
+    Attributes:
+      num_classes: C.
+      image_size: (height, width) of training images, for shapes.
+      schedule: from a learning rate at step 0 to the phase's schedule of it.
+    """
+
+    num_classes: int
+    image_size: tuple[int, int]
+    schedule: Callable[[float], optax.Schedule]
+
+
+Outputs = Mapping[str, Any]
+Batch = Mapping[str, Mapping[str, jax.Array]]
+Memory = dict[str, dict[str, Any]]
+"""What the terms keep, by term."""
+
+
+class Terms:
+    """The weighted terms of one phase."""
+
+    def __init__(self, weights: Mapping[str, float], terms: Mapping[str, Any]):
+        """Checks that every view that is read has a maker.
+
+        Args:
+          weights: of the terms; those of weight 0 are left out.
+          terms: the objects, by the same names.
+
+        Raises:
+          ValueError: a term reads a view that no other one makes, or two terms make one view.
+        """
+        self.weights = {name: float(weight) for name, weight in weights.items() if weight}
+        self.terms = {name: terms[name] for name in self.weights}
+        self._makers: dict[str, str] = {}
+        for name, term in self.terms.items():
+            for view in getattr(term, "makes", {}):
+                if view in (*DOMAINS, *self._makers):
+                    raise ValueError(
+                        f"Term {name} makes the view {view!r}, which "
+                        f"{self._makers.get(view, 'the data')} brings already; rename one of them."
+                    )
+                self._makers[view] = name
+        for name, term in self.terms.items():
+            for view in term.reads:
+                if view not in (*DOMAINS, *self._makers):
+                    raise ValueError(
+                        f"Term {name} reads the view {view!r}, which no term of this phase makes; "
+                        "give the term that makes it a weight too."
+                    )
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The views that the network has to see; source and target first."""
+        read = {view for term in self.terms.values() for view in term.reads}
+        return (
+            *(view for view in DOMAINS if view in read),
+            *(view for view in self._makers if view in read),
+        )
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that a batch has to hold: those that are read, or that views are made of."""
+        needed = set(self.reads)
+        for term in self.terms.values():
+            for domains in getattr(term, "makes", {}).values():
+                needed.update(domains)
+        return tuple(domain for domain in DOMAINS if domain in needed)
+
+    @property
+    def uses_auxiliary_head(self) -> bool:
+        """Whether a term reads the auxiliary head's logits."""
+        return any(getattr(term, "uses_auxiliary_head", False) for term in self.terms.values())
+
+    def players(self, setup: Setup) -> dict[str, dict[str, Player]]:
+        """The players, by term and name."""
+        return {
+            name: term.players(setup)
+            for name, term in self.terms.items()
+            if hasattr(term, "players")
+        }
+
+    def memory(self, model: Any) -> Memory:
+        """What the terms keep at a phase's start, without the players' parameters.
+
+        Args:
+          model: the `Model` that the phase before handed on.
+        """
+        return {
+            name: term.memory(model) if hasattr(term, "memory") else {}
+            for name, term in self.terms.items()
+        }
+
+    def before_phase(self, passes: Any, memory: Memory) -> Memory:
+        """Lets the terms look at whole splits before the first step; see `experiment.passes`.
+
+        Raises:
+          ValueError: a term's memory is not of the structure and shapes that `memory` gave it.
+        """
+        return {
+            name: _prepared(name, term, passes, memory[name]) for name, term in self.terms.items()
+        }
+
+    def add_views(self, key: jax.Array, batch: Batch, memory: Memory) -> dict[str, Any]:
+        """The batch with the views that terms make of it."""
+        views = dict(batch)
+        for number, (name, term) in enumerate(self.terms.items()):
+            if getattr(term, "makes", {}):
+                views.update(term.views(jax.random.fold_in(key, number), batch, memory[name]))
+        return views
+
+    def losses(self, outputs: Outputs, batch: Batch, memory: Memory) -> dict[str, Term]:
+        """Each term's value on a microbatch."""
+        found = {name: term.loss(outputs, batch, memory[name]) for name, term in self.terms.items()}
+        for name, loss in found.items():
+            if not isinstance(loss, Term) or any(jnp.shape(each) for each in loss):
+                got = [jnp.shape(each) for each in loss] if isinstance(loss, Term) else type(loss)
+                raise ValueError(
+                    f"The loss of the term {name!r} returned {got}; return Term(total, count), "
+                    "two numbers."
+                )
+        return found
+
+    def player_losses(
+        self, outputs: Outputs, batch: Batch, memory: Memory
+    ) -> dict[str, dict[str, Term]]:
+        """Each player's loss, by term and name, on outputs that carry no gradient to the model."""
+        outputs = jax.lax.stop_gradient(outputs)
+        return {
+            name: term.player_losses(outputs, batch, memory[name])
+            for name, term in self.terms.items()
+            if hasattr(term, "players")
+        }
+
+    def update(self, memory: Memory, model: Any) -> Memory:
+        """What the terms keep after a step that left `model`."""
+        return {
+            name: term.update(memory[name], model) if hasattr(term, "update") else memory[name]
+            for name, term in self.terms.items()
+        }
+
+
+def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
+    """A term's memory after its `before_phase`."""
+    if not hasattr(term, "before_phase"):
+        return memory
+    prepared = term.before_phase(passes, memory)
+    before, after = (
+        jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), each)
+        for each in (memory, prepared)
+    )
+    if before != after:
+        raise ValueError(
+            f"before_phase of the term {name!r} returned memory of another structure than its "
+            "method memory; return the same names with arrays of the same shapes and dtypes."
+        )
+    return prepared

@@ -1,0 +1,78 @@
+"""What can be registered as a term, and what a config then holds of it."""
+
+import dataclasses
+
+import pytest
+
+from labor_jax import adaptation
+from labor_jax.adaptation import registry
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch):
+    monkeypatch.setattr(registry, "TERMS", dict(registry.TERMS))
+
+
+class Plain:
+    reads = ("target",)
+
+    def loss(self, outputs, batch, memory):
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class WithSettings(Plain):
+    rate: float = 0.5
+    kind: str = "soft"
+
+
+def test_a_registered_term_is_built_from_its_section():
+    assert registry.register("mine")(WithSettings) is WithSettings
+    assert adaptation.settings("mine") == {"rate": 0.5, "kind": "soft"}
+    assert adaptation.build("mine", {"mine": {"rate": 2.0}}) == WithSettings(rate=2.0)
+    assert adaptation.build("mine", {}) == WithSettings()
+
+
+def test_a_plain_class_has_no_settings():
+    registry.register("plain")(Plain)
+    assert adaptation.settings("plain") == {}
+    assert isinstance(adaptation.build("plain", {}), Plain)
+
+
+def test_a_taken_name_is_an_error():
+    with pytest.raises(ValueError, match="'min_entropy' is registered already"):
+        registry.register("min_entropy")(Plain)
+
+
+@pytest.mark.parametrize("name", ["my-term", "loss", "step"])
+def test_a_name_must_fit_configs_and_metrics(name):
+    with pytest.raises(ValueError, match=f"'{name}' can't name a term"):
+        registry.register(name)
+
+
+def test_a_setting_needs_a_default():
+    @dataclasses.dataclass(frozen=True)
+    class Fields(Plain):
+        rate: float
+
+    with pytest.raises(ValueError, match="'fields' has no default of rate"):
+        registry.register("fields")(Fields)
+
+
+def test_a_default_may_be_made():
+    @dataclasses.dataclass(frozen=True)
+    class Steps(Plain):
+        steps: tuple = dataclasses.field(default_factory=lambda: (1, 2))
+
+    registry.register("steps")(Steps)
+    assert adaptation.settings("steps") == {"steps": (1, 2)}
+
+
+def test_a_term_needs_reads_and_loss():
+    with pytest.raises(ValueError, match="'empty' has no reads and no loss"):
+        registry.register("empty")(type("Empty", (), {}))
+
+
+def test_an_unknown_term_lists_those_there_are():
+    with pytest.raises(ValueError, match=r"no term 'magic'; choose one of: .*min_entropy.*own has"):
+        adaptation.build("magic", {})
