@@ -7,10 +7,13 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
 from labor_jax import experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
+from labor_jax.experiment.phases import query
+from labor_jax.experiment.session import Session
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 
@@ -60,9 +63,47 @@ def answered_images(workdir, round_number):
         return 0
 
 
+def interrupt_training(config, workdir, phase_name, taken):
+    """Runs until a phase has logged this step, as if Ctrl-C came then."""
+    log_metrics = Session.log_metrics
+
+    def log(self, step, phase, **values):
+        log_metrics(self, step, phase, **values)
+        if phase.name == phase_name and step == phase.first_step + taken:
+            raise KeyboardInterrupt
+
+    _interrupt(config, workdir, Session, "log_metrics", log)
+
+
+def interrupt_query(config, workdir, round_number):
+    """Runs until some images of a round were asked about, as if Ctrl-C came then."""
+    record = query.Asking.record
+
+    def record_once(self, numbers, asked):
+        record(self, numbers, asked)
+        if self.phase.round == round_number:
+            raise KeyboardInterrupt
+
+    _interrupt(config, workdir, query.Asking, "record", record_once)
+    assert 0 < answered_images(workdir, round_number) < config.data.pool_count
+
+
+def _interrupt(config, workdir, owner, name, replacement):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, name, replacement)
+        experiment.run(config, workdir)
+    assert not (workdir / "summary.json").exists()
+
+
+def check_resumes(config, uninterrupted, workdir):
+    """Resumes a run that was interrupted, and compares it with one that was not."""
+    whole, summary = uninterrupted
+    assert comparable(experiment.run(config, workdir)) == comparable(summary)
+    assert store_digest(workdir) == store_digest(whole)
+
+
 def check_kill_and_resume(method, uninterrupted, tmp_path, moment):
     """Kills a run at a moment, resumes it, and compares it with one that nothing interrupted."""
-    whole, summary = uninterrupted
     command = [sys.executable, "-c", RUN, str(tmp_path), method]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     options = {
@@ -74,9 +115,7 @@ def check_kill_and_resume(method, uninterrupted, tmp_path, moment):
     killed = kill_when(subprocess.Popen(command, **options), lambda: moment(tmp_path))
     assert killed, "the run ended before the moment came"
     assert not (tmp_path / "summary.json").exists()
-    resumed = experiment.run(tiny_config(method), tmp_path)
-    assert comparable(resumed) == comparable(summary)
-    assert store_digest(tmp_path) == store_digest(whole)
+    check_resumes(tiny_config(method), uninterrupted, tmp_path)
 
 
 class OtherLabels:

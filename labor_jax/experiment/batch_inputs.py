@@ -1,0 +1,53 @@
+"""From the config: the images, labels and batch sizes of each domain; reads nothing itself."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from labor_jax.data import Augment, BatchSpec
+from labor_jax.data.pipeline import TrainingImages
+from labor_jax.experiment.components import Components
+from labor_jax.training import mesh as mesh_lib
+
+Labels = Callable[[int], np.ndarray]
+
+
+def training_images(
+    components: Components, domain: str, target_labels: Labels | None = None
+) -> TrainingImages:
+    """The images of a domain that phases train on.
+
+    Args:
+      components: the run's.
+      domain: "source" or "target".
+      target_labels: the answered labels of pool image i, uint8[H, W]; None where there are none
+        yet. The pool's own labels are never read.
+    """
+    pair = components.pair
+    augment = Augment.from_config(components.config.data.augment)
+    if domain == "source":
+        presence = components.source_presence
+        return TrainingImages(pair.source, pair.source.label, augment, presence=presence)
+    return TrainingImages(pair.pool, target_labels, augment, sparse_labels=True)
+
+
+def training_spec(components: Components, domain: str) -> BatchSpec:
+    """The form of a domain's training batches."""
+    config = components.config
+    return BatchSpec(
+        batch_size=config[f"{domain}_batch_size"],
+        size=config.data[f"{domain}_size"],
+        num_threads=config.data.num_threads,
+        share=mesh_lib.process_share(components.mesh),
+    )
+
+
+def inference_spec(components: Components, domain: str) -> BatchSpec:
+    """The form of batches that visit each image of a domain once."""
+    config = components.config
+    return BatchSpec(
+        batch_size=config.evaluation_batch_size,
+        size=config.data[f"{domain}_size"],
+        num_threads=config.data.num_threads,
+        share=mesh_lib.process_share(components.mesh),
+    )

@@ -1,0 +1,208 @@
+"""Checks of a config before any data is read or any step compiled."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+
+from ml_collections import ConfigDict
+
+from labor_jax import acquisition
+from labor_jax.active import strategies
+from labor_jax.data import DataError
+from labor_jax.experiment.plan import plan
+from labor_jax.experiment.workdir import ConfigError
+from labor_jax.training import optimizers
+
+ANNOTATORS = ("oracle", "human")
+PROTOCOLS = ("staged", "joint")
+
+
+@contextlib.contextmanager
+def config_errors() -> Iterator[None]:
+    """Turns any ValueError of what is built inside from the config into a ConfigError."""
+    try:
+        yield
+    except (DataError, ConfigError):
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_config(config: ConfigDict) -> None:
+    """Raises a ConfigError that lists every field with a value that can't be run.
+
+    Args:
+      config: see `labor_jax.config`.
+    """
+    problems = []
+
+    def require(fine: bool, field: str, needs: str) -> None:
+        if not fine:
+            value = config
+            for name in field.split("."):
+                value = value[name]
+            shown = "{…}" if isinstance(value, ConfigDict) else repr(value)
+            problems.append(f"config.{field} is {shown}; {needs}.")
+
+    def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
+        require(value in valid, field, f"choose one of: {', '.join(valid)}")
+
+    one_of("annotator", config.annotator, ANNOTATORS)
+    known = config.acquisition.method in acquisition.METHODS
+    method = strategies.method(config.acquisition.method) if known else None
+    if config.annotator == "human" and known:
+        require(
+            not method.picked_by_annotator,
+            "acquisition.method",
+            "people answer what is asked, they don't pick it; choose another method, or the oracle",
+        )
+    annotation = config.annotation
+    require(
+        0 <= annotation.second_opinion <= 1,
+        "annotation.second_opinion",
+        "it is a share from 0 to 1",
+    )
+    for name in ("lease_seconds", "dollars_per_hour"):
+        require(annotation[name] > 0, f"annotation.{name}", "it must be above 0")
+    one_of("protocol", config.protocol, PROTOCOLS)
+    one_of("acquisition.method", config.acquisition.method, tuple(acquisition.METHODS))
+    one_of("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS)
+    require(
+        config.model.batch_norm != "frozen" or bool(config.model.pretrained or config.warm_start),
+        "model.batch_norm",
+        "frozen batch norm needs pretrained weights; name them in model.pretrained",
+    )
+    for field in (
+        "source_batch_size",
+        "target_batch_size",
+        "evaluation_batch_size",
+        "gradient_accumulation",
+    ):
+        require(config[field] > 0, field, "it must be at least 1")
+    require(
+        config.per_device_batch_size is None or config.per_device_batch_size > 0,
+        "per_device_batch_size",
+        "it must be at least 1, or None for no limit",
+    )
+    for field in ("rounds", "preview_images", "seed"):
+        require(config[field] >= 0, field, "it can't be negative")
+    for field in ("log_every", "checkpoint_every"):
+        require(config[field] > 0, field, "it must be at least 1")
+    for section, fields in config.items():
+        if isinstance(fields, ConfigDict) and "terms" in fields:
+            _check_training(config, section, require)
+    joint = config.protocol == "joint"
+    query_steps = config.joint.query_steps
+    if joint:
+        _check_joint(config, require)
+    require(
+        config.supervised.steps + config.warmup.steps > 0
+        or (joint and any(query_steps[:1]))
+        or config.model.pretrained not in ("", "imagenet"),
+        "supervised.steps",
+        "without steps there, in config.warmup or before the first of config.joint.query_steps, "
+        "there is no model to start from, unless config.model.pretrained names a file of one",
+    )
+    require(
+        not (config.warm_start and not config.rounds),
+        "warm_start",
+        "without rounds there is nothing to do after it",
+    )
+    require(config.selector.noise >= 0, "selector.noise", "it can't be negative")
+    if config.rounds:
+        require(
+            joint or config.round.steps > 0, "round.steps", "rounds without steps learn nothing"
+        )
+        if known and "selector_logits" in method.reads:
+            require(
+                config.selector.steps > 0,
+                "selector.steps",
+                f"{config.acquisition.method} needs a trained pixel selector",
+            )
+            require(
+                config.selector.noise > 0 or config.selector.feature_dropout > 0,
+                "selector.noise",
+                "with selector.feature_dropout 0 as well, the two heads stay copies",
+            )
+    _check_inference(config, require)
+    require(
+        0 <= config.selector.feature_dropout < 1,
+        "selector.feature_dropout",
+        "it is a share from 0 to below 1",
+    )
+    if not problems:
+        for section in sorted({phase.section for phase in plan(config)} - {""}):
+            require(
+                any(config[section].terms.values()),
+                f"{section}.terms",
+                "every weight in it is 0, so that its steps would learn nothing",
+            )
+    if problems:
+        raise ConfigError("The config can't be run:\n  " + "\n  ".join(problems))
+
+
+def _check_training(
+    config: ConfigDict, section: str, require: Callable[[bool, str, str], None]
+) -> None:
+    """What a section of training needs of its steps, its rate and its terms."""
+    own = config[section]
+    require(own.steps >= 0, f"{section}.steps", "it can't be negative")
+    require(own.learning_rate > 0, f"{section}.learning_rate", "it must be above 0")
+    for name, weight in own.terms.items():
+        require(weight >= 0, f"{section}.terms.{name}", "a weight can't be negative")
+
+
+def _check_inference(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
+    """What evaluation needs of the fields `evaluation_…`; scoring takes the same windows."""
+    scales, window = config.evaluation_scales, config.evaluation_window
+    require(
+        len(scales) > 0 and all(isinstance(scale, float | int) and scale > 0 for scale in scales),
+        "evaluation_scales",
+        "it holds factors above 0, at least one: (1.0,) for the images as they are",
+    )
+    overlap = config.evaluation_overlap
+    require(overlap >= 0, "evaluation_overlap", "it can't be negative")
+    if window is None:
+        return
+    least = overlap + 2 * config.model.output_stride
+    require(
+        len(window) == 2 and all(isinstance(side, int) and side >= least for side in window),
+        "evaluation_window",
+        f"it is (height, width), each at least {least} pixels, evaluation_overlap and twice "
+        "model.output_stride, or None for whole images",
+    )
+
+
+def _check_joint(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
+    """What joint training needs of `config.joint`."""
+    joint = config.joint
+    for field in ("steps", "schedule_steps"):
+        require(isinstance(joint[field], int), f"joint.{field}", "it is a whole number")
+    require(
+        all(isinstance(step, int) for step in joint.query_steps),
+        "joint.query_steps",
+        "they are whole numbers",
+    )
+    asking = tuple(joint.query_steps)[: config.rounds]
+    require(joint.learning_rate > 0, "joint.learning_rate", "it must be above 0")
+    require(
+        len(joint.query_steps) >= max(config.rounds, 1),
+        "joint.query_steps",
+        f"it must name the step of each round, and config.rounds is {config.rounds}",
+    )
+    require(
+        all(step >= 0 for step in asking)
+        and all(early < late for early, late in itertools.pairwise(asking)),
+        "joint.query_steps",
+        "they must ascend from 0 or more",
+    )
+    require(
+        all(step < joint.steps for step in asking),
+        "joint.steps",
+        f"training must go on after the last query, at step {max(asking, default=0)}",
+    )
+    require(
+        joint.steps <= joint.schedule_steps,
+        "joint.schedule_steps",
+        f"the schedule can't end before training does, at step {joint.steps}",
+    )

@@ -1,0 +1,71 @@
+"""What one phase of the experiment hands on to the next."""
+
+from typing import Any
+
+from flax import struct
+
+from labor_jax.training.state import TrainState
+from labor_jax.training.terms import Memory
+
+
+class OngoingTraining(struct.PyTreeNode):
+    """What joint training carries through its queries, so that it goes on as if never stopped.
+
+    Attributes:
+      optimizer: the model optimiser's state.
+      player_optimizers: the players', by term and player.
+      memory: what the terms keep, with the players' parameters.
+    """
+
+    optimizer: Any
+    player_optimizers: dict[str, dict[str, Any]]
+    memory: Memory
+
+
+class Handover(struct.PyTreeNode):
+    """What a phase hands on.
+
+    Attributes:
+      model: the segmentation model's variables.
+      players: parameters of every player so far, by term and player: a later phase with the same
+        term goes on with them.
+      selector: the pixel selector's variables, from its training to the query; else None.
+      ongoing: within joint training; else None.
+    """
+
+    model: dict[str, Any]
+    players: dict[str, dict[str, Any]]
+    selector: dict[str, Any] | None = None
+    ongoing: OngoingTraining | None = None
+
+
+def players_after(
+    before: dict[str, dict[str, Any]], state: TrainState
+) -> dict[str, dict[str, Any]]:
+    """All players after a phase: those that were handed to it, and its own.
+
+    Args:
+      before: parameters by term and player.
+      state: the phase's last.
+    """
+    own = {
+        term: {name: state.memory[term][name] for name in optimizers}
+        for term, optimizers in state.player_optimizers.items()
+    }
+    return {**before, **own}
+
+
+def after_training(
+    players: dict[str, dict[str, Any]], state: TrainState, *, joint: bool
+) -> Handover:
+    """What a phase that trained the model hands on.
+
+    Args:
+      players: those that were handed to it.
+      state: its last state.
+      joint: whether the phase belongs to joint training.
+    """
+    ongoing = (
+        OngoingTraining(state.optimizer, state.player_optimizers, state.memory) if joint else None
+    )
+    return Handover(model=state.variables, players=players_after(players, state), ongoing=ongoing)

@@ -1,0 +1,218 @@
+"""What the phases that train a network share: the step, the batches, the loop.
+
+Target labels come from the label store alone.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+
+from labor_jax import models
+from labor_jax.data import pipeline
+from labor_jax.experiment import batch_inputs
+from labor_jax.experiment import components as components_lib
+from labor_jax.experiment.components import Components
+from labor_jax.experiment.keys import named_key, named_seed
+from labor_jax.experiment.passes import Passes
+from labor_jax.experiment.plan import Phase
+from labor_jax.training import loop, optimizers
+from labor_jax.training import mesh as mesh_lib
+from labor_jax.training.state import TrainState, create_state, with_players
+from labor_jax.training.step import make_train_step
+from labor_jax.training.terms import Player, Setup, Terms
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How the phases of one section train.
+
+    Attributes:
+      network: what is trained.
+      terms: the loss.
+      players: the terms', by term and name.
+      optimizer: over the network's parameters.
+    """
+
+    network: nn.Module
+    terms: Terms
+    players: dict[str, dict[str, Player]]
+    optimizer: optax.GradientTransformation
+
+    def first_state(
+        self,
+        components: Components,
+        variables: dict[str, Any],
+        model: models.Model,
+        players: dict[str, dict[str, Any]],
+        key: jax.Array,
+    ) -> TrainState:
+        """The state before the first step.
+
+        Args:
+          components: the run's.
+          variables: the network's.
+          model: the model that was handed on, which terms may keep.
+          players: parameters of earlier phases' players, by term and player; others are drawn.
+          key: a JAX random key.
+        """
+        drawn = {
+            term: {
+                name: players[term][name]
+                if name in players.get(term, {})
+                else player.init(named_key(components.config.seed, f"{term}/{name}"))
+                for name, player in own.items()
+            }
+            for term, own in self.players.items()
+        }
+        return create_state(
+            variables,
+            self.optimizer,
+            key,
+            memory=with_players(self.terms.memory(model), drawn),
+            players=self.players,
+        )
+
+
+def build_training(
+    components: Components,
+    phase: Phase,
+    network: nn.Module,
+    *,
+    learning_rate: float,
+    schedule_steps: int,
+) -> Training:
+    """Builds the training of a section's phases.
+
+    Args:
+      components: the run's.
+      phase: one of them.
+      network: what is trained.
+      learning_rate: the backbone's at step 0.
+      schedule_steps: where the schedule reaches 0.
+    """
+    config = components.config
+    terms = components_lib.terms(config, phase.section)
+    setup = Setup(
+        num_classes=components.pair.num_classes,
+        image_size=components_lib.image_size(components),
+        schedule=lambda rate: optimizers.polynomial_schedule(
+            rate, schedule_steps, config.optimizer.power
+        ),
+    )
+    return Training(
+        network=network,
+        terms=terms,
+        players=terms.players(setup),
+        optimizer=optimizers.segmentation_optimizer(
+            config.optimizer,
+            learning_rate=learning_rate,
+            steps=schedule_steps,
+            decay_mask=lambda params: models.trainable_mask(network, params),
+            frozen=() if terms.uses_auxiliary_head else ("auxiliary_head",),
+        ),
+    )
+
+
+def compile_step(components: Components, training: Training) -> Callable[..., Any]:
+    """The training's step over all devices; it donates the state."""
+    step = make_train_step(
+        training.network,
+        training.optimizer,
+        training.terms,
+        players=training.players,
+        microbatches=components.microbatches,
+    )
+    return mesh_lib.data_parallel(step, components.mesh, batched_arguments=(1,), donate=True)
+
+
+def train(
+    session: Any,
+    phase: Phase,
+    training: Training,
+    begin: Callable[[jax.Array], TrainState],
+    state: TrainState | None,
+    save: Callable[[int, TrainState], None],
+    *,
+    model: dict[str, Any],
+) -> TrainState:
+    """Takes a phase's steps, from its start or from a state that a checkpoint held.
+
+    Args:
+      session: the run's `Session`.
+      phase: the phase.
+      training: its training.
+      begin: from a random key to the state before the first step.
+      state: where a checkpoint left it, or None.
+      save: gets the steps taken and the state.
+      model: the model's variables that were handed on, for passes over the data.
+
+    Returns:
+      The state after the last step.
+    """
+    components, config = session.components, session.config
+    if state is None:
+        state = begin(named_key(config.seed, phase.name))
+        passes = Passes(components, mesh_lib.local_copy(model))
+        memory = training.terms.before_phase(passes, state.memory)
+        # The step donates the state's buffers. The handover, and leaves that occur twice in the
+        # state, need buffers of their own.
+        state = jax.tree.map(jnp.copy, state.replace(memory=memory))
+    state = mesh_lib.replicate(state, components.mesh)
+    start = int(state.step)
+    with contextlib.closing(_batches(session, phase, training.terms, start)) as batches:
+        return loop.train(
+            session.once(
+                ("step", phase.section, phase.joint), lambda: compile_step(components, training)
+            ),
+            state,
+            batches,
+            name=phase.name,
+            start=start,
+            stop=phase.steps,
+            steps_after=session.phases[-1].last_step - phase.last_step,
+            log_every=config.log_every,
+            on_log=lambda taken, values: session.log_metrics(
+                phase.first_step + taken, phase, **values
+            ),
+            checkpoint_every=config.checkpoint_every,
+            on_checkpoint=save,
+        )
+
+
+def _batches(session: Any, phase: Phase, terms: Terms, start: int) -> Iterator[Any]:
+    """Device batches of a phase from step `start` on: the terms' domains, side by side."""
+    components, config = session.components, session.config
+    labels = functools.partial(_answered_labels, session, phase.round)
+    with contextlib.ExitStack() as stack:
+        by_domain = {
+            domain: stack.enter_context(
+                pipeline.training_batches(
+                    batch_inputs.training_images(components, domain, labels),
+                    batch_inputs.training_spec(components, domain),
+                    seed=named_seed(config.seed, f"{phase.name}/{domain}"),
+                    start=start,
+                )
+            )
+            for domain in terms.domains
+        }
+        batches = (
+            dict(zip(by_domain, each, strict=True))
+            for each in zip(*by_domain.values(), strict=True)
+        )
+        yield from mesh_lib.prefetch_to_devices(batches, components.mesh)
+
+
+def _answered_labels(session: Any, up_to_round: int, index: int) -> np.ndarray:
+    """The only target labels that training sees: those the store holds by that round."""
+    split = session.components.pair.pool
+    return session.store.reader.labels(
+        split.names[index], up_to_round=up_to_round, shape=split.size(index)
+    )

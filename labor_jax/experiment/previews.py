@@ -1,0 +1,76 @@
+"""Label maps of a few pool images, kept at each phase's end so that the report can show change."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jax.sharding import Mesh
+from PIL import Image
+
+from labor_jax import models
+from labor_jax.data import Split
+from labor_jax.evaluation import evaluator
+from labor_jax.evaluation.inference import PLAIN, Inference
+
+
+class Previews:
+    """Writes `previews/PHASE/NUMBER.png`: predictions as label maps, candidates as masks."""
+
+    def __init__(
+        self,
+        directory: Path,
+        split: Split,
+        segmenter: models.Segmenter,
+        mesh: Mesh,
+        *,
+        size: tuple[int, int] | None,
+        count: int,
+        inference: Inference = PLAIN,
+    ):
+        """Chooses the images.
+
+        Args:
+          directory: the folder to write below.
+          split: the pool.
+          segmenter: the model's network.
+          mesh: the devices.
+          size: the model's input size, None for the images' own.
+          count: how many images, evenly over the split.
+          inference: how predictions are made.
+        """
+        self._directory = directory
+        self._split = split
+        self._size = size
+        self._predict = evaluator.make_predictor(segmenter, mesh, inference=inference)
+        self.numbers = preview_numbers(len(split), count)
+
+    def write_predictions(self, phase: str, model: dict) -> None:
+        """Predicts the chosen images with the model's variables and writes the label maps."""
+        for number, labels in self._predict(model, self._split, self.numbers, self._size):
+            self._write(phase, number, labels.astype(np.uint8))
+
+    def write_candidates(
+        self, phase: str, numbers: Sequence[int], candidates: Sequence[np.ndarray]
+    ) -> None:
+        """Writes the masks bool[H, W] of those images among `numbers` that were chosen."""
+        for number, mask in zip(numbers, candidates, strict=False):
+            if int(number) in self.numbers:
+                self._write(phase, int(number), mask.astype(np.uint8))
+
+    def _write(self, phase: str, number: int, array: np.ndarray) -> None:
+        path = preview_path(self._directory, phase, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(path)
+
+
+def preview_path(directory: Path, phase: str, number: int) -> Path:
+    """Where the preview of pool image `number` at the end of `phase` lies."""
+    return directory / phase.replace("/", "_") / f"{number}.png"
+
+
+def preview_numbers(total: int, count: int) -> tuple[int, ...]:
+    """`count` numbers spread evenly over `range(total)`, fewer where there aren't as many."""
+    count = min(count, total)
+    return (
+        tuple(int(number) for number in np.linspace(0, total - 1, count).round()) if count else ()
+    )

@@ -1,0 +1,194 @@
+"""A run's results for people: the table on the console and `report.html`."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from labor_jax.annotation import LabelStore, cost
+from labor_jax.data import Pair
+from labor_jax.experiment.picture_strip import draw_strip
+from labor_jax.experiment.previews import preview_numbers
+from labor_jax.experiment.workdir import Workdir, write_atomically
+
+
+def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """The run's stages: name, labelled share, pixels an image, annotation time, mIoU."""
+    rows = []
+    for name, key in (("source-only", "source_only_miou"), ("warm-up", "warmup_miou")):
+        if summary[key] is not None:
+            rows.append((name, "0", "0", "0", _percent(summary[key])))
+    for entry in summary["rounds"]:
+        rows.append(
+            (
+                f"round {entry['round']}",
+                f"{100 * entry['labelled_fraction']:.2f}%",
+                f"{entry['pixels_per_image']:.0f}",
+                _annotation(entry),
+                _percent(entry["miou"]),
+            )
+        )
+    return rows
+
+
+def _annotation(entry: dict[str, Any]) -> str:
+    """The time of a round's labels and those before; "1.5 h" alone is the published estimate."""
+    seconds, source = entry["annotation_seconds"], entry.get("annotation_source", "published")
+    if source == "published":
+        return f"{seconds / 3600:.1f} h"
+    # People who are measured may need minutes where published rates speak of days.
+    time = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    return f"{time}, {source}"
+
+
+_HEADER = ("stage", "labelled", "pixels/image", "annotation", "mIoU")
+
+
+def text_table(summary: dict[str, Any]) -> str:
+    """The stages as an aligned text table."""
+    rows = [_HEADER, *table_rows(summary)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADER))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    title = f"{summary['method']} on {summary['pair']}, seed {summary['seed']}"
+    return "\n".join(["", title, *lines, *_subset_lines(summary)])
+
+
+def _subset_lines(summary: dict[str, Any]) -> list[str]:
+    """The last mIoU over each of the pair's subsets of classes."""
+    return [
+        f"mIoU of the {name} classes: {'none is labelled' if miou is None else _percent(miou)}"
+        for name, miou in summary["subset_miou"].items()
+    ]
+
+
+def write_summary(folder: Workdir, summary: dict[str, Any]) -> None:
+    """Writes `summary.json`."""
+    write_atomically(folder.summary, json.dumps(summary, indent=2) + "\n")
+
+
+def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: LabelStore) -> None:
+    """Writes `report.html`, one file without outside references."""
+    title = html.escape(f"{summary['method']} on {summary['pair']}, seed {summary['seed']}")
+    stages = _html_table(_HEADER, table_rows(summary))
+    subsets = "".join(f"<p>{html.escape(line)}</p>" for line in _subset_lines(summary))
+    classes = _html_table(
+        ("class", "IoU"),
+        [
+            (name, "neither labelled nor predicted" if iou is None else _percent(iou))
+            for name, iou in (summary["per_class_iou"] or {}).items()
+        ],
+    )
+    costs = _html_table(_COST_HEADER, cost_rows(folder, summary, len(pair.pool)))
+    strips = "".join(
+        f'<img alt="{html.escape(pair.pool.names[number])}" src="data:image/png;base64,{encoded}">'
+        for number, encoded in _encoded_strips(folder, pair, store)
+    )
+    write_atomically(
+        folder.report,
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        f"<title>{title}</title><style>body{{font:15px system-ui;margin:2em;max-width:72em}}"
+        "td,th{padding:.2em 1em;text-align:right}td:first-child,th:first-child{text-align:left}"
+        "img{display:block;max-width:100%;margin:.5em 0}</style>"
+        f"<h1>{title}</h1>{stages}{subsets}<h2>Annotation</h2>{costs}{_people(summary)}"
+        f"<h2>Images of the pool</h2>{strips}"
+        f"<h2>Classes</h2>{classes}\n",
+    )
+
+
+_COST_HEADER = ("labelling", "time", "images", "seconds/image", "hours", "$")
+
+
+def cost_rows(
+    folder: Workdir, summary: dict[str, Any], images: int
+) -> list[tuple[str, str, str, str, str, str]]:
+    """What the run's labels cost, beside full labels and LabOR's cost table, all at one pay.
+
+    Args:
+      folder: the run's.
+      summary: what `summary.json` holds.
+      images: images in the pool.
+    """
+    annotation = folder.read_config().get("annotation") or {}
+    pay = annotation.get("dollars_per_hour", cost.DOLLARS_PER_HOUR)
+    rows = []
+    for last in summary["rounds"][-1:]:
+        seconds, source = last["annotation_seconds"], last.get("annotation_source", "published")
+        times = [(source, seconds)]
+        if source != "published":
+            times.append(("published", last["published_seconds"]))
+        rows = [
+            cost.cost_row("this run", source, seconds, images=images, dollars_per_hour=pay)
+            for source, seconds in times
+        ]
+    everything = cost.FULL_SECONDS_PER_IMAGE * images
+    rows.append(
+        cost.cost_row("full labels", "published", everything, images=images, dollars_per_hour=pay)
+    )
+    rows += [
+        row._replace(name=f"{row.name}, LabOR on Cityscapes") for row in cost.published_table(pay)
+    ]
+    return [
+        (
+            row.name,
+            row.basis,
+            f"{row.images:,}",
+            f"{row.seconds_per_image:,.1f}",
+            f"{row.hours:,.{1 if row.hours >= 10 else 2}f}",
+            f"{row.dollars:,.{0 if row.dollars >= 100 else 2}f}",
+        )
+        for row in rows
+    ]
+
+
+def _people(summary: dict[str, Any]) -> str:
+    """Annotators and agreement of each round, as HTML."""
+    annotators, agreements = [], []
+    for entry in summary["rounds"]:
+        name = f"round {entry['round']}"
+        for each in entry.get("annotators") or ():
+            seconds = each["seconds_per_item"]
+            time = "-" if seconds is None else f"{seconds:.1f}"
+            annotators.append((name, each["name"], str(each["items"]), time))
+        agreement = entry.get("agreement")
+        if agreement:
+            agreements += [
+                (name, each["name"], f"{each['pixels']:,}", _percent(each["share"]))
+                for each in ({**agreement, "name": "all classes"}, *agreement["classes"])
+            ]
+    page = ""
+    if annotators:
+        page += _html_table(("round", "annotator", "items", "seconds/item"), annotators)
+    if agreements:
+        page += "<h3>Second opinions</h3>" + _html_table(
+            ("round", "first opinion", "pixels", "equal in the second"), agreements
+        )
+    return page
+
+
+def _encoded_strips(folder, pair, store):
+    config = folder.read_config()
+    for number in preview_numbers(len(pair.pool), config.preview_images):
+        buffer = io.BytesIO()
+        draw_strip(folder, pair, store, number).save(buffer, "PNG")
+        yield number, base64.b64encode(buffer.getvalue()).decode()
+
+
+def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _percent(share: float | None) -> str:
+    """A share as a percentage; a dash where nothing was measured."""
+    return "\N{EN DASH}" if share is None else f"{100 * share:.2f}%"

@@ -1,0 +1,199 @@
+"""One process's work on a run: where it is, and how each phase is begun, saved and evaluated."""
+
+import logging
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from clu import parameter_overview
+
+from labor_jax.annotation import SharedStore
+from labor_jax.experiment import components as components_lib
+from labor_jax.experiment import report, restore, summary
+from labor_jax.experiment.components import Components
+from labor_jax.experiment.handover import Handover
+from labor_jax.experiment.phases import KINDS
+from labor_jax.experiment.plan import Phase, plan
+from labor_jax.experiment.previews import Previews
+from labor_jax.experiment.workdir import Workdir
+from labor_jax.training import mesh as mesh_lib
+from labor_jax.training import metrics, processes
+from labor_jax.training.checkpoints import Checkpoints
+from labor_jax.training.state import TrainState
+
+logger = logging.getLogger(__name__)
+
+
+class RoundWaits(Exception):  # noqa: N818, nothing is wrong
+    """A round waits for people's answers; the run goes on once they are in.
+
+    Attributes:
+      round: the round's number.
+      images: how many images still have to be answered.
+    """
+
+    def __init__(self, round: int, images: int):
+        super().__init__(f"Round {round} waits for the answers to {images} images.")
+        self.round, self.images = round, images
+
+
+class Session:
+    """The open files of a run, its compiled functions and its results so far."""
+
+    def __init__(
+        self,
+        components: Components,
+        folder: Workdir,
+        store: SharedStore,
+        checkpoints: Checkpoints,
+    ):
+        """Keeps what `run` opened."""
+        self.components = components
+        self.config = components.config
+        self.phases = plan(components.config)
+        self.folder = folder
+        self.store = store
+        self.checkpoints = checkpoints
+        self.previews = Previews(
+            folder.previews,
+            components.pair.pool,
+            components.frozen_segmenter,
+            mesh_lib.local_mesh(components.mesh),
+            size=self.config.data.evaluation_size,
+            count=self.config.preview_images,
+            inference=components.inference,
+        )
+        self.results = summary.Results()
+        self._metrics: metrics.MetricsFile | None = None
+        self._evaluate = components_lib.make_evaluation(components)
+        self._built: dict[Hashable, Any] = {}
+
+    def start_or_resume(self) -> tuple[int, Handover, TrainState | None]:
+        """Finds where the run is.
+
+        Returns:
+          (global step, handover, training state); the training state is None between phases.
+        """
+        found = self.checkpoints.restore_latest(
+            lambda progress: restore.checkpoint_template(self.components, self.phases, progress),
+            discard_damaged=True,
+        )
+        if found:
+            step, tree, progress = found
+            self.results = summary.Results.from_json(progress["results"])
+            logger.info("Resuming in phase %s after global step %d.", progress["phase"], step)
+        elif self.config.warm_start:
+            step, tree, results = restore.load_warm_start(self.components, self.phases)
+            self.results = summary.Results.from_json(results)
+            logger.info("Starting after the warm-up of %s.", self.config.warm_start)
+            (done,) = (phase for phase in self.phases if phase.last_step == step)
+            self._write_previews(done.name, tree["handover"].model)
+        else:
+            with processes.fail_together("reading the first weights"):
+                variables = components_lib.initial_variables(self.components)
+                variables = components_lib.load_pretrained(self.components, variables)
+            handover = Handover(model=variables, players={})
+            handover = mesh_lib.replicate(handover, self.components.mesh)
+            step, tree = 0, {"handover": handover, "state": None}
+            count = parameter_overview.count_parameters(variables["params"])
+            logger.info("The model has %s parameters.", f"{count:,}")
+        if processes.is_first():
+            self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
+        return step, tree["handover"], tree["state"]
+
+    def run_phase(self, phase: Phase, handover: Handover, state: TrainState | None) -> Handover:
+        """Runs a phase, from its start or from a state that a checkpoint held."""
+        number = self.phases.index(phase) + 1
+        logger.info("Phase %d of %d: %s", number, len(self.phases), phase.name)
+        started = time.monotonic() - self.results.seconds.get(phase.name, 0.0)
+
+        def save(taken: int, handover: Any, state: Any, *, miou: float | None = None) -> None:
+            self.results.seconds[phase.name] = time.monotonic() - started
+            progress = {"phase": phase.name, "taken": taken, "results": self.results.to_json()}
+            tree = {"handover": handover, "state": state}
+            self.checkpoints.save(
+                phase.first_step + taken, tree, metrics.jsonable(progress), miou=miou
+            )
+
+        kind = KINDS[phase.kind]
+        handover = kind.run(self, phase, handover, state, save)
+        miou = None
+        if kind.evaluates:
+            miou = self._evaluate_phase(phase, handover.model)
+            self.results.seconds[phase.name] = time.monotonic() - started
+            if phase.round and phase == self._last_of_round(phase.round):
+                self.results.rounds.append(
+                    summary.round_entry(
+                        self.config,
+                        self.components.pair.classes,
+                        self.store.reader,
+                        self.results,
+                        phase.round,
+                    )
+                )
+        save(phase.steps, handover, None, miou=miou)
+        return handover
+
+    def _last_of_round(self, number: int) -> Phase:
+        return [phase for phase in self.phases if phase.round == number][-1]
+
+    def once(self, key: Hashable, build: Callable[[], Any]) -> Any:
+        """What `build` returns, built the first time a key is asked for: a compiled function."""
+        if key not in self._built:
+            self._built[key] = build()
+        return self._built[key]
+
+    def require_answers(self, round_number: int) -> None:
+        """Lets training see all answers of a round, or ends the run until people have given them.
+
+        Raises:
+          RoundWaits: some are missing.
+        """
+        if self.config.annotator != "human":
+            return
+        if not processes.from_first(self.store.reader.round_complete(round_number)):
+            self.checkpoints.wait()
+            pending = self.store.reader.pending(round_number)
+            self.store.finish()
+            raise RoundWaits(round_number, len(pending))
+        self.store.synchronise()
+
+    def log_metrics(self, step: int, phase: Phase, **values: Any) -> None:
+        """Adds a line to `metrics.jsonl`."""
+        if self._metrics is not None:
+            self._metrics.write(step, phase.name, **values)
+
+    def finish(self) -> dict[str, Any]:
+        """Writes `summary.json` and `report.html`; returns the summary."""
+        self.checkpoints.wait()
+        described = metrics.jsonable(summary.summarise(self.config, self.results))
+        if processes.is_first():
+            self._metrics.close()
+            report.write_summary(self.folder, described)
+            report.write_report(self.folder, described, self.components.pair, self.store.reader)
+        self.store.finish()
+        return described
+
+    def _evaluate_phase(self, phase: Phase, model: Any) -> float | None:
+        """Evaluates the model after a phase; None where the pair has no evaluation split."""
+        self._write_previews(phase.name, model)
+        if self.components.pair.evaluation is None:
+            self.results.miou[phase.name] = None
+            return None
+        evaluation = self._evaluate(model)
+        self.results.miou[phase.name] = evaluation.miou
+        self.results.per_class_iou = evaluation.per_class_iou
+        self.results.subset_miou = evaluation.subset_miou
+        self.log_metrics(
+            phase.last_step,
+            phase,
+            miou=evaluation.miou,
+            per_class_iou=evaluation.per_class_iou,
+            **{f"miou_{name}": value for name, value in evaluation.subset_miou.items()},
+        )
+        logger.info("%s: mIoU on target %.2f%%", phase.name, 100 * evaluation.miou)
+        return evaluation.miou
+
+    def _write_previews(self, phase_name: str, model: Any) -> None:
+        if processes.is_first():
+            self.previews.write_predictions(phase_name, mesh_lib.local_copy(model))

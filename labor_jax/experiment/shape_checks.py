@@ -1,0 +1,117 @@
+"""Checks, on shapes alone, of what a user may have registered: before anything is trained."""
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+
+from labor_jax import acquisition, models
+from labor_jax.active import strategies
+from labor_jax.experiment import components as components_lib
+from labor_jax.experiment.components import Components
+
+
+def check_shapes(components: Components) -> None:
+    """Traces backbone, head and acquisition function, which takes a fraction of a second.
+
+    Raises:
+      ValueError: one of them fails, or returns another type or shape than it has to; the message
+        names it.
+    """
+    features = _backbone_features(components)
+    _check_head(components, features)
+    if components.config.rounds:
+        _check_acquisition(components, features)
+
+
+def _backbone_features(components: Components) -> models.Features:
+    backbone, name = components.frozen_segmenter.backbone, components.config.model.backbone
+    height, width = components_lib.image_size(components)
+    images = jax.ShapeDtypeStruct((2, height, width, 3), jnp.float32)
+    culprit = f"The backbone {name!r}, applied to images f32[2, {height}, {width}, 3],"
+    with _naming(culprit):
+        features, _ = jax.eval_shape(backbone.init_with_output, jax.random.key(0), images)
+    if not isinstance(features, models.Features):
+        raise ValueError(
+            f"{culprit} returned {_described(features)}; return models.Features, such as "
+            "models.Features.of_stages(maps, strides)."
+        )
+    if not features.maps or not len(features.maps) == len(features.names) == len(features.strides):
+        raise ValueError(
+            f"{culprit} returned {len(features.maps)} maps with {len(features.names)} names and "
+            f"{len(features.strides)} strides; return at least one map, each with both."
+        )
+    for stride, values in zip(features.strides, features.maps, strict=True):
+        if (
+            values.ndim != 4
+            or values.shape[0] != 2
+            or any(
+                abs(values.shape[axis] - (height, width)[axis - 1] / stride) > 1 for axis in (1, 2)
+            )
+        ):
+            raise ValueError(
+                f"{culprit} returned a map {_described(values)} of stride {stride}; such a map is "
+                f"[2, {-(-height // stride)}, {-(-width // stride)}, channels]."
+            )
+    if features.strides[-1] != backbone.output_stride:
+        raise ValueError(
+            f"{culprit} returned a last map of stride {features.strides[-1]}, but its field "
+            f"output_stride is {backbone.output_stride}; set config.model.output_stride to "
+            f"{features.strides[-1]}, or let the backbone follow it."
+        )
+    return features
+
+
+def _check_head(components: Components, features: models.Features) -> None:
+    head, name = components.frozen_segmenter.head, components.config.model.head
+    maps = ", ".join(f"{key} {_described(features[key])}" for key in features.names)
+    culprit = f"The head {name!r}, applied to the features {maps},"
+    with _naming(culprit):
+        logits, _ = jax.eval_shape(head.init_with_output, jax.random.key(0), features)
+    classes = components.pair.num_classes
+    if (
+        not hasattr(logits, "dtype")
+        or not jnp.issubdtype(logits.dtype, jnp.floating)
+        or logits.ndim != 4
+        or (logits.shape[0], logits.shape[-1]) != (2, classes)
+    ):
+        raise ValueError(
+            f"{culprit} returned {_described(logits)}; return logits f32[2, h, w, {classes}], one "
+            "for each of the num_classes."
+        )
+
+
+def _check_acquisition(components: Components, features: models.Features) -> None:
+    config, pool = components.config, components.pair.pool
+    method = strategies.method(config.acquisition.method)
+    strategy = strategies.build(config.acquisition, config.rounds)
+    if strategy is None or pool is None:
+        return
+    size = pool.size(0)
+    logits = jax.ShapeDtypeStruct((*size, components.pair.num_classes), jnp.float32)
+    image = acquisition.PoolImage(
+        logits=logits,
+        features=jax.ShapeDtypeStruct(features[-1].shape[1:], jnp.float32)
+        if "features" in method.reads
+        else None,
+        selector_logits=(logits, logits) if "selector_logits" in method.reads else None,
+        available=jax.ShapeDtypeStruct(size, jnp.bool_),
+        key=jax.eval_shape(lambda: jax.random.key(0)),
+    )
+    jax.eval_shape(strategy, image)
+
+
+@contextlib.contextmanager
+def _naming(culprit: str) -> Iterator[None]:
+    """Puts what failed before the message of any error."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"{culprit} fails: {type(error).__name__}: {error}") from error
+
+
+def _described(value: object) -> str:
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__

@@ -1,0 +1,150 @@
+"""A run's results: what the phases add to them, a round's entry, and `summary.json`."""
+
+import dataclasses
+import importlib.metadata
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+import labor_jax
+from labor_jax.active import strategies
+from labor_jax.annotation import LabelStore, cost_so_far, measured_cost, round_cost
+from labor_jax.annotation.labelling_tool.item_reader import ItemReader
+from labor_jax.annotation.labelling_tool.progress import Progress, ProgressReader
+from labor_jax.data import IGNORE_LABEL
+
+_PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@dataclasses.dataclass
+class Results:
+    """What a run found so far; checkpoints hold it as JSON.
+
+    Attributes:
+      miou: after each phase that trained the model, by the phase's name; None without an
+        evaluation split.
+      per_class_iou: of the last evaluation, by class.
+      subset_miou: of the last evaluation, by the name of the subset of classes.
+      rounds: an entry a round, see `round_entry`.
+      seconds: wall time of each phase, by name.
+    """
+
+    miou: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    per_class_iou: dict[str, float] = dataclasses.field(default_factory=dict)
+    subset_miou: dict[str, float] = dataclasses.field(default_factory=dict)
+    rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The results as a JSON object."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, described: dict[str, Any]) -> "Results":
+        """Reads what `to_json` returned."""
+        return cls(**described)
+
+
+def round_entry(
+    config: ConfigDict,
+    classes: Sequence[str],
+    store: LabelStore,
+    results: Results,
+    number: int,
+) -> dict[str, Any]:
+    """A round's entry in the summary; pixels, clicks and annotation time are those so far.
+
+    Args:
+      config: the run's.
+      classes: names, in label order.
+      store: the label store.
+      results: with the mIoU of the round's training.
+      number: the round's.
+    """
+    asked = store.statistics(number)
+    pay = config.annotation.dollars_per_hour
+    sizes = store.query_sizes(number)
+    kind = strategies.method(config.acquisition.method).asks
+    measured = measured_cost(
+        store.measured_seconds(number).values(),
+        items=sum(clicks > 0 for clicks, _ in sizes),
+        dollars_per_hour=pay,
+    )
+    people = {}
+    if config.annotator == "human":
+        reader = ItemReader(store, second_opinion=config.annotation.second_opinion)
+        people = people_entry(ProgressReader(reader, time.time).of_round(number), classes)
+    before = results.rounds[-1] if results.rounds else {}
+    return {
+        "round": number,
+        "miou": list(results.miou.values())[-1],
+        "labelled_pixels": asked.labelled_pixels,
+        "labelled_fraction": asked.labelled_fraction,
+        "pixels_per_image": asked.pixels_per_image,
+        **cost_so_far(round_cost(kind, sizes, dollars_per_hour=pay), measured, before),
+        **people,
+        "wall_seconds": sum(
+            seconds
+            for name, seconds in results.seconds.items()
+            if name.startswith(f"round_{number}/")
+        ),
+    }
+
+
+def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
+    """Who answered a round, and how far second opinions agree: entries in `summary.json`.
+
+    Args:
+      progress: the round's, see `ProgressReader`.
+      classes: names of the classes.
+
+    Returns:
+      "annotators": name, items and seconds_per_item of each; "agreement": items, pixels and the
+      share of them with equal labels, also by the first opinion's class; None without second ones.
+    """
+    pixels, equal = progress.agreement.pixels, progress.agreement.equal
+    agreement = None
+    if progress.agreement.items:
+        labels = [*enumerate(classes), (IGNORE_LABEL, "void")]
+        agreement = {
+            "items": progress.agreement.items,
+            "pixels": int(pixels.sum()),
+            "share": float(equal.sum() / max(pixels.sum(), 1)),
+            "classes": [
+                {
+                    "name": name,
+                    "pixels": int(pixels[label]),
+                    "share": float(equal[label] / pixels[label]),
+                }
+                for label, name in labels
+                if pixels[label]
+            ],
+        }
+    annotators = [
+        {"name": each.name, "items": each.items, "seconds_per_item": each.seconds_per_item}
+        for each in progress.annotators
+    ]
+    return {"annotators": annotators, "agreement": agreement}
+
+
+def summarise(config: ConfigDict, results: Results) -> dict[str, Any]:
+    """What `summary.json` holds."""
+    miou = results.miou
+    return {
+        "method": config.method,
+        "pair": config.pair,
+        "seed": config.seed,
+        "final_miou": list(miou.values())[-1],
+        "source_only_miou": miou.get("supervised"),
+        "warmup_miou": miou.get("joint", miou.get("warmup")),
+        "rounds": results.rounds,
+        "per_class_iou": results.per_class_iou,
+        "subset_miou": results.subset_miou,
+        "wall_seconds": sum(results.seconds.values()),
+        "versions": {
+            "labor_jax": labor_jax.__version__,
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        },
+    }

@@ -1,0 +1,264 @@
+"""A run's folder: what lies where, and that it belongs to one config and one process."""
+
+import fcntl
+import json
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from labor_jax import acquisition
+from labor_jax.config import base_config
+from labor_jax.data import PAIRS, ROLES, Pair, load_pair
+
+# Fields that change what a run shows or where it reads, and not what it computes.
+FREE_FIELDS = (
+    "checkpoint_every",
+    "compilation_cache",
+    "data.cache_bytes",
+    "data.cache_folder",
+    "data.num_threads",
+    "data.root",
+    "data.source_root",
+    "data.target_root",
+    "data.verify",
+    "gradient_accumulation",
+    "log_every",
+    "per_device_batch_size",
+    "warm_start",
+)
+
+
+class ConfigError(ValueError):
+    """A config that can't be run, or not in this workdir."""
+
+
+class Workdir:
+    """The files of one run.
+
+    `config.json`, `pair.json` (the pair's classes and palette), `metrics.jsonl`, `labels.sqlite`,
+    `checkpoints/`, `previews/`, `report.html`, `command.txt` if the run waits for people (the
+    command by which it goes on), and `summary.json` once the run is over.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Names the folder; `open` and `existing` also check it."""
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.pair = self.path / "pair.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.labels = self.path / "labels.sqlite"
+        self.checkpoints = self.path / "checkpoints"
+        self.previews = self.path / "previews"
+        self.report = self.path / "report.html"
+        self.summary = self.path / "summary.json"
+        self.command = self.path / "command.txt"
+        self._lock = None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, config: ConfigDict) -> "Workdir":
+        """Opens or creates the folder for a run with this config, and locks it.
+
+        Raises:
+          ConfigError: the folder holds a run of another config (the error lists the fields), or
+            another process is running in it.
+        """
+        folder = cls(path)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.previews.mkdir(exist_ok=True)
+        folder._acquire_lock()
+        try:
+            folder._check_config(json.loads(config.to_json()))
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    @classmethod
+    def join(cls, path: str | os.PathLike, config: ConfigDict) -> "Workdir":
+        """The folder that another process of the same run has opened.
+
+        Raises:
+          ConfigError: the folder isn't in this process's file system, or the other process has
+            another config.
+        """
+        folder = cls(path)
+        if not folder.config.exists():
+            raise ConfigError(
+                f"{folder.path} has no config.json here, though the first process wrote one: "
+                "--workdir must be a folder that all processes share."
+            )
+        _check_same(folder.read_config().to_dict(), json.loads(config.to_json()), folder.path)
+        return folder
+
+    @classmethod
+    def existing(cls, path: str | os.PathLike) -> "Workdir":
+        """The folder of a run that was started before.
+
+        Raises:
+          ConfigError: there is no run in it.
+        """
+        folder = cls(path)
+        if not folder.config.exists():
+            raise ConfigError(
+                f"{folder.path} holds no run (no config.json in it). Give the --workdir of a run "
+                "of labor_jax.main."
+            )
+        return folder
+
+    def read_config(self) -> ConfigDict:
+        """The config that the run was started with.
+
+        Raises:
+          ConfigError: config.json is damaged, or of another version of the package.
+        """
+        try:
+            fields = json.loads(self.config.read_text())
+        except ValueError as error:  # neither JSON nor, perhaps, text
+            raise ConfigError(f"{self.config} is damaged ({error}); restore it.") from error
+        missing = sorted(_base_fields() - dict(_flatten(fields)).keys())
+        if missing:
+            listed = ", ".join(f"config.{name}" for name in missing[:4])
+            raise ConfigError(
+                f"{self.config} is of another version of labor_jax, or damaged: it has no {listed}"
+                f"{' and others' if len(missing) > 4 else ''}. Use the version that wrote it, or "
+                "another --workdir."
+            )
+        return ConfigDict(fields)
+
+    def load_pair(self, roles: Collection[str] = ROLES) -> Pair:
+        """Reads the data pair that the run's config names.
+
+        Args:
+          roles: the splits to read; the others are None.
+
+        Raises:
+          ConfigError: nobody has registered the pair; or see `read_config`.
+          DataError: something is wrong with the files.
+        """
+        config = self.read_config()
+        if config.pair not in PAIRS:
+            raise ConfigError(
+                f"{self.path} is a run with the data pair {config.pair!r}, which is not "
+                "registered. Name the Python file that does it: --extension FILE."
+            )
+        return load_pair(config.pair, config.data, roles)
+
+    def _check_config(self, described: dict[str, Any]) -> None:
+        """Checks that the folder's files are of this config, and writes it down."""
+        if self.config.exists():
+            before = self.read_config().to_dict()
+            # Before the first metric or checkpoint, a run that failed (its weights were not found,
+            # say) may be started again with another config.
+            if self.metrics.exists() or any(self.checkpoints.glob("*")):
+                _check_same(before, described, self.path)
+        elif any(self.checkpoints.glob("*")) or self.labels.exists():
+            raise ConfigError(
+                f"{self.path} holds checkpoints or labels but no config.json, so nobody can tell "
+                "which run they belong to. Choose another --workdir."
+            )
+        write_atomically(self.config, json.dumps(described, indent=2, sort_keys=True) + "\n")
+
+    def close(self) -> None:
+        """Releases the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _acquire_lock(self) -> None:
+        lock = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise ConfigError(
+                f"Another process is running in {self.path}. Wait for it, stop it, or choose "
+                "another --workdir."
+            ) from None
+        self._lock = lock
+
+
+def _base_fields() -> set[str]:
+    """The fields that every config has; terms depend on what is registered."""
+    fields = dict(_flatten(json.loads(base_config().to_json())))
+    return {name for name in fields if "terms" not in name.split(".")} - set(
+        f"acquisition.{name}" for method in acquisition.METHODS.values() for name in method.settings
+    )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a kill leaves the old content or the new, never a part."""
+    replacement = path.with_name(path.name + ".tmp")
+    with replacement.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(replacement, path)
+
+
+def differing_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted names of the fields that differ, with both values; None stands for absent."""
+    flat_before, flat_after = dict(_flatten(before)), dict(_flatten(after))
+    return {
+        name: (flat_before.get(name), flat_after.get(name))
+        for name in sorted(flat_before.keys() | flat_after.keys())
+        if flat_before.get(name) != flat_after.get(name)
+    }
+
+
+def effective_fields(config: dict[str, Any]) -> dict[str, Any]:
+    """A config without the settings of terms and acquisition functions that the run doesn't use.
+
+    Those of everything registered are in a config. Without the unused ones, two configs of one run
+    are equal although something was registered in between.
+    """
+    used: set[str] = set()
+    effective = dict(config)
+    for section, fields in config.items():
+        if isinstance(fields, dict) and isinstance(fields.get("terms"), dict):
+            weights = {name: weight for name, weight in fields["terms"].items() if weight}
+            effective[section] = {**fields, "terms": weights}
+            used.update(weights)
+    own = config.get("terms", {})
+    effective["terms"] = {name: fields for name, fields in own.items() if name in used}
+    asking = config.get("acquisition", {})
+    unused = {
+        setting
+        for name, method in acquisition.METHODS.items()
+        if name != asking.get("method")
+        for setting in method.settings
+    }
+    if asking.get("method") in acquisition.METHODS:
+        unused -= set(acquisition.METHODS[asking["method"]].settings)
+        effective["acquisition"] = {
+            name: value for name, value in asking.items() if name not in unused
+        }
+    return effective
+
+
+def _check_same(before: dict[str, Any], after: dict[str, Any], path: Path) -> None:
+    differing = {
+        name: values
+        for name, values in differing_fields(
+            effective_fields(before), effective_fields(after)
+        ).items()
+        if name not in FREE_FIELDS
+    }
+    if differing:
+        listed = "\n".join(
+            f"  config.{name}: {old!r} there, {new!r} now" for name, (old, new) in differing.items()
+        )
+        raise ConfigError(
+            f"{path} holds a run of another config:\n{listed}\nRun that config again to resume it, "
+            f"choose another --workdir, or delete the folder to start anew."
+        )
+
+
+def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, tree

@@ -1,0 +1,143 @@
+"""Every field that can't be run is named, all in one error."""
+
+import pytest
+
+from labor_jax import acquisition
+from labor_jax.experiment.config_checks import check_config
+from labor_jax.experiment.workdir import ConfigError
+from tests.tiny import tiny_config
+
+METHODS = (
+    "ppl",
+    "random",
+    "ripu_pa",
+    "ripu_ra",
+    "ripu_source_free",
+    "source_only",
+    "spl",
+    "supervised",
+    "warmup",
+    *(f"active:{method}" for method in acquisition.METHODS),
+)
+
+BAD = {
+    "annotator": "crowd",
+    "protocol": "mixed",
+    "acquisition.method": "guess",
+    "optimizer.name": "lion",
+    "warmup.terms.auxiliary_source_labels": -0.1,
+    "warmup.terms.auxiliary_adversarial": -2e-4,
+    "round.terms.answers": -1.0,
+    "source_batch_size": 0,
+    "target_batch_size": -3,
+    "evaluation_batch_size": -2,
+    "gradient_accumulation": 0,
+    "per_device_batch_size": 0,
+    "evaluation_scales": (1.0, 0.0),
+    "evaluation_overlap": -1,
+    "evaluation_window": (6, 64),
+    "rounds": -1,
+    "preview_images": -1,
+    "seed": -5,
+    "log_every": 0,
+    "checkpoint_every": 0,
+    "supervised.steps": -1,
+    "warmup.steps": -2,
+    "selector.steps": -3,
+    "round.steps": -4,
+    "supervised.learning_rate": 0.0,
+    "warmup.learning_rate": -1.0,
+    "selector.learning_rate": 0.0,
+    "round.learning_rate": 0.0,
+    "selector.feature_dropout": 1.0,
+}
+
+
+def with_fields(config, fields):
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_methods_config_is_fine(method):
+    check_config(tiny_config(method))
+
+
+@pytest.mark.parametrize(("field", "value"), BAD.items())
+def test_one_bad_field_is_named_with_its_value(field, value):
+    with pytest.raises(ConfigError) as caught:
+        check_config(with_fields(tiny_config("spl"), {field: value}))
+    assert f"config.{field} is {value!r}; " in str(caught.value)
+
+
+def test_all_bad_fields_are_in_one_error():
+    with pytest.raises(ConfigError) as caught:
+        check_config(with_fields(tiny_config("spl"), BAD))
+    for field, value in BAD.items():
+        assert f"config.{field} is {value!r}; " in str(caught.value)
+
+
+def test_choices_are_listed():
+    config = with_fields(tiny_config("spl"), {"optimizer.name": "lion"})
+    with pytest.raises(ConfigError, match="choose one of: sgd, adamw"):
+        check_config(config)
+
+
+def no_terms(section):
+    return {f"{section}.terms.{name}": 0.0 for name in tiny_config().round.terms}
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "named"),
+    [
+        ("source_only", {"supervised.steps": 0}, "supervised.steps is 0; .*no model to start from"),
+        ("spl", {"supervised.terms.source_labels": 0.0}, "supervised.terms is .*learn nothing"),
+        ("ripu_ra", {"rounds": 0, **no_terms("round")}, "round.terms is .*learn nothing"),
+        ("random", {"round.steps": 0}, "round.steps is 0; rounds without steps learn nothing"),
+        ("spl", {"selector.steps": 0}, "selector.steps is 0; spl needs a trained pixel selector"),
+        (
+            "ppl",
+            {"selector.noise": 0.0, "selector.feature_dropout": 0.0},
+            "selector.noise is 0.0; .*stay copies",
+        ),
+        ("spl", {"evaluation_scales": ()}, r"evaluation_scales is \(\); .*at least one"),
+        (
+            "spl",
+            {"evaluation_window": (263, 512)},
+            r"evaluation_window is \(263, 512\); .*each at least 264 pixels",
+        ),
+        ("ripu_ra", {"joint.learning_rate": 0.0}, "joint.learning_rate is 0.0; .*above 0"),
+        ("ripu_ra", {"rounds": 3}, "joint.query_steps is .*config.rounds is 3"),
+        ("ripu_ra", {"joint.query_steps": (5, 3)}, "joint.query_steps is .*must ascend"),
+        ("ripu_ra", {"joint.query_steps": (-1, 3)}, "joint.query_steps is .*must ascend"),
+        ("ripu_ra", {"joint.steps": 5}, "joint.steps is 5; .*after the last query, at step 5"),
+        ("ripu_ra", {"joint.schedule_steps": 8}, "joint.schedule_steps is 8; .*at step 9"),
+        (
+            "ripu_ra",
+            {"joint.query_steps": (0, 3)},
+            "supervised.steps is 0; .*no model to start from",
+        ),
+    ],
+)
+def test_fields_that_do_not_go_together(method, fields, named):
+    with pytest.raises(ConfigError, match=named):
+        check_config(with_fields(tiny_config(method), fields))
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("warmup", {"supervised.steps": 0}),
+        ("source_only", {"round.steps": 0}),
+        ("random", {"selector.steps": 0, "selector.noise": 0.0, "selector.feature_dropout": 0.0}),
+        ("spl", {"selector.noise": 0.0}),
+        ("spl", {"selector.feature_dropout": 0.0}),
+        ("ripu_ra", {"rounds": 1}),
+        ("spl", {"evaluation_window": (272, 512), "evaluation_scales": (0.5, 1, 1.5)}),
+        ("ripu_ra", {"rounds": 0}),
+        ("ripu_ra", {"round.steps": 0}),
+        ("ripu_source_free", {"joint.query_steps": (0, 1)}),
+    ],
+)
+def test_fields_that_go_together(method, fields):
+    check_config(with_fields(tiny_config(method), fields))

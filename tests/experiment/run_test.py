@@ -1,0 +1,233 @@
+"""The whole method on tiny embedded data: results, resume after kill -9, no leak of labels."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from labor_jax import experiment
+from labor_jax.annotation import LabelStore
+from labor_jax.data import Pair, load_pair, street
+from labor_jax.experiment.workdir import ConfigError
+from tests.conftest import ROOT
+from tests.runs import (
+    RUN,
+    GarbledOutside,
+    Unlabelled,
+    check_kill_and_resume,
+    check_resumes,
+    comparable,
+    interrupt_query,
+    interrupt_training,
+    kill_when,
+    reached,
+    store_digest,
+)
+from tests.tiny import tiny_config
+
+
+@pytest.fixture(scope="module")
+def spl(tmp_path_factory):
+    """A run of SPL that nothing interrupted: (workdir, summary)."""
+    workdir = tmp_path_factory.mktemp("spl")
+    return workdir, experiment.run(tiny_config("spl"), workdir)
+
+
+def test_the_workdir_holds_what_readme_promises(spl):
+    workdir, summary = spl
+    assert json.loads((workdir / "summary.json").read_text()) == summary
+    assert {path.name for path in workdir.iterdir()} >= {
+        "config.json",
+        "metrics.jsonl",
+        "labels.sqlite",
+        "checkpoints",
+        "report.html",
+        "summary.json",
+    }
+    assert (summary["method"], summary["pair"], summary["seed"]) == ("spl", "street", 0)
+    assert [entry["round"] for entry in summary["rounds"]] == [1, 2]
+    assert summary["final_miou"] == summary["rounds"][-1]["miou"]
+    assert set(summary["per_class_iou"]) == set(street.CLASSES)
+
+
+def test_metrics_hold_every_phase(spl):
+    workdir, _ = spl
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+    trained = {line["phase"] for line in lines if "loss" in line}
+    assert trained - {"round_1/selector", "round_2/selector"} == {
+        "supervised",
+        "warmup",
+        "round_1/train",
+        "round_2/train",
+    }
+    assert {line["phase"] for line in lines if "discrepancy" in line} == {
+        "round_1/selector",
+        "round_2/selector",
+    }
+    evaluated = {line["phase"] for line in lines if "miou" in line}
+    assert evaluated == {"supervised", "warmup", "round_1/train", "round_2/train"}
+
+
+def test_spl_charges_what_it_asked_and_no_pixel_twice(spl):
+    workdir, summary = spl
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES) as store:
+        for entry in summary["rounds"]:
+            images = store.images(entry["round"])
+            asked = sum(int(store.asked(name, entry["round"]).sum()) for name in images)
+            assert asked == entry["labelled_pixels"] > 0
+            assert entry["labelled_fraction"] == pytest.approx(asked / (4 * 32 * 64))
+            assert entry["pixels_per_image"] == pytest.approx(asked / 4)
+        for name in store.images(1):
+            assert not (store.query(name, 1) & store.query(name, 2)).any()
+    assert summary["rounds"][-1]["labelled_fraction"] <= 0.05
+
+
+def test_a_finished_run_is_not_run_again(spl):
+    workdir, summary = spl
+    assert experiment.run(tiny_config("spl"), workdir) == summary
+
+
+def test_another_config_in_the_same_workdir_is_refused(spl):
+    workdir, _ = spl
+    config = tiny_config("spl")
+    config.round.learning_rate = 0.5
+    with pytest.raises(ConfigError, match=r"config\.round\.learning_rate: .* there, 0\.5 now"):
+        experiment.run(config, workdir)
+
+
+def test_kill_and_resume_ends_as_if_never_killed(spl, tmp_path):
+    check_kill_and_resume("spl", spl, tmp_path, lambda workdir: reached(workdir, "round_1/train"))
+
+
+def test_a_run_interrupted_while_the_selector_trains_resumes(spl, tmp_path):
+    interrupt_training(tiny_config("spl"), tmp_path, "round_1/selector", 3)
+    check_resumes(tiny_config("spl"), spl, tmp_path)
+
+
+def test_a_run_interrupted_in_the_middle_of_a_query_resumes(spl, tmp_path):
+    interrupt_query(tiny_config("spl"), tmp_path, 1)
+    check_resumes(tiny_config("spl"), spl, tmp_path)
+
+
+def test_labels_that_were_not_asked_cannot_leak(spl, tmp_path):
+    workdir, summary = spl
+    config = tiny_config("spl")
+    pair = load_pair("street", config.data)
+    pool = GarbledOutside(pair.pool, workdir)
+    assert any((pool.label(i) != pair.pool.label(i)).any() for i in range(len(pool)))
+    garbled = Pair("street", pair.classes, pair.palette, pair.source, pool, pair.evaluation)
+    again = experiment.run(config, tmp_path, pair=garbled)
+    assert comparable(again) == comparable(summary)
+    assert store_digest(tmp_path) == store_digest(workdir)
+
+
+def test_warm_up_never_reads_the_pools_labels(tmp_path):
+    config = tiny_config("warmup")
+    pair = load_pair("street", config.data)
+    unlabelled = Pair(
+        "street", pair.classes, pair.palette, pair.source, Unlabelled(pair.pool), pair.evaluation
+    )
+    summary = experiment.run(config, tmp_path, pair=unlabelled)
+    assert summary["rounds"] == []
+    assert summary["final_miou"] == summary["warmup_miou"]
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A finished warm-up: (workdir, summary)."""
+    workdir = tmp_path_factory.mktemp("warm")
+    return workdir, experiment.run(tiny_config("warmup"), workdir)
+
+
+@pytest.mark.parametrize("method", ["ppl", "random", "supervised"])
+def test_methods_start_from_one_warm_up(method, warm, tmp_path):
+    config = tiny_config(method)
+    config.warm_start = str(warm[0])
+    started = experiment.run(config, tmp_path)
+    assert started["source_only_miou"] == warm[1]["source_only_miou"]
+    assert started["warmup_miou"] == warm[1]["warmup_miou"]
+    assert len(started["rounds"]) == 2
+    asked = started["rounds"][-1]["pixels_per_image"]
+    assert {
+        "ppl": 0 < asked <= 2 * 19,
+        "random": asked == 2 * math.ceil(0.05 * 32 * 64 / 2),
+        "supervised": asked == 32 * 64,
+    }[method]
+
+
+def test_a_warm_start_ends_as_the_whole_run(spl, warm, tmp_path):
+    config = tiny_config("spl")
+    config.warm_start = str(warm[0])
+    assert experiment.run(config, tmp_path)["final_miou"] == spl[1]["final_miou"]
+    assert store_digest(tmp_path) == store_digest(spl[0])
+
+
+def test_a_warm_start_of_another_warm_up_is_refused(warm, tmp_path):
+    config = tiny_config("ppl")
+    config.warm_start = str(warm[0])
+    config.supervised.learning_rate = 0.123
+    with pytest.raises(ConfigError, match=r"config\.supervised\.learning_rate is .* 0\.123 here"):
+        experiment.run(config, tmp_path / "started")
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path, caplog):
+    _, summary = spl
+    command = [sys.executable, "-c", RUN, str(tmp_path), "spl"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert kill_when(process, lambda: reached(tmp_path, "round_1/train"))
+    newest = max(
+        (p for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()),
+        key=lambda p: int(p.name),
+    )
+    for file in (newest / "state" / "d").iterdir():
+        os.truncate(file, file.stat().st_size // 2)
+    for file in (newest / "state" / "ocdbt.process_0" / "d").iterdir():
+        os.truncate(file, file.stat().st_size // 2)
+    resumed = experiment.run(tiny_config("spl"), tmp_path)
+    assert f"{newest} cannot be read" in caplog.text
+    assert comparable(resumed) == comparable(summary)
+
+
+def test_more_devices_give_the_same_losses(spl, tmp_path):
+    """Eight devices and batches of 2: the run takes two of them, and learns what one learns.
+
+    Up to the rounds; those of several devices are in processes_run_test.
+    """
+    whole, _ = spl
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path), "warmup"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Using 2 of 8 devices" in result.stderr
+    one, two = (
+        [
+            json.loads(line)["loss"]
+            for line in (workdir / "metrics.jsonl").read_text().splitlines()
+            if '"loss"' in line and ('"phase": "supervised"' in line or '"phase": "warmup"' in line)
+        ]
+        for workdir in (whole, tmp_path)
+    )
+    assert len(one) == 4
+    np.testing.assert_allclose(two, one, rtol=1e-3)

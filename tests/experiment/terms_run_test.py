@@ -1,0 +1,124 @@
+"""A term of a user's own in whole runs: its memory, player, view and pass live through a resume."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from labor_jax import adaptation, experiment
+from labor_jax.adaptation import registry
+from labor_jax.training.checkpoints import Checkpoints
+from tests.runs import comparable, interrupt_training
+from tests.tiny import tiny_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """Consistency with a teacher on darker images; a player scales it, a pass counts the pool."""
+
+    decay: float = 0.9
+
+    reads = ("dark",)
+    makes = {"dark": ("target",)}  # noqa: RUF012
+
+    def players(self, setup):
+        optimizer = optax.sgd(setup.schedule(0.1))
+        return {"scale": adaptation.Player(lambda key: jax.random.uniform(key), optimizer)}
+
+    def memory(self, model):
+        return {"teacher": model, "pool": jnp.zeros((), jnp.int32), "certainty": jnp.zeros(())}
+
+    def before_phase(self, passes, memory):
+        def certainty(outputs):
+            return jnp.max(jax.nn.softmax(outputs.logits), -1).mean((1, 2))
+
+        found = list(passes.images("target", certainty))
+        values = np.concatenate([rows for _, rows in found])
+        numbers = np.concatenate([numbers for numbers, _ in found])
+        assert sorted(numbers) == list(range(len(values)))
+        return {
+            **memory,
+            "pool": jnp.int32(len(values)),
+            "certainty": jnp.float32(values.mean()),
+        }
+
+    def views(self, key, batch, memory):
+        image = batch["target"]["image"]
+        label = jnp.argmax(memory["teacher"](image).logits, -1)
+        return {"dark": {"image": image // 2, "label": label}}
+
+    def loss(self, outputs, batch, memory):
+        term = adaptation.labels.cross_entropy(outputs["dark"].logits, batch["dark"]["label"])
+        return term._replace(total=memory["scale"] * memory["certainty"] * term.total)
+
+    def player_losses(self, outputs, batch, memory):
+        return {"scale": adaptation.Term.of_mean((memory["scale"] - 2.0) ** 2, 1.0)}
+
+    def update(self, memory, model):
+        teacher = optax.incremental_update(model, memory["teacher"], 1 - self.decay)
+        return {**memory, "teacher": teacher}
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    monkeypatch.setattr(registry, "TERMS", dict(registry.TERMS))
+    monkeypatch.setattr(adaptation, "TERMS", registry.TERMS)
+    adaptation.register("teacher")(Teacher)
+
+
+def config_of(method):
+    config = tiny_config(method)
+    config.warmup.terms.teacher = config.round.terms.teacher = 0.5
+    config.terms.teacher.decay = 0.8
+    return config
+
+
+@pytest.mark.parametrize(
+    ("method", "phase", "taken"),
+    [("random", "round_1/train", 3), ("active:random", "joint", 3)],
+)
+def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(method, phase, taken, tmp_path):
+    summary = experiment.run(config_of(method), tmp_path / "whole")
+    interrupt_training(config_of(method), tmp_path / "cut", phase, taken)
+    assert comparable(experiment.run(config_of(method), tmp_path / "cut")) == comparable(summary)
+
+
+def memory_at_the_end(workdir, config):
+    """What the last checkpoint of joint training holds of the term, and its players so far."""
+    built = experiment.components.build(config)
+    phases = experiment.plan.plan(config)
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+    _, tree, _ = checkpoints.restore_latest(
+        lambda progress: experiment.restore.checkpoint_template(built, phases, progress)
+    )
+    checkpoints.close()
+    return tree["handover"]
+
+
+def test_checkpoints_hold_memory_and_players(tmp_path):
+    config = config_of("active:random")
+    experiment.run(config, tmp_path)
+    handover = memory_at_the_end(tmp_path, config)
+    kept = handover.ongoing.memory["teacher"]
+    assert kept["pool"] == config.data.pool_count and 0 < kept["certainty"] < 1
+    np.testing.assert_array_equal(kept["scale"], handover.players["teacher"]["scale"])
+    student = handover.model["params"]["head"]["logits"]["kernel"]
+    teacher = kept["teacher"].variables["params"]["head"]["logits"]["kernel"]
+    assert np.any(student != teacher) and np.abs(student - teacher).max() < 0.5
+
+
+def test_a_weight_of_zero_is_as_if_the_term_did_not_exist(tmp_path):
+    config = tiny_config("warmup")
+    assert config.warmup.terms.teacher == 0
+    with_it = experiment.run(config, tmp_path)
+    del registry.TERMS["teacher"]
+    assert experiment.run(tiny_config("warmup"), tmp_path) == with_it
+
+
+def test_before_phase_may_not_change_the_memorys_structure(tmp_path, monkeypatch):
+    monkeypatch.setattr(Teacher, "before_phase", lambda self, passes, memory: {**memory, "new": 1})
+    with pytest.raises(ValueError, match="before_phase of the term 'teacher' returned memory of"):
+        experiment.run(config_of("warmup"), tmp_path)
