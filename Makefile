@@ -1,4 +1,4 @@
-# `make run` and `make test` set up .venv first, on any machine with Python 3.11 or newer.
+# `make run` and `make test` set up .venv first. They need Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 setup: $(VENV)/.installed
 
-# The constraints pin the versions that were tested, so that next year's install is today's.
+# The constraints pin the tested versions, so that a later install gets the same ones.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "labor_jax needs Python 3.11 or newer; set PYTHON=python3.x")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 run: setup
-	$(BIN)/python -m labor_jax.main --config configs/spl.py
+	$(BIN)/python -m labor_jax.main --config spl
 
 lint: setup
 	$(BIN)/ruff check .

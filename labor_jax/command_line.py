@@ -1,40 +1,59 @@
-"""What the package's commands share: logging, and errors that are for people."""
+"""What the package's commands share: flags, logging, and errors meant for the user."""
 
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
 
-from labor_jax.workdir import ConfigError, is_disk_full
+from labor_jax import user_files
 
-_MENDABLE = {
-    "labor_jax.annotation.database": "LabelStoreError",
+_EXTENSIONS = flags.DEFINE_multi_string(
+    "extension",
+    [],
+    "A Python file to run first. What it registers (a data pair, a term, a backbone, a head, an "
+    "acquisition function) can be named by the config. Repeat the flag for several files.",
+)
+
+_USER_ERRORS = {
+    "labor_jax.annotation.label_store.database": "LabelStoreError",
     "labor_jax.data.base": "DataError",
-    "labor_jax.models.weight_files": "WeightsError",
+    "labor_jax.models.weights.files": "WeightsError",
     "labor_jax.training.checkpoints": "CheckpointError",
     "labor_jax.training.loop": "DivergedError",
     "labor_jax.training.processes": "ProcessError",
+    "labor_jax.experiment.workdir": "ConfigError",
 }
+"""The errors whose message is all that a user needs, by their modules."""
 
 
-def run(main: Callable[[Sequence[str]], Any]) -> int:
-    """Parses the flags and calls `main`; says in a few lines what a user did wrong.
+def define_config(help: str) -> None:
+    """Defines `--config` for a command whose `main` takes a config, see `run`."""
+    flags.DEFINE_string(
+        "config",
+        None,
+        f"{help} A name with or without a data pair, such as spl or spl:camvid, or a file with a "
+        "function get_config. Override any field: --config.rounds=2.",
+    )
+
+
+def run(main: Callable[..., Any], *, with_config: bool = False) -> int:
+    """Parses the flags and calls `main`; describes a user's mistake in a few lines.
 
     Args:
-      main: gets the arguments that are no flags.
+      main: gets the arguments that are not flags, as absl's `app.run` passes them; and the config,
+        or None if there is no `--config`, if `with_config`.
+      with_config: whether the command has called `define_config`.
 
     Returns:
-      The process's exit status: 0; 1 after an error that the user can mend; 130 after Ctrl-C.
-      Errors that are the package's own fault keep their traceback.
+      The process's exit status: 0; 1 after an error that the user can fix; 130 after Ctrl-C. Errors
+      of the package itself keep their traceback.
     """
     try:
-        status = _run(main)
+        status = _run(main, with_config)
     except BaseException:
         if _is_joined():
             traceback.print_exc()
@@ -51,29 +70,27 @@ def _is_joined() -> bool:
 
 
 def _leave(status: int) -> NoReturn:
-    """Ends a process that failed at once, so that the others don't wait for it."""
+    """Ends a failed process at once, so that the others don't wait for it."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-def _run(main: Callable[[Sequence[str]], Any]) -> int:
+def _run(main: Callable[..., Any], with_config: bool) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells every file it writes
-    # JAX tells of every kind of device that it looked for and that isn't here.
-    logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it writes
+    # JAX logs every kind of device that it looked for and did not find, and its cache of programs.
+    logging.getLogger("jax").setLevel(logging.WARNING)
     app.define_help_flags()
-    _make_configs_importable(sys.argv[1:])
+    for name in ("extension", "config"):  # --help lists a flag of this module only if told to
+        if name in flags.FLAGS:
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
     try:
-        try:
-            arguments = flags.FLAGS(sys.argv)
-        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-            raise app.UsageError(_explain_flags(error)) from error
-        main(arguments)
+        main(*_parse(with_config))
     except KeyboardInterrupt:
-        print("\nInterrupted. A run is resumed by the same command.", file=sys.stderr)
+        print("\nInterrupted. The same command resumes a run.", file=sys.stderr)
         return 130
     except app.UsageError as error:
         print(f"{error}", file=sys.stderr)
@@ -85,7 +102,7 @@ def _run(main: Callable[[Sequence[str]], Any]) -> int:
                 "resumes from its last checkpoint, and no answer in the label store is lost.",
                 file=sys.stderr,
             )
-        elif isinstance(error, _mendable()):
+        elif isinstance(error, _user_errors()):
             notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", ()))
             print(f"{type(error).__name__}: {error}{notes}", file=sys.stderr)
         else:
@@ -94,91 +111,56 @@ def _run(main: Callable[[Sequence[str]], Any]) -> int:
     return 0
 
 
-def settle(config: ConfigDict) -> None:
-    """Makes overrides mean what they say.
+def _parse(with_config: bool) -> tuple[Any, ...]:
+    """Parses `sys.argv`.
+
+    Returns:
+      The arguments of `main`.
 
     Raises:
-      app.UsageError: the config's file can't be read.
+      app.UsageError: a flag or a config that can't be.
     """
-    from labor_jax.acquisition import strategies  # after the flags: it imports JAX
-
+    # Overrides and mistyped flags are left over at first: which fields there are depends on the
+    # config, and which configs there are on the extensions.
+    flags.FLAGS.set_gnu_getopt(True)
     try:
-        _ = config.method
-    except OSError as error:  # stands in for the config if its file can't be read
+        arguments = flags.FLAGS(sys.argv, known_only=True)
+    except flags.Error as error:
         raise app.UsageError(str(error)) from error
-    if config.method in strategies.METHODS:  # --config.acquisition.method names the run, too
-        config.method = config.acquisition.method
-    for section in (config, config.data, config.data.augment, config.acquisition):
-        for name, value in section.items():
-            if value == (None,):  # how a tuple's flag reads "None"
-                section[name] = None
+    for path in _EXTENSIONS.value:
+        try:
+            user_files.load(path)
+        except FileNotFoundError as error:
+            raise app.UsageError(f"--extension: {error}") from error
+    config = None
+    if with_config and flags.FLAGS["config"].value is not None:
+        from labor_jax import config_argument
+
+        config = config_argument.load(flags.FLAGS["config"].value)
+        arguments = config_argument.override(config, arguments)
+    try:
+        arguments = flags.FLAGS(arguments)
+    except flags.Error as error:
+        raise app.UsageError(str(error)) from error
+    return (arguments, config) if with_config else (arguments,)
 
 
-def _mendable() -> tuple[type[Exception], ...]:
-    """The errors whose message is all that a user needs."""
-    # None can have been raised by a module that wasn't imported, and imports take seconds.
-    return (
-        ConfigError,
-        *(
-            getattr(sys.modules[module], name)
-            for module, name in _MENDABLE.items()
-            if hasattr(sys.modules.get(module), name)
-        ),
+def _user_errors() -> tuple[type[Exception], ...]:
+    """The errors of the table in modules that are imported; others can't have been raised."""
+    return tuple(
+        getattr(sys.modules[module], name)
+        for module, name in _USER_ERRORS.items()
+        if hasattr(sys.modules.get(module), name)
     )
 
 
-def _explain_flags(error: Exception) -> str:
-    """A flag error, with the valid fields where the config has no such field."""
-    config = _config_without_overrides(sys.argv[1:])
-    if config is not None and isinstance(error, AttributeError | KeyError):
-        for argument in sys.argv[1:]:
-            name = argument.lstrip("-").partition("=")[0]
-            problem = _unknown_field(config, name) if name.startswith("config.") else None
-            if problem:
-                return problem
-    message = str(error)
-    if "Traceback" in message:  # a config file's own error: the last line tells what is wrong
-        flag = message.splitlines()[0].partition(": Error whilst")[0]
-        message = f"{flag}: {message.strip().splitlines()[-1]}"
-    return message
-
-
-def _config_argument(arguments: Sequence[str]) -> str | None:
-    """The value of `--config`: a file, with `:PAIR` behind it or not."""
-    for i, argument in enumerate(arguments):
-        name, _, value = argument.lstrip("-").partition("=")
-        if name == "config":
-            return value or next(iter(arguments[i + 1 :]), None)
-    return None
-
-
-def _make_configs_importable(arguments: Sequence[str]) -> None:
-    """Lets a config import its neighbours (`from configs import common`) from any directory."""
-    path = _config_argument(arguments)
-    if path:
-        folder = Path(path.partition(":")[0]).resolve().parent
-        if (folder / "common.py").exists():
-            sys.path.insert(0, str(folder.parent))
-
-
-def _config_without_overrides(arguments: Sequence[str]) -> ConfigDict | None:
-    """The config that `--config` names, if it can be loaded."""
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=[])
-    try:
-        values(["main", f"--config={_config_argument(arguments)}"])
-        return values.config
-    except Exception:  # then that is the error, and it is told without our help
-        return None
-
-
-def _unknown_field(config: ConfigDict, name: str) -> str | None:
-    here, path = config, "config"
-    for field in name.split(".")[1:]:
-        if not isinstance(here, ConfigDict):
-            return f"{path} is a value, so it has no field {field!r}."
-        if field not in here:
-            valid = ", ".join(sorted(here))
-            return f"Unknown field {path}.{field}; the fields of {path} are: {valid}."
-        here, path = here[field], f"{path}.{field}"
-    return None
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or one that caused it, says that no space is left."""
+    while error is not None:
+        if any(
+            text in str(error).lower()
+            for text in ("no space left", "disk is full", "disk full", "disk quota exceeded")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,7 +1,7 @@
-"""The command line: `python -m labor_jax.evaluate --workdir runs/x [--checkpoint best|last]`.
+"""Evaluates a model: `python -m labor_jax.evaluate --workdir runs/x [--checkpoint best|last]`.
 
-Prints mIoU and per-class IoU of a run's model on the evaluation split, or of published weights:
-`python -m labor_jax.evaluate --config configs/ripu_ra.py:gtav --config.model.pretrained=FILE`.
+Prints mIoU and per-class IoU of a run's model on the evaluation split. Published weights are
+evaluated by a config instead: `--config ripu_ra:gtav --config.model.pretrained=FILE`.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict
 
 from labor_jax import command_line
 
@@ -17,23 +17,20 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["best", "last"], "Which: of the best mIoU so far, or the last."
 )
-_CONFIG = config_flags.DEFINE_config_file(
-    "config",
-    None,
-    "Instead of a workdir: a config whose model.pretrained names the weights of a whole model.",
-    lock_config=True,
+command_line.define_config(
+    "Instead of a workdir: a config whose model.pretrained names the weights of a whole model."
 )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str], config: ConfigDict | None) -> None:
     """Evaluates and prints a table."""
-    if len(argv) > 1 or bool(_WORKDIR.value) == (_CONFIG.value is not None):
+    if len(argv) > 1 or bool(_WORKDIR.value) == (config is not None):
         raise app.UsageError("Give either --workdir or --config, and no other arguments.")
-    from labor_jax import components
+    from labor_jax.experiment import components as components_lib
 
-    parts, model, origin = _published() if _CONFIG.value is not None else _trained()
-    evaluation = components.make_evaluation(parts)(model)
-    width = max(map(len, parts.pair.classes))
+    components, variables, origin = _trained() if config is None else _published(config)
+    evaluation = components_lib.make_evaluation(components)(variables)
+    width = max(map(len, components.pair.classes))
     for name, iou in evaluation.per_class_iou.items():
         shown = "neither labelled nor predicted" if math.isnan(iou) else f"{100 * iou:6.2f}%"
         print(f"{name:{width}}  {shown}")
@@ -43,33 +40,30 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _trained() -> tuple[Any, Any, str]:
-    """A run's components and model, and where in the run it is from."""
-    from labor_jax import restored
+    """Returns a run's components and variables, and their phase and step."""
+    from labor_jax.experiment import restore
 
-    parts, model, phase, step = restored.restore_model(
-        _WORKDIR.value, _CHECKPOINT.value, ["evaluation"]
-    )
-    return parts, model, f"{phase}, global step {step}"
+    restored = restore.restore_model(_WORKDIR.value, _CHECKPOINT.value, ["evaluation"])
+    return restored.components, restored.model, f"{restored.phase}, global step {restored.step}"
 
 
-def _published() -> tuple[Any, Any, str]:
-    """The same of the weights that a config names."""
-    from labor_jax import components, validation
+def _published(config: ConfigDict) -> tuple[Any, Any, str]:
+    """Returns components and variables of the weights that a config names, and the file."""
+    from labor_jax.experiment import components as components_lib
+    from labor_jax.experiment import config_checks
 
-    config = _CONFIG.value
-    command_line.settle(config)
-    with validation.config_errors():
-        validation.check_config(config)
-        parts = components.build(config, roles=["evaluation"])
-    initial = components.initial_variables(parts)
-    model = components.load_pretrained(parts, initial)["model"]
-    if model["classifier"] is initial["model"]["classifier"]:
+    with config_checks.config_errors():
+        config_checks.check_config(config)
+        components = components_lib.build(config, roles=["evaluation"])
+    initial = components_lib.initial_variables(components)
+    variables = components_lib.load_pretrained(components, initial)
+    if variables["params"]["head"] is initial["params"]["head"]:
         raise app.UsageError(
-            f"config.model.pretrained is {config.model.pretrained!r}, which holds no classifier; "
-            "name the weights of a whole model, or give the --workdir of a run."
+            f"config.model.pretrained is {config.model.pretrained!r}, which holds no head. Name "
+            "the weights of a whole model, or give the --workdir of a run."
         )
-    return parts, model, config.model.pretrained
+    return components, variables, config.model.pretrained
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run(main))
+    raise SystemExit(command_line.run(main, with_config=True))

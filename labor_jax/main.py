@@ -1,4 +1,7 @@
-"""The command line: `python -m labor_jax.main --config configs/spl.py [--workdir DIR]`."""
+"""Runs an experiment: `python -m labor_jax.main --config spl:camvid [--workdir DIR]`.
+
+The same command resumes a run that was interrupted. `labor-jax run spl:camvid` is the same command.
+"""
 
 import logging
 import shlex
@@ -7,52 +10,48 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict
 
 from labor_jax import command_line
-from labor_jax.workdir import Workdir, write_atomically
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config",
-    None,
-    "The experiment: configs/NAME.py or configs/NAME.py:PAIR; any field can be overridden, as in "
-    "--config.rounds=2.",
-    lock_config=True,
-)
+command_line.define_config("The experiment.")
 _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
-    "The folder for everything the run writes, and from which the same command resumes it "
-    "(default: runs/METHOD_PAIR_seedN, or runs/METHOD_joint_PAIR_seedN under joint training).",
+    "The folder for everything the run writes. The same command resumes the run in it. Default: "
+    "runs/METHOD_PAIR_seedN, or runs/METHOD_joint_PAIR_seedN under joint training.",
 )
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
-    "Join the processes of a cluster that JAX knows (Slurm, Open MPI, Cloud TPU, GKE), each of "
-    "which runs this command.",
+    "Join the processes of a cluster that JAX recognises (Slurm, Open MPI, Cloud TPU, GKE). Each "
+    "of them runs this command.",
 )
 _COORDINATOR = flags.DEFINE_string(
-    "coordinator_address", None, "Elsewhere: HOST:PORT at which the first process listens,"
+    "coordinator_address", None, "On other clusters: HOST:PORT of the first process."
 )
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes there are,")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "and which of them this one is, from 0.")
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "On other clusters: the number of processes."
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "On other clusters: this process's number, from 0."
+)
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str], config: ConfigDict | None) -> None:
     """Runs or resumes the experiment and prints its table."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument: {argv[1]}")
-    config = _CONFIG.value
     if config is None:
-        raise app.UsageError("Give an experiment, e.g. --config configs/spl.py")
-    command_line.settle(config)
+        raise app.UsageError("Give an experiment, for example --config spl")
     protocol = "_joint" if config.protocol == "joint" else ""
     name = f"{config.method}{protocol}_{config.pair}_seed{config.seed}"
     workdir = _WORKDIR.value or Path("runs") / name
 
     _join_processes()
-    from labor_jax import experiment  # after the flags: a mistyped one should fail at once
-    from labor_jax.evaluation import report
+    from labor_jax import experiment  # slow to import, so after the flags are checked
+    from labor_jax.experiment import report
+    from labor_jax.experiment.workdir import Workdir, write_atomically
     from labor_jax.training import processes
 
     logging.info("Workdir: %s", workdir)
@@ -61,10 +60,10 @@ def main(argv: Sequence[str]) -> None:
     except experiment.RoundWaits as waits:
         if processes.is_first():
             command = shlex.join(["python", "-m", "labor_jax.main", *sys.argv[1:]])
-            write_atomically(Workdir(workdir).command, command + "\n")  # the tool tells it
+            write_atomically(Workdir(workdir).command, command + "\n")  # the tool shows it
             print(f"\n{waits} To label them in a browser:\n")
             print(f"    python -m labor_jax.annotate --workdir {workdir}\n")
-            print("The same command as now goes on when all are answered.")
+            print("Rerun this command once everything is answered.")
         return
     if processes.is_first():
         print(report.text_table(summary))
@@ -72,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _join_processes() -> None:
-    """Joins the processes that the flags tell of, before anything else uses JAX."""
+    """Joins the processes that the flags describe, before anything else uses JAX."""
     from labor_jax.training import processes
 
     explicit = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
@@ -89,4 +88,4 @@ def _join_processes() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main))
+    sys.exit(command_line.run(main, with_config=True))

@@ -1,4 +1,4 @@
-"""The command line: `python -m labor_jax.strip --workdir runs/x --output strip.png`.
+"""Draws a run's picture strip: `python -m labor_jax.strip --workdir runs/x --output strip.png`.
 
 Draws one of a run's preview images: image, inconsistency mask, asked labels, prediction before the
 rounds and after.
@@ -11,10 +11,9 @@ from absl import app, flags
 
 from labor_jax import command_line
 from labor_jax.annotation import LabelStore
-from labor_jax.data import load_pair
-from labor_jax.evaluation.previews import preview_numbers
-from labor_jax.evaluation.strip import draw_strip
-from labor_jax.workdir import Workdir
+from labor_jax.experiment.picture_strip import draw_strip
+from labor_jax.experiment.previews import preview_numbers
+from labor_jax.experiment.workdir import Workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _OUTPUT = flags.DEFINE_string("output", "strip.png", "The picture to write.")
@@ -28,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError("Give --workdir, and no other arguments than flags.")
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()
-    pair = load_pair(config.pair, config.data, ["pool"])
+    pair = folder.load_pair(["pool"])
     numbers = preview_numbers(len(pair.pool), config.preview_images)
     if not 0 <= _IMAGE.value < len(numbers):
         raise app.UsageError(f"--image is {_IMAGE.value}; the run has {len(numbers)} previews.")

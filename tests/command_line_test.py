@@ -1,11 +1,158 @@
-"""What the commands share."""
+"""What the commands share, and `labor-jax COMMAND`."""
 
+import errno
 import importlib
+import os
+import sqlite3
+import subprocess
+import sys
 
-from labor_jax import command_line
+import pytest
+
+from labor_jax import __main__ as labor_jax_command
+from labor_jax import command_line, recipes
+from tests.conftest import ROOT
 
 
-def test_the_errors_that_are_told_in_a_sentence_exist():
-    for module, name in command_line._MENDABLE.items():
+def labor_jax(*arguments, folder=ROOT):
+    """Runs the command of the console script."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[1:] = "
+            f"{[str(each) for each in arguments]!r}; from labor_jax.__main__ import main; "
+            "sys.exit(main())",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_errors_that_are_shown_without_traceback_exist():
+    for module, name in command_line._USER_ERRORS.items():
         assert issubclass(getattr(importlib.import_module(module), name), Exception)
-    assert len(command_line._mendable()) == 1 + len(command_line._MENDABLE)
+    assert len(command_line._user_errors()) == len(command_line._USER_ERRORS)
+
+
+def test_help_lists_commands_configs_and_pairs():
+    shown = labor_jax("--help").stdout
+    for word in (*labor_jax_command.COMMANDS, *recipes.NAMES, "street", "camvid", "folders"):
+        (line,) = (each for each in shown.splitlines() if each.split()[:1] == [word])
+        assert len(line.split()) > 3
+
+
+@pytest.mark.parametrize("command", labor_jax_command.COMMANDS)
+def test_every_command_says_its_flags(command):
+    result = labor_jax(command, "--help")
+    assert "--extension" in result.stdout, result.stderr
+    assert ("--workdir" in result.stdout) == (command != "build_dataset")
+
+
+def test_an_unknown_command_lists_the_valid_ones():
+    result = labor_jax("evalaute")
+    assert result.returncode == 1
+    assert "Did you mean evaluate?" in result.stderr and "run, evaluate" in result.stderr
+
+
+EXTENSION = """
+import numpy as np
+import labor_jax
+
+@labor_jax.acquisition.register("brightest_logit")
+def brightest_logit(logits):
+    return logits.max(axis=-1)
+
+def images_and_labels(count):
+    generator = np.random.default_rng(0)
+    return (
+        generator.integers(0, 256, (count, 32, 32, 3), np.uint8),
+        generator.integers(0, 2, (count, 32, 32), np.uint8),
+    )
+
+def defaults(config):
+    \"\"\"Tiny.\"\"\"
+    config.update(source_batch_size=2, target_batch_size=2, evaluation_batch_size=2, rounds=1)
+    config.model.update(
+        backbone="two_layers", width=4, output_stride=4, head="linear", head_channels=4
+    )
+    config.acquisition.points = 3
+    for phase in (config.supervised, config.warmup, config.round):
+        phase.steps = 2
+    config.terms.adversarial.width = 4
+
+@labor_jax.data.register_pair("rain", defaults=defaults)
+def load(config, roles):
+    \"\"\"Rain.\"\"\"
+    return labor_jax.data.pair_from_arrays(
+        "rain",
+        ("dry", "wet"),
+        source=images_and_labels(4),
+        pool=images_and_labels(4),
+        evaluation=images_and_labels(2),
+    )
+"""
+
+
+def test_an_extension_registers_what_a_config_names(tmp_path):
+    (tmp_path / "mine.py").write_text(EXTENSION)
+    extension = f"--extension={tmp_path / 'mine.py'}"
+    method = ("--config.acquisition.method=brightest_logit", "--config.acquisition.fraction=0")
+    run = ("run", "random:rain", *method, "--workdir=run")
+    result = labor_jax(*run, folder=tmp_path)
+    assert result.returncode == 1 and "--extension FILE" in result.stderr
+
+    result = labor_jax(*run, extension, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "brightest_logit" in result.stdout and "rain" in result.stdout
+
+    result = labor_jax("evaluate", "--workdir=run", folder=tmp_path)
+    assert result.returncode == 1
+    assert "method 'brightest_logit' and the data pair 'rain', which are not reg" in result.stderr
+    assert "Traceback" not in result.stderr
+    result = labor_jax("evaluate", "--workdir=run", extension, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0].startswith("dry")
+
+
+def raised(*errors, explicit):
+    """The last of the errors, each raised from (or while handling) the one before."""
+    current = None
+    for error in errors:
+        try:
+            try:
+                if current is not None:
+                    raise current
+            except BaseException as before:
+                if explicit:
+                    raise error from before
+                raise error  # noqa: B904, the implicit chain is what is tested
+            raise error
+        except BaseException as caught:
+            current = caught
+    return current
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_a_full_disk_is_found_behind_other_errors(explicit):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert command_line.is_disk_full(raised(full, ValueError("save"), explicit=explicit))
+    assert command_line.is_disk_full(
+        raised(full, ValueError("save"), RuntimeError("run"), explicit=explicit)
+    )
+    other = OSError(errno.EACCES, os.strerror(errno.EACCES))
+    assert not command_line.is_disk_full(raised(other, ValueError("save"), explicit=explicit))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sqlite3.OperationalError("database or disk is full"),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        ValueError("INTERNAL: write failed: No space left on device [OS error 28]"),
+    ],
+)
+def test_a_full_disk_has_many_names(error):
+    assert command_line.is_disk_full(error)

@@ -17,8 +17,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # eight devices do by their own flags.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# The whole suite in minutes; `--hypothesis-profile=default` looks at 100 examples of each property.
-hypothesis.settings.register_profile("suite", max_examples=40)
+# The whole suite in minutes, on however slow a machine; `--hypothesis-profile=default` looks at 100
+# examples of each property.
+hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
 hypothesis.settings.load_profile("suite")
 
 

@@ -1,38 +1,11 @@
-"""A run small enough to be made in seconds: tiny street scenes, a tiny network, a few steps."""
+"""Runs that take seconds: tiny street scenes, a network of two layers, a few steps."""
 
-from configs import (
-    active,
-    ppl,
-    random,
-    ripu_pa,
-    ripu_ra,
-    ripu_source_free,
-    source_only,
-    spl,
-    supervised,
-    warmup,
-)
-
-_METHODS = {
-    "ppl": ppl,
-    "random": random,
-    "ripu_pa": ripu_pa,
-    "ripu_ra": ripu_ra,
-    "ripu_source_free": ripu_source_free,
-    "source_only": source_only,
-    "spl": spl,
-    "supervised": supervised,
-    "warmup": warmup,
-}
+import labor_jax
 
 
 def tiny_config(method="spl", pair="street"):
-    """A method's config made tiny; "active:METHOD" is that of configs/active.py."""
-    name, _, acquisition = method.partition(":")
-    if name == "active":
-        config = active.get_config(f"{acquisition},{pair}")
-    else:
-        config = _METHODS[method].get_config(pair)
+    """Returns a method's config made tiny; "active:METHOD" as for `labor_jax.get_config`."""
+    config = labor_jax.get_config(method, pair)
     if pair == "street":
         config.data.update(image_size=(32, 64), source_count=8, pool_count=4, evaluation_count=4)
     else:
@@ -40,13 +13,13 @@ def tiny_config(method="spl", pair="street"):
         config.data.update(source_size=size, target_size=size, evaluation_size=size)
     config.source_batch_size = config.target_batch_size = config.evaluation_batch_size = 2
     config.model.update(
-        backbone="resnet18", width=4, stem="small", head="deeplab_v2", pretrained=""
+        backbone="two_layers", width=4, output_stride=4, head="linear", pretrained=""
     )
-    if config.source.steps:
-        config.source.steps = 4
+    if config.supervised.steps:
+        config.supervised.steps = 4
     if config.warmup.steps:
         config.warmup.steps = 3
-    config.warmup.discriminator_width = 4
+    config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 4
     config.selector.steps = 3
     config.round.steps = 3
     if config.rounds:

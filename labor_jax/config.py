@@ -1,0 +1,217 @@
+"""The config of an experiment: every field with its meaning and its default.
+
+A config is the fields of `base_config`, then the data pair's settings, then the method's recipe
+(`labor_jax.recipes`). Override any field in Python (`config.rounds = 2`) or on the command line
+(`--config.rounds=2`).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from labor_jax import acquisition as acquisition_lib
+from labor_jax import adaptation, recipes
+from labor_jax.data import Augment, registry
+from labor_jax.locked_config import LockedConfig, locked
+
+
+def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
+    """Returns the config of a method on a data pair.
+
+    Args:
+      name: one of `recipes.NAMES`; "active:METHOD" is the acquisition method METHOD under RIPU's
+        joint training.
+      pair: a registered data pair: street, camvid, gtav, synthia, folders, or one of yours.
+
+    Returns:
+      The config. It is locked: setting a field that doesn't exist is an error.
+
+    Raises:
+      ValueError: the name or the pair is unknown; the message lists those that are known.
+    """
+    recipe = recipes.find(name)
+    settings = registry.pair_settings(pair)
+    config = locked(base_config())
+    config.pair = pair
+    with config.data.unlocked():  # a pair may have fields of its own there
+        settings.defaults(config)
+    config = locked(config)
+    recipe(config)
+    if config.protocol == "joint":
+        settings.joint_defaults(config)
+    if config.method in settings.method_defaults:
+        settings.method_defaults[config.method](config)
+    return config
+
+
+def base_config() -> ConfigDict:
+    """Returns the fields of every experiment; the values are LabOR's where its text has them."""
+    config = ConfigDict()
+    config.method = ""  # the method's name in tables, and in the name of the default workdir
+    config.pair = ""  # the data pair
+    config.seed = 0  # of weights, order, augmentation, noise and random acquisition
+    # Who answers queries. "oracle": the pool's own labels. "human": people, in the labelling tool
+    # (python -m labor_jax.annotate); the run stops until they are done.
+    config.annotator = "oracle"
+    config.annotation = annotation = ConfigDict()  # of the labelling tool
+    annotation.show_guess = False  # show what the model predicts: faster, but it biases people
+    # Share of the images that a second person answers too. The run doesn't wait for these answers,
+    # and they may still be given after the next round has started.
+    annotation.second_opinion = 0.0
+    annotation.superpixels = True  # offer to paint by patches of one colour
+    annotation.lease_seconds = 120.0  # how long an image is reserved for a silent annotator
+    annotation.dollars_per_hour = 20.0  # the annotators' pay, for the cost in the report
+    # Workdir of a finished run with --config.rounds=0 and otherwise the same settings up to that
+    # point. This run continues from there. Empty: start from the beginning.
+    config.warm_start = ""
+    # Folder that keeps compiled programs, so that the next run need not compile again. The default
+    # honours $XDG_CACHE_HOME in place of ~/.cache. Empty: keep none.
+    config.compilation_cache = "~/.cache/labor_jax/compiled"
+
+    config.source_batch_size = 4  # images a step, over all devices
+    config.target_batch_size = 4
+    # To save memory a device splits its share of a batch into equal microbatches: at least this
+    # many, each of at most `per_device_batch_size` images of a domain (None: no limit). Losses are
+    # still means over the whole batch; trained batch norm normalises each microbatch by itself.
+    config.gradient_accumulation = 1
+    config.per_device_batch_size = placeholder(int)
+    config.evaluation_batch_size = 8  # also used to score the pool
+    # Average predictions over an image and its mirror image, and over the image at these multiples
+    # of its size. Scoring the pool uses neither, as in the papers.
+    config.evaluation_flip = False
+    config.evaluation_scales = (1.0,)
+    # For images too large for a device's memory, when predicting and when scoring the pool:
+    # (height, width) of the windows that the network sees one at a time (None: whole images), and
+    # how many pixels neighbouring windows share; half of them are context.
+    config.evaluation_window = placeholder(tuple)
+    config.evaluation_overlap = 256
+    config.log_every = 20  # steps
+    config.checkpoint_every = 100  # steps, within a phase; a phase also ends with a checkpoint
+    config.preview_images = 4  # pool images shown in the report
+
+    config.model = model = ConfigDict()
+    model.backbone = "resnet18"  # or another registered name, see `models.register_backbone`
+    model.width = 64  # channels of a ResNet's first stage; 64 is the published network
+    model.stem = "imagenet"  # "small": a ResNet that starts at stride 2, for small images
+    model.variant = "torchvision"  # "caffe": the ResNet of AdaptSegNet's and ADVENT's weights
+    model.output_stride = 8  # of the backbone's last features
+    model.batch_norm = "trained"  # "frozen": neither statistics nor scale and bias change
+    model.head = "deeplab_v3plus"  # or another registered name, see `models.register_head`
+    model.head_channels = 256  # of the v3+ head; 512 in RIPU
+    model.first_two_only = False  # v2 sums two of its four rates, as AdaptSegNet's weights need
+    # Share of channels that the head drops in training; None: as published, 0 in v2, 0.1 in v3+.
+    model.dropout = placeholder(float)
+    model.remat = False  # recompute the backbone's activations for the gradient, to save memory
+    model.dtype = "float32"  # of the computation, or "bfloat16"; losses and scores are float32
+    # Weights to start from. "": random; "imagenet": EfficientNet-Lite0's from the extra
+    # `pretrained`; or a .pth, .safetensors or .npz file: a backbone with torchvision's names, or a
+    # whole model of RIPU, AdaptSegNet or ADVENT.
+    model.pretrained = ""
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "sgd"  # or "adamw"
+    optimizer.momentum = 0.9  # of SGD
+    optimizer.weight_decay = 5e-4
+    optimizer.head_multiplier = 10.0  # the head's learning rate over the backbone's
+    optimizer.power = 0.9  # of the poly schedule
+    optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping
+
+    # Each phase of training has a table of weights, one for each registered term; a term of weight
+    # 0 is off. A term's own settings are in `config.terms.NAME`.
+    config.supervised = supervised = ConfigDict()  # the first phase: source labels (LabOR Eq. 1)
+    supervised.steps = 1000
+    supervised.learning_rate = 2.5e-4
+    # To train AdaptSegNet's second level, which is a head on the backbone's last but one stage, set
+    # auxiliary_source_labels here and in the warm-up (0.1 in the paper), and the warm-up's
+    # auxiliary_adversarial (2e-4). Predictions are those of the last stage.
+    supervised.terms = _terms(source_labels=1.0)
+
+    config.warmup = warmup = ConfigDict()  # then adaptation: L_s + L_adv in LabOR
+    warmup.steps = 1000
+    warmup.learning_rate = 2.5e-4
+    warmup.terms = _terms(source_labels=1.0, adversarial=1e-3)  # AdaptSegNet's weight
+
+    # "staged": each phase has its own optimizer and its own schedule, which ends at 0 (LabOR).
+    # "joint": one optimizer and one schedule for all rounds, and queries are made while training
+    # goes on (RIPU).
+    config.protocol = "staged"
+    config.rounds = 3
+
+    # LabOR's text says little about the following; the values are ours.
+    config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)
+    selector.steps = 200
+    selector.learning_rate = 2.5e-4
+    selector.terms = _terms(self_training=1.0, discrepancy=1.0)  # Eq. 3, Eq. 4
+    selector.reversal = 1.0  # how strongly φ' minimises what θ'₁ and θ'₂ maximise
+    # Two equal copies would stay equal. So each head starts with noise on its kernels, as a share
+    # of each kernel's standard deviation, and gets its own dropout mask on the features.
+    selector.noise = 0.1
+    selector.feature_dropout = 0.1
+
+    config.round = round_ = ConfigDict()  # training on the answers (Eq. 5), in each round
+    round_.steps = 500  # under "staged", like the learning rate; "joint" has its own below
+    round_.learning_rate = 2.5e-4
+    round_.terms = _terms(source_labels=1.0, answers=1.0)  # Eq. 5; source labels are ours
+
+    config.joint = joint = ConfigDict()  # training under the protocol "joint" (RIPU)
+    joint.steps = 40_000  # when training ends
+    joint.schedule_steps = 62_500  # where the poly schedule would reach 0
+    joint.query_steps = (10_000, 12_000, 14_000, 16_000, 18_000)  # the first `rounds` are used
+    joint.learning_rate = 2.5e-4
+
+    config.terms = terms = ConfigDict()
+    for name in sorted(adaptation.TERMS):
+        terms[name] = _section(adaptation.settings(name))
+
+    config.acquisition = acquisition = ConfigDict()
+    acquisition.method = "spl"  # or another registered name, see docs/acquisition.md
+    # SPL: largest share of an image to ask, over all rounds; of the inconsistent pixels it takes
+    # those of largest discrepancy. 0: the whole mask, as in the paper (about 2.2% on Cityscapes).
+    acquisition.max_fraction = 0.0
+    # The budget of the other methods, over all rounds: a share of each image's pixels, or else a
+    # number of points.
+    acquisition.fraction = 0.0
+    acquisition.points = 0
+    # (height, width) of the image that `points` refers to. The number grows with the area, as in
+    # RIPU. None: the same number at any size.
+    acquisition.reference_size = placeholder(tuple)
+    acquisition.radius = 1  # RIPU's k: of the score's window, and of the region to ask
+    # Settings of acquisition functions, such as PPL's `distance` to the prototype, "euclidean" or
+    # "cosine", or those of a function of your own. Equal names share a field.
+    for method in acquisition_lib.METHODS.values():
+        for name, default in method.settings.items():
+            if name not in acquisition:
+                acquisition[name] = placeholder(object) if default is None else default
+
+    config.data = data = ConfigDict()
+    data.root = ""  # the folder of the data set
+    data.source_size = placeholder(tuple)  # (height, width) to resize images to; None: their own
+    data.target_size = placeholder(tuple)
+    data.evaluation_size = placeholder(tuple)
+    data.cache_bytes = 2**29  # memory for decoded images and labels, all splits together
+    # Folder for what is learnt by reading a whole data set; the next run reuses it. Empty:
+    # labor_jax in $XDG_CACHE_HOME, or in ~/.cache if that isn't set.
+    data.cache_folder = ""
+    data.num_threads = placeholder(int)  # that read and augment; None: the number of cores
+    data.verify = "headers"  # or "full": decode every file before the run starts
+    # Draw source images so that classes are balanced (RIPU), instead of each once an epoch. The
+    # first run reads all source labels for this.
+    data.balance_source = False
+    data.augment = _section(dataclasses.asdict(Augment()))  # of training images
+    return config
+
+
+def _terms(**weights: float) -> ConfigDict:
+    """Returns a table of all registered terms, 0.0 where no weight is given."""
+    return ConfigDict({name: 0.0 for name in sorted(adaptation.TERMS)} | weights)
+
+
+def _section(values: Mapping[str, Any]) -> ConfigDict:
+    """Returns settings as a section in which a None can be overridden by any value."""
+    section = ConfigDict()
+    for name, value in values.items():
+        section[name] = placeholder(object) if value is None else value
+    return section

@@ -1,0 +1,126 @@
+"""What `--config` names on the command line, and what `--config.FIELD=VALUE` overrides."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from labor_jax import user_files
+from labor_jax.locked_config import LockedConfig, UnknownFieldError, locked, unknown_field
+
+
+def load(argument: str) -> LockedConfig:
+    """Loads a config by name or from a user's file.
+
+    Args:
+      argument: "spl", "spl:camvid", "active:entropy,camvid"; or a file with a function
+        `get_config`, such as "my_experiment.py" or "my_experiment.py:ARGUMENT", which gives the
+        function that argument. "configs/spl.py:camvid" is "spl:camvid" in any directory.
+
+    Raises:
+      app.UsageError: there is no such config.
+    """
+    from labor_jax import config, recipes  # this imports JAX, which takes time
+
+    name, _, rest = argument.partition(":")
+    if name.endswith(".py") or "/" in name:
+        path = Path(name)
+        if path.exists():
+            return _from_file(path, rest)
+        if path.parent.name != "configs" or path.stem not in recipes.NAMES:
+            close = difflib.get_close_matches(path.stem, recipes.NAMES, 1, 0.6)
+            meant = f" Did you mean --config {close[0]}?" if close else ""
+            raise app.UsageError(
+                f"There is no file {name}.{meant} These names work from any directory: "
+                f"{', '.join(recipes.NAMES)}."
+            )
+        name = path.stem
+    if name == "active":
+        method, _, pair = rest.partition(",")
+        name = f"active:{method}"
+    else:
+        pair = rest
+    try:
+        return config.get_config(name, pair or "street")
+    except ValueError as error:
+        message = f"--config {argument}: {error}"
+        if name.partition(":")[0] in recipes.NAMES:  # then a registered name is missing
+            message += " To use one of your own, name the file that registers it: --extension FILE."
+        raise app.UsageError(message) from error
+
+
+def _from_file(path: Path, argument: str) -> LockedConfig:
+    try:
+        module = user_files.load(path)
+        if not hasattr(module, "get_config"):
+            raise app.UsageError(f"{path} has no function get_config, which a config file needs.")
+        config = module.get_config(*([argument] if argument else []))
+    except (ValueError, UnknownFieldError) as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if Path(frame.filename) == path.resolve()
+        ]
+        where = f"{path}, line {lines[-1]}" if lines else f"{path}"
+        raise app.UsageError(f"{where}: {error}") from error
+    if not isinstance(config, ConfigDict):
+        raise app.UsageError(
+            f"get_config of {path} returned {type(config).__name__}; it has to return a config, "
+            "such as that of labor_jax.get_config."
+        )
+    return locked(config)
+
+
+def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
+    """Sets the fields of a config that arguments name.
+
+    Args:
+      config: changed in place.
+      arguments: the program's name and its arguments, of which `--config.FIELD=VALUE` are used.
+
+    Returns:
+      The other arguments.
+
+    Raises:
+      app.UsageError: no such field, or a value of another type.
+    """
+    for argument in arguments:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("-") and name.startswith("config."):
+            _check_field(config, name)
+    method, acquisition_method = config.method, config.get("acquisition.method")
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
+    try:
+        rest = values(list(arguments), known_only=True)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise app.UsageError(str(error)) from error
+    _read_none(config)
+    if config.get("acquisition.method") != acquisition_method == method:
+        config.method = config.acquisition.method  # a run is named after what it asks
+    return rest
+
+
+def _check_field(config: LockedConfig, name: str) -> None:
+    section, path = config, "config"
+    for field in name.split(".")[1:]:
+        if not isinstance(section, ConfigDict):
+            raise app.UsageError(f"{path} is a value, so it has no field {field!r}.")
+        if field not in section:
+            raise app.UsageError(str(unknown_field(section, field, path)))
+        section, path = section[field], f"{path}.{field}"
+
+
+def _read_none(section: ConfigDict) -> None:
+    """Sets a tuple that was given as "None", which its flag reads as (None,), to None."""
+    for name, value in section.items():
+        if isinstance(value, ConfigDict):
+            _read_none(value)
+        elif value == (None,):
+            section[name] = None

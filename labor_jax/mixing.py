@@ -1,0 +1,128 @@
+"""Images made from others on the device: class mixing, block masks and Fourier swaps.
+
+Pure functions of one image or one pair of images; use `jax.vmap` for a batch, with a key for each.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def class_mix(
+    key: jax.Array,
+    source_image: jax.Array,
+    source_label: jax.Array,
+    target_image: jax.Array,
+    target_label: jax.Array,
+    num_classes: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Pastes half of a source image's classes onto a target image.
+
+    Args:
+      key: A JAX random key, which chooses the classes.
+      source_image: `[H, W, 3]`.
+      source_label: Classes, `int[H, W]`; a label outside of 0 to C - 1 is void and never pasted.
+      target_image: `[H, W, 3]`.
+      target_label: Classes, `int[H, W]`, such as a teacher's pseudo labels.
+      num_classes: C.
+
+    Returns:
+      The mixed image `[H, W, 3]`, its label `int[H, W]`, and where both are the source's,
+      `bool[H, W]`: the pixels of half of the classes in `source_label`, rounded up.
+
+    Raises:
+      ValueError: If images and labels differ in size.
+
+    References:
+      Olsson et al., ClassMix, WACV 2021, https://arxiv.org/abs/2007.07936, and Tranheden et al.,
+      DACS, WACV 2021, https://arxiv.org/abs/2007.08702. Their code counts void as a class.
+    """
+    sizes = {
+        "source_image": source_image.shape[:2],
+        "source_label": source_label.shape,
+        "target_image": target_image.shape[:2],
+        "target_label": target_label.shape,
+    }
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ValueError(f"images and labels must have one size; got {listed}")
+    classes = jnp.arange(num_classes)
+    present = jnp.any(source_label[..., None] == classes, axis=(0, 1))
+    drawn = jnp.where(present, jax.random.uniform(key, (num_classes,)), 2.0)
+    rank = jnp.argsort(jnp.argsort(drawn))
+    chosen = present & (rank < (jnp.sum(present) + 1) // 2)
+    from_source = jnp.any((source_label[..., None] == classes) & chosen, axis=-1)
+    image = jnp.where(from_source[..., None], source_image, target_image)
+    label = jnp.where(from_source, source_label, target_label)
+    return image, label, from_source
+
+
+def random_block_mask(
+    key: jax.Array, size: tuple[int, int], *, block: int, ratio: float
+) -> jax.Array:
+    """Draws square blocks to hide from the network.
+
+    Args:
+      key: A JAX random key.
+      size: (H, W).
+      block: The blocks' side in pixels; those at the right and bottom border are cut off.
+      ratio: The probability that a block is hidden, 0 to 1.
+
+    Returns:
+      `bool[H, W]`, True where the image is kept.
+
+    Raises:
+      ValueError: If `block` is below 1 or `ratio` is not from 0 to 1.
+
+    References:
+      Hoyer et al., MIC, CVPR 2023, https://arxiv.org/abs/2212.01322, Eq. 5: blocks of 64 pixels at
+      full resolution, ratio 0.7.
+    """
+    if block < 1:
+        raise ValueError(f"block is {block}; a block has at least 1 pixel")
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"ratio is {ratio}; it is a probability, from 0 to 1")
+    rows, columns = (-(-side // block) for side in size)
+    kept = jax.random.uniform(key, (rows, columns)) >= ratio
+    return kept.repeat(block, 0).repeat(block, 1)[: size[0], : size[1]]
+
+
+def fourier_swap(source_image: jax.Array, target_image: jax.Array, beta: float) -> jax.Array:
+    """Gives a source image the lowest-frequency amplitudes of a target image.
+
+    Args:
+      source_image: `[H, W, 3]`, not normalised: FDA swaps before the mean is subtracted.
+      target_image: `[H, W, 3]`, of the same size.
+      beta: How far the swapped frequencies reach, as a share of the smaller side: those of at most
+        floor(beta * min(H, W)) periods along both axes. FDA takes 0.01, 0.05 and 0.09.
+
+    Returns:
+      `f32[H, W, 3]`, with the source's phase everywhere and its amplitudes elsewhere; values may
+      leave the range of the images.
+
+    Raises:
+      ValueError: If the images differ in shape, or `beta` is negative.
+
+    References:
+      Yang and Soatto, FDA, CVPR 2020, https://arxiv.org/abs/2004.05498, Eq. 3.
+    """
+    if source_image.shape != target_image.shape:
+        raise ValueError(
+            f"source_image has shape {source_image.shape} and target_image {target_image.shape}; "
+            "they must be equal"
+        )
+    if beta < 0:
+        raise ValueError(f"beta is {beta}; it can't be negative")
+    height, width = source_image.shape[:2]
+    reach = int(beta * min(height, width))
+    # rint: the frequencies are whole numbers but for rounding.
+    rows, columns = (
+        jnp.abs(jnp.rint(jnp.fft.fftfreq(side) * side)) <= reach for side in (height, width)
+    )
+    swapped = (rows[:, None] & columns)[..., None]
+    source, target = (
+        jnp.fft.fft2(image.astype(jnp.float32), axes=(0, 1))
+        for image in (source_image, target_image)
+    )
+    amplitude = jnp.where(swapped, jnp.abs(target), jnp.abs(source))
+    mixed = amplitude * jnp.exp(1j * jnp.angle(source))
+    return jnp.real(jnp.fft.ifft2(mixed, axes=(0, 1))).astype(jnp.float32)

@@ -1,0 +1,164 @@
+"""One function a method, which turns the base config into that method's.
+
+A recipe gets the base config with the data pair's settings already in it. It names no pair: what a
+pair changes about a recipe is registered with the pair, see `labor_jax.data.register_pair`.
+"""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from labor_jax.active import strategies
+
+Recipe = Callable[[ConfigDict], None]
+
+
+def spl(config: ConfigDict) -> None:
+    """LabOR with segment-based labelling (SPL): asks the inconsistency mask, up to a cap."""
+    config.acquisition.method = "spl"
+    config.acquisition.max_fraction = 0.05
+
+
+def ppl(config: ConfigDict) -> None:
+    """LabOR with point-based labelling (PPL): asks SelectPt's representative points."""
+    config.acquisition.method = "ppl"
+
+
+def ripu_ra(config: ConfigDict) -> None:
+    """RIPU with regions: 3x3 regions of largest impurity x uncertainty, 2.2% of the pixels."""
+    active(config, "ripu_ra")
+
+
+def ripu_pa(config: ConfigDict) -> None:
+    """RIPU with pixels: 40 pixels an image of largest impurity x uncertainty."""
+    active(config, "ripu_pa")
+
+
+def ripu_source_free(config: ConfigDict) -> None:
+    """RIPU without source data: a source-trained model, target images, 2.2% of their labels."""
+    ripu_ra(config)
+    config.round.terms.update(source_labels=0.0, local_consistency=0.0)
+    # The source model is trained as long as joint training is before its first query.
+    first = config.joint.query_steps[0]
+    config.supervised.update(steps=first, learning_rate=config.joint.learning_rate)
+    config.joint.query_steps = tuple(step - first for step in config.joint.query_steps)
+    config.joint.steps -= first
+    config.joint.schedule_steps -= first
+
+
+def random(config: ConfigDict) -> None:
+    """Random pixels under a budget: the baseline that every acquisition method must beat."""
+    config.acquisition.method = "random"
+    config.acquisition.fraction = 0.05
+
+
+def supervised(config: ConfigDict) -> None:
+    """Full supervision: every label of the pool from round 1 on, in the same rounds as SPL."""
+    config.acquisition.method = "all"
+
+
+def source_only(config: ConfigDict) -> None:
+    """Training on source labels alone: where adaptation starts."""
+    _without_warmup(config)
+    config.rounds = 0
+
+
+def warmup(config: ConfigDict) -> None:
+    """LabOR's warm-up alone: supervised on source, then adversarial on the outputs."""
+    config.rounds = 0
+
+
+def active(config: ConfigDict, method: str = "random") -> None:
+    """Any acquisition method under RIPU's joint training, so that acquisition alone differs."""
+    acquisition, entry = config.acquisition, strategies.method(method)
+    acquisition.method = method
+    config.protocol = "joint"
+    config.rounds = 5
+    config.supervised.steps = 0
+    _without_warmup(config)
+    config.round.terms.update(local_consistency=0.1, negative_learning=1.0)
+    config.optimizer.update(
+        name="sgd", momentum=0.9, weight_decay=5e-4, head_multiplier=10.0, clip_norm=0.0
+    )
+    # The pixel selector's rate has the same ratio to the model's as in LabOR's rounds.
+    config.selector.learning_rate *= config.joint.learning_rate / config.round.learning_rate
+    if entry.picked_by_annotator:
+        config.rounds = 1  # as in WDA; another round would only add one more point of each class
+    elif entry.budget == "regions":
+        acquisition.fraction = 0.022
+    elif entry.budget == "cap":
+        acquisition.max_fraction = 0.022
+    elif entry.budget == "points":
+        acquisition.points = 40
+    if method == "ripu_pa":
+        acquisition.radius = 32  # RIPU's, at the 1024 rows of Cityscapes
+
+
+def _without_warmup(config: ConfigDict) -> None:
+    config.warmup.steps = 0
+    # Nor is there an auxiliary head, which only the warm-up uses.
+    config.supervised.terms.auxiliary_source_labels = 0.0
+    config.warmup.terms.update(auxiliary_source_labels=0.0, auxiliary_adversarial=0.0)
+
+
+_RECIPES: dict[str, Recipe] = {
+    recipe.__name__: recipe
+    for recipe in (
+        spl,
+        ppl,
+        ripu_ra,
+        ripu_pa,
+        ripu_source_free,
+        random,
+        supervised,
+        source_only,
+        warmup,
+        active,
+    )
+}
+
+NAMES = tuple(_RECIPES)
+"""The names that `find` knows."""
+
+
+def find(name: str) -> Recipe:
+    """Looks up a recipe.
+
+    Args:
+      name: one of `NAMES`, or "active:METHOD" with an acquisition method.
+
+    Returns:
+      The recipe; it also sets `config.method`.
+
+    Raises:
+      ValueError: there is no such recipe or acquisition method.
+    """
+    base, _, method = name.partition(":")
+    if base not in _RECIPES or (method and base != "active"):
+        raise ValueError(unknown_name(name))
+    if method:
+        strategies.method(method)  # raises ValueError that lists the methods
+
+    def recipe(config: ConfigDict) -> None:
+        (functools.partial(active, method=method) if method else _RECIPES[base])(config)
+        config.method = config.acquisition.method if base == "active" else base
+
+    return recipe
+
+
+def unknown_name(name: str) -> str:
+    """Says that a config's name is unknown, and which are known."""
+    close = difflib.get_close_matches(name.partition(":")[0], NAMES, 1, 0.6)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    return (
+        f"Unknown config {name!r}.{meant} The names are {', '.join(NAMES)}; active:METHOD takes "
+        "any acquisition method."
+    )
+
+
+def summaries() -> dict[str, str]:
+    """Returns the first line of each recipe's docstring, by name."""
+    return {name: inspect.getdoc(each).splitlines()[0] for name, each in _RECIPES.items()}

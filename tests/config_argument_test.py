@@ -1,0 +1,154 @@
+"""What `--config` names, and the fields that the command line overrides."""
+
+import pytest
+from absl import app
+
+import labor_jax
+from labor_jax import config_argument
+from labor_jax.locked_config import RENAMED
+from tests.conftest import ROOT
+
+USERS = """
+import labor_jax
+
+def get_config(pair="street"):
+    config = labor_jax.get_config("ppl", pair)
+    config.rounds = 7
+    return config
+"""
+
+
+def overridden(name, *arguments):
+    config = config_argument.load(name)
+    assert config_argument.override(config, ["main", *arguments]) == ["main"]
+    return config
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "pair"),
+    [
+        ("spl", "spl", "street"),
+        ("spl:camvid", "spl", "camvid"),
+        ("configs/spl.py", "spl", "street"),
+        ("configs/spl.py:camvid", "spl", "camvid"),
+        ("active", "active", "street"),
+        ("active:entropy", "active:entropy", "street"),
+        ("active:core_set,camvid", "active:core_set", "camvid"),
+        ("configs/active.py:entropy,camvid", "active:entropy", "camvid"),
+    ],
+)
+@pytest.mark.parametrize("anywhere", [True, False])
+def test_a_name_means_the_same_in_every_directory(
+    argument, name, pair, anywhere, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path if anywhere else ROOT)
+    assert config_argument.load(argument) == labor_jax.get_config(name, pair)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs").glob("*.py")), ids=lambda path: path.stem
+)
+def test_every_config_file_is_the_name(path):
+    if path.stem != "__init__":
+        assert config_argument.load(str(path)) == config_argument.load(path.stem)
+
+
+def test_a_users_file_is_a_config(tmp_path):
+    (tmp_path / "mine.py").write_text(USERS)
+    config = config_argument.load(f"{tmp_path}/mine.py:camvid")
+    assert (config.method, config.pair, config.rounds) == ("ppl", "camvid", 7)
+    assert config.is_locked
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("x = 1", ("mine.py has no function get_config",)),
+        ("def get_config(): return 3", ("mine.py returned int",)),
+        (USERS.replace("rounds", "rouns"), ("mine.py, line 6", "Did you mean config.rounds?")),
+        (USERS.replace('"ppl"', '"pppl"'), ("mine.py, line 5", "Did you mean ppl?")),
+    ],
+)
+def test_a_mistake_in_a_users_file_is_said_with_its_line(code, says, tmp_path):
+    (tmp_path / "mine.py").write_text(code)
+    with pytest.raises(app.UsageError) as raised:
+        config_argument.load(f"{tmp_path}/mine.py")
+    assert all(text in str(raised.value) for text in says), str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("slp", ("'slp'", "Did you mean spl?", "source_only")),
+        ("configs/slp.py", ("no file configs/slp.py", "Did you mean --config spl?", "warmup")),
+        ("elsewhere/spl.py", ("no file elsewhere/spl.py", "--config spl?")),
+        ("spl:gatv", ("'gatv'", "street, camvid, gtav, synthia, folders", "--extension")),
+        ("active:entropi", ("'entropi'", "entropy", "--extension")),
+        ("active:camvid", ("'camvid'", "entropy")),
+    ],
+)
+def test_an_unknown_config_is_one_line(argument, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(app.UsageError) as raised:
+        config_argument.load(argument)
+    assert all(text in str(raised.value) for text in says), str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_fields_are_overridden_and_other_arguments_left():
+    config = config_argument.load("spl")
+    rest = config_argument.override(
+        config,
+        [
+            "main",
+            "--config.rounds=2",
+            "--config.data.root",
+            "some folder",
+            "--workdir",
+            "x",
+            "--config.warmup.terms.min_entropy=1e-3",
+            "--config.data.augment.crop=(32, 64)",
+            "--config.joint.query_steps=(1,2)",
+            "--noconfig.model.remat",
+            "--config.evaluation_flip",
+        ],
+    )
+    assert rest == ["main", "--workdir", "x"]
+    assert (config.rounds, config.data.root) == (2, "some folder")
+    assert config.warmup.terms.min_entropy == 1e-3
+    assert config.data.augment.crop == (32, 64) and config.joint.query_steps == (1, 2)
+    assert config.evaluation_flip and not config.model.remat
+
+
+def test_a_tuple_can_be_overridden_by_none():
+    config = overridden("spl:camvid", "--config.data.target_size=None")
+    assert config.data.target_size is None and config.data.source_size == (120, 160)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("random", "entropy"), ("supervised", "supervised"), ("ripu_source_free", "ripu_source_free")],
+)
+def test_a_method_given_as_a_field_names_the_run(name, method):
+    config = overridden(name, "--config.acquisition.method=entropy")
+    assert (config.method, config.acquisition.method) == (method, "entropy")
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("--config.rond=2", ("Unknown field config.rond.", "rounds")),
+        ("--config.data.rot=x", ("config.data.rot", "Did you mean config.data.root?")),
+        ("--config.rounds.x=1", ("config.rounds is a value",)),
+        ("--config.rounds=many", ("rounds", "many")),
+        *(
+            (f"--{field}{'.steps' if field == 'config.source' else ''}=1", ("is now config.",))
+            for field in RENAMED
+        ),
+    ],
+)
+def test_a_bad_override_is_one_line(argument, says):
+    with pytest.raises(app.UsageError) as raised:
+        overridden("spl", argument)
+    assert all(text in str(raised.value) for text in says), str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,121 @@
+"""Configs by name: their values, and what a misspelt or renamed field says."""
+
+import copy
+import json
+import pickle
+
+import pytest
+
+from labor_jax import adaptation, recipes
+from labor_jax.config import base_config, get_config
+from labor_jax.locked_config import RENAMED, LockedConfig, UnknownFieldError
+from tests.conftest import ROOT
+
+GOLDEN = json.loads((ROOT / "tests" / "golden_configs.json").read_text())
+"""Fields of each config that differ from those of the config named "from"."""
+
+
+def golden(name):
+    entry = GOLDEN[name]
+    return (golden(entry["from"]) if entry["from"] else {}) | entry["fields"]
+
+
+def flat(tree, prefix=""):
+    fields = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            fields |= flat(value, f"{prefix}{name}.")
+        else:
+            fields[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return fields
+
+
+@pytest.mark.parametrize("case", [name for name in GOLDEN if name != "base"])
+def test_every_method_on_every_pair_keeps_its_values(case):
+    name, _, pair = case.rpartition(":")
+    fields, expected = flat(get_config(name, pair).to_dict()), golden(case)
+    assert {field: fields.get(field, "no such field") for field in expected} == expected
+    terms = {name for name in fields if ".terms." in name} - set(expected)
+    assert all(fields[name] == 0 for name in terms)  # a term that is not named is off
+
+
+def test_every_phase_lists_every_term():
+    config = base_config()
+    for phase in (config.supervised, config.warmup, config.selector, config.round):
+        assert set(phase.terms) == set(adaptation.TERMS)
+    for name in adaptation.TERMS:
+        assert config.terms[name].to_dict() == adaptation.settings(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda config: setattr(config, "rouns", 2), ("config.rouns", "config.rounds?", "seed")),
+        (lambda config: config.rouns, ("Did you mean config.rounds?",)),
+        (lambda config: config.update(rouns=2), ("Did you mean config.rounds?",)),
+        (lambda config: config.data.update(rot=""), ("config.data.rot", "config.data.root?")),
+        (lambda config: config["warmup.stepz"], ("config.warmup are: learning_rate, steps",)),
+        (
+            lambda config: setattr(config.warmup.terms, "min_entropi", 1.0),
+            ("config.warmup.terms.min_entropy?",),
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "copied", [lambda c: c, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))]
+)
+def test_an_unknown_field_names_those_of_its_section(change, says, copied):
+    with pytest.raises(UnknownFieldError) as raised:
+        change(copied(get_config("spl")))
+    assert all(text in str(raised.value) for text in says)
+
+
+@pytest.mark.parametrize("field", RENAMED)
+def test_a_renamed_field_says_its_new_name(field):
+    config = get_config("spl")
+    *sections, name = field.removeprefix("config.").split(".")
+    section = config[".".join(sections)] if sections else config
+    with pytest.raises(AttributeError, match="is now config") as raised:
+        setattr(section, name, 1)
+    for word in str(raised.value).rstrip(".").replace(",", "").split():
+        if word.startswith("config.") and word != field:
+            assert word.removeprefix("config.") in flat(config.to_dict()) or word in (
+                "config.supervised"
+            )
+
+
+def test_a_locked_config_is_still_a_config():
+    config = get_config("spl", "camvid")
+    copied = config.copy_and_resolve_references()
+    assert copied == config and isinstance(copied.warmup, LockedConfig)
+    assert copied.is_locked and copied.warmup.is_locked
+    assert json.loads(config.to_json())["acquisition"]["method"] == "spl"
+    assert config.get("no_such_field", 3) == 3 and not hasattr(config, "no_such_field")
+    config.rounds = 2
+    config.per_device_batch_size = 1
+    config.data.augment.crop = (32, 64)
+    config.evaluation_window = None
+    with pytest.raises(TypeError, match=r"config\.rounds"):
+        config.rounds = "many"
+    with pytest.raises(TypeError, match=r"config\.data\.cache_bytes"):
+        config.data.cache_bytes = "much"
+
+
+@pytest.mark.parametrize(
+    ("name", "pair", "says"),
+    [
+        ("slp", "street", ("'slp'", "spl?", "ripu_source_free")),
+        ("spl:camvid", "street", ("'spl:camvid'", "spl?")),
+        ("active:entropi", "street", ("'entropi'", "entropy")),
+        ("spl", "gatv", ("'gatv'", "street", "gtav", "folders")),
+    ],
+)
+def test_an_unknown_name_lists_the_valid_ones(name, pair, says):
+    with pytest.raises(ValueError) as raised:
+        get_config(name, pair)
+    assert all(text in str(raised.value) for text in says)
+
+
+def test_every_recipe_says_what_it_is():
+    assert set(recipes.summaries()) == set(recipes.NAMES)
+    assert all(line.endswith(".") for line in recipes.summaries().values())
