@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import results
 from labor_jax.annotation import LabelStore, LabelStoreError
-from labor_jax.workdir import Workdir
+from labor_jax.experiment.workdir import Workdir
 
 
 class Asked(NamedTuple):

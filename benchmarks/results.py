@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from labor_jax.acquisition import strategies
-from labor_jax.workdir import FREE_FIELDS, Workdir, differing_fields, write_atomically
+from labor_jax.active import strategies
+from labor_jax.experiment.workdir import FREE_FIELDS, Workdir, differing_fields, write_atomically
 
 
 class ResultsError(Exception):
@@ -146,7 +146,7 @@ def read(workdir: Path) -> Result | None:
     clicks = 0.0
     if pixels:
         try:
-            kind = strategies.answered_as(config["acquisition"]["method"])
+            kind = strategies.method(config["acquisition"]["method"]).asks
         except ValueError as error:
             raise ResultsError(f"{workdir}: {error}") from error
         images = last["labelled_pixels"] / pixels

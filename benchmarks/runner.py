@@ -19,12 +19,11 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO
 
-from absl import app, flags
-from ml_collections import config_flags
+from absl import app
 
 from benchmarks.results import to_stderr
-from labor_jax import command_line
-from labor_jax.workdir import FREE_FIELDS, Workdir, differing_fields
+from labor_jax import config_argument
+from labor_jax.experiment.workdir import FREE_FIELDS, Workdir, differing_fields
 
 ROOT = Path(__file__).resolve().parents[1]
 TAIL_LINES = 15
@@ -173,17 +172,11 @@ def load_config(run: Run, output: Path) -> dict[str, Any]:
     Raises:
       RunError: it can't be loaded.
     """
-    arguments = ["labor_jax.main", *run.config_flags(output)]
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
     try:
-        values(arguments, known_only=True)
-        config = values.config
-        command_line.settle(config)
-    except (
-        *(flags.Error, app.UsageError),
-        *(AttributeError, KeyError, TypeError, ValueError, OSError),
-    ) as error:
+        config = config_argument.load(run.config)
+        overrides = [flag for flag in run.config_flags(output) if flag.startswith("--config.")]
+        config_argument.override(config, ["labor_jax.main", *overrides])
+    except (app.UsageError, OSError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise RunError(f"{run.name}: the config {run.config} can't be loaded: {reason}") from error
     return json.loads(config.to_json())

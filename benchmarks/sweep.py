@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import results
 from benchmarks.runner import Run, RunError, print_problems, run_all, split_extra, start_run
-from labor_jax.workdir import FREE_FIELDS
+from labor_jax.experiment.workdir import FREE_FIELDS
 
 _CONFIG_FLAG = re.compile(r"--?(no)?config\.(?P<field>[^=]+)")
 """A flag that sets a field; its value stands behind a "=", or is the next argument."""

@@ -2,7 +2,7 @@
 
 The network in channels_last memory with the names of RIPU's checkpoints, so that
 `labor_jax.models.to_torch` gives its weights; convolutions under autocast where the computation is
-bfloat16; `torch.optim.SGD` with a group for the classifier.
+bfloat16; `torch.optim.SGD` with a group for the head.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from labor_jax.models.backbones.resnet import LAYOUTS
 from labor_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
-from labor_jax.models.resnet import RESNETS
 
 RATES = (6, 12, 18, 24)
 IGNORE_LABEL = 255
@@ -75,7 +75,7 @@ class Backbone(nn.Module):
 
     def __init__(self, layout: str, width: int, norm):
         super().__init__()
-        bottleneck, counts = RESNETS[layout]
+        bottleneck, counts = LAYOUTS[layout]
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = norm(width)
         inputs = width
@@ -223,9 +223,9 @@ class TorchStep:
           network: the arguments of `Network`.
           device: "cpu" or "cuda".
           dtype: "float32", "tf32" or "bfloat16".
-          weights: the loss's weights, `labor_jax.training.steps.LossWeights`.
+          weights: the loss's weights by the terms' names.
           optimizer: `learning_rate`, `steps`, `power`, `momentum`, `weight_decay`,
-            `classifier_multiplier`.
+            `head_multiplier`.
         """
         self.device = device
         self._weights = weights
@@ -238,7 +238,7 @@ class TorchStep:
         state = {name: torch.from_numpy(value.copy()) for name, value in tensors.items()}
         self.network.load_state_dict(state, strict=True)
         self.network.train()
-        rates = {"feature_extractor": 1.0, "classifier": optimizer.classifier_multiplier}
+        rates = {"feature_extractor": 1.0, "classifier": optimizer.head_multiplier}
         self._optimizer = torch.optim.SGD(
             [
                 {"params": list(getattr(self.network, part).parameters()), "multiplier": multiplier}
@@ -281,12 +281,12 @@ class TorchStep:
         target_logits = self.network(target, self._autocast)
         cross_entropy = nn.CrossEntropyLoss(ignore_index=IGNORE_LABEL)
         terms = {
-            "source": cross_entropy(source_logits, source_labels),
-            "target": cross_entropy(target_logits, target_labels),
+            "source_labels": cross_entropy(source_logits, source_labels),
+            "answers": cross_entropy(target_logits, target_labels),
             "local_consistency": local_consistency(source_logits, source_labels),
             "negative_learning": negative_learning(target_logits),
         }
-        loss = sum(getattr(self._weights, name) * term for name, term in terms.items())
+        loss = sum(self._weights[name] * term for name, term in terms.items())
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()

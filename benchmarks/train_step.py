@@ -2,7 +2,7 @@
 
 The step is RIPU's joint training: cross-entropy and local consistency on source, cross-entropy on a
 few target labels and negative learning on target, then SGD with momentum, weight decay, the poly
-rate and ten times of it for the classifier. Ours is the step that `labor_jax.main` takes, compiled
+rate and ten times of it for the head. Ours is the step that `labor_jax.main` takes, compiled
 by `mesh.data_parallel`; PyTorch's is written plainly in `torch_step.py`, in channels_last memory,
 under autocast for bfloat16. Before anything is timed, both take a step from the same weights: the
 loss's terms and the parameters' update have to agree.
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import importlib
 import math
 import os
 import statistics
@@ -34,11 +33,17 @@ from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from configs import common
-from labor_jax import models, phases
-from labor_jax.models.layers import DepthwiseConv, PointwiseConv
+from labor_jax import models
+from labor_jax.config import get_config
+from labor_jax.experiment import components
+from labor_jax.experiment.plan import plan
+from labor_jax.models.backbones.resnet import LAYOUTS
+from labor_jax.models.convolutions import DepthwiseConv, PointwiseConv
 from labor_jax.training import mesh as mesh_lib
-from labor_jax.training import optimizers, steps
+from labor_jax.training import optimizers
+from labor_jax.training.state import create_state
+from labor_jax.training.step import make_train_step
+from labor_jax.training.terms import Terms
 
 NUM_CLASSES = 19
 DTYPES = ("float32", "tf32", "bfloat16")
@@ -99,7 +104,7 @@ class Case:
     """What is timed.
 
     Attributes:
-      backbone: a ResNet of `labor_jax.models.BACKBONES`.
+      backbone: a ResNet.
       head: "deeplab_v2" or "deeplab_v3plus".
       batch_norm: "trained" or "frozen".
       dtype: one of `DTYPES`.
@@ -124,7 +129,7 @@ class Case:
 
     def model_config(self) -> ConfigDict:
         """The model as `build_segmenter` takes it."""
-        model = common.base("train_step", "gtav").model
+        model = get_config("ripu_ra", "gtav").model
         model.update(
             backbone=self.backbone,
             head=self.head,
@@ -146,27 +151,21 @@ class Schedule:
     steps: int
     momentum: float
     weight_decay: float
-    classifier_multiplier: float
+    head_multiplier: float
     power: float
 
 
-def ripu_training() -> tuple[ConfigDict, Schedule, steps.LossWeights]:
+def ripu_training() -> tuple[ConfigDict, Schedule, Terms]:
     """The optimiser's config, the same with its rate and length, and the loss of `ripu_ra:gtav`."""
-    config = common.ripu("ripu_ra", "gtav")
-    optimizer, round_ = config.optimizer, config.round
+    config = get_config("ripu_ra", "gtav")
+    optimizer = config.optimizer
     schedule = Schedule(
         config.joint.learning_rate,
         config.joint.schedule_steps,
-        *(optimizer.momentum, optimizer.weight_decay, optimizer.classifier_multiplier),
+        *(optimizer.momentum, optimizer.weight_decay, optimizer.head_multiplier),
         optimizer.power,
     )
-    weights = steps.LossWeights(
-        source=round_.source_weight,
-        target=round_.target_weight,
-        local_consistency=round_.local_consistency_weight,
-        negative_learning=round_.negative_learning_weight,
-    )
-    return optimizer, schedule, weights
+    return optimizer, schedule, components.terms(config, "round")
 
 
 def example_batch(case: Case, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
@@ -197,11 +196,12 @@ def initial_variables(case: Case, segmenter: models.Segmenter) -> dict[str, Any]
     """
     variables = models.init_variables(segmenter, jax.random.key(0), (64, 64))
     variables = jax.tree.map(np.array, variables)
-    last = "bn3" if "bn3" in variables["backbone"]["params"]["layer1_0"] else "bn2"
-    for name, block in variables["backbone"]["params"].items():
+    params = variables["params"]
+    last = "bn3" if "bn3" in params["backbone"]["layer1_0"] else "bn2"
+    for name, block in params["backbone"].items():
         if name.startswith("layer"):
             block[last]["scale"] *= 0.25
-    for name, layer in variables["classifier"]["params"].items():
+    for name, layer in params["head"].items():
         if name == "logits" or name.startswith("rate"):
             layer["kernel"] /= layer["kernel"].std() * math.prod(layer["kernel"].shape[:-1]) ** 0.5
     return variables
@@ -211,7 +211,7 @@ class OurStep:
     """`labor_jax`'s step, compiled for one device.
 
     Attributes:
-      segmenter: the model's modules.
+      segmenter: the network.
       variables: the model's variables before the first step, host arrays.
     """
 
@@ -222,18 +222,19 @@ class OurStep:
             case.model_config(), NUM_CLASSES, axis_name=mesh_lib.BATCH_AXIS
         )
         self.variables = initial_variables(case, self.segmenter)
-        optimizer_config, schedule, weights = ripu_training()
+        optimizer_config, schedule, terms = ripu_training()
         optimizer = optimizers.segmentation_optimizer(
             optimizer_config,
             learning_rate=schedule.learning_rate,
             steps=schedule.steps,
             decay_mask=lambda params: models.trainable_mask(self.segmenter, params),
         )
-        step = steps.make_train_step(self.segmenter, optimizer, weights)
+        step = make_train_step(self.segmenter, optimizer, terms)
         mesh = mesh_lib.device_mesh([self._device])
         compiled = mesh_lib.data_parallel(step, mesh, batched_arguments=(1,), donate=True)
         self._state = mesh_lib.replicate(
-            steps.create_state(self.variables, optimizer, jax.random.key(1)), mesh
+            create_state(self.variables, optimizer, jax.random.key(1), memory=terms.memory(None)),
+            mesh,
         )
         self._batch = mesh_lib.shard_batch(batch, mesh)
         # TensorFloat-32 is what JAX takes for float32 where the GPU has it, unless told not to.
@@ -253,7 +254,7 @@ class OurStep:
 
     def parameters(self) -> dict[str, np.ndarray]:
         """The model's variables by PyTorch's names and in its layout."""
-        return models.to_torch(self.segmenter, jax.device_get(self._state.model), "ripu")
+        return models.to_torch(self.segmenter, jax.device_get(self._state.variables), "ripu")
 
     def counted_flops(self, expected: float) -> float:
         """XLA's count of the step's floating-point operations.
@@ -319,7 +320,9 @@ def convolution_flops(case: Case) -> float:
         )
         with nn.intercept_methods(count):
             jax.eval_shape(
-                lambda variables, images: models.apply(segmenter, variables, images, train=True),
+                lambda variables, images: segmenter.apply(
+                    variables, images, train=True, mutable=["batch_stats"]
+                ),
                 variables,
                 images,
             )
@@ -370,7 +373,7 @@ def torch_step(case: Case, ours: OurStep, device: str):
     """PyTorch's step from the same weights."""
     from benchmarks.torch_step import TorchStep
 
-    _, schedule, weights = ripu_training()
+    _, schedule, terms = ripu_training()
     return TorchStep(
         models.to_torch(ours.segmenter, ours.variables, "ripu"),
         network=dict(
@@ -383,7 +386,7 @@ def torch_step(case: Case, ours: OurStep, device: str):
         ),
         device=device,
         dtype=case.dtype,
-        weights=weights,
+        weights=terms.weights,
         optimizer=schedule,
     )
 
@@ -484,9 +487,8 @@ def peak_teraflops(device_kind: str) -> float | None:
 
 def row_steps(row: str) -> int:
     """Optimiser steps of a row of the papers, "NAME:PAIR", over all of its phases."""
-    name, pair = row.split(":")
-    config = importlib.import_module(f"configs.{name}").get_config(pair)
-    return sum(phase.steps for phase in phases.plan(config) if phase.kind != "query")
+    phases = plan(get_config(*row.split(":")))
+    return sum(phase.steps for phase in phases if phase.section)
 
 
 def results_table(results: list[Result], device_kind: str) -> str:
@@ -539,7 +541,7 @@ def parse_arguments(arguments: list[str] | None, backend: str) -> argparse.Names
     """The arguments, those that were not given from the preset."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=tuple(PRESETS), help="default: what JAX runs on")
-    parser.add_argument("--backbone", choices=[n for n in models.BACKBONES if "resnet" in n])
+    parser.add_argument("--backbone", choices=tuple(LAYOUTS))
     parser.add_argument("--head", choices=("deeplab_v2", "deeplab_v3plus"))
     parser.add_argument("--batch_norm", choices=("trained", "frozen"))
     parser.add_argument("--source_size", type=_size, metavar="HEIGHTxWIDTH")

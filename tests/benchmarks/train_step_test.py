@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import train_step
 from labor_jax import losses, models
-from labor_jax.models import resnet
+from labor_jax.models.backbones import resnet
 
 TINY = train_step.Case(
     backbone="resnet18",
@@ -44,7 +44,7 @@ def test_xla_counts_somewhat_more_than_the_convolutions(result):
 def test_a_frozen_bottleneck_network_in_bfloat16_has_its_twin(monkeypatch):
     pytest.importorskip("torch", reason="the step is compared with PyTorch's")
     # A block a stage: it compiles in a tenth of the time.
-    monkeypatch.setitem(resnet.RESNETS, "resnet50", (True, (1, 1, 1, 1)))
+    monkeypatch.setitem(resnet.LAYOUTS, "resnet50", (True, (1, 1, 1, 1)))
     case = dataclasses.replace(TINY, backbone="resnet50", batch_norm="frozen", dtype="bfloat16")
     batch = train_step.example_batch(case)
     ours = train_step.OurStep(case, batch)
@@ -63,7 +63,8 @@ def test_the_other_head_has_its_twin():
     @jax.jit
     def logits_of(variables, images):
         images = models.normalize_images(images)
-        return models.apply(ours.segmenter, variables, images, train=True)[0]
+        outputs, _ = ours.segmenter.apply(variables, images, train=True, mutable=["batch_stats"])
+        return outputs.logits
 
     step = train_step.torch_step(case, ours, "cpu")
     with torch.no_grad():

@@ -1,0 +1,117 @@
+"""The mixed, masked and Fourier-swapped images against NumPy."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labor_jax import mixing
+
+
+def image(seed, size=(8, 10)):
+    return np.random.default_rng(seed).uniform(0, 255, (*size, 3)).astype(np.float32)
+
+
+def label(seed, classes=5, size=(8, 10)):
+    labels = np.random.default_rng(seed).integers(0, classes, size).astype(np.int32)
+    labels[0, :3] = 255
+    return labels
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(1, 6))
+def test_class_mix_pastes_half_of_the_classes(seed, classes):
+    source, target = label(seed, classes), label(seed + 1)
+    mixed, mixed_label, from_source = mixing.class_mix(
+        jax.random.key(seed), image(0), source, image(1), target, 6
+    )
+    present = set(np.unique(source)) - {255}
+    pasted = set(np.unique(source[np.asarray(from_source)]))
+    assert len(pasted) == -(-len(present) // 2) and pasted <= present
+    np.testing.assert_array_equal(from_source, np.isin(source, list(pasted)))
+    np.testing.assert_array_equal(mixed_label, np.where(from_source, source, target))
+    expected = np.where(np.asarray(from_source)[..., None], image(0), image(1))
+    np.testing.assert_array_equal(mixed, expected)
+
+
+def test_class_mix_of_a_void_label_is_the_target():
+    void = np.full((8, 10), 255, np.int32)
+    mixed, mixed_label, from_source = mixing.class_mix(
+        jax.random.key(0), image(0), void, image(1), label(1), 5
+    )
+    assert not np.any(from_source)
+    np.testing.assert_array_equal(mixed, image(1))
+    np.testing.assert_array_equal(mixed_label, label(1))
+
+
+def test_every_class_is_pasted_equally_often():
+    keys = jax.random.split(jax.random.key(0), 400)
+    source = np.arange(4, dtype=np.int32).reshape(1, 4)
+    picture = np.zeros((1, 4, 3), np.float32)
+    mix = jax.vmap(lambda key: mixing.class_mix(key, picture, source, picture, source, 4)[2])
+    shares = np.asarray(jax.jit(mix)(keys)).mean(0)[0]
+    np.testing.assert_allclose(shares, 0.5, atol=0.1)
+
+
+def test_class_mix_of_other_sizes_is_an_error():
+    with pytest.raises(ValueError, match=r"one size; got .*target_label \(8, 9\)"):
+        mixing.class_mix(jax.random.key(0), image(0), label(0), image(1), label(1, size=(8, 9)), 5)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.7, 1.0])
+def test_a_block_mask_hides_whole_blocks_at_its_ratio(ratio):
+    mask = np.asarray(mixing.random_block_mask(jax.random.key(1), (254, 301), block=4, ratio=ratio))
+    assert mask.shape == (254, 301) and mask.dtype == bool
+    blocks = mask[::4, ::4]
+    np.testing.assert_array_equal(mask, blocks.repeat(4, 0).repeat(4, 1)[:254, :301])
+    assert abs(1 - blocks.mean() - ratio) < 0.03
+
+
+@pytest.mark.parametrize(("block", "ratio"), [(0, 0.5), (4, 1.5), (4, -0.1)])
+def test_a_block_mask_that_cannot_be_is_an_error(block, ratio):
+    with pytest.raises(ValueError, match=r"(block|ratio) is"):
+        mixing.random_block_mask(jax.random.key(0), (8, 8), block=block, ratio=ratio)
+
+
+def fourier_twin(source, target, beta):
+    """As FDA's code: on shifted spectra, a centred square."""
+    height, width = source.shape[:2]
+    reach = int(np.floor(beta * min(height, width)))
+    spectra = [np.fft.fftshift(np.fft.fft2(x, axes=(0, 1)), axes=(0, 1)) for x in (source, target)]
+    amplitude, phase = np.abs(spectra[0]), np.angle(spectra[0])
+    row, column = height // 2, width // 2
+    window = np.s_[row - reach : row + reach + 1, column - reach : column + reach + 1]
+    amplitude[window] = np.abs(spectra[1])[window]
+    mixed = np.fft.ifftshift(amplitude * np.exp(1j * phase), axes=(0, 1))
+    return np.real(np.fft.ifft2(mixed, axes=(0, 1)))
+
+
+@pytest.mark.parametrize("size", [(16, 24), (15, 21)])
+@pytest.mark.parametrize("beta", [0.0, 0.05, 0.1, 0.3])
+def test_fourier_swap_is_fdas(size, beta):
+    source, target = image(0, size), image(1, size)
+    swapped = mixing.fourier_swap(source, target, beta)
+    assert swapped.dtype == np.float32
+    np.testing.assert_allclose(swapped, fourier_twin(source, target, beta), atol=1e-2)
+
+
+def test_fourier_swap_keeps_the_phase_and_the_other_amplitudes():
+    source, target = image(0, (16, 24)), image(1, (16, 24))
+    spectra = [np.fft.fft2(x, axes=(0, 1)) for x in (source, target)]
+    swapped = np.fft.fft2(np.asarray(mixing.fourier_swap(source, target, 0.2)), axes=(0, 1))
+    reach = 3
+    frequencies = [np.abs(np.fft.fftfreq(n) * n) < reach + 0.5 for n in (16, 24)]
+    inside = frequencies[0][:, None] & frequencies[1]
+    np.testing.assert_allclose(np.abs(swapped)[inside], np.abs(spectra[1])[inside], rtol=1e-2)
+    np.testing.assert_allclose(np.abs(swapped)[~inside], np.abs(spectra[0])[~inside], rtol=1e-2)
+    turned = np.abs(np.exp(1j * np.angle(swapped)) - np.exp(1j * np.angle(spectra[0])))
+    assert turned.max() < 1e-2
+
+
+def test_a_swap_with_itself_changes_nothing():
+    np.testing.assert_allclose(mixing.fourier_swap(image(0), image(0), 0.1), image(0), atol=1e-2)
+
+
+def test_fourier_swap_of_other_shapes_is_an_error():
+    with pytest.raises(ValueError, match=r"shape \(8, 10, 3\) and target_image \(8, 9, 3\)"):
+        mixing.fourier_swap(image(0), image(1, (8, 9)), 0.1)
