@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from ml_collections import ConfigDict
 
 from labor_jax import acquisition
-from labor_jax.active import strategies
 from labor_jax.data import DataError
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
@@ -28,6 +27,10 @@ def config_errors() -> Iterator[None]:
         raise ConfigError(str(error)) from error
 
 
+Require = Callable[[bool, str, str], None]
+"""`require(fine, field, needs)`: notes a problem of a field that isn't fine."""
+
+
 def check_config(config: ConfigDict) -> None:
     """Raises a ConfigError that lists every field with a value that can't be run.
 
@@ -44,39 +47,43 @@ def check_config(config: ConfigDict) -> None:
             shown = "{…}" if isinstance(value, ConfigDict) else repr(value)
             problems.append(f"config.{field} is {shown}; {needs}.")
 
-    def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
+    _check_choices(config, require)
+    _check_numbers(config, require)
+    _check_annotation(config, require)
+    for section, fields in config.items():
+        if isinstance(fields, ConfigDict) and "terms" in fields:
+            _check_training(config, section, require)
+    _check_selector(config, require)
+    if config.protocol == "joint":
+        _check_joint(config, require)
+    _check_start(config, require)
+    _check_inference(config, require)
+    if not problems:
+        _check_phases(config, require)
+    if problems:
+        raise ConfigError("The config can't be run:\n  " + "\n  ".join(problems))
+
+
+def _check_choices(config: ConfigDict, require: Require) -> None:
+    """The fields that name one of several things."""
+    for field, value, valid in (
+        ("annotator", config.annotator, ANNOTATORS),
+        ("protocol", config.protocol, PROTOCOLS),
+        ("acquisition.method", config.acquisition.method, tuple(acquisition.METHODS)),
+        ("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS),
+    ):
         require(value in valid, field, f"choose one of: {', '.join(valid)}")
 
-    one_of("annotator", config.annotator, ANNOTATORS)
-    known = config.acquisition.method in acquisition.METHODS
-    method = strategies.method(config.acquisition.method) if known else None
-    if config.annotator == "human" and known:
-        require(
-            not method.picked_by_annotator,
-            "acquisition.method",
-            "people answer what is asked, they don't pick it; choose another method, or the oracle",
-        )
-    annotation = config.annotation
-    require(
-        0 <= annotation.second_opinion <= 1,
-        "annotation.second_opinion",
-        "it is a share from 0 to 1",
-    )
-    for name in ("lease_seconds", "dollars_per_hour"):
-        require(annotation[name] > 0, f"annotation.{name}", "it must be above 0")
-    one_of("protocol", config.protocol, PROTOCOLS)
-    one_of("acquisition.method", config.acquisition.method, tuple(acquisition.METHODS))
-    one_of("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS)
-    require(
-        config.model.batch_norm != "frozen" or bool(config.model.pretrained or config.warm_start),
-        "model.batch_norm",
-        "frozen batch norm needs pretrained weights; name them in model.pretrained",
-    )
+
+def _check_numbers(config: ConfigDict, require: Require) -> None:
+    """Batch sizes, and what else is counted."""
     for field in (
         "source_batch_size",
         "target_batch_size",
         "evaluation_batch_size",
         "gradient_accumulation",
+        "log_every",
+        "checkpoint_every",
     ):
         require(config[field] > 0, field, "it must be at least 1")
     require(
@@ -86,18 +93,36 @@ def check_config(config: ConfigDict) -> None:
     )
     for field in ("rounds", "preview_images", "seed"):
         require(config[field] >= 0, field, "it can't be negative")
-    for field in ("log_every", "checkpoint_every"):
-        require(config[field] > 0, field, "it must be at least 1")
-    for section, fields in config.items():
-        if isinstance(fields, ConfigDict) and "terms" in fields:
-            _check_training(config, section, require)
-    joint = config.protocol == "joint"
-    query_steps = config.joint.query_steps
-    if joint:
-        _check_joint(config, require)
+
+
+def _check_annotation(config: ConfigDict, require: Require) -> None:
+    """The labelling tool's fields, and whether people can answer the method."""
+    annotation, method = config.annotation, acquisition.METHODS.get(config.acquisition.method)
+    if config.annotator == "human" and method is not None:
+        require(
+            not method.picked_by_annotator,
+            "acquisition.method",
+            "people answer what is asked, they don't pick it; choose another method, or the oracle",
+        )
+    require(
+        0 <= annotation.second_opinion <= 1,
+        "annotation.second_opinion",
+        "it is a share from 0 to 1",
+    )
+    for name in ("lease_seconds", "dollars_per_hour"):
+        require(annotation[name] > 0, f"annotation.{name}", "it must be above 0")
+
+
+def _check_start(config: ConfigDict, require: Require) -> None:
+    """What the model starts from."""
+    require(
+        config.model.batch_norm != "frozen" or bool(config.model.pretrained or config.warm_start),
+        "model.batch_norm",
+        "frozen batch norm needs pretrained weights; name them in model.pretrained",
+    )
     require(
         config.supervised.steps + config.warmup.steps > 0
-        or (joint and any(query_steps[:1]))
+        or (config.protocol == "joint" and any(config.joint.query_steps[:1]))
         or config.model.pretrained not in ("", "imagenet"),
         "supervised.steps",
         "without steps there, in config.warmup or before the first of config.joint.query_steps, "
@@ -108,42 +133,41 @@ def check_config(config: ConfigDict) -> None:
         "warm_start",
         "without rounds there is nothing to do after it",
     )
-    require(config.selector.noise >= 0, "selector.noise", "it can't be negative")
-    if config.rounds:
-        require(
-            joint or config.round.steps > 0, "round.steps", "rounds without steps learn nothing"
-        )
-        if known and "selector_logits" in method.reads:
-            require(
-                config.selector.steps > 0,
-                "selector.steps",
-                f"{config.acquisition.method} needs a trained pixel selector",
-            )
-            require(
-                config.selector.noise > 0 or config.selector.feature_dropout > 0,
-                "selector.noise",
-                "with selector.feature_dropout 0 as well, the two heads stay copies",
-            )
-    _check_inference(config, require)
+
+
+def _check_selector(config: ConfigDict, require: Require) -> None:
+    """The pixel selector's fields, and what a method that reads it needs."""
+    selector, method = config.selector, acquisition.METHODS.get(config.acquisition.method)
+    require(selector.noise >= 0, "selector.noise", "it can't be negative")
     require(
-        0 <= config.selector.feature_dropout < 1,
+        0 <= selector.feature_dropout < 1,
         "selector.feature_dropout",
         "it is a share from 0 to below 1",
     )
-    if not problems:
-        for section in sorted({phase.section for phase in plan(config)} - {""}):
-            require(
-                any(config[section].terms.values()),
-                f"{section}.terms",
-                "every weight in it is 0, so that its steps would learn nothing",
-            )
-    if problems:
-        raise ConfigError("The config can't be run:\n  " + "\n  ".join(problems))
+    if config.rounds and method is not None and "selector_logits" in method.reads:
+        require(
+            selector.steps > 0, "selector.steps", f"{method.name} needs a trained pixel selector"
+        )
+        require(
+            selector.noise > 0 or selector.feature_dropout > 0,
+            "selector.noise",
+            "with selector.feature_dropout 0 as well, the two heads stay copies",
+        )
 
 
-def _check_training(
-    config: ConfigDict, section: str, require: Callable[[bool, str, str], None]
-) -> None:
+def _check_phases(config: ConfigDict, require: Require) -> None:
+    """That each phase learns something."""
+    if config.rounds and config.protocol == "staged":
+        require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
+    for section in sorted({phase.section for phase in plan(config)} - {""}):
+        require(
+            any(config[section].terms.values()),
+            f"{section}.terms",
+            "every weight in it is 0, so that its steps would learn nothing",
+        )
+
+
+def _check_training(config: ConfigDict, section: str, require: Require) -> None:
     """What a section of training needs of its steps, its rate and its terms."""
     own = config[section]
     require(own.steps >= 0, f"{section}.steps", "it can't be negative")
@@ -152,7 +176,7 @@ def _check_training(
         require(weight >= 0, f"{section}.terms.{name}", "a weight can't be negative")
 
 
-def _check_inference(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
+def _check_inference(config: ConfigDict, require: Require) -> None:
     """What evaluation needs of the fields `evaluation_…`; scoring takes the same windows."""
     scales, window = config.evaluation_scales, config.evaluation_window
     require(
@@ -173,7 +197,7 @@ def _check_inference(config: ConfigDict, require: Callable[[bool, str, str], Non
     )
 
 
-def _check_joint(config: ConfigDict, require: Callable[[bool, str, str], None]) -> None:
+def _check_joint(config: ConfigDict, require: Require) -> None:
     """What joint training needs of `config.joint`."""
     joint = config.joint
     for field in ("steps", "schedule_steps"):
