@@ -79,9 +79,8 @@ def defaults(config):
         backbone="two_layers", width=4, output_stride=4, head="linear", head_channels=4
     )
     config.acquisition.points = 3
-    for phase in (config.supervised, config.warmup, config.round):
-        phase.steps = 2
-    config.terms.adversarial.width = 4
+    config.supervised.steps = config.round.steps = 2
+    config.warmup.steps = 0
 
 @labor_jax.data.register_pair("rain", defaults=defaults)
 def load(config, roles):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The same little programs are compiled by many tests and by the processes that they start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 # Much of compiling is LLVM's optimisations. `XLA_FLAGS= make test` runs with them, as the tests of
 # eight devices do by their own flags.
