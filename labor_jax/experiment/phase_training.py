@@ -139,7 +139,7 @@ def train(
     training: Training,
     begin: Callable[[jax.Array], TrainState],
     state: TrainState | None,
-    save: Callable[[int, TrainState], None],
+    save: Callable[..., None],
     *,
     model: dict[str, Any],
 ) -> TrainState:
@@ -151,13 +151,14 @@ def train(
       training: its training.
       begin: from a random key to the state before the first step.
       state: where a checkpoint left it, or None.
-      save: gets the steps taken and the state.
+      save: gets the steps taken, the state, and `unlogged`, see `loop.train`.
       model: the model's variables that were handed on, for passes over the data.
 
     Returns:
       The state after the last step.
     """
     components, config = session.components, session.config
+    unlogged = [] if state is None else session.unlogged
     if state is None:
         state = begin(named_key(config.seed, phase.name))
         passes = Passes(components, mesh_lib.local_copy(model))
@@ -183,7 +184,8 @@ def train(
                 phase.first_step + taken, phase, **values
             ),
             checkpoint_every=config.checkpoint_every,
-            on_checkpoint=save,
+            on_checkpoint=lambda taken, state, waiting: save(taken, state, unlogged=waiting),
+            unlogged=unlogged,
         )
 
 

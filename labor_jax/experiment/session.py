@@ -1,13 +1,15 @@
 """One process's work on a run: where it is, and how each phase is begun, saved and evaluated."""
 
+import json
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from clu import parameter_overview
 
-from labor_jax.annotation import SharedStore
+from labor_jax.annotation import LabelStoreError, SharedStore
+from labor_jax.annotation.label_store import record as label_record
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment import report, restore, summary
 from labor_jax.experiment.components import Components
@@ -15,9 +17,9 @@ from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import Phase, plan
 from labor_jax.experiment.previews import Previews
-from labor_jax.experiment.workdir import Workdir
+from labor_jax.experiment.workdir import Workdir, check_same
+from labor_jax.training import loop, metrics, processes
 from labor_jax.training import mesh as mesh_lib
-from labor_jax.training import metrics, processes
 from labor_jax.training.checkpoints import Checkpoints
 from labor_jax.training.state import TrainState
 
@@ -38,7 +40,11 @@ class RoundWaits(Exception):  # noqa: N818, nothing is wrong
 
 
 class Session:
-    """The open files of a run, its compiled functions and its results so far."""
+    """The open files of a run, its compiled functions and its results so far.
+
+    Attributes:
+      unlogged: metrics of the steps before a resumed phase's checkpoint that it has not logged yet.
+    """
 
     def __init__(
         self,
@@ -64,6 +70,8 @@ class Session:
             inference=components.inference,
         )
         self.results = summary.Results()
+        self.unlogged: list[loop.Metrics] = []
+        self._labels: label_record.StoreRecord | None = None
         self._metrics: metrics.MetricsFile | None = None
         self._evaluate = components_lib.make_evaluation(components)
         self._built: dict[Hashable, Any] = {}
@@ -80,7 +88,9 @@ class Session:
         )
         if found:
             step, tree, progress = found
+            self._check_progress(progress)
             self.results = summary.Results.from_json(progress["results"])
+            self.unlogged = progress["unlogged"]
             logger.info("Resuming in phase %s after global step %d.", progress["phase"], step)
         elif self.config.warm_start:
             step, tree, results = restore.load_warm_start(self.components, self.phases)
@@ -107,15 +117,31 @@ class Session:
         logger.info("Phase %d of %d: %s", number, len(self.phases), phase.name)
         started = time.monotonic() - self.results.seconds.get(phase.name, 0.0)
 
-        def save(taken: int, handover: Any, state: Any, *, miou: float | None = None) -> None:
+        def save(
+            taken: int,
+            handover: Any,
+            state: Any,
+            *,
+            unlogged: Sequence[loop.Metrics] = (),
+            miou: float | None = None,
+        ) -> None:
             self.results.seconds[phase.name] = time.monotonic() - started
-            progress = {"phase": phase.name, "taken": taken, "results": self.results.to_json()}
+            progress = {
+                "phase": phase.name,
+                "taken": taken,
+                "results": self.results.to_json(),
+                "unlogged": list(unlogged),
+                "config": json.loads(self.config.to_json()),
+                "labels": self._labels.to_json() if self._labels else None,
+            }
             tree = {"handover": handover, "state": state}
             self.checkpoints.save(
                 phase.first_step + taken, tree, metrics.jsonable(progress), miou=miou
             )
 
         kind = KINDS[phase.kind]
+        if phase.round:
+            self.keep_labels()
         handover = kind.run(self, phase, handover, state, save)
         miou = None
         if kind.evaluates:
@@ -147,16 +173,51 @@ class Session:
         """Lets training see all answers of a round, or ends the run until people have given them.
 
         Raises:
-          RoundWaits: some are missing.
+          RoundWaits: people have some answers still to give.
+          LabelStoreError: the oracle's are not all there.
         """
-        if self.config.annotator != "human":
-            return
         if not processes.from_first(self.store.reader.round_complete(round_number)):
             self.checkpoints.wait()
             pending = self.store.reader.pending(round_number)
             self.store.finish()
-            raise RoundWaits(round_number, len(pending))
-        self.store.synchronise()
+            if self.config.annotator == "human":
+                raise RoundWaits(round_number, len(pending))
+            raise LabelStoreError(
+                f"{self.folder.labels} lacks answers to {len(pending)} images of round "
+                f"{round_number}, which the oracle gave before. Restore the file from a copy, or "
+                "start again in another --workdir."
+            )
+        if self.config.annotator == "human":
+            self.store.synchronise()
+        self.keep_labels()
+
+    def keep_labels(self) -> None:
+        """Compares the label store with what this run knows of it, and remembers what it holds now.
+
+        Raises:
+          LabelStoreError: something is missing, or was changed by anything but an annotator.
+        """
+        with processes.fail_together("checking the label store"):
+            if not processes.is_first():
+                return
+            store = self.store.reader
+            store.database.fold_log()
+            found = label_record.take(store)
+            if self._labels is not None:
+                for number in label_record.check(store, self._labels, found):
+                    logger.warning(
+                        "Answers of round %d were corrected; training goes on with the new ones.",
+                        number,
+                    )
+            self._labels = found
+
+    def _check_progress(self, progress: dict[str, Any]) -> None:
+        """Checks that a checkpoint is of this config and of what the label store holds."""
+        ours = json.loads(self.config.to_json())
+        check_same(progress["config"], ours, self.folder.checkpoints)
+        if progress["labels"] is not None:
+            self._labels = label_record.StoreRecord.from_json(progress["labels"])
+            self.keep_labels()
 
     def log_metrics(self, step: int, phase: Phase, **values: Any) -> None:
         """Adds a line to `metrics.jsonl`."""

@@ -90,7 +90,7 @@ class Workdir:
                 f"{folder.path} has no config.json here, though the first process wrote one: "
                 "--workdir must be a folder that all processes share."
             )
-        _check_same(folder.read_config().to_dict(), json.loads(config.to_json()), folder.path)
+        check_same(folder.read_config().to_dict(), json.loads(config.to_json()), folder.path)
         return folder
 
     @classmethod
@@ -153,7 +153,7 @@ class Workdir:
             # Before the first metric or checkpoint, a run that failed (its weights were not found,
             # say) may be started again with another config.
             if self.metrics.exists() or any(self.checkpoints.glob("*")):
-                _check_same(before, described, self.path)
+                check_same(before, described, self.path)
         elif any(self.checkpoints.glob("*")) or self.labels.exists():
             raise ConfigError(
                 f"{self.path} holds checkpoints or labels but no config.json, so nobody can tell "
@@ -238,7 +238,14 @@ def effective_fields(config: dict[str, Any]) -> dict[str, Any]:
     return effective
 
 
-def _check_same(before: dict[str, Any], after: dict[str, Any], path: Path) -> None:
+def check_same(before: dict[str, Any], after: dict[str, Any], path: Path) -> None:
+    """Raises ConfigError, which lists the fields, unless two configs as JSON are of one run.
+
+    Args:
+      before: the config of what lies in `path`.
+      after: the config now.
+      path: the file or folder, for the message.
+    """
     differing = {
         name: values
         for name, values in differing_fields(

@@ -1,4 +1,7 @@
-"""Checkpoints of a run: asynchronous, the last ones and the best, with fallback past damage."""
+"""Checkpoints of a run: asynchronous, the last ones and the best, with fallback past damage.
+
+Each array and the progress have a checksum, which is compared when they are read.
+"""
 
 import json
 import logging
@@ -10,7 +13,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from labor_jax.training import processes
+from labor_jax.training import checksums, processes
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +83,12 @@ class Checkpoints:
         """
         if step in self._manager.all_steps():
             return
+        record = {"progress": progress, "miou": miou, "arrays": checksums.of_arrays(state)}
+        record["checksum"] = checksums.of_json(record)
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress)
+                state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(record)
             ),
             metrics=None if miou is None else {"miou": miou},
         )
@@ -128,14 +133,14 @@ class Checkpoints:
 
     def _restore_first(self, steps, template):
         for step in steps:
-            progress = self._read(step, progress=ocp.args.JsonRestore())
-            if progress is None:
+            record = self._read_record(step)
+            if record is None:
                 continue
             # Outside of the reading: an error of the template's says nothing about the files.
-            shapes = template(progress)
-            state = self._read(step, state=ocp.args.StandardRestore(shapes))
+            shapes = template(record["progress"])
+            state = self._read_state(step, shapes, record["arrays"])
             if state is not None:
-                return step, state, progress
+                return step, state, record["progress"]
         if steps:
             raise CheckpointError(
                 f"None of the checkpoints in {self._directory} can be read (tried steps "
@@ -144,26 +149,92 @@ class Checkpoints:
             )
         return None
 
+    def _read_record(self, step: int) -> dict[str, Any] | None:
+        """Reads a checkpoint's progress and checksums; None, with a warning, if damaged."""
+        record = self._read(step, progress=ocp.args.JsonRestore())
+        if record is not None and not _is_whole(record):
+            self._warn(step, "its progress is damaged, or of another version of labor_jax")
+            return None
+        return record
+
+    def _read_state(self, step: int, shapes: Any, expected: dict[str, int]) -> Any:
+        """Reads a checkpoint's arrays; None, with a warning, if any of them is damaged."""
+        state = self._read(step, state=ocp.args.StandardRestore(shapes))
+        if state is None:
+            return None
+        found = checksums.of_arrays(state)
+        damaged = sorted(name for name in found if found[name] != expected.get(name))
+        if damaged:
+            others = f" and {len(damaged) - 1} others" if len(damaged) > 1 else ""
+            self._warn(step, f"the array {damaged[0]}{others} differs from what was saved")
+            return None
+        return state
+
     def _read(self, step: int, **item: Any) -> Any:
         """Reads one item of a checkpoint; None, with a warning, if that fails."""
         (name,) = item
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**item))[name]
         except Exception as error:  # orbax raises whatever its storage drivers raise
-            logger.warning(
-                "Checkpoint %s cannot be read (%s: %s); falling back to the one before it.",
-                self._directory / str(step),
-                type(error).__name__,
-                str(error).splitlines()[0] if str(error) else "no message",
-            )
+            reason = str(error).splitlines()[0] if str(error) else "no message"
+            self._warn(step, f"{type(error).__name__}: {reason}")
             return None
+
+    def _warn(self, step: int, reason: str) -> None:
+        logger.warning(
+            "Checkpoint %s cannot be read (%s); falling back to the one before it.",
+            self._directory / str(step),
+            reason,
+        )
+
+
+def read_progress(directory: Path) -> Progress | None:
+    """Reads the progress of the newest checkpoint whose progress is whole; None without one.
+
+    Args:
+      directory: where the checkpoints lie.
+    """
+    for folder in sorted(
+        (each for each in directory.glob("*") if each.name.isdecimal()),
+        key=lambda each: int(each.name),
+        reverse=True,
+    ):
+        record = _read_json(folder / _RECORD)
+        if record is not None and _is_whole(record):
+            return record["progress"]
+    return None
 
 
 def _drop_damaged_metrics(directory: Path) -> None:
-    """Removes mIoU files that can't be read: with one of them, orbax would not open the folder."""
+    """Removes mIoU files that are not as they were saved.
+
+    With one that isn't JSON, orbax would not open the folder; a changed number would change which
+    checkpoint is the best.
+    """
     for file in directory.glob("*/metrics/metrics"):
-        try:
-            json.loads(file.read_text())
-        except ValueError:
+        saved = _read_json(file.parents[1] / _RECORD)
+        if saved is None:
+            shutil.rmtree(file.parent)  # a checkpoint that can't be read is not the best
+        elif (_read_json(file) or {}).get("miou") != saved.get("miou"):
             logger.warning("%s is damaged; that checkpoint won't count as the best.", file)
             shutil.rmtree(file.parent)
+
+
+_RECORD = Path("progress") / "metadata"
+"""The file in which orbax keeps a checkpoint's JSON object."""
+
+
+def _is_whole(record: Any) -> bool:
+    """Whether a checkpoint's JSON object is as it was saved."""
+    if not isinstance(record, dict):
+        return False
+    content = {name: value for name, value in record.items() if name != "checksum"}
+    return record.get("checksum") == checksums.of_json(content)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,18 +1,22 @@
 """The training loop: batches in, state out, with progress, logs and checkpoints on the way."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from labor_jax.training import processes
 
+Metrics = dict[str, float]
+"""The metrics of a step, by name."""
+
 
 class DivergedError(RuntimeError):
-    """A loss stopped being a finite number."""
+    """A loss or a weight stopped being a finite number."""
 
 
 def train(
@@ -27,7 +31,8 @@ def train(
     log_every: int,
     on_log: Callable[[int, dict[str, float]], None],
     checkpoint_every: int,
-    on_checkpoint: Callable[[int, Any], None],
+    on_checkpoint: Callable[[int, Any, list[Metrics]], None],
+    unlogged: Sequence[Metrics] = (),
 ) -> Any:
     """Takes the steps `start` to `stop` of a phase.
 
@@ -45,15 +50,18 @@ def train(
       log_every: steps between two calls of `on_log`.
       on_log: gets the steps taken and the metrics' means since the last call.
       checkpoint_every: steps between two calls of `on_checkpoint`.
-      on_checkpoint: gets the steps taken and the state, which it must copy before it returns.
+      on_checkpoint: gets the steps taken; the state, which it must copy before it returns; and the
+        metrics of the steps that are not logged yet.
+      unlogged: what `on_checkpoint` got last before step `start`, so that the next means are over
+        the same steps.
 
     Returns:
       The state after step `stop`.
 
     Raises:
-      DivergedError: a metric is NaN or infinite.
+      DivergedError: a metric, or a weight of a state to save or return, is NaN or infinite.
     """
-    waiting, taken = [], start
+    waiting, taken = list(unlogged), start
     bar = progress_bar(total=stop, initial=start, desc=f"{name}: compiling…", unit="step")
     with bar:
         for taken, batch in zip(range(start + 1, stop + 1), batches, strict=False):
@@ -64,15 +72,20 @@ def train(
                 bar.unpause()  # the rate leaves compilation out
             bar.update()
             if taken % log_every == 0 or taken == stop:
-                means = _means(jax.device_get(waiting))
+                means = _means(_on_host(waiting))
                 waiting = []
                 _check_finite(means, name, taken)
                 bar.set_postfix_str(_postfix(bar, means["loss"], steps_after), refresh=False)
                 on_log(taken, means)
             if taken % checkpoint_every == 0 and taken != stop:
-                on_checkpoint(taken, state)
+                _check_state(state, name, taken)
+                waiting = _on_host(waiting)
+                if waiting:
+                    _check_finite(_means(waiting), name, taken)
+                on_checkpoint(taken, state, list(waiting))
     if taken != stop:
         raise ValueError(f"The batches of phase {name} ended after step {taken} of {stop}.")
+    _check_state(state, name, taken)
     return state
 
 
@@ -95,15 +108,35 @@ def progress_bar(iterable=None, **options) -> tqdm:
     return tqdm(iterable, dynamic_ncols=True, mininterval=interval, maxinterval=interval, **options)
 
 
-def _means(metrics: list[dict[str, Any]]) -> dict[str, float]:
+def _on_host(metrics: list[Any]) -> list[Metrics]:
+    return [
+        {name: float(value) for name, value in each.items()} for each in jax.device_get(metrics)
+    ]
+
+
+def _means(metrics: list[Metrics]) -> Metrics:
     return {name: float(np.mean([each[name] for each in metrics])) for name in metrics[0]}
 
 
-def _check_finite(means: dict[str, float], name: str, taken: int) -> None:
+def _check_finite(means: Metrics, name: str, taken: int) -> None:
     bad = [metric for metric, value in means.items() if not np.isfinite(value)]
     if bad:
-        raise DivergedError(
-            f"{', '.join(bad)} stopped being finite in phase {name} at or shortly before step "
-            f"{taken}. Lower the phase's learning rate (or set config.optimizer.clip_norm) and "
-            "start in a new workdir."
-        )
+        raise _diverged(", ".join(bad), name, taken)
+
+
+def _check_state(state: Any, name: str, taken: int) -> None:
+    """Raises unless what the state trains is finite: the losses tell of the step before alone."""
+    if not _all_finite(getattr(state, "variables", state)):
+        raise _diverged("The weights", name, taken)
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _diverged(what: str, name: str, taken: int) -> DivergedError:
+    return DivergedError(
+        f"{what} stopped being finite in phase {name} at or shortly before step {taken}. Lower the "
+        "phase's learning rate (or set config.optimizer.clip_norm) and start in a new workdir."
+    )

@@ -13,9 +13,23 @@ def adding(state, batch):
 
 class Recorder:
     def __init__(self):
-        self.logged, self.saved = [], []
+        self.logged, self.saved, self.unlogged = [], [], {}
 
-    def run(self, step=adding, state=0.0, batches=None, start=0, stop=7, log=3, checkpoint=2):
+    def save(self, taken, state, unlogged):
+        self.saved.append((taken, float(state)))
+        self.unlogged[taken] = unlogged
+
+    def run(
+        self,
+        step=adding,
+        state=0.0,
+        batches=None,
+        start=0,
+        stop=7,
+        log=3,
+        checkpoint=2,
+        unlogged=(),
+    ):
         return loop.train(
             step,
             state,
@@ -27,7 +41,8 @@ class Recorder:
             log_every=log,
             on_log=lambda taken, means: self.logged.append((taken, means)),
             checkpoint_every=checkpoint,
-            on_checkpoint=lambda taken, state: self.saved.append((taken, float(state))),
+            on_checkpoint=self.save,
+            unlogged=unlogged,
         )
 
 
@@ -55,10 +70,10 @@ def test_resumes_from_a_start_with_the_same_cadence():
     whole, resumed = Recorder(), Recorder()
     end = whole.run()
     state = dict(whole.saved)[4]
-    assert resumed.run(state=state, start=4) == end
+    assert resumed.run(state=state, start=4, unlogged=whole.unlogged[4]) == end
     assert resumed.saved == whole.saved[2:]
-    assert [taken for taken, _ in resumed.logged] == [6, 7]
-    assert resumed.logged[-1] == whole.logged[-1]
+    # The means of step 6 are over step 4 too, which was taken and not logged before the checkpoint.
+    assert resumed.logged == whole.logged[1:]
 
 
 def test_nothing_left_to_do():
@@ -84,3 +99,21 @@ def test_a_loss_that_is_not_finite_ends_the_run(bad):
     # The checkpoint of step 6 would be of a broken model.
     assert [taken for taken, _ in recorder.logged] == [3]
     assert [taken for taken, _ in recorder.saved] == [2, 4]
+
+
+def test_weights_that_are_not_finite_are_never_saved():
+    def step(state, batch):  # the loss is of the state before the step, as in training
+        return state + (np.nan if batch == 3 else 1.0), {"loss": jnp.float32(state)}
+
+    recorder = Recorder()
+    with pytest.raises(loop.DivergedError, match=r"weights stopped .* phase source .* step 4"):
+        recorder.run(step=step, log=100)
+    assert [taken for taken, _ in recorder.saved] == [2]
+
+
+def test_a_last_step_that_diverges_ends_the_run():
+    def step(state, batch):
+        return state * (np.inf if batch == 6 else 1.0), {"loss": jnp.float32(1.0)}
+
+    with pytest.raises(loop.DivergedError, match=r"weights stopped .* step 7"):
+        Recorder().run(step=step, state=1.0, checkpoint=100)

@@ -141,6 +141,18 @@ class Database:
                     connection.rollback()
                     raise
 
+    def fold_log(self) -> None:
+        """Moves the transactions in the `-wal` file into the file, unless readers hold it up."""
+        if self._read_only:
+            return
+        with self.explaining_errors():
+            connection = self.connection()
+            connection.execute("PRAGMA busy_timeout = 1000")
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}")
+
     def absorb(self, path: Path, tables: Sequence[str]) -> None:
         """Copies the rows of another such file in one transaction; existing rows stay.
 

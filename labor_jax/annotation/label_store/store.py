@@ -13,6 +13,7 @@ beside it belongs to it: copy both.
 import contextlib
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
@@ -68,7 +69,7 @@ class LabelStore:
             path,
             version=schema.VERSION,
             schema=schema.TABLES,
-            metadata={"classes": json.dumps(self._classes)},
+            metadata={"classes": json.dumps(self._classes), "run": uuid.uuid4().hex},
             migrations=schema.MIGRATIONS,
             read_only=read_only,
         )
@@ -88,6 +89,11 @@ class LabelStore:
     def path(self) -> Path:
         """The file."""
         return self._database.path
+
+    @property
+    def run(self) -> str:
+        """The file's identity: random, given when it was made, and kept by its copies."""
+        return self._database.metadata().get("run", "")
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ def run(session: Any, phase: Phase, handover: Handover, state: None, save: Any) 
     numbers = [number for number, name in enumerate(names) if name in unasked]
     Asking(session, phase, handover).ask(numbers)
     session.store.synchronise()
+    session.keep_labels()
     return hand_on(phase, handover, state)
 
 

@@ -80,7 +80,7 @@ def run(
         build_training(session.components, phase),
         lambda key: first_state(session.components, phase, handover, key),
         state,
-        lambda taken, state: save(taken, handover, state),
+        lambda taken, state, **more: save(taken, handover, state, **more),
         model=handover.model,
     )
     return hand_on(phase, handover, state)
