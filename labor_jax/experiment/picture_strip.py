@@ -27,7 +27,7 @@ def draw_strip(
       scale: pixels of the strip for one of the image.
 
     Raises:
-      ConfigError: the run wrote no previews of that image.
+      ConfigError: the run wrote no previews of that image, or one of them is damaged.
     """
     name = pair.pool.names[number]
     image = pair.pool.image(number)
@@ -35,7 +35,7 @@ def draw_strip(
     panels = [("image", image)]
     candidates = np.zeros(image.shape[:2], bool)
     for each in asked_rounds:
-        candidates |= _read(folder, f"round_{each}/query", number) > 0
+        candidates |= _read(folder, f"round_{each}/query", number, candidates.shape) > 0
     if asked_rounds and not candidates.all():
         panels.append(("inconsistency mask", np.where(candidates[..., None], 255, image // 3)))
     if asked_rounds:
@@ -53,18 +53,27 @@ def draw_strip(
     captions = ("prediction before the rounds", "prediction after")
     for caption, phases in zip(captions, (before, after), strict=True):
         for phase in phases:
-            panels.append((caption, _colours(_read(folder, phase, number), pair.palette)))
+            labels = _read(folder, phase, number, candidates.shape, len(pair.palette))
+            panels.append((caption, _colours(labels, pair.palette)))
     return _side_by_side(panels, scale)
 
 
-def _read(folder: Workdir, phase: str, number: int) -> np.ndarray:
+def _read(
+    folder: Workdir, phase: str, number: int, shape: tuple[int, int], num_classes: int = 255
+) -> np.ndarray:
     path = preview_path(folder.previews, phase, number)
     if not path.exists():
         raise ConfigError(
             f"{path} is missing: the run wrote no preview of that image in phase {phase}."
         )
-    with Image.open(path) as preview:
-        return np.asarray(preview)
+    try:
+        with Image.open(path) as preview:
+            labels = np.asarray(preview)
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise ConfigError(f"{path} is damaged ({error}), so it can't be shown.") from error
+    if labels.shape != shape or labels.max(initial=0) >= num_classes:
+        raise ConfigError(f"{path} is damaged: it is no preview of this image of {shape} pixels.")
+    return labels
 
 
 def _colours(

@@ -1,5 +1,6 @@
 """Label maps of a few pool images, kept at each phase's end so that the report can show change."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +61,9 @@ class Previews:
     def _write(self, phase: str, number: int, array: np.ndarray) -> None:
         path = preview_path(self._directory, phase, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(array).save(path)
+        replacement = path.with_name(path.name + ".tmp")  # a kill leaves no half of a picture
+        Image.fromarray(array).save(replacement, "PNG")
+        os.replace(replacement, path)
 
 
 def preview_path(directory: Path, phase: str, number: int) -> Path:

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ from labor_jax.annotation import LabelStore, cost
 from labor_jax.data import Pair
 from labor_jax.experiment.picture_strip import draw_strip
 from labor_jax.experiment.previews import preview_numbers
-from labor_jax.experiment.workdir import Workdir, write_atomically
+from labor_jax.experiment.workdir import ConfigError, Workdir, write_atomically
+
+logger = logging.getLogger(__name__)
 
 
 def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
@@ -177,7 +180,11 @@ def _encoded_strips(folder, pair, store):
     config = folder.read_config()
     for number in preview_numbers(len(pair.pool), config.preview_images):
         buffer = io.BytesIO()
-        draw_strip(folder, pair, store, number).save(buffer, "PNG")
+        try:
+            draw_strip(folder, pair, store, number).save(buffer, "PNG")
+        except ConfigError as error:  # a picture less is no reason to lose the report
+            logger.warning("The report leaves out an image: %s", error)
+            continue
         yield number, base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ FREE_FIELDS = (
     "per_device_batch_size",
     "warm_start",
 )
+
+
+logger = logging.getLogger(__name__)
 
 
 class ConfigError(ValueError):
@@ -111,13 +115,23 @@ class Workdir:
     def read_config(self) -> ConfigDict:
         """The config that the run was started with.
 
+        If config.json is damaged, the copy in the newest checkpoint is read instead.
+
         Raises:
-          ConfigError: config.json is damaged, or of another version of the package.
+          ConfigError: config.json is damaged and there is no copy, or it is of another version of
+            the package.
         """
         try:
             fields = json.loads(self.config.read_text())
+            if not isinstance(fields, dict):
+                raise ValueError("no JSON object")
         except ValueError as error:  # neither JSON nor, perhaps, text
-            raise ConfigError(f"{self.config} is damaged ({error}); restore it.") from error
+            fields = self._config_of_checkpoint()
+            if fields is None:
+                raise ConfigError(f"{self.config} is damaged ({error}); restore it.") from error
+            logger.warning(
+                "%s is damaged (%s); the copy in the newest checkpoint is used.", self.config, error
+            )
         missing = sorted(_base_fields() - dict(_flatten(fields)).keys())
         if missing:
             listed = ", ".join(f"config.{name}" for name in missing[:4])
@@ -127,6 +141,11 @@ class Workdir:
                 "another --workdir."
             )
         return ConfigDict(fields)
+
+    def _config_of_checkpoint(self) -> dict[str, Any] | None:
+        from labor_jax.training import checkpoints  # slow to import
+
+        return (checkpoints.read_progress(self.checkpoints) or {}).get("config")
 
     def load_pair(self, roles: Collection[str] = ROLES) -> Pair:
         """Reads the data pair that the run's config names.
@@ -149,11 +168,10 @@ class Workdir:
     def _check_config(self, described: dict[str, Any]) -> None:
         """Checks that the folder's files are of this config, and writes it down."""
         if self.config.exists():
-            before = self.read_config().to_dict()
             # Before the first metric or checkpoint, a run that failed (its weights were not found,
             # say) may be started again with another config.
             if self.metrics.exists() or any(self.checkpoints.glob("*")):
-                check_same(before, described, self.path)
+                check_same(self.read_config().to_dict(), described, self.path)
         elif any(self.checkpoints.glob("*")) or self.labels.exists():
             raise ConfigError(
                 f"{self.path} holds checkpoints or labels but no config.json, so nobody can tell "

@@ -1,10 +1,13 @@
 """The run's metrics file: one JSON object a line."""
 
 import json
+import logging
 import math
 import os
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsFile:
@@ -16,18 +19,20 @@ class MetricsFile:
         Args:
           path: the file; made if absent.
           resume_step: lines of a later global step, and a last line that a kill cut short, are
-            dropped.
+            dropped; so are damaged ones, with a warning.
         """
         self._path = Path(path)
-        kept = []
+        kept, damaged = [], 0
         if self._path.exists():
-            for line in self._path.read_text().splitlines():
-                try:
-                    record = json.loads(line)
-                except json.JSONDecodeError:
-                    continue
-                if record["step"] <= resume_step:
-                    kept.append(line + "\n")
+            *lines, last = self._path.read_bytes().split(b"\n")
+            for line in (*lines, last):
+                step = _step_of(line)
+                if step is None:
+                    damaged += line is not last
+                elif step <= resume_step:
+                    kept.append(line.decode() + "\n")
+            if damaged:
+                logger.warning("%d damaged lines of %s were dropped.", damaged, self._path)
             replacement = self._path.with_suffix(".tmp")
             replacement.write_text("".join(kept))
             os.replace(replacement, self._path)
@@ -41,6 +46,16 @@ class MetricsFile:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def _step_of(line: bytes) -> int | None:
+    """The global step of a line; None for one that is damaged."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    step = record.get("step") if isinstance(record, dict) else None
+    return step if isinstance(step, int) else None
 
 
 def jsonable(value: Any) -> Any:

@@ -105,10 +105,17 @@ def test_results_without_their_config_are_not_adopted(tmp_path, left):
     assert not (tmp_path / "config.json").exists()
 
 
-def test_a_damaged_config_is_an_error(tmp_path):
+def test_a_damaged_config_of_results_is_an_error(tmp_path):
+    start_run(tmp_path)
     (tmp_path / "config.json").write_text('{"seed": ')
     with pytest.raises(ConfigError, match=r"config\.json is damaged"):
         Workdir.open(tmp_path, tiny_config())
+
+
+def test_a_damaged_config_of_a_run_that_never_began_is_written_anew(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": ')
+    open_and_close(tmp_path, tiny_config())
+    assert Workdir.existing(tmp_path).read_config().seed == tiny_config().seed
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b"{}", b"\xff\xfe", b'{"terms": "x"}'])

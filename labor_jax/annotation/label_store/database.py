@@ -259,7 +259,13 @@ class Database:
             return self._local.held.connection
         except AttributeError:
             pass
-        mode = "ro" if self._read_only else "rwc"
+        mode = "rwc"
+        if self._read_only:
+            mode = "ro"
+            wal = self.path.with_name(self.path.name + "-wal")
+            # On a disk that can't be written SQLite can't make the files that WAL needs.
+            if not os.access(self.path.parent, os.W_OK) and not wal.exists():
+                mode = "ro&immutable=1"
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,
