@@ -6,16 +6,20 @@ The run itself may be running or not.
 
 import contextlib
 import json
+import os
 import secrets
 import socket
 import sys
 import urllib.parse
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import app, flags
 
 from labor_jax import command_line
 from labor_jax.experiment.workdir import ConfigError, Workdir
+
+_TOKEN_VARIABLE = "LABOR_JAX_TOKEN"
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _HOST = flags.DEFINE_string(
@@ -25,9 +29,11 @@ _PORT = flags.DEFINE_integer("port", 8765, "The port to listen on; 0 chooses a f
 _TOKEN = flags.DEFINE_string(
     "token",
     None,
-    "The secret that visitors must know. If other machines can reach the tool, it is required, and "
-    "generated unless you give it.",
+    "The secret that visitors must know. It is required, and generated unless you give it, if the "
+    "tool can be reached from other machines or under another name. Other users of this machine "
+    f"can see flags: rather use --token_file or the variable {_TOKEN_VARIABLE}.",
 )
+_TOKEN_FILE = flags.DEFINE_string("token_file", None, "A file that holds the token.")
 _ALLOW_HOST = flags.DEFINE_multi_string(
     "allow_host", [], "One more name at which the tool is visited, such as a proxy's; repeatable."
 )
@@ -35,7 +41,9 @@ _ALLOW_HOST = flags.DEFINE_multi_string(
 
 def main(argv: Sequence[str]) -> None:
     """Serves the labelling tool."""
-    _check_flags(argv)
+    if len(argv) > 1 or not _WORKDIR.value:
+        raise app.UsageError("Give --workdir, and no arguments other than flags.")
+    token = _given_token()
     try:
         import uvicorn  # noqa: F401  (after the flags, so that a mistyped one fails at once)
 
@@ -56,8 +64,8 @@ def main(argv: Sequence[str]) -> None:
             f"{folder.path} has no label store yet. Start its run with --config.annotator=human, "
             "and start this tool when the run says that it is waiting for answers."
         )
-    token = _TOKEN.value
-    if token is None and not access_control.is_loopback(_HOST.value):
+    # A name that --allow_host adds leads here from elsewhere, through a proxy for example.
+    if token is None and (_ALLOW_HOST.value or not access_control.is_loopback(_HOST.value)):
         token = secrets.token_urlsafe(16)
     with LabelStore(folder.labels, classes=pair.classes) as store, _listening() as listener:
         service = _service(store, settings, folder)
@@ -69,15 +77,31 @@ def main(argv: Sequence[str]) -> None:
         _say("\nThe labelling tool has stopped. All answers are in the label store.")
 
 
-def _check_flags(argv: Sequence[str]) -> None:
-    if len(argv) > 1 or not _WORKDIR.value:
-        raise app.UsageError("Give --workdir, and no arguments other than flags.")
-    if _TOKEN.value is not None and not (_TOKEN.value.isascii() and _TOKEN.value.isprintable()):
-        raise app.UsageError("--token may only contain printable ASCII characters.")
-    if _TOKEN.value == "":
+def _given_token() -> str | None:
+    """The token of the flags or the environment; None without one.
+
+    Raises:
+      app.UsageError: it can't be read, or can't be a token.
+    """
+    sources = {"--token": _TOKEN.value, "--token_file": _TOKEN_FILE.value}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise app.UsageError("Give --token or --token_file, not both.")
+    name = given[0] if given else _TOKEN_VARIABLE
+    token = sources.get(name, os.environ.get(_TOKEN_VARIABLE))
+    if name == "--token_file":
+        name = f"--token_file={token}"
+        try:
+            token = Path(token).read_text().strip()
+        except (OSError, ValueError) as error:
+            raise app.UsageError(f"{name} can't be read: {error}.") from error
+    if token == "":
         raise app.UsageError(
-            "--token is empty; leave it out to have one generated if it is needed."
+            f"{name} is empty; leave it out to have a token generated if it is needed."
         )
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise app.UsageError(f"{name} may only contain printable ASCII characters.")
+    return token
 
 
 def _service(store, settings, folder: Workdir):
@@ -113,9 +137,12 @@ def _serve(application, listener: socket.socket) -> None:
     """Serves until Ctrl-C."""
     import uvicorn
 
+    from labor_jax.annotation.labelling_tool.http_protocol import ImpatientProtocol
+
     server = uvicorn.Server(
         uvicorn.Config(
             application,
+            http=ImpatientProtocol,
             log_level="warning",
             access_log=False,
             server_header=False,

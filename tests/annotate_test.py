@@ -16,11 +16,11 @@ from labor_jax.data import street
 from tests.conftest import ROOT
 
 
-def start(*flags):
+def start(*flags, site=""):
     return subprocess.Popen(
         [sys.executable, "-m", "labor_jax.annotate", *map(str, flags)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{site}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -35,9 +35,9 @@ def failure(*flags):
 
 
 @contextlib.contextmanager
-def serving(*flags):
-    """A server, its first line and a client."""
-    process = start(*flags, "--port=0")
+def serving(*flags, site=""):
+    """A server, its first line and a client; `site` is a folder of modules that it imports, too."""
+    process = start(*flags, "--port=0", site=site)
     try:
         line = process.stdout.readline()
         assert "http://" in line, process.stderr.read()

@@ -40,6 +40,7 @@ def test_windows_of_the_config_are_the_pools_too(tmp_path):
                 store=store,
                 previews=previews,
                 once=lambda key, build: build(),
+                keep_labels=lambda: None,
             )
             query.run(session, phase, Handover(model=model, players={}), None, None)
             return np.stack([store.reader.asked(name) for name in pair.pool.names])

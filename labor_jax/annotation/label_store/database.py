@@ -136,6 +136,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
+                    self._check_in_place()
                     connection.execute("COMMIT")
                 except BaseException:
                     connection.rollback()
@@ -238,6 +239,7 @@ class Database:
                     connection.execute("ROLLBACK TO call")
                     results.append((waiting.set_exception, error))
                 connection.execute("RELEASE call")
+            self._check_in_place()
             connection.execute("COMMIT")
         except BaseException as error:
             connection.rollback()
@@ -259,7 +261,9 @@ class Database:
             return self._local.held.connection
         except AttributeError:
             pass
-        mode = "rwc"
+        # Only the first connection may make the file: one that vanished later must not be replaced
+        # by an empty one.
+        mode = "rwc" if self._files is None else "rw"
         if self._read_only:
             mode = "ro"
             wal = self.path.with_name(self.path.name + "-wal")
@@ -275,12 +279,31 @@ class Database:
         )
         self._local.held = _ThreadConnection(connection)
         with self._lock:
+            if not self._connections:
+                # Without a connection, SQLite removes the -wal file.
+                self._files = {self.path: _identity(self.path)}
             self._connections.add(self._local.held)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         # A commit that finds this many pages in the -wal file moves them, which takes long.
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         return connection
+
+    def _check_in_place(self) -> None:
+        """Raises unless what is written goes to the files that lie at the path now.
+
+        On Linux and macOS an open file that is deleted or replaced can be written on, and all that
+        is written is lost.
+        """
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            found = _identity(path)
+            if found is None or found != self._files.setdefault(path, found):
+                problem = "is missing" if found is None else "is another file now"
+                raise LabelStoreError(
+                    f"label store {self.path} was moved, replaced or deleted while it was open: "
+                    f"{path.name} {problem}. Nothing was stored; put it back and start this "
+                    "program again"
+                )
 
     @contextlib.contextmanager
     def explaining_errors(self) -> Iterator[None]:
@@ -350,6 +373,8 @@ class Database:
         self._local = threading.local()
         # Weak references: a connection lives only as long as its thread.
         self._connections = weakref.WeakSet()
+        # Device and inode of the file and its -wal file; None before the first connection.
+        self._files: dict[Path, tuple[int, int] | None] | None = None
         self._closed = False
 
     def __getstate__(self) -> dict:
@@ -379,3 +404,12 @@ class Database:
             case _:
                 advice = "the file may be damaged; restore it from a copy (with its -wal file)"
         return f"label store {self.path}: {error}; {advice}"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """A file's device and inode; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

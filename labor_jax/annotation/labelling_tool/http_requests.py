@@ -1,5 +1,6 @@
 """Reads what a request says: its body, JSON fields and numbers."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -11,6 +12,9 @@ from labor_jax.annotation.labelling_tool.http_errors import RequestError
 MAX_BODY = 4 * 2**20
 """The largest body of a request, in bytes."""
 
+BODY_SECONDS = 60.0
+"""How long a client may take to send a body."""
+
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -18,17 +22,20 @@ async def read_body(request: Request) -> bytes:
     """A request's body.
 
     Raises:
-      RequestError: If it is larger than `MAX_BODY`, or cut off.
+      RequestError: If it is larger than `MAX_BODY`, cut off, or takes longer than `BODY_SECONDS`.
     """
     body, length = [], 0
     try:
-        async for chunk in request.stream():
-            length += len(chunk)
-            if length > 4 * MAX_BODY:
-                break
-            # Read slightly too large ones to the end: many clients read the answer only then.
-            if length <= MAX_BODY:
-                body.append(chunk)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                length += len(chunk)
+                if length > 4 * MAX_BODY:
+                    break
+                # Read slightly too large ones to the end: many clients read the answer only then.
+                if length <= MAX_BODY:
+                    body.append(chunk)
+    except TimeoutError as error:
+        raise RequestError(408, f"The request took longer than {BODY_SECONDS:.0f} s.") from error
     except ClientDisconnect as error:
         raise RequestError(400, "The request was cut off.") from error
     if length > MAX_BODY:

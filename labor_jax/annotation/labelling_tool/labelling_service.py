@@ -95,6 +95,8 @@ class LabellingService:
           ValueError: If the name is invalid.
         """
         annotator = checked_annotator(annotator)
+        if self._leases.outlast(self._database.connection()):
+            self._database.grouped(self._leases.shorten)
         while True:
             with self._queue.reserved(annotator, prefer=prefer, after=after) as item:
                 if item is None:

@@ -82,6 +82,17 @@ class Leases:
         )
         return row.annotator
 
+    def outlast(self, connection: sqlite3.Connection) -> bool:
+        """Whether a lease runs longer than any can be granted: the clock was set back."""
+        latest = self._clock() + self._seconds
+        found = connection.execute("SELECT 1 FROM leases WHERE expires > ? LIMIT 1", (latest,))
+        return found.fetchone() is not None
+
+    def shorten(self, connection: sqlite3.Connection) -> None:
+        """Lets leases that were granted before the clock was set back run out in time."""
+        latest = self._clock() + self._seconds
+        connection.execute("UPDATE leases SET expires = ? WHERE expires > ?", (latest, latest))
+
     def end(self, connection: sqlite3.Connection, item: Item) -> None:
         """Ends an item's lease."""
         connection.execute("DELETE FROM leases WHERE round = ? AND image = ? AND opinion = ?", item)
