@@ -6,9 +6,11 @@ import sqlite3
 
 import pytest
 
+from benchmarks.human_runs import write_run
 from labor_jax import experiment
 from labor_jax.annotation import LabelStore, LabelStoreError
 from labor_jax.annotation.label_store import record
+from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.data import street
 from tests.faults.conftest import config
 
@@ -117,3 +119,29 @@ def test_a_run_does_not_train_on_what_is_left(workdir, damage):
 def test_after_a_round_nothing_is_left_in_the_log(interrupted):
     log = interrupted / "labels.sqlite-wal"
     assert not log.exists() or log.stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE events SET content = x'00' WHERE kind = 'mark'",
+        "UPDATE events SET content = NULL WHERE kind = 'mark'",
+        "UPDATE events SET kind = 'undo' WHERE kind = 'mark'",
+        "UPDATE queries SET mask = x'00' WHERE image = (SELECT image FROM events)",
+    ],
+)
+def test_an_item_that_is_damaged_is_set_aside(tmp_path, damage, caplog):
+    folder = write_run(tmp_path / "run", images=2)
+    with LabelStore(folder.labels, classes=street.CLASSES) as store:
+        service = LabellingService(store)
+        damaged = service.next("ann")
+        first = int(service.reader.question(damaged.item).asked.starts[0])
+        service.mark(damaged.item, damaged.token, "request", 3, [first, 1])
+    execute(folder.labels, damage)
+    with LabelStore(folder.labels, classes=street.CLASSES) as store:
+        service = LabellingService(store)
+        other = service.next("ann")
+        assert other.item != damaged.item and damaged.item.image in caplog.text
+        service.skip(other.item, other.token, "skip")
+        assert service.next("ann").item == other.item
+        assert service.next("ben") is None

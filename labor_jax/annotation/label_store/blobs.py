@@ -11,6 +11,10 @@ from labor_jax.annotation.label_store.database import LabelStoreError
 _COMPRESSION_LEVEL = 1
 
 
+class DamagedItemError(LabelStoreError):
+    """What the file holds of one image and round is damaged; the rest can be read."""
+
+
 def pack_mask(mask: np.ndarray) -> bytes:
     """Compresses a mask, `bool[H, W]`."""
     return zlib.compress(np.packbits(mask).tobytes(), _COMPRESSION_LEVEL)
@@ -32,7 +36,7 @@ class BlobReader:
         """The query of an image in a round, `bool[H, W]`.
 
         Raises:
-          LabelStoreError: If the blob is damaged.
+          DamagedItemError: If the blob is damaged.
         """
         pixels = shape[0] * shape[1]
         packed = self.labels(blob, -(-pixels // 8), image, round)
@@ -42,7 +46,7 @@ class BlobReader:
         """The `count` labels of an image in a round, `uint8[count]`.
 
         Raises:
-          LabelStoreError: If the blob is damaged.
+          DamagedItemError: If the blob is damaged.
         """
         try:
             content = zlib.decompress(blob)
@@ -52,8 +56,8 @@ class BlobReader:
             raise self._damaged(image, round, f"{len(content)} bytes instead of {count}")
         return np.frombuffer(content, np.uint8)
 
-    def _damaged(self, image: str, round: int, what: str) -> LabelStoreError:
-        return LabelStoreError(
+    def _damaged(self, image: str, round: int, what: str) -> DamagedItemError:
+        return DamagedItemError(
             f"label store {self._path} is damaged at image {image!r}, round {round}: {what}; "
             "restore it from a copy (with its -wal file)"
         )

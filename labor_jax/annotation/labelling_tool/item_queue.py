@@ -37,6 +37,12 @@ class ItemQueue:
         self._statement = _NEXT_ITEMS.format(items=reader.items_statement)
         self._choosing = threading.Lock()
         self._reserved: set[Item] = set()
+        self._set_aside: set[Item] = set()
+
+    def set_aside(self, item: Item) -> None:
+        """Gives an item to nobody while this process runs: it can't be read."""
+        with self._choosing:
+            self._set_aside.add(item)
 
     @contextlib.contextmanager
     def reserved(
@@ -67,7 +73,7 @@ class ItemQueue:
                 self._statement,
                 round=-1 if round is None else round,
                 now=self._clock(),
-                limit=len(self._reserved) + 1,
+                limit=len(self._reserved | self._set_aside) + 1,
                 annotator=annotator,
                 prefer=prefer.image if prefer and prefer.round == round else "",
                 prefer_opinion=prefer.opinion if prefer else 0,
@@ -75,7 +81,7 @@ class ItemQueue:
             )
             for image, opinion in rows:
                 item = Item(round, image, opinion)
-                if item not in self._reserved:
+                if item not in self._reserved | self._set_aside:
                     self._reserved.add(item)
                     return item
         return None

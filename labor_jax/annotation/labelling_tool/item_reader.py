@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+import zlib
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from labor_jax.annotation import pixel_runs
 from labor_jax.annotation.cost import Kind
 from labor_jax.annotation.label_store import LabelStore
+from labor_jax.annotation.label_store.blobs import DamagedItemError
 from labor_jax.annotation.labelling_tool import item_history
 from labor_jax.annotation.labelling_tool.bounded_cache import BoundedCache
 from labor_jax.annotation.labelling_tool.item import Item, Question, UnknownItemError
@@ -118,12 +120,23 @@ class ItemReader:
     def replay(
         self, connection: sqlite3.Connection, item: Item, last: int | None = None
     ) -> ItemState:
-        """The state of an item after all its events, or after the one with the id `last`."""
+        """The state of an item after all its events, or after the one with the id `last`.
+
+        Raises:
+          DamagedItemError: If an event can't be applied.
+        """
         state = self._states.get(item)
         if state is None or (last is not None and state.last > last):
             state = item_history.untouched(self.question(item).asked.pixels)
         for event in _events(connection, item, state.last, last):
-            state = item_history.apply(state, event)
+            try:
+                state = item_history.apply(state, event)
+            except (zlib.error, IndexError, TypeError, ValueError) as error:
+                raise DamagedItemError(
+                    f"label store {self.store.path} is damaged at event {event.id}, of image "
+                    f"{item.image!r} in round {item.round}: {error}; restore it from a copy (with "
+                    "its -wal file)"
+                ) from error
         return state
 
     def remember(self, item: Item, state: ItemState) -> ItemState:

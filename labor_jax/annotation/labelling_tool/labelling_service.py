@@ -6,6 +6,7 @@ follow from its events (`item_history.apply`). So any number of processes may wo
 """
 
 import functools
+import logging
 import math
 import sqlite3
 import time
@@ -15,6 +16,7 @@ import numpy as np
 
 from labor_jax.annotation import pixel_runs
 from labor_jax.annotation.label_store import LabelStore
+from labor_jax.annotation.label_store.blobs import DamagedItemError
 from labor_jax.annotation.labelling_tool import item_history
 from labor_jax.annotation.labelling_tool.checks import (
     checked_annotator,
@@ -29,6 +31,8 @@ from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 from labor_jax.annotation.labelling_tool.leases import Lease, LeaseLostError, Leases
 from labor_jax.annotation.labelling_tool.progress import ProgressReader
 from labor_jax.data.base import IGNORE_LABEL
+
+logger = logging.getLogger(__name__)
 
 
 class LabellingService:
@@ -81,7 +85,8 @@ class LabellingService:
 
         An item that the annotator already holds comes first, with a new token, unless `after` is
         given. The others follow in their order: first opinions before second ones, and those that
-        the annotator skipped last. Nobody gets both opinions of an image.
+        the annotator skipped last. Nobody gets both opinions of an image. Items that the file holds
+        damaged are left out, with an error in the log.
 
         Args:
           annotator: Their name, see `checked_annotator`.
@@ -104,8 +109,16 @@ class LabellingService:
                 lease = self._database.grouped(
                     functools.partial(self._grant_if_free, item=item, annotator=annotator)
                 )
-            if lease is not None:  # otherwise another process was faster
-                return lease
+            if lease is None:  # another process was faster
+                continue
+            try:
+                self.reader.state(lease.item)
+            except DamagedItemError as error:
+                logger.error("An item is set aside: %s", error)
+                self._queue.set_aside(lease.item)
+                self._database.grouped(functools.partial(self._leases.end, item=lease.item))
+                continue
+            return lease
 
     def reopen(self, item: Item, annotator: str, request: str, seconds: float = 0.0) -> Lease:
         """Gives an annotator the item that they ask for, answered or not, with its lease.

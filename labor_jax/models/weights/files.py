@@ -8,6 +8,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -72,10 +73,23 @@ def _read_npz(path: str) -> dict[str, np.ndarray]:
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise WeightsError(f"{path}: a single array, not an .npz archive of named arrays.")
         with archive:
+            members = archive.zip.namelist()
+            foreign = [name for name in members if not name.endswith(".npy")]
+            if foreign:
+                raise WeightsError(f"{path}: {foreign[0]!r} is not an array, a member *.npy.")
             return {name: archive[name] for name in archive.files}
     except WeightsError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        ValueError,
+        MemoryError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # of zip, of its compressions, of NumPy's header
         raise _damaged(path, "NumPy .npz", error) from error
 
 
@@ -116,11 +130,30 @@ def _read_torch(path: str) -> dict[str, np.ndarray]:
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in table.items()
     ):
         raise WeightsError(f"{path}: not a state dict, a table of named tensors.")
-    # Through float32: NumPy has no bfloat16.
-    return {
-        name: (value.float() if value.is_floating_point() else value).numpy()
-        for name, value in table.items()
+    return {name: _from_torch(path, name, value) for name, value in table.items()}
+
+
+def _from_torch(path: str, name: str, tensor: Any) -> np.ndarray:
+    """A tensor's numbers.
+
+    Raises:
+      WeightsError: it holds none, or not one for each place.
+    """
+    kinds = {
+        "sparse": tensor.is_sparse or "sparse" in str(tensor.layout),
+        "quantised": tensor.is_quantized,
+        "without values (on the device meta)": tensor.is_meta,
+        "of 8-bit floats": "float8" in str(tensor.dtype),
+        "complex": tensor.is_complex(),
     }
+    for kind, applies in kinds.items():
+        if applies:
+            raise WeightsError(
+                f"{path}: the tensor {name!r} is {kind}; save a dense float32 tensor instead."
+            )
+    # A model's parameters need `detach`. Through float32: NumPy has no bfloat16.
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.is_floating_point() else tensor).resolve_neg().numpy()
 
 
 def write_tensors(path: str, tensors: Mapping[str, np.ndarray]) -> None:
