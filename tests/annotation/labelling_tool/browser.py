@@ -26,7 +26,7 @@ SIZE = (1280, 800)
 VOID = 255
 
 # As the palette shows them: the classes' keys in their order (page/keys.js).
-CLASS_KEYS = "123456789qwertyiadjklcvb"
+CLASS_KEYS = "123456789qwertyiadjklcv"
 
 
 def key_of(label):
@@ -94,6 +94,8 @@ class Page:
         if annotator:
             self.wait(lambda: self.element("name").is_displayed())
             self.element("name").send_keys(annotator, self.keys.ENTER)
+            self.wait(lambda: self.element("intro-dialog").is_displayed())
+            self.press(self.keys.ESCAPE)
             self.wait_for_item()
 
     @property
@@ -141,6 +143,7 @@ class Page:
                 status: document.getElementById("status").textContent,
                 message: shown("message") && document.getElementById("message").textContent,
                 warning: shown("warning") && document.getElementById("warning-text").textContent,
+                hint: document.querySelector("#hint.shown")?.textContent || "",
                 offline: shown("offline") && document.getElementById("offline").textContent,
                 undo: !document.getElementById("undo").disabled,
                 redo: !document.getElementById("redo").disabled,

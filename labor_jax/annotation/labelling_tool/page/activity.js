@@ -3,11 +3,11 @@ export const PAUSE_SECONDS = 30;
 
 /** Measures how long an annotator has worked: while the page is visible and used. */
 export class Activity {
-  /** @param {() => number} now Milliseconds. */
-  constructor(now) {
+  /** @param {() => number} now Milliseconds. @param {boolean} [isVisible] A page may open hidden. */
+  constructor(now, isVisible = true) {
     this._now = now;
     this._last = now();
-    this._visible = true;
+    this._visible = isVisible;
     this._milliseconds = 0;
   }
 

@@ -3,6 +3,11 @@ import { byId } from "./messages.js";
 /** @typedef {import("./cursor.js").Unit} Unit */
 /** @typedef {typeof import("./preferences.js").DEFAULTS} Preferences */
 
+/** The sliders and the settings that they set. */
+const SLIDERS = /** @type {const} */ (["brush", "opacity", "tolerance", "brightness", "contrast"]);
+
+/** @typedef {typeof SLIDERS[number]} Slider */
+
 const UNIT_CHOICE = 'input[name="unit"]';
 
 /** The page's controls for the annotator's settings, which the browser keeps. */
@@ -15,18 +20,16 @@ export class Controls {
   constructor(chosen, onChange, onUnit) {
     this.chosen = chosen;
     this._onChange = onChange;
-    for (const [id, field] of /** @type {const} */ ([
-      ["brush", "brush"],
-      ["opacity", "opacity"],
-      ["tolerance", "tolerance"],
-    ])) {
-      this._set(id, field, chosen[field]);
-      byId(id).addEventListener("input", () => this._set(id, field, byId(id).value));
+    for (const field of SLIDERS) {
+      this._set(field, chosen[field]);
+      byId(field).addEventListener("input", () => this._set(field, byId(field).value));
     }
     for (const [id, field] of /** @type {const} */ ([
       ["auto-submit", "autoSubmit"],
       ["auto-zoom", "autoZoom"],
-      ["smooth", "smooth"],
+      ["whole-first", "wholeFirst"],
+      ["smooth", "smoothPhoto"],
+      ["brighten", "brighten"],
       ["direct", "direct"],
     ])) {
       byId(id).checked = chosen[field];
@@ -39,6 +42,7 @@ export class Controls {
       radio.addEventListener("change", () => onUnit(this.unit));
     }
     byId("guess").addEventListener("change", onChange);
+    byId("tone-reset").addEventListener("click", () => this.resetTone());
     byId("theme").addEventListener("click", () => this._switchTheme());
     document.documentElement.dataset.theme = chosen.theme;
   }
@@ -62,21 +66,33 @@ export class Controls {
     this._onChange();
   }
 
+  switchBrighten() {
+    this.chosen.brighten = byId("brighten").checked = !this.chosen.brighten;
+    this._onChange();
+  }
+
+  /** Shows photos as they are. */
+  resetTone() {
+    this.chosen.brighten = byId("brighten").checked = false;
+    this._set("brightness", 0);
+    this._set("contrast", 0);
+  }
+
   /** @param {number} pixels */
   growBrush(pixels) {
-    this._set("brush", "brush", this.chosen.brush + pixels);
+    this._set("brush", this.chosen.brush + pixels);
   }
 
   /** @param {number} share */
   addOpacity(share) {
-    this._set("opacity", "opacity", this.chosen.opacity + share);
+    this._set("opacity", this.chosen.opacity + share);
   }
 
-  /** @param {string} id @param {"brush" | "opacity" | "tolerance"} field @param {number} value */
-  _set(id, field, value) {
+  /** @param {Slider} field @param {number} value */
+  _set(field, value) {
     // The slider limits the value.
-    byId(id).value = value;
-    this.chosen[field] = Number(byId(id).value);
+    byId(field).value = value;
+    this.chosen[field] = Number(byId(field).value);
     byId("brush-size").textContent = `${this.chosen.brush} px`;
     this._onChange();
   }

@@ -4,6 +4,7 @@ import { TILE_DENSITY, contextOf } from "./patterns.js";
 import { bounds } from "./area.js";
 import { outline } from "./outline.js";
 import { components } from "./partitions.js";
+import { drawPixelGrid, isSmooth } from "./pixel_grid.js";
 import { toCanvas, toImage } from "./view.js";
 
 /** @typedef {import("./area.js").Area} Area */
@@ -26,6 +27,7 @@ const CURRENT = "#ffd23f";
  *
  * @typedef {object} Scene
  * @property {View} view
+ * @property {HTMLCanvasElement} photo At the size of the item's label map.
  * @property {number} opacity Of the labels, 0 to 1.
  * @property {Uint32Array} current Positions of the current unit.
  * @property {Iterable<number>} pointed Positions that a click would label, or a stroke has painted.
@@ -40,10 +42,9 @@ export class Drawing {
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLCanvasElement} overview
    * @param {Entry[]} entries
-   * @param {HTMLCanvasElement} image At the size of its label map.
    * @param {import("./edited_item.js").EditedItem} edited
    */
-  constructor(canvas, overview, entries, image, { area, segments, guess, labels }) {
+  constructor(canvas, overview, entries, { area, segments, guess, labels }) {
     this._canvas = canvas;
     this._overview = overview;
     this._ink = contextOf(canvas);
@@ -51,7 +52,6 @@ export class Drawing {
     this._patterns = new Map(
       entries.map(({ number, tile }) => [number, this._ink.createPattern(tile, "repeat")]),
     );
-    this._image = image;
     this._area = area;
     this._segments = segments;
     this._guess = guess;
@@ -116,10 +116,12 @@ export class Drawing {
     ink.clearRect(0, 0, this._canvas.width, this._canvas.height);
     const { scale, x, y } = scene.view;
     ink.setTransform(density * scale, 0, 0, density * scale, density * x, density * y);
-    // Pixels that are larger than the screen's stay sharp squares.
-    ink.imageSmoothingEnabled = scene.isSmooth || scale * density < 1;
+    ink.imageSmoothingEnabled = isSmooth(scale, density, scene.isSmooth);
     ink.imageSmoothingQuality = "high";
-    ink.drawImage(this._image, 0, 0);
+    ink.drawImage(scene.photo, 0, 0);
+    ink.setTransform(density, 0, 0, density, 0, 0);
+    drawPixelGrid(ink, scene.view, scene.photo, { width, height });
+    ink.setTransform(density * scale, 0, 0, density * scale, density * x, density * y);
     if (scene.showsGuess) {
       this._fill(this._guessed, scene.opacity * 0.7, scale);
     }
@@ -284,8 +286,7 @@ export class Drawing {
   }
 
   /** @param {Scene} scene */
-  _drawOverview({ view, current }) {
-    const image = this._image;
+  _drawOverview({ view, current, photo: image }) {
     const { width, height } = sizeOf(this._canvas);
     const [a, b] = [toImage(view, { x: 0, y: 0 }), toImage(view, { x: width, y: height })];
     const overview = this._overview;

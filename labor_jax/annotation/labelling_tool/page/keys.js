@@ -1,5 +1,5 @@
-/** The keys of the classes, in order: those that no command uses. */
-export const CLASS_KEYS = [..."123456789qwertyiadjklcvb"];
+/** The keys of the classes unless others are chosen, in order: those that no command uses. */
+export const CLASS_KEYS = [..."123456789qwertyiadjklcv"];
 
 /** @type {Record<string, string>} */
 const COMMANDS = {
@@ -10,6 +10,7 @@ const COMMANDS = {
   s: "skip",
   n: "next open",
   p: "previous open",
+  b: "brighten",
   f: "fill",
   g: "unit",
   h: "hide",
@@ -41,10 +42,10 @@ const COMMANDS = {
 /**
  * @param {{key: string, code: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean,
  *   altKey: boolean}} event
- * @param {number} classes The number of classes.
+ * @param {string[]} keys The key of each class, "" for none.
  * @returns {Meaning | null}
  */
-export function meaning(event, classes) {
+export function meaning(event, keys) {
   const { shiftKey, altKey } = event;
   const key = latin(event);
   if (event.ctrlKey || event.metaKey) {
@@ -56,14 +57,29 @@ export function meaning(event, classes) {
   if (altKey) {
     return null;
   }
-  // Use the digit's place on the keyboard, because with shift it gives another character.
-  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
-  const number = CLASS_KEYS.indexOf(digit && shiftKey ? digit[1] : key.toLowerCase());
-  if (number >= 0 && number < classes) {
+  const name = keyOf(event);
+  const number = name ? keys.indexOf(name) : -1;
+  if (number >= 0) {
     return shiftKey ? { pick: number } : { label: number };
   }
-  const command = COMMANDS[key];
+  const command = commandOf(key);
   return command ? { command } : null;
+}
+
+/**
+ * The key without shift, as a class may have it.
+ *
+ * @param {{key: string, code: string, shiftKey: boolean}} event
+ */
+export function keyOf(event) {
+  // Use the digit's place on the keyboard, because with shift it gives another character.
+  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
+  return digit && event.shiftKey ? digit[1] : latin(event).toLowerCase();
+}
+
+/** @param {string} key @returns {string | undefined} What a key does besides labelling. */
+export function commandOf(key) {
+  return Object.hasOwn(COMMANDS, key) ? COMMANDS[key] : undefined;
 }
 
 /**

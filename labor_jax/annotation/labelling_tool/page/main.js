@@ -28,6 +28,10 @@ async function start() {
   if (!chosen.annotator) {
     await askName(chosen);
   }
+  if (!chosen.introduced) {
+    await page.introduce();
+    chosen.introduced = true;
+  }
   page.canvas.focus();
   await page.queue.start();
 }

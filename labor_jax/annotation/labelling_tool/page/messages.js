@@ -6,12 +6,30 @@ export function count(number, one, many) {
   return `${number} ${number === 1 ? one : many}`;
 }
 
-/** Shows a message in place of an item. @param {string} title @param {string} text */
-export function showMessage(title, text) {
+/**
+ * Shows a message in place of an item.
+ *
+ * @param {string} title
+ * @param {string} text
+ * @param {string} [command] A command to copy.
+ */
+export function showMessage(title, text, command = "") {
   byId("message-title").textContent = title;
   byId("message-text").textContent = text;
+  byId("command").replaceChildren(...words(command));
+  byId("command-row").hidden = !command;
+  byId("copied").textContent = "";
   byId("message").hidden = false;
   byId("status").textContent = title;
+}
+
+/** @param {string} command @returns {Array<HTMLElement | string>} Each word, and what separates them. */
+function words(command) {
+  return command.split(/( )/).map((text) => {
+    const word = document.createElement("span");
+    word.textContent = text;
+    return text === " " ? text : word;
+  });
 }
 
 /** Shows a warning until it is closed. @param {string} text */
@@ -68,8 +86,8 @@ export function showNothingOpen(session, progress) {
   if (session.round === null) {
     showMessage("Nothing is asked yet", "The run has not asked anything. Come back when it waits for answers.");
   } else if (progress.round_complete) {
-    const how = session.command ? `Continue the run with: ${session.command}` : session.continue;
-    showMessage(`Round ${session.round} is labelled`, how);
+    const how = session.command ? "Continue the run with this command:" : session.continue;
+    showMessage(`Round ${session.round} is labelled`, how, session.command ?? "");
   } else {
     const others = count(progress.items - progress.done, "item is", "items are");
     showMessage(

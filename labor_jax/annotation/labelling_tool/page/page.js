@@ -1,12 +1,17 @@
 import { Activity } from "./activity.js";
+import { keysFor } from "./class_keys.js";
+import { classKeysDialog } from "./class_keys_dialog.js";
 import { Controls } from "./controls.js";
-import { UNITS } from "./cursor.js";
 import { Drawing } from "./drawing.js";
 import { NAMES } from "./edited_item.js";
+import * as hints from "./hints.js";
+import { introduction } from "./introduction.js";
 import { itemsDialog } from "./item_list.js";
 import { byId, warn } from "./messages.js";
+import { makeCommands } from "./page_commands.js";
 import { connectInput } from "./page_input.js";
 import { Palette, makeEntries } from "./palette.js";
+import { Photo } from "./photo.js";
 import { Queue } from "./queue.js";
 import { toImage } from "./view.js";
 import { Viewport } from "./viewport.js";
@@ -23,11 +28,13 @@ const REACH = 10;
 export class Page {
   /** @param {any} session @param {typeof import("./preferences.js").DEFAULTS} chosen */
   constructor(session, chosen) {
-    const activity = new Activity(() => performance.now());
+    const isVisible = document.visibilityState === "visible";
+    const activity = new Activity(() => performance.now(), isVisible);
     this.session = session;
     this.chosen = chosen;
     this.canvas = /** @type {HTMLCanvasElement} */ (byId("canvas"));
-    this.entries = makeEntries(session.classes, session.void);
+    const names = session.classes.map((/** @type {Entry} */ { name }) => name);
+    this.entries = makeEntries(session.classes, session.void, keysFor(names, chosen.classKeys));
     this.palette = new Palette(byId("palette"), byId("search"), this.entries, (entry, isDirect) =>
       this.choose(entry, isDirect),
     );
@@ -41,6 +48,11 @@ export class Page {
     });
     /** @type {Drawing | null} */
     this.drawing = null;
+    /** @type {Photo | null} */
+    this.photo = null;
+    /** Whether the annotator went to the current unit, so that a key may change its label. */
+    this.isRevisited = false;
+    this.hasToldOfDark = false;
     /** Where the mouse is. @type {Point | null} */
     this.pointer = null;
     /** The positions of an unfinished stroke. @type {Set<number> | null} */
@@ -56,7 +68,12 @@ export class Page {
       (id) => this.queue.reopen(id),
       (error) => warn(error.message),
     );
-    this.commands = this.makeCommands();
+    this.showClassKeys = classKeysDialog(chosen, this.entries, () => {
+      this.palette.showKeys();
+      this.changed();
+    });
+    this.introduce = introduction(session.kind);
+    this.commands = makeCommands(this);
     connectInput(this, activity);
     byId("patch").hidden = !session.settings.superpixels;
     byId("annotator").textContent = chosen.annotator;
@@ -72,14 +89,24 @@ export class Page {
   open(edited, picture) {
     const { item } = edited;
     const isPoints = item.kind === "points";
-    this.drawing = new Drawing(this.canvas, byId("overview"), this.entries, picture, edited);
+    this.drawing = new Drawing(this.canvas, byId("overview"), this.entries, edited);
+    this.photo = new Photo(picture);
+    this.isRevisited = false;
+    hints.hideHint();
     byId("message").hidden = true;
     byId("item-name").textContent = byId("item-name").title = item.name;
     byId("units").hidden = byId("brush-row").hidden = isPoints;
     byId("units").querySelector("span").textContent = NAMES[item.kind][0];
     byId("guess-row").hidden = !edited.guess;
     this.viewport.begin(item);
+    if (this.chosen.wholeFirst && this.chosen.autoZoom) {
+      this.viewport.holdWhole((milliseconds) => this.showCurrent(milliseconds));
+    }
     this.setUnit(isPoints ? "segment" : this.controls.unit);
+    if (this.photo.isDark && !this.chosen.brighten && !this.hasToldOfDark) {
+      this.hasToldOfDark = true;
+      hints.showHint(hints.DARK_PHOTO);
+    }
   }
 
   /** @param {Entry} entry @param {boolean} isDirect Whether the annotator searched for it. */
@@ -97,10 +124,17 @@ export class Page {
 
   /** Labels the current unit and moves to the next. @param {Entry} entry */
   label(entry) {
-    if (this.edited) {
-      this.palette.choose(entry);
-      this.mark(this.edited.targets(this.edited.cursor.current()));
+    const { edited } = this;
+    if (!edited) {
+      return;
     }
+    this.palette.choose(entry);
+    if (edited.isComplete && !this.isRevisited) {
+      hints.showHint(hints.allAnswered(edited.item.kind));
+      this.redraw();
+      return;
+    }
+    this.mark(edited.targets(edited.cursor.current()));
   }
 
   /** Gives pixels the chosen class and moves on. @param {Uint32Array} positions */
@@ -109,6 +143,8 @@ export class Page {
     if (!edited) {
       return;
     }
+    this.isRevisited = false;
+    hints.hideHint();
     const label = this.palette.active.number;
     const pixels = edited.mark(positions, label);
     if (pixels) {
@@ -131,6 +167,8 @@ export class Page {
     if (this.edited && hit) {
       this.edited.cursor.moveTo(hit.position);
       this.mark(hit.positions);
+    } else if (this.edited) {
+      hints.showHint(hints.notAsked(this.edited.item.kind, false));
     }
   }
 
@@ -153,6 +191,8 @@ export class Page {
     this.painting = null;
     if (isDone && stroke?.size) {
       this.mark(Uint32Array.from(stroke));
+    } else if (isDone && this.edited) {
+      hints.showHint(hints.notAsked(this.edited.item.kind, true));
     }
     this.redraw();
   }
@@ -189,6 +229,7 @@ export class Page {
       if (!edited.cursor.nextOpen(false, direction)) {
         edited.cursor.step(direction);
       }
+      this.isRevisited = true;
       this.moved();
     }
   }
@@ -202,6 +243,7 @@ export class Page {
       } else {
         edited.cursor.step(right + down > 0 ? 1 : -1);
       }
+      this.isRevisited = true;
       this.moved();
     }
   }
@@ -226,6 +268,7 @@ export class Page {
 
   /** The cursor moved. */
   moved() {
+    hints.hideHint();
     this.changed();
     this.showCurrent();
   }
@@ -270,19 +313,20 @@ export class Page {
   }
 
   draw() {
-    const { edited, drawing, pointer, painting, viewport, chosen, canvas } = this;
-    if (!edited || !drawing) {
+    const { edited, drawing, photo, pointer, painting, viewport, chosen, canvas } = this;
+    if (!edited || !drawing || !photo) {
       return;
     }
     const { scale, x, y } = viewport.view;
     drawing.draw({
       view: viewport.view,
+      photo: photo.toned(chosen),
       opacity: this.isOverlayHidden ? 0 : chosen.opacity,
       current: edited.cursor.current(),
       pointed: painting ?? (pointer && this.hitAt(pointer, REACH)?.positions) ?? [],
       active: this.palette.active,
       showsGuess: this.controls.showsGuess,
-      isSmooth: chosen.smooth,
+      isSmooth: chosen.smoothPhoto,
     });
     // The image's place and the current pixel, for scripts that drive the page.
     canvas.dataset.view = `${scale} ${x} ${y}`;
@@ -290,11 +334,11 @@ export class Page {
     canvas.dataset.pixel = String(edited.area.pixels[edited.cursor.position]);
   }
 
-  /** Moves the view so that the current unit is visible. */
-  showCurrent() {
+  /** Moves the view so that the current unit is visible. @param {number} [milliseconds] */
+  showCurrent(milliseconds) {
     if (this.edited) {
       const { segment, unit } = this.edited.boxes();
-      this.viewport.goTo(segment, unit, this.chosen.autoZoom);
+      this.viewport.goTo(segment, unit, this.chosen.autoZoom, milliseconds);
     }
   }
 
@@ -319,39 +363,5 @@ export class Page {
   /** @param {number} label */
   nameOf(label) {
     return this.entries.find((entry) => entry.number === label)?.name ?? String(label);
-  }
-
-  /** @returns {Record<string, () => void>} What each command of `keys.js` does. */
-  makeCommands() {
-    const { controls, viewport } = this;
-    const units = UNITS.filter((unit) => unit !== "patch" || this.session.settings.superpixels);
-    return {
-      void: () => this.label(this.entries[this.entries.length - 1]),
-      undo: () => this.change("undo"),
-      redo: () => this.change("redo"),
-      submit: () => this.submit(),
-      skip: () => this.skip(),
-      "next open": () => this.goToOpen(1),
-      "previous open": () => this.goToOpen(-1),
-      left: () => this.step(-1, 0),
-      right: () => this.step(1, 0),
-      up: () => this.step(0, -1),
-      down: () => this.step(0, 1),
-      fill: () => this.switchUnit((unit) => (unit === "similar" ? "segment" : "similar")),
-      unit: () => this.switchUnit((unit) => units[(units.indexOf(unit) + 1) % units.length]),
-      hide: () => this.hideOverlay(true),
-      guess: () => controls.switchGuess(),
-      items: () => this.showItems(),
-      "zoom to current": () => this.zoomToCurrent(),
-      "zoom in": () => viewport.zoomBy(1.3),
-      "zoom out": () => viewport.zoomBy(1 / 1.3),
-      "whole image": () => viewport.showWhole(),
-      "smaller brush": () => controls.growBrush(-1),
-      "larger brush": () => controls.growBrush(1),
-      "less overlay": () => controls.addOpacity(-0.1),
-      "more overlay": () => controls.addOpacity(0.1),
-      help: () => byId("help-dialog").showModal(),
-      search: () => this.palette.search(),
-    };
   }
 }

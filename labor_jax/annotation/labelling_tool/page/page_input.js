@@ -1,4 +1,5 @@
 import { askName } from "./controls.js";
+import { copyText } from "./copy.js";
 import { listen } from "./gestures.js";
 import { meaning } from "./keys.js";
 import { byId } from "./messages.js";
@@ -28,6 +29,15 @@ export function connectInput(page, activity) {
     byId(id).addEventListener("click", () => page.commands[command]());
   }
   byId("warning-close").addEventListener("click", () => (byId("warning").hidden = true));
+  byId("class-keys").addEventListener("click", () => page.showClassKeys());
+  byId("show-intro").addEventListener("click", () => {
+    byId("help-dialog").close();
+    page.introduce().then(() => canvas.focus());
+  });
+  byId("copy").addEventListener("click", async () => {
+    const isCopied = await copyText(byId("command"));
+    byId("copied").textContent = isCopied ? "Copied" : "Selected: press Ctrl+C to copy it";
+  });
   byId("annotator").addEventListener("click", async () => {
     if (await askName(page.chosen)) {
       page.queue.annotatorChanged();
@@ -66,6 +76,16 @@ export function connectInput(page, activity) {
       }
     });
   }
+  // Whoever begins to work doesn't wait until the page zooms in.
+  for (const kind of ["keydown", "pointerdown", "wheel"]) {
+    const endHold = (/** @type {Event} */ event) => {
+      const isOnImage = byId("view").contains(/** @type {Node} */ (event.target));
+      if (viewport.endHold() && (kind === "keydown" || !isOnImage)) {
+        page.showCurrent();
+      }
+    };
+    document.addEventListener(kind, endHold, { capture: true, passive: true });
+  }
   document.addEventListener("keydown", (event) => pressKey(page, event));
   document.addEventListener("keyup", (event) => event.key === "h" && page.hideOverlay(false));
   for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"]) {
@@ -95,7 +115,7 @@ function pressKey(page, event) {
   if (isTyping || isPressing || isSliding || document.querySelector("dialog[open]")) {
     return;
   }
-  const found = meaning(event, page.entries.length - 1);
+  const found = meaning(event, page.entries.slice(0, -1).map(({ key }) => key));
   if (!found) {
     return;
   }

@@ -1,4 +1,4 @@
-import { CLASS_KEYS } from "./keys.js";
+import { defaultKeys } from "./class_keys.js";
 import { contextOf, patternTile } from "./patterns.js";
 
 /**
@@ -12,12 +12,13 @@ const VOID_COLOR = "#8a8f98";
 /**
  * @param {Array<{number: number, name: string, color: string}>} classes
  * @param {number} voidLabel
+ * @param {string[]} [keys] Of the classes.
  * @returns {Entry[]} Void is the last.
  */
-export function makeEntries(classes, voidLabel) {
+export function makeEntries(classes, voidLabel, keys = defaultKeys(classes.length)) {
   const entries = classes.map((entry, i) => ({
     ...entry,
-    key: CLASS_KEYS[i] ?? "",
+    key: keys[i],
     tile: patternTile(entry.color, entry.number),
   }));
   const tile = patternTile(VOID_COLOR, -1);
@@ -41,12 +42,7 @@ export class Palette {
     this._buttons = entries.map((entry) => {
       const button = document.createElement("button");
       button.type = "button";
-      if (entry.key) {
-        button.setAttribute("aria-keyshortcuts", entry.key);
-      }
       const key = document.createElement("kbd");
-      key.textContent = entry.key;
-      key.hidden = !entry.key;
       key.setAttribute("aria-hidden", "true");
       const name = document.createElement("span");
       name.textContent = entry.name;
@@ -54,10 +50,15 @@ export class Palette {
       button.title = entry.name;
       button.append(swatch(entry), name, key);
       button.addEventListener("click", () => onChoose(entry, false));
-      return { entry, button };
+      return { entry, button, key };
     });
-    container.replaceChildren(...this._buttons.map(({ button }) => button));
-    search.hidden = entries.every((entry) => entry.key);
+    // The list scrolls if it is long, but void stays in sight.
+    const list = document.createElement("div");
+    list.className = "list";
+    const buttons = this._buttons.map(({ button }) => button);
+    list.append(...buttons.slice(0, -1));
+    container.replaceChildren(list, ...buttons.slice(-1));
+    this.showKeys();
     search.addEventListener("input", () => this._filter());
     search.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === "Escape") {
@@ -73,6 +74,20 @@ export class Palette {
       event.stopPropagation();
     });
     this.choose(entries[0]);
+  }
+
+  /** The entries have other keys. */
+  showKeys() {
+    for (const { entry, button, key } of this._buttons) {
+      key.textContent = entry.key;
+      key.hidden = !entry.key;
+      if (entry.key) {
+        button.setAttribute("aria-keyshortcuts", entry.key);
+      } else {
+        button.removeAttribute("aria-keyshortcuts");
+      }
+    }
+    this._search.hidden = this._buttons.every(({ entry }) => entry.key);
   }
 
   /** Moves the focus to the search field, which exists if some classes have no key. */

@@ -11,26 +11,78 @@ export const TILE_DENSITY = 2;
 /** CSS pixels. */
 const TILE = 8;
 
-/** @type {Array<(ink: CanvasRenderingContext2D) => void>} What each pattern draws on a tile. */
+const UP = [
+  [0, 8, 8, 0],
+  [-4, 4, 4, -4],
+  [4, 12, 12, 4],
+];
+const DOWN = [
+  [0, 0, 8, 8],
+  [-4, 4, 4, 12],
+  [4, -4, 12, 4],
+];
+const ACROSS = [0, 4, 8, 4];
+const UPRIGHT = [4, 0, 4, 8];
+const DOTS = [
+  [2, 2],
+  [6, 6],
+];
+
+/**
+ * What each pattern draws on a tile; classes that follow each other get patterns that differ much.
+ *
+ * @type {Array<(ink: CanvasRenderingContext2D) => void>}
+ */
 const TILES = [
-  () => {},
-  (ink) => lines(ink, [0, 8, 8, 0], [-4, 4, 4, -4], [4, 12, 12, 4]),
-  (ink) => lines(ink, [0, 0, 8, 8], [-4, 4, 4, 12], [4, -4, 12, 4]),
-  (ink) => lines(ink, [0, 4, 8, 4]),
-  (ink) => lines(ink, [4, 0, 4, 8]),
-  (ink) => {
-    for (const [x, y] of [
-      [2, 2],
-      [6, 6],
-    ]) {
-      ink.fillRect(x - 1, y - 1, 2, 2);
-    }
-  },
-  (ink) => lines(ink, [0, 4, 8, 4], [4, 0, 4, 8]),
+  (ink) => dots(ink, 0.9, ...DOTS),
+  (ink) => lines(ink, ...UP),
+  (ink) => lines(ink, ...DOWN),
+  (ink) => lines(ink, ACROSS),
+  (ink) => lines(ink, UPRIGHT),
+  (ink) => dots(ink, 1.7, ...DOTS),
+  (ink) => lines(ink, ACROSS, UPRIGHT),
+  (ink) => lines(ink, [0, 6, 4, 2], [4, 2, 8, 6]),
+  (ink) => squares(ink, [0, 0], [4, 4]),
+  (ink) => rings(ink, [4, 4]),
+  (ink) => lines(ink, [1, 2, 5, 2], [5, 6, 9, 6], [-3, 6, 1, 6]),
+  (ink) => lines(ink, [6, 0, 2, 4], [2, 4, 6, 8]),
+  (ink) => lines(ink, [2, 4, 6, 4], [4, 2, 4, 6]),
+  (ink) => lines(ink, [0, 1.5, 8, 1.5], [0, 4.5, 8, 4.5]),
+  (ink) => lines(ink, [1.5, 0, 1.5, 8], [4.5, 0, 4.5, 8]),
+  (ink) => lines(ink, [0, 4, 8, 4], [0, 0, 8, 0], [2, 0, 2, 4], [6, 4, 6, 8]),
+  (ink) => squares(ink, [2, 2]),
+  (ink) => lines(ink, [1, 5, 3, 3], [5, 5, 7, 3], [1, 9, 3, 7], [5, 1, 7, -1]),
+  (ink) => lines(ink, [4, 1, 7, 6], [7, 6, 1, 6], [1, 6, 4, 1]),
+  (ink) => lines(ink, [0, 4, 4, 0], [4, 0, 8, 4], [8, 4, 4, 8], [4, 8, 0, 4]),
 ];
 
 const CROSSED = (/** @type {CanvasRenderingContext2D} */ ink) =>
   lines(ink, [0, 8, 8, 0], [0, 0, 8, 8]);
+
+/** @param {CanvasRenderingContext2D} ink @param {number} radius @param {number[][]} centres */
+function dots(ink, radius, ...centres) {
+  for (const [x, y] of centres) {
+    ink.beginPath();
+    ink.arc(x, y, radius, 0, 2 * Math.PI);
+    ink.fill();
+  }
+}
+
+/** @param {CanvasRenderingContext2D} ink @param {number[][]} centres */
+function rings(ink, ...centres) {
+  for (const [x, y] of centres) {
+    ink.beginPath();
+    ink.arc(x, y, 2.4, 0, 2 * Math.PI);
+    ink.stroke();
+  }
+}
+
+/** @param {CanvasRenderingContext2D} ink @param {number[][]} corners */
+function squares(ink, ...corners) {
+  for (const [x, y] of corners) {
+    ink.fillRect(x, y, 4, 4);
+  }
+}
 
 /** @param {CanvasRenderingContext2D} ink @param {number[][]} ends */
 function lines(ink, ...ends) {

@@ -10,8 +10,19 @@ export const DEFAULTS = {
   tolerance: 0.08,
   autoSubmit: false,
   autoZoom: true,
-  smooth: false,
+  /** Show the whole image before zooming in. */
+  wholeFirst: true,
+  smoothPhoto: true,
   direct: false,
+  /** How photos are shown, see `photo_tone.js`. */
+  brightness: 0,
+  contrast: 0,
+  brighten: false,
+  /** The introduction was shown. */
+  introduced: false,
+  /** The keys of the classes that were chosen, by list of classes: see `class_keys.js`.
+   * @type {Record<string, string[]>} */
+  classKeys: {},
 };
 
 /**

@@ -5,6 +5,12 @@ import * as views from "./view.js";
 
 const GLIDE_MILLISECONDS = 140;
 
+/** How long the whole image is shown before the page zooms in. */
+const WHOLE_MILLISECONDS = 800;
+
+/** How long that zoom takes: slow enough to follow it with the eyes. */
+const ZOOM_IN_MILLISECONDS = 350;
+
 /** Zooms that differ by a smaller factor count as equal, to keep the view calm. */
 const SAME_ZOOM = 1.4;
 
@@ -19,6 +25,8 @@ export class Viewport {
     this._onMove = onMove;
     this._image = { width: 1, height: 1 };
     this._glides = 0;
+    /** The timer while the whole image is shown first, else 0. */
+    this._holding = 0;
     /** Whether the annotator has zoomed; then the page keeps that zoom. */
     this.isOwn = false;
     /** @type {views.View} */
@@ -32,14 +40,40 @@ export class Viewport {
 
   /** Shows another image. @param {views.Size} image */
   begin(image) {
+    this.endHold();
     this._image = image;
     this.isOwn = false;
     this._set(views.fitted(image, this.size));
   }
 
+  /**
+   * Keeps the whole image for a moment; `goTo` does nothing until then.
+   *
+   * @param {(milliseconds: number) => void} onEnd Called afterwards, unless `endHold` was; with the
+   *   time for the way to what comes next.
+   */
+  holdWhole(onEnd) {
+    this.endHold();
+    this._holding = window.setTimeout(() => {
+      this._holding = 0;
+      onEnd(ZOOM_IN_MILLISECONDS);
+    }, WHOLE_MILLISECONDS);
+  }
+
+  /** @returns {boolean} Whether the whole image was being shown first. */
+  endHold() {
+    const wasHolding = this._holding > 0;
+    window.clearTimeout(this._holding);
+    this._holding = 0;
+    return wasHolding;
+  }
+
   /** The canvas changed its size. */
   resized() {
-    this._set(views.kept(this.view, this._image, this.size));
+    const view = this._holding
+      ? views.fitted(this._image, this.size)
+      : views.kept(this.view, this._image, this.size);
+    this._set(view);
   }
 
   showWhole() {
@@ -87,14 +121,19 @@ export class Viewport {
    * @param {Box} box
    * @param {Box} inner The unit in it, which must be visible if the zoom stays.
    * @param {boolean} zooms Whether the zoom may change.
+   * @param {number} [milliseconds] How long the way takes.
    */
-  goTo(box, inner, zooms) {
+  goTo(box, inner, zooms, milliseconds) {
+    if (this._holding) {
+      return;
+    }
     const target = views.around(box, this._image, this.size);
     const isSameZoom = Math.abs(Math.log(target.scale / this.view.scale)) < Math.log(SAME_ZOOM);
     if (zooms && !this.isOwn && !isSameZoom) {
-      this._glide(target);
+      this._glide(target, milliseconds);
     } else {
-      this._glide(views.shown(this.view, isSameZoom ? box : inner, this._image, this.size));
+      const moved = views.shown(this.view, isSameZoom ? box : inner, this._image, this.size);
+      this._glide(moved, milliseconds);
     }
   }
 
@@ -105,8 +144,8 @@ export class Viewport {
     this._onMove();
   }
 
-  /** @param {views.View} target */
-  _glide(target) {
+  /** @param {views.View} target @param {number} [milliseconds] */
+  _glide(target, milliseconds = GLIDE_MILLISECONDS) {
     const from = this.view;
     const start = performance.now();
     const number = ++this._glides;
@@ -115,7 +154,7 @@ export class Viewport {
       if (number !== this._glides) {
         return;
       }
-      const share = isStill ? 1 : Math.min(1, (performance.now() - start) / GLIDE_MILLISECONDS);
+      const share = isStill ? 1 : Math.min(1, (performance.now() - start) / milliseconds);
       this.view = share < 1 ? views.between(from, target, share, this.size) : target;
       this._onMove();
       if (share < 1) {

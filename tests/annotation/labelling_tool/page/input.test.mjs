@@ -11,17 +11,27 @@ function press(
   code = /[a-z]/i.test(key) ? `Key${key.toUpperCase()}` : `Digit${key}`,
 ) {
   const event = { key, code, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false };
-  return meaning({ ...event, ...modifiers }, 19);
+  return meaning({ ...event, ...modifiers }, CLASS_KEYS.slice(0, 19));
 }
 
 test("every class key labels, and no command has it", () => {
   assert.equal(new Set(CLASS_KEYS).size, CLASS_KEYS.length);
   CLASS_KEYS.slice(0, 19).forEach((key, number) => assert.deepEqual(press(key), { label: number }));
-  for (const key of "0xusnpfghmoz") assert.ok(press(key).command, key);
+  for (const key of "0xusnpbfghmoz") assert.ok(press(key).command, key);
 });
 
 test("keys of classes that aren't there do nothing", () => {
   assert.equal(press(CLASS_KEYS[19]), null);
+});
+
+test("chosen keys label, and those that no class has do nothing", () => {
+  const keys = ["ö", "", "k"];
+  const pressed = (key, code) =>
+    meaning({ key, code, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false }, keys);
+  assert.deepEqual(pressed("ö", "Semicolon"), { label: 0 });
+  assert.deepEqual(pressed("k", "KeyK"), { label: 2 });
+  assert.equal(pressed("1", "Digit1"), null);
+  assert.equal(pressed("", ""), null);
 });
 
 test("shift picks a class", () => {
@@ -78,6 +88,15 @@ test("only time at work counts", () => {
   now += 7000;
   activity.restart();
   assert.equal(activity.take(), 0);
+});
+
+test("a page that is opened in a hidden tab counts from when it is seen", () => {
+  let now = 0;
+  const activity = new Activity(() => now, false);
+  now = 20_000;
+  activity.setVisible(true);
+  now += 2000;
+  assert.equal(activity.take(), 2);
 });
 
 test("preferences are kept, and nonsense in their place is ignored", () => {
