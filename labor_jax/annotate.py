@@ -53,10 +53,12 @@ def main(argv: Sequence[str]) -> None:
             f"The labelling tool needs the package {error.name}: pip install 'labor_jax[annotate]'"
         ) from error
     from labor_jax.annotation import LabelStore
+    from labor_jax.experiment import data_identity
 
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()
     pair = folder.load_pair(["pool"])
+    data_identity.check(folder, pair)
     run = _run(api.Run, folder, config)
     settings = _settings(api.Settings, config)
     if not folder.labels.exists():

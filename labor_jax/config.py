@@ -196,7 +196,8 @@ def base_config() -> ConfigDict:
     # labor_jax in $XDG_CACHE_HOME, or in ~/.cache if that isn't set.
     data.cache_folder = ""
     data.num_threads = placeholder(int)  # that read and augment; None: the number of cores
-    data.verify = "headers"  # or "full": decode every file before the run starts
+    data.verify = "headers"  # or "full": decode and hash every file before the run starts
+    data.accept_changes = False  # go on although files differ from those that the run began with
     # Draw source images so that classes are balanced (RIPU), instead of each once an epoch. The
     # first run reads all source labels for this.
     data.balance_source = False

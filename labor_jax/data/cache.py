@@ -72,6 +72,11 @@ class CachedSplit:
         """Returns label `i`, uint8[H, W], read-only."""
         return self._cache.get((self._key, "label", i), lambda: self._split.label(i))
 
+    @property
+    def files(self) -> Callable[[int], tuple]:
+        """The split's own `files`; an AttributeError if it has none."""
+        return self._split.files
+
     def label_key(self) -> str | None:
         """Returns the split's own key; None if it has none."""
         return self._split.label_key() if hasattr(self._split, "label_key") else None

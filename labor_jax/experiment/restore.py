@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from labor_jax import acquisition, adaptation, models
 from labor_jax.data import PAIRS, Pair
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import config_checks
+from labor_jax.experiment import config_checks, data_identity
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
@@ -123,6 +123,7 @@ def load_warm_start(
     Raises:
       ConfigError: the other run warmed up differently, or has not finished.
       CheckpointError: its checkpoint can't be read.
+      DataError: its source or pool was another one.
     """
     folder = Workdir.existing(components.config.warm_start)
     their_config = folder.read_config()
@@ -142,6 +143,7 @@ def load_warm_start(
                 for name, (old, new) in differing.items()
             )
         )
+    data_identity.check(folder, components.pair, roles=("source", "pool"))
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         found = checkpoints.restore_latest(
             lambda progress: checkpoint_template(components, their_phases, progress)

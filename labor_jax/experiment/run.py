@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from labor_jax import compilation_cache
 from labor_jax.annotation import Oracle, SharedStore
 from labor_jax.data import Pair, pair_description, pipeline
-from labor_jax.experiment import batch_inputs, config_checks, shape_checks
+from labor_jax.experiment import batch_inputs, config_checks, data_identity, shape_checks
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
@@ -62,9 +62,9 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
             wait_for_all=processes.wait_for_all,
         )
         stack.enter_context(contextlib.closing(store))
-        if processes.is_first():  # after the store, which refuses a pair of other classes
-            described = json.dumps(pair_description.describe(components.pair), indent=2)
-            write_atomically(folder.pair, described + "\n")
+        with processes.fail_together("comparing the data with those of the run"):
+            if processes.is_first():  # after the store, which refuses a pair of other classes
+                _keep_data(folder, components)
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints)))
         session = Session(components, folder, store, checkpoints)
         step, handover, state = session.start_or_resume()
@@ -73,6 +73,20 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
                 handover = session.run_phase(phase, handover, state)
                 state = None
         return session.finish()
+
+
+def _keep_data(folder: Workdir, components: Components) -> None:
+    """Writes down what the run works with, once it is clear that it is what it began with."""
+    data = components.config.data
+    data_identity.check_and_keep(
+        folder,
+        components.pair,
+        verify=data.verify,
+        begun=folder.begun,
+        accept_changes=data.accept_changes,
+    )
+    described = json.dumps(pair_description.describe(components.pair), indent=2)
+    write_atomically(folder.pair, described + "\n")
 
 
 def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:

@@ -18,6 +18,7 @@ from labor_jax.data import PAIRS, ROLES, Pair, load_pair
 FREE_FIELDS = (
     "checkpoint_every",
     "compilation_cache",
+    "data.accept_changes",
     "data.cache_bytes",
     "data.cache_folder",
     "data.num_threads",
@@ -42,7 +43,8 @@ class ConfigError(ValueError):
 class Workdir:
     """The files of one run.
 
-    `config.json`, `pair.json` (the pair's classes and palette), `metrics.jsonl`, `labels.sqlite`,
+    `config.json`, `pair.json` (the pair's classes and palette), `data.json` (which images and
+    labels the run works with), `metrics.jsonl`, `labels.sqlite`,
     `checkpoints/`, `previews/`, `report.html`, `command.txt` if the run waits for people (the
     command by which it goes on), and `summary.json` once the run is over.
     """
@@ -52,6 +54,7 @@ class Workdir:
         self.path = Path(path)
         self.config = self.path / "config.json"
         self.pair = self.path / "pair.json"
+        self.data = self.path / "data.json"
         self.metrics = self.path / "metrics.jsonl"
         self.labels = self.path / "labels.sqlite"
         self.checkpoints = self.path / "checkpoints"
@@ -168,9 +171,9 @@ class Workdir:
     def _check_config(self, described: dict[str, Any]) -> None:
         """Checks that the folder's files are of this config, and writes it down."""
         if self.config.exists():
-            # Before the first metric or checkpoint, a run that failed (its weights were not found,
-            # say) may be started again with another config.
-            if self.metrics.exists() or any(self.checkpoints.glob("*")):
+            # Before that, a run that failed (its weights were not found, say) may be started again
+            # with another config.
+            if self.begun:
                 check_same(self.read_config().to_dict(), described, self.path)
         elif any(self.checkpoints.glob("*")) or self.labels.exists():
             raise ConfigError(
@@ -178,6 +181,11 @@ class Workdir:
                 "which run they belong to. Choose another --workdir."
             )
         write_atomically(self.config, json.dumps(described, indent=2, sort_keys=True) + "\n")
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has written its first metric or checkpoint."""
+        return self.metrics.exists() or any(self.checkpoints.glob("*"))
 
     def close(self) -> None:
         """Releases the lock."""

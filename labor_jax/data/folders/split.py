@@ -54,6 +54,10 @@ class FolderSplit:
         """Returns (height, width) of image and label `i`."""
         return self.sizes[i]
 
+    def files(self, i: int) -> tuple[pathlib.Path, pathlib.Path | None]:
+        """Returns the files of image and label `i`; None for a split without labels."""
+        return self.image_paths[i], None if self.label_paths is None else self.label_paths[i]
+
     def image(self, i: int) -> np.ndarray:
         """Returns image `i`, uint8[H, W, 3].
 

@@ -1,0 +1,174 @@
+"""Data that changed between two runs of one workdir, or while it ran."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labor_jax.data import DataError, fingerprint, folders
+from labor_jax.experiment import data_identity
+from labor_jax.experiment.workdir import Workdir
+
+CLASSES = ("road", "sky")
+
+
+def write_images(root, role, count=3):
+    for kind, channels in (("images", 3), ("labels", None)):
+        folder = root / role / kind
+        folder.mkdir(parents=True)
+        for number in range(count):
+            shape = (6, 8) if channels is None else (6, 8, channels)
+            # Seeds differ: pool and evaluation must not share an image.
+            draws = np.random.default_rng((number, len(role)))
+            array = draws.integers(0, 2 if channels is None else 256, shape, np.uint8)
+            Image.fromarray(array).save(folder / f"{number}.png")
+
+
+def read(root):
+    layouts = {
+        role: folders.FolderLayout(f"{role}/images", f"{role}/labels")
+        for role in ("source", "pool", "evaluation")
+    }
+    return folders.read_pair("mine", str(root), layouts, CLASSES)
+
+
+@pytest.fixture
+def data(tmp_path):
+    for role in ("source", "pool", "evaluation"):
+        write_images(tmp_path / "data", role)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def folder(data, tmp_path):
+    """The workdir of a run that began with the data."""
+    (tmp_path / "run").mkdir()
+    folder = Workdir(tmp_path / "run")
+    keep(folder, data, begun=False)
+    return folder
+
+
+def keep(folder, data, *, begun=True, verify="headers", accept_changes=False):
+    data_identity.check_and_keep(
+        folder, read(data), verify=verify, begun=begun, accept_changes=accept_changes
+    )
+
+
+def repaint(path):
+    array = np.array(Image.open(path))
+    Image.fromarray(np.roll(array, 1, axis=0)).save(path)
+
+
+def remove(data):
+    for kind in ("images", "labels"):
+        (data / "pool" / kind / "1.png").unlink()
+
+
+def add(data):
+    for kind in ("images", "labels"):
+        shutil.copy(data / "pool" / kind / "1.png", data / "pool" / kind / "9.png")
+
+
+def resize(data):
+    for kind in ("images", "labels"):
+        path = data / "pool" / kind / "1.png"
+        Image.open(path).resize((16, 12)).save(path)
+
+
+CHANGES = {
+    "removed": (remove, r"pool: 1 missing now \(1\)"),
+    "added": (add, r"pool: 1 new \(9\)"),
+    "resized": (resize, r"pool: 1 of another size \(1\)"),
+    "other image": (
+        lambda data: repaint(data / "pool" / "images" / "2.png"),
+        r"pool: 1 with another image \(2\)",
+    ),
+    "other label": (
+        lambda data: repaint(data / "source" / "labels" / "0.png"),
+        r"source: 1 with another label \(0\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_data_are_refused_by_name(folder, data, change):
+    make, message = CHANGES[change]
+    make(data)
+    with pytest.raises(DataError, match=message) as caught:
+        keep(folder, data)
+    assert str(folder.path) in str(caught.value)
+    with pytest.raises(DataError, match=message):
+        data_identity.check(folder, read(data))
+    keep(folder, data, begun=False)  # nothing was computed yet
+    keep(folder, data)
+
+
+def test_a_change_that_is_meant_is_written_down(folder, data, caplog):
+    remove(data)
+    keep(folder, data, accept_changes=True)
+    assert "pool: 1 missing now (1)" in caplog.text
+    keep(folder, data)
+
+
+def test_the_same_data_elsewhere_are_the_same(folder, data, tmp_path):
+    keep(folder, data.rename(tmp_path / "moved"))
+
+
+def test_a_damaged_description_is_written_anew(folder, data, caplog):
+    folder.data.write_text('{"pool": {"1": 3}}')
+    keep(folder, data)
+    assert f"{folder.data} is damaged" in caplog.text
+    assert json.loads(folder.data.read_text())["pool"]["1"]["size"] == [6, 8]
+
+
+def test_of_large_sets_a_sample_is_hashed(monkeypatch, folder, data):
+    monkeypatch.setattr(fingerprint, "WHOLE", 2)
+    monkeypatch.setattr(fingerprint, "SAMPLE", 1)
+    found = fingerprint.of_pair(read(data), verify="headers")["pool"]
+    assert ["sha256" in found[name]["image"] for name in "012"] == [True, False, False]
+    # What was hashed before stays known.
+    keep(folder, data)
+    kept = json.loads(folder.data.read_text())["pool"]
+    assert all("sha256" in each["image"] for each in kept.values())
+    # A file of another length is noticed in any case.
+    path = data / "pool" / "images" / "2.png"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(DataError, match=r"with another image \(2\)"):
+        keep(folder, data)
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_file_resized_while_the_run_goes_on_is_an_error(data, kind):
+    split = read(data).source
+    path = data / "source" / kind / "1.png"
+    Image.open(path).resize((4, 3)).save(path)
+    with pytest.raises(DataError, match=r"1\.png is 4x3 pixels now, and was 8x6"):
+        (split.image if kind == "images" else split.label)(1)
+
+
+def test_arrays_are_hashed_too():
+    class Split:
+        names = ("a", "b")
+
+        def __init__(self, value):
+            self.value = value
+
+        def __len__(self):
+            return 2
+
+        def size(self, i):
+            return (2, 2)
+
+        def image(self, i):
+            return np.full((2, 2, 3), self.value, np.uint8)
+
+        def label(self, i):
+            raise AssertionError("an oracle's label was read")
+
+    before, after = (
+        fingerprint.of_split(Split(value), everything=False, with_labels=False) for value in (1, 2)
+    )
+    assert fingerprint.differences(before, before) == []
+    assert fingerprint.differences(before, after) == ["2 with another image (a, b)"]
