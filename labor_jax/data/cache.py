@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import threading
 from collections.abc import Callable, Mapping
 
@@ -71,6 +72,11 @@ class CachedSplit:
     def label(self, i: int) -> np.ndarray:
         """Returns label `i`, uint8[H, W], read-only."""
         return self._cache.get((self._key, "label", i), lambda: self._split.label(i))
+
+    @property
+    def read_label(self) -> Callable[[pathlib.Path], np.ndarray] | None:
+        """The split's own reader of label files; None if it has none."""
+        return getattr(self._split, "read_label", None)
 
     def label_key(self) -> str | None:
         """Returns the split's own key; None if it has none."""

@@ -8,8 +8,9 @@ from typing import Any
 from clu import parameter_overview
 
 from labor_jax.annotation import SharedStore
+from labor_jax.data import Split
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import report, restore, summary
+from labor_jax.experiment import held_out, report, restore, summary
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
@@ -38,7 +39,19 @@ class RoundWaits(Exception):  # noqa: N818, nothing is wrong
 
 
 class Session:
-    """The open files of a run, its compiled functions and its results so far."""
+    """The open files of a run, its compiled functions and its results so far.
+
+    Attributes:
+      components: the run's.
+      config: the run's.
+      phases: the run's.
+      folder: its workdir.
+      store: its label store.
+      checkpoints: its checkpoints.
+      previews: of its predictions.
+      held_out: numbers of the pool images whose answers measure and never train.
+      results: those so far.
+    """
 
     def __init__(
         self,
@@ -63,6 +76,7 @@ class Session:
             count=self.config.preview_images,
             inference=components.inference,
         )
+        self.held_out = frozenset(held_out.held_out_numbers(self.config, components.pair.pool))
         self.results = summary.Results()
         self._metrics: metrics.MetricsFile | None = None
         self._evaluate = components_lib.make_evaluation(components)
@@ -131,7 +145,8 @@ class Session:
                         phase.round,
                     )
                 )
-        save(phase.steps, handover, None, miou=miou)
+        # Answers of two rounds are too different for one of them to be the best.
+        save(phase.steps, handover, None, miou=None if self.held_out else miou)
         return handover
 
     def _last_of_round(self, number: int) -> Phase:
@@ -166,7 +181,11 @@ class Session:
     def finish(self) -> dict[str, Any]:
         """Writes `summary.json` and `report.html`; returns the summary."""
         self.checkpoints.wait()
-        described = metrics.jsonable(summary.summarise(self.config, self.results))
+        described = metrics.jsonable(
+            summary.summarise(
+                self.config, self.results, self._measured_on(), self.store.reader.existing()
+            )
+        )
         if processes.is_first():
             self._metrics.close()
             report.write_summary(self.folder, described)
@@ -175,12 +194,13 @@ class Session:
         return described
 
     def _evaluate_phase(self, phase: Phase, model: Any) -> float | None:
-        """Evaluates the model after a phase; None where the pair has no evaluation split."""
+        """Evaluates the model after a phase; None where there is nothing to measure on."""
         self._write_previews(phase.name, model)
-        if self.components.pair.evaluation is None:
+        split = self._evaluation_split(phase)
+        if split is None:
             self.results.miou[phase.name] = None
             return None
-        evaluation = self._evaluate(model)
+        evaluation = self._evaluate(model, split)
         self.results.miou[phase.name] = evaluation.miou
         self.results.per_class_iou = evaluation.per_class_iou
         self.results.subset_miou = evaluation.subset_miou
@@ -193,6 +213,23 @@ class Session:
         )
         logger.info("%s: mIoU on target %.2f%%", phase.name, 100 * evaluation.miou)
         return evaluation.miou
+
+    def _evaluation_split(self, phase: Phase) -> Split | None:
+        """What to measure on after a phase: the evaluation split, or answers so far."""
+        pair = self.components.pair
+        if not self.held_out:
+            return pair.evaluation
+        answered = held_out.AnsweredSplit(
+            pair.pool, tuple(sorted(self.held_out)), self.store.reader, phase.round
+        )
+        self.results.measured[phase.name] = answered.count()
+        measured = self.results.measured[phase.name]["pixels"] > 0
+        return answered if processes.from_first(measured) else None
+
+    def _measured_on(self) -> str:
+        if self.held_out:
+            return "answers"
+        return "nothing" if self.components.pair.evaluation is None else "labels"
 
     def _write_previews(self, phase_name: str, model: Any) -> None:
         if processes.is_first():

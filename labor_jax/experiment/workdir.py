@@ -1,5 +1,6 @@
 """A run's folder: what lies where, and that it belongs to one config and one process."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -160,6 +161,19 @@ class Workdir:
                 "which run they belong to. Choose another --workdir."
             )
         write_atomically(self.config, json.dumps(described, indent=2, sort_keys=True) + "\n")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from running in the folder.
+
+        Raises:
+          ConfigError: another process is running in it.
+        """
+        self._acquire_lock()
+        try:
+            yield
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Releases the lock."""

@@ -126,6 +126,14 @@ class Checkpoints:
         rest = sorted((s for s in self.steps() if s != best), reverse=True)
         return self._restore_first(([] if best is None else [best]) + rest, template)
 
+    def latest_progress(self) -> Progress | None:
+        """The progress of the newest checkpoint whose progress is whole; None without one."""
+        for step in sorted(self.steps(), reverse=True):
+            progress = self._read(step, progress=ocp.args.JsonRestore())
+            if progress is not None:
+                return progress
+        return None
+
     def _restore_first(self, steps, template):
         for step in steps:
             progress = self._read(step, progress=ocp.args.JsonRestore())

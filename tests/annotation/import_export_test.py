@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from labor_jax.annotation import LabelStore, answer_import
-from labor_jax.annotation.answer_import import Violation
 from labor_jax.annotation.formats import FORMATS, png
 from labor_jax.annotation.formats.documents import write_manifest
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedImage, Problem
 from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.annotation.round_export import describe_round, export_round
+from labor_jax.annotation.violations import Violation
 from labor_jax.data import DataError
 from labor_jax.data.base import default_palette
 from tests.annotation.formats.exported_rounds import CLASSES, NAMES
@@ -284,7 +284,7 @@ def test_violations_are_safe_to_print():
 def test_images_without_answers_wait(store, exported, delivery):
     folder = delivery({0: answers(store, exported, 0), 1: np.full(SIZES[1], UNANSWERED)})
     result = import_answers(store, exported, "png", folder)
-    assert result == ([NAMES[0]], [], [NAMES[1], NAMES[2]], 0, [])
+    assert result == ([NAMES[0]], [], [NAMES[1], NAMES[2]], 0, [], None)
 
 
 def test_clip_leaves_out_what_was_not_asked(store, exported, delivery):
