@@ -73,7 +73,9 @@ def test_a_round_goes_out_and_comes_back(waiting, pair, tmp_path):
     result = exchange(*arguments)
     assert result.returncode == 1
     assert "'tarmac' is not one of the classes" in result.stderr
-    assert "2 images: asked pixels are not answered (2 pixels): annotations.xml:" in result.stderr
+    assert (
+        "asked pixels are not answered (2 pixels), in 2 images: annotations.xml:" in result.stderr
+    )
     assert "nothing was imported" in result.stderr and "Traceback" not in result.stderr
     assert result.stdout.startswith("Round 1, 4 images: 0 imported, 0 stored before, 0 without")
     assert len(store.pending(1)) == 4

@@ -55,7 +55,7 @@ def other_round(violations: Sequence[Violation], images: int) -> int | None:
 
 
 def _line(cause: str, violations: Sequence[Violation]) -> str:
-    """Tells violations of one cause: "128 images: asked pixels are not answered: …"."""
+    """Tells violations of one cause: "asked pixels are not answered, in 128 images: …"."""
     pixels = sum(violation.problem.pixels for violation in violations)
     places = [
         _printable(violation.where)
@@ -65,10 +65,12 @@ def _line(cause: str, violations: Sequence[Violation]) -> str:
     ]
     more = ", …" if len(violations) > len(places) else ""
     images = len({violation.where for violation in violations})
-    times = f"{images} image{'s' if images > 1 else ''}"
+    times = f"in {images} image{'s' if images > 1 else ''}"
     if images < len(violations):
-        times = f"{len(violations)} times in {times}"
-    return f"{times}: {_printable(cause)}{_pixels(pixels)}: {', '.join(places)}{more}"
+        times = f"{len(violations)} times {times}"
+    line = f"{_printable(cause)}{_pixels(pixels)}, {times}: {', '.join(places)}{more}"
+    first = violations[0].problem.text
+    return line if first.endswith(cause) else f"{line}. The first: {_printable(first)}"
 
 
 def _pixels(count: int) -> str:

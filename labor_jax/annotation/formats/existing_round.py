@@ -50,7 +50,8 @@ class ExistingRound(ExportedRound):
                 return numbers[0], self.check_size(numbers[0], size)
             if numbers:
                 listed = ", ".join(repr(self.names[number]) for number in numbers[:3])
-                text = f"may be any of {len(numbers)} images ({listed}, …); name its folder too"
+                listed += ", …" if len(numbers) > 3 else ""
+                text = f"may be any of {len(numbers)} images ({listed}); name its folder too"
                 return None, (Problem.about(f"{shortened(name)} ", text),)
         return None, (Problem.about(f"{shortened(name)} ", "is not an image of the pool"),)
 

@@ -46,7 +46,8 @@ def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage
     try:
         labels = existing.read_label(file)
     except DataError as error:
-        return ImportedImage(where, number, None, (Problem(str(error)),))
+        problem = Problem(str(error), cause="the label map can't be used")
+        return ImportedImage(where, number, None, (problem,))
     problems = existing.check_size(number, labels.shape)
     return ImportedImage(where, number, None if problems else labels, problems)
 
