@@ -117,7 +117,7 @@ def open_for_import(folder: Workdir, config: ConfigDict) -> Iterator[None]:
         phase = phases.get(progress["phase"]) if progress else None
         if phase and (phase.round > 1 or phase.name == "round_1/train"):
             raise ConfigError(
-                f"{folder.path} has trained on the answers of round {phase.round} already, so "
+                f"{folder.path} has trained on the answers of round 1 already, so "
                 "labels that existed before can't become its round 0: resumed, it would not be "
                 "the run that it was. Start a new --workdir with "
                 "--config.annotation.existing_labels=PATH."
