@@ -14,8 +14,8 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
     lines = []
     if existing:
         lines.append(
-            f"Labelled before the run: {existing['pixels']:,} pixels in {existing['images']} "
-            "images. They are free, and no share or cost above counts them."
+            f"Labelled before the run: {existing['pixels']:,} pixels in "
+            f"{_images(existing['images'])}. They are free, and no share or cost above counts them."
         )
     measured_on = summary.get("measured_on")
     if measured_on == "nothing":
@@ -26,14 +26,18 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
     if measured_on == "answers":
         rounds = [
             f"round {entry['round']} on {entry['measured_pixels']:,} answers in "
-            f"{entry['measured_images']} images"
+            f"{_images(entry['measured_images'])}"
             for entry in summary["rounds"]
             if entry.get("measured_pixels")
         ]
         lines.append(
-            f"mIoU is an estimate: {', '.join(rounds) or 'no answer to measure on yet'}; these "
-            f"images are held out (config.data.evaluation_from_answers), and their answers never "
-            "train. Asked pixels are mostly the hard ones, so it tends to be low, and as their "
+            f"mIoU is an estimate: {', '.join(rounds) or 'no answer to measure on yet'}. A share "
+            "of the pool is held out for it (config.data.evaluation_from_answers), whose answers "
+            "never train. Asked pixels are mostly the hard ones, so it tends to be low. As their "
             "number grows, two rounds compare only roughly."
         )
     return lines
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' if count != 1 else ''}"
