@@ -231,3 +231,13 @@ def test_what_is_wrong_with_a_file_of_polygons_is_told(store, folder):
     assert any("3x3 in the file and 8x6" in text for text in texts)
     assert any("is not JSON" in text for text in texts)
     assert any("not laid out as Cityscapes' polygons" in text for text in texts)
+
+
+def test_they_go_out_again_as_round_0(store, folder):
+    save(folder / "a" / "x.png", LABELS[0])
+    bring_in(store, folder)
+    exported = describe_round(store, CLASSES, PAIR.palette, 0)
+    export_round(store, exported, "coco", folder / "out", pool=None)
+    before = store.digest()
+    assert bring_in(store, folder / "out", "coco").unchanged == ["a/x"]
+    assert store.digest() == before

@@ -66,7 +66,7 @@ def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
         if file.lower().endswith(".json") and Path(file).name != documents.MANIFEST
     ]
     if not path.exists() or not files:
-        raise DataError(f"{path} holds no polygons ({_PATTERNS[0]})")
+        raise DataError(f"{path} holds no polygons (files *_gtFine_polygons.json)")
     for file in files:
         yield _read_file(root / file, file, existing)
 
