@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
     read_only = bool(_EXPORT.value)
     with LabelStore(folder.labels, classes=pair.classes, read_only=read_only) as store:
         opened = store.rounds()
-        if not opened:
+        if not opened and _ROUND.value is None:
             raise ConfigError(f"{folder.path} has asked nothing yet.")
         round = opened[-1] if _ROUND.value is None else _ROUND.value
         exported = describe_round(store, pair.classes, pair.palette, round)

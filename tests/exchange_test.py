@@ -97,6 +97,24 @@ def test_a_round_goes_out_and_comes_back(waiting, pair, tmp_path):
     assert store.round_complete(1)
 
 
+def test_the_export_of_another_round_is_one_line_and_a_hint(waiting, pair, tmp_path):
+    workdir, store = waiting
+    arguments = ("--workdir", workdir, "--export", "coco", "--output", tmp_path / "out")
+    assert exchange(*arguments, "--no-images").returncode == 0
+    store.open_round(2, pair.pool.names)
+    for number, name in enumerate(pair.pool.names):
+        query = np.zeros(pair.pool.size(number), bool)
+        query[5, 5] = True
+        store.ask(name, 2, query)
+    result = exchange("--workdir", workdir, "--import", "coco", "--input", tmp_path / "out")
+    assert result.returncode == 1
+    cause, hint = result.stderr.splitlines()
+    assert cause.startswith("is of round 1, not of round 2, in 4 images: annotations.json: image 1")
+    assert hint.endswith(
+        "looks like an export of round 1, not of round 2, so nothing was imported. Give --round 1"
+    )
+
+
 def test_images_can_be_left_out(waiting, tmp_path):
     workdir, _ = waiting
     arguments = ("--workdir", workdir, "--export", "png", "--output", tmp_path / "out")

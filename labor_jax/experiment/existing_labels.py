@@ -87,6 +87,12 @@ def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: Labe
             len(result.imported) + len(result.unchanged),
             path,
         )
+        if result.contradicting:
+            logger.warning(
+                "%s gives %s pixels two classes; they count as not labelled.",
+                path,
+                f"{result.contradicting:,}",
+            )
     elif config.warm_start:
         _take_over(Workdir(config.warm_start).labels, pair, store)
 
