@@ -64,6 +64,12 @@ def base_config() -> ConfigDict:
     annotation.superpixels = True  # offer to paint by patches of one colour
     annotation.lease_seconds = 120.0  # how long an image is reserved for a silent annotator
     annotation.dollars_per_hour = 20.0  # the annotators' pay, for the cost in the report
+    # Labels of pool images that exist already: a file or folder, and its format (png, coco,
+    # label_studio, cvat or cityscapes). They train from the first round on, are never asked, and
+    # cost nothing. The run reads them once, when it starts.
+    annotation.existing_labels = ""
+    annotation.existing_format = "png"
+    annotation.existing_unknown = "error"  # shapes of a name that is no class; or "void"
     # Workdir of a finished run with --config.rounds=0 and otherwise the same settings up to that
     # point. This run continues from there. Empty: start from the beginning.
     config.warm_start = ""
@@ -191,6 +197,9 @@ def base_config() -> ConfigDict:
     data.source_size = placeholder(tuple)  # (height, width) to resize images to; None: their own
     data.target_size = placeholder(tuple)
     data.evaluation_size = placeholder(tuple)
+    # Where there are no evaluation labels: share of the pool's images, from 0 to 1, that are asked
+    # like the others but held out. Their answers never train; mIoU is measured on them.
+    data.evaluation_from_answers = 0.0
     data.cache_bytes = 2**29  # memory for decoded images and labels, all splits together
     # Folder for what is learnt by reading a whole data set; the next run reuses it. Empty:
     # labor_jax in $XDG_CACHE_HOME, or in ~/.cache if that isn't set.

@@ -73,7 +73,9 @@ def test_a_round_goes_out_and_comes_back(waiting, pair, tmp_path):
     result = exchange(*arguments)
     assert result.returncode == 1
     assert "'tarmac' is not one of the classes" in result.stderr
-    assert "asked pixels are not answered (1 pixel)" in result.stderr
+    assert (
+        "asked pixels are not answered (2 pixels), in 2 images: annotations.xml:" in result.stderr
+    )
     assert "nothing was imported" in result.stderr and "Traceback" not in result.stderr
     assert result.stdout.startswith("Round 1, 4 images: 0 imported, 0 stored before, 0 without")
     assert len(store.pending(1)) == 4
@@ -93,6 +95,24 @@ def test_a_round_goes_out_and_comes_back(waiting, pair, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout == "Round 1, 4 images: 2 imported, 2 stored before, 0 without answers\n"
     assert store.round_complete(1)
+
+
+def test_the_export_of_another_round_is_one_line_and_a_hint(waiting, pair, tmp_path):
+    workdir, store = waiting
+    arguments = ("--workdir", workdir, "--export", "coco", "--output", tmp_path / "out")
+    assert exchange(*arguments, "--no-images").returncode == 0
+    store.open_round(2, pair.pool.names)
+    for number, name in enumerate(pair.pool.names):
+        query = np.zeros(pair.pool.size(number), bool)
+        query[5, 5] = True
+        store.ask(name, 2, query)
+    result = exchange("--workdir", workdir, "--import", "coco", "--input", tmp_path / "out")
+    assert result.returncode == 1
+    cause, hint = result.stderr.splitlines()
+    assert cause.startswith("is of round 1, not of round 2, in 4 images: annotations.json: image 1")
+    assert hint.endswith(
+        "looks like an export of round 1, not of round 2, so nothing was imported. Give --round 1"
+    )
 
 
 def test_images_can_be_left_out(waiting, tmp_path):

@@ -18,27 +18,8 @@ from labor_jax.annotation.labelling_tool.checks import checked_annotator
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.annotation.labelling_tool.leases import LeaseLostError
 from labor_jax.annotation.round_export import stored_answer
+from labor_jax.annotation.violations import Violation, other_round
 from labor_jax.data.base import IGNORE_LABEL, DataError
-
-
-class Violation(NamedTuple):
-    """Why an image's answers were not taken.
-
-    Attributes:
-      where: The file, and the place in it.
-      image: The image's name; None if it is not in the round.
-      problem: What is wrong.
-    """
-
-    where: str
-    image: str | None
-    problem: Problem
-
-    def __str__(self) -> str:
-        image = "" if self.image is None else f", image {self.image!r}"
-        count = self.problem.pixels
-        pixels = f" ({count} pixel{'s' if count > 1 else ''})" if count else ""
-        return f"{_printable(self.where)}{image}: {_printable(self.problem.text)}{pixels}"
 
 
 class ImportResult(NamedTuple):
@@ -50,6 +31,7 @@ class ImportResult(NamedTuple):
       waiting: Names of those that have no answer in the file.
       clipped: The number of answered pixels that were not asked, and so were left out.
       violations: What is wrong with the other answers.
+      other_round: The number of the round that the file is of, if it is of another one.
     """
 
     imported: list[str]
@@ -57,6 +39,7 @@ class ImportResult(NamedTuple):
     waiting: list[str]
     clipped: int
     violations: list[Violation]
+    other_round: int | None = None
 
 
 def import_answers(
@@ -123,6 +106,7 @@ def import_answers(
         [name for number, name in exported.names.items() if number not in checks.answered],
         checks.clipped,
         checks.violations,
+        other_round(checks.violations, checks.images),
     )
 
 
@@ -150,11 +134,13 @@ class _Checks:
         self.unchanged: list[int] = []
         self.answered: set[int] = set()
         self.clipped = 0
+        self.images = 0
         self.violations: list[Violation] = []
 
     def check(self, image: ImportedImage) -> None:
         """Sorts one image."""
         number = image.number
+        self.images += 1
         if number is None:
             self._violated(image, *image.problems)
             return
@@ -171,13 +157,15 @@ class _Checks:
         problems = list(image.problems)
         outside = int(np.count_nonzero((image.labels != UNANSWERED) & ~query))
         missing = int(np.count_nonzero(labels == UNANSWERED))
+        of_round = self._other_round(number, image.labels) if outside else None
         if outside and not self._clip:
-            problems.append(Problem("pixels are answered that were not asked", outside))
+            text = "pixels are answered that were not asked"
+            problems.append(Problem(text, outside, round=of_round))
         if missing == labels.size and not problems:
             self.answered.discard(number)
             return
         if missing:
-            problems.append(Problem("asked pixels are not answered", missing))
+            problems.append(Problem("asked pixels are not answered", missing, round=of_round))
         labels = np.where(labels == VOID, np.uint8(IGNORE_LABEL), labels)
         before = stored_answer(self._store, self._round, number)
         unchanged = before is not None and np.array_equal(before, labels)
@@ -191,6 +179,15 @@ class _Checks:
             self.unchanged.append(number)
         else:
             self.answers[number] = _Answer(labels, image.seconds or 0.0)
+
+    def _other_round(self, number: int, labels: np.ndarray) -> int | None:
+        """Another round that asked exactly what is answered, if there is one."""
+        name, answered = self._round.names[number], labels != UNANSWERED
+        others = (each for each in self._store.rounds_of(name) if each != self._round.round)
+        for round in others:
+            if np.array_equal(self._store.query(name, round), answered):
+                return round
+        return None
 
     def _conflicts(
         self, number: int, before: np.ndarray | None, labels: np.ndarray, *, is_complete: bool
@@ -217,9 +214,3 @@ def _holders(service: LabellingService, exported: ExportedRound) -> dict[str, st
     """Who is working on which image in the labelling tool, by the image's name."""
     rows = service.progress.items(exported.round, "leased")
     return {row.item.image: row.annotator for row in rows if row.item.opinion == 1}
-
-
-def _printable(text: str) -> str:
-    """Text from a file without control characters, which could move a terminal's cursor."""
-    text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-    return text if len(text) <= 300 else text[:299] + "…"

@@ -13,7 +13,7 @@ from labor_jax.annotation.formats.exported_round import (
     ExportedImage,
     ExportedRound,
 )
-from labor_jax.annotation.label_store import LabelStore
+from labor_jax.annotation.label_store import EXISTING_ROUND, LabelStore
 from labor_jax.data.base import IGNORE_LABEL, DataError, Split
 from labor_jax.data.transforms import resize_image
 
@@ -35,7 +35,7 @@ def describe_round(
     Raises:
       DataError: If the round isn't open, if an image has no query yet, or if it asks nothing.
     """
-    if round not in store.rounds():
+    if round not in store.rounds() and not (round == EXISTING_ROUND and store.existing_images()):
         opened = ", ".join(map(str, store.rounds())) or "none"
         raise DataError(f"{store.path} has no round {round}; its rounds: {opened}")
     unasked = store.unasked(round)

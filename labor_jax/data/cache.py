@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import threading
 from collections.abc import Callable, Mapping
 
@@ -76,6 +77,11 @@ class CachedSplit:
     def files(self) -> Callable[[int], tuple]:
         """The split's own `files`; an AttributeError if it has none."""
         return self._split.files
+
+    @property
+    def read_label(self) -> Callable[[pathlib.Path], np.ndarray] | None:
+        """The split's own reader of label files; None if it has none."""
+        return getattr(self._split, "read_label", None)
 
     def label_key(self) -> str | None:
         """Returns the split's own key; None if it has none."""

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from labor_jax import adaptation, models
-from labor_jax.data import ROLES, Pair, class_presence, load_pair
+from labor_jax.data import ROLES, Pair, Split, class_presence, load_pair
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
 from labor_jax.experiment.keys import named_key
@@ -147,8 +147,12 @@ def load_pretrained(components: Components, variables: dict[str, Any]) -> dict[s
     return models.load_weights(source, components.segmenter, variables)
 
 
-def make_evaluation(components: Components) -> Callable[[Any], evaluator.Evaluation]:
-    """Compiles the evaluation that the config describes: from a model's variables to its result."""
+def make_evaluation(components: Components) -> Callable[[Any, Split], evaluator.Evaluation]:
+    """Compiles the evaluation that the config describes.
+
+    Returns:
+      A function of a model's variables and the split to evaluate them on.
+    """
     evaluate = evaluator.make_evaluator(
         components.frozen_segmenter,
         components.pair.classes,
@@ -157,10 +161,10 @@ def make_evaluation(components: Components) -> Callable[[Any], evaluator.Evaluat
         inference=components.inference,
     )
 
-    def evaluate_model(model: Any) -> evaluator.Evaluation:
+    def evaluate_model(model: Any, split: Split) -> evaluator.Evaluation:
         return evaluate(
             mesh_lib.replicate(model, components.mesh),
-            components.pair.evaluation,
+            split,
             batch_size=components.config.evaluation_batch_size,
             size=components.config.data.evaluation_size,
             num_threads=components.config.data.num_threads,

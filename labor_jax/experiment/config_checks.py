@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from ml_collections import ConfigDict
 
 from labor_jax import acquisition
+from labor_jax.annotation.formats import EXISTING_FORMATS
 from labor_jax.data import DataError
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
@@ -91,6 +92,11 @@ def _check_numbers(config: ConfigDict, require: Require) -> None:
         "per_device_batch_size",
         "it must be at least 1, or None for no limit",
     )
+    require(
+        0 <= config.data.evaluation_from_answers < 1,
+        "data.evaluation_from_answers",
+        "it is a share from 0 to below 1",
+    )
     for field in ("rounds", "preview_images", "seed"):
         require(config[field] >= 0, field, "it can't be negative")
 
@@ -109,6 +115,13 @@ def _check_annotation(config: ConfigDict, require: Require) -> None:
         "annotation.second_opinion",
         "it is a share from 0 to 1",
     )
+    for name, valid in (
+        ("existing_format", tuple(EXISTING_FORMATS)),
+        ("existing_unknown", ("error", "void")),
+    ):
+        require(
+            annotation[name] in valid, f"annotation.{name}", f"choose one of: {', '.join(valid)}"
+        )
     for name in ("lease_seconds", "dollars_per_hour"):
         require(annotation[name] > 0, f"annotation.{name}", "it must be above 0")
 

@@ -16,7 +16,7 @@ import optax
 from flax import linen as nn
 
 from labor_jax import models
-from labor_jax.data import pipeline
+from labor_jax.data import IGNORE_LABEL, pipeline
 from labor_jax.experiment import batch_inputs
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
@@ -213,8 +213,13 @@ def _batches(session: Any, phase: Phase, terms: Terms, start: int) -> Iterator[A
 
 
 def _answered_labels(session: Any, up_to_round: int, index: int) -> np.ndarray:
-    """The only target labels that training sees: those the store holds by that round."""
+    """The only target labels that training sees: those the store holds by that round.
+
+    Before the rounds there are none: labels that exist already train from the first round on.
+    """
     split = session.components.pair.pool
+    if up_to_round == 0 or index in session.held_out:
+        return np.full(split.size(index), IGNORE_LABEL, np.uint8)
     return session.store.reader.labels(
         split.names[index], up_to_round=up_to_round, shape=split.size(index)
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from labor_jax.annotation import LabelStore, cost
 from labor_jax.data import Pair
+from labor_jax.experiment import notes
 from labor_jax.experiment.picture_strip import draw_strip
 from labor_jax.experiment.previews import preview_numbers
 from labor_jax.experiment.workdir import ConfigError, Workdir, write_atomically
@@ -21,7 +22,7 @@ def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     """The run's stages: name, labelled share, pixels an image, annotation time, mIoU."""
     rows = []
     for name, key in (("source-only", "source_only_miou"), ("warm-up", "warmup_miou")):
-        if summary[key] is not None:
+        if summary[key] is not None or key in summary.get("unmeasured", ()):
             rows.append((name, "0", "0", "0", _percent(summary[key])))
     for entry in summary["rounds"]:
         rows.append(
@@ -61,7 +62,7 @@ def text_table(summary: dict[str, Any]) -> str:
         for row in rows
     ]
     title = f"{summary['method']} on {summary['pair']}, seed {summary['seed']}"
-    return "\n".join(["", title, *lines, *_subset_lines(summary)])
+    return "\n".join(["", title, *lines, *_subset_lines(summary), *notes.notes(summary)])
 
 
 def _subset_lines(summary: dict[str, Any]) -> list[str]:
@@ -81,7 +82,8 @@ def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: La
     """Writes `report.html`, one file without outside references."""
     title = html.escape(f"{summary['method']} on {summary['pair']}, seed {summary['seed']}")
     stages = _html_table(_HEADER, table_rows(summary))
-    subsets = "".join(f"<p>{html.escape(line)}</p>" for line in _subset_lines(summary))
+    sentences = [*_subset_lines(summary), *notes.notes(summary)]
+    subsets = "".join(f"<p>{html.escape(line)}</p>" for line in sentences)
     classes = _html_table(
         ("class", "IoU"),
         [

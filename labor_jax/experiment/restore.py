@@ -132,7 +132,7 @@ def load_warm_start(
     differing = {
         name: values
         for name, values in differing_fields(theirs, ours).items()
-        if name not in (*FREE_FIELDS, "data.evaluation_size")
+        if name not in (*FREE_FIELDS, "data.evaluation_from_answers", "data.evaluation_size")
     }
     if differing:
         raise ConfigError(

@@ -16,7 +16,14 @@ from ml_collections import ConfigDict
 from labor_jax import compilation_cache
 from labor_jax.annotation import Oracle, SharedStore
 from labor_jax.data import Pair, pair_description, pipeline
-from labor_jax.experiment import batch_inputs, config_checks, data_identity, shape_checks
+from labor_jax.experiment import (
+    batch_inputs,
+    config_checks,
+    data_identity,
+    existing_labels,
+    held_out,
+    shape_checks,
+)
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
@@ -65,6 +72,10 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
         with processes.fail_together("comparing the data with those of the run"):
             if processes.is_first():  # after the store, which refuses a pair of other classes
                 _keep_data(folder, components)
+        with processes.fail_together("reading the existing labels"):
+            if processes.is_first():
+                existing_labels.read_configured(folder, config, components.pair, store.reader)
+        store.synchronise()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints)))
         session = Session(components, folder, store, checkpoints)
         step, handover, state = session.start_or_resume()
@@ -99,6 +110,7 @@ def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:
 def _check_data(components: Components) -> None:
     """Raises, before anything is written, what training on the splits would raise later."""
     config, phases = components.config, plan(components.config)
+    held_out.check_held_out(config, components.pair)
     if config.warm_start:  # what comes before the rounds is another run's
         phases = phases[len(before_rounds(phases)) :]
     read = {domain for phase in phases for domain in KINDS[phase.kind].domains(config, phase)}

@@ -10,8 +10,9 @@ from clu import parameter_overview
 
 from labor_jax.annotation import LabelStoreError, SharedStore
 from labor_jax.annotation.label_store import record as label_record
+from labor_jax.data import Split
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import report, restore, summary
+from labor_jax.experiment import held_out, report, restore, summary
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
@@ -43,6 +44,15 @@ class Session:
     """The open files of a run, its compiled functions and its results so far.
 
     Attributes:
+      components: the run's.
+      config: the run's.
+      phases: the run's.
+      folder: its workdir.
+      store: its label store.
+      checkpoints: its checkpoints.
+      previews: of its predictions.
+      held_out: numbers of the pool images whose answers measure and never train.
+      results: those so far.
       unlogged: metrics of the steps before a resumed phase's checkpoint that it has not logged yet.
     """
 
@@ -69,6 +79,7 @@ class Session:
             count=self.config.preview_images,
             inference=components.inference,
         )
+        self.held_out = frozenset(held_out.held_out_numbers(self.config, components.pair.pool))
         self.results = summary.Results()
         self.unlogged: list[loop.Metrics] = []
         self._labels: label_record.StoreRecord | None = None
@@ -157,7 +168,8 @@ class Session:
                         phase.round,
                     )
                 )
-        save(phase.steps, handover, None, miou=miou)
+        # Answers of two rounds are too different for one of them to be the best.
+        save(phase.steps, handover, None, miou=None if self.held_out else miou)
         return handover
 
     def _last_of_round(self, number: int) -> Phase:
@@ -227,7 +239,11 @@ class Session:
     def finish(self) -> dict[str, Any]:
         """Writes `summary.json` and `report.html`; returns the summary."""
         self.checkpoints.wait()
-        described = metrics.jsonable(summary.summarise(self.config, self.results))
+        described = metrics.jsonable(
+            summary.summarise(
+                self.config, self.results, self._measured_on(), self.store.reader.existing()
+            )
+        )
         if processes.is_first():
             self._metrics.close()
             report.write_summary(self.folder, described)
@@ -236,12 +252,13 @@ class Session:
         return described
 
     def _evaluate_phase(self, phase: Phase, model: Any) -> float | None:
-        """Evaluates the model after a phase; None where the pair has no evaluation split."""
+        """Evaluates the model after a phase; None where there is nothing to measure on."""
         self._write_previews(phase.name, model)
-        if self.components.pair.evaluation is None:
+        split = self._evaluation_split(phase)
+        if split is None:
             self.results.miou[phase.name] = None
             return None
-        evaluation = self._evaluate(model)
+        evaluation = self._evaluate(model, split)
         self.results.miou[phase.name] = evaluation.miou
         self.results.per_class_iou = evaluation.per_class_iou
         self.results.subset_miou = evaluation.subset_miou
@@ -254,6 +271,23 @@ class Session:
         )
         logger.info("%s: mIoU on target %.2f%%", phase.name, 100 * evaluation.miou)
         return evaluation.miou
+
+    def _evaluation_split(self, phase: Phase) -> Split | None:
+        """What to measure on after a phase: the evaluation split, or answers so far."""
+        pair = self.components.pair
+        if not self.held_out:
+            return pair.evaluation
+        answered = held_out.AnsweredSplit(
+            pair.pool, tuple(sorted(self.held_out)), self.store.reader, phase.round
+        )
+        self.results.measured[phase.name] = answered.count()
+        measured = self.results.measured[phase.name]["pixels"] > 0
+        return answered if processes.from_first(measured) else None
+
+    def _measured_on(self) -> str:
+        if self.held_out:
+            return "answers"
+        return "nothing" if self.components.pair.evaluation is None else "labels"
 
     def _write_previews(self, phase_name: str, model: Any) -> None:
         if processes.is_first():

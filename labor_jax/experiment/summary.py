@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 import labor_jax
 from labor_jax.active import strategies
 from labor_jax.annotation import LabelStore, cost_so_far, measured_cost, round_cost
+from labor_jax.annotation.label_store.existing import ExistingLabels
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 from labor_jax.annotation.labelling_tool.progress import Progress, ProgressReader
 from labor_jax.data import IGNORE_LABEL
@@ -27,6 +28,8 @@ class Results:
         evaluation split.
       per_class_iou: of the last evaluation, by class.
       subset_miou: of the last evaluation, by the name of the subset of classes.
+      measured: the answers that each phase's mIoU was measured on, as "images" and "pixels", by
+        the phase's name; empty with an evaluation split.
       rounds: an entry a round, see `round_entry`.
       seconds: wall time of each phase, by name.
     """
@@ -34,6 +37,7 @@ class Results:
     miou: dict[str, float | None] = dataclasses.field(default_factory=dict)
     per_class_iou: dict[str, float] = dataclasses.field(default_factory=dict)
     subset_miou: dict[str, float] = dataclasses.field(default_factory=dict)
+    measured: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -77,9 +81,12 @@ def round_entry(
         reader = ItemReader(store, second_opinion=config.annotation.second_opinion)
         people = people_entry(ProgressReader(reader, time.time).of_round(number), classes)
     before = results.rounds[-1] if results.rounds else {}
+    answers = results.measured.get(list(results.miou)[-1], {})
+    measured_on = {f"measured_{name}": count for name, count in answers.items()}
     return {
         "round": number,
         "miou": list(results.miou.values())[-1],
+        **measured_on,
         "labelled_pixels": asked.labelled_pixels,
         "labelled_fraction": asked.labelled_fraction,
         "pixels_per_image": asked.pixels_per_image,
@@ -129,16 +136,31 @@ def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
     return {"annotators": annotators, "agreement": agreement}
 
 
-def summarise(config: ConfigDict, results: Results) -> dict[str, Any]:
-    """What `summary.json` holds."""
+def summarise(
+    config: ConfigDict, results: Results, measured_on: str, existing: ExistingLabels
+) -> dict[str, Any]:
+    """What `summary.json` holds.
+
+    Args:
+      config: the run's.
+      results: the run's.
+      measured_on: what mIoU is measured on: "labels", "answers" or "nothing".
+      existing: the labels that existed before the run.
+    """
     miou = results.miou
+    stages = {
+        "source_only_miou": "supervised",
+        "warmup_miou": "joint" if "joint" in miou else "warmup",
+    }
     return {
         "method": config.method,
         "pair": config.pair,
         "seed": config.seed,
         "final_miou": list(miou.values())[-1],
-        "source_only_miou": miou.get("supervised"),
-        "warmup_miou": miou.get("joint", miou.get("warmup")),
+        **{key: miou.get(phase) for key, phase in stages.items()},
+        "unmeasured": [key for key, phase in stages.items() if miou.get(phase, 0.0) is None],
+        "measured_on": measured_on,
+        "existing_labels": existing._asdict() if existing.images else None,
         "rounds": results.rounds,
         "per_class_iou": results.per_class_iou,
         "subset_miou": results.subset_miou,

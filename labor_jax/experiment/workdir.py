@@ -1,5 +1,6 @@
 """A run's folder: what lies where, and that it belongs to one config and one process."""
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -186,6 +187,19 @@ class Workdir:
     def begun(self) -> bool:
         """Whether the run has written its first metric or checkpoint."""
         return self.metrics.exists() or any(self.checkpoints.glob("*"))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from running in the folder.
+
+        Raises:
+          ConfigError: another process is running in it.
+        """
+        self._acquire_lock()
+        try:
+            yield
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Releases the lock."""

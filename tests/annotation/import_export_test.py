@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from labor_jax.annotation import LabelStore, answer_import
-from labor_jax.annotation.answer_import import Violation
 from labor_jax.annotation.formats import FORMATS, png
 from labor_jax.annotation.formats.documents import write_manifest
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedImage, Problem
 from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.annotation.round_export import describe_round, export_round
+from labor_jax.annotation.violations import Violation, by_cause
 from labor_jax.data import DataError
 from labor_jax.data.base import default_palette
 from tests.annotation.formats.exported_rounds import CLASSES, NAMES
@@ -284,7 +284,7 @@ def test_violations_are_safe_to_print():
 def test_images_without_answers_wait(store, exported, delivery):
     folder = delivery({0: answers(store, exported, 0), 1: np.full(SIZES[1], UNANSWERED)})
     result = import_answers(store, exported, "png", folder)
-    assert result == ([NAMES[0]], [], [NAMES[1], NAMES[2]], 0, [])
+    assert result == ([NAMES[0]], [], [NAMES[1], NAMES[2]], 0, [], None)
 
 
 def test_clip_leaves_out_what_was_not_asked(store, exported, delivery):
@@ -375,3 +375,25 @@ def test_an_image_that_somebody_works_on_is_not_imported(store, exported, delive
 def test_an_annotator_needs_a_name(store, exported, delivery):
     with pytest.raises(ValueError, match="1 to 100 characters"):
         import_answers(store, exported, "png", delivery({}), annotator=" ")
+
+
+@pytest.mark.parametrize("format", ["coco", "png"])
+def test_the_export_of_another_round_is_recognised(store, exported, tmp_path, format):
+    first = describe_round(store, CLASSES, PALETTE, 1)
+    export_round(store, first, format, tmp_path / "out", pool=None)
+    if format == "png":  # its manifest says so at once
+        with pytest.raises(DataError, match="is of round 1, not of round 2; give --round 1"):
+            import_answers(store, exported, format, tmp_path / "out")
+        return
+    result = import_answers(store, exported, format, tmp_path / "out")
+    assert len(result.violations) == 4 and result.other_round == 1
+    (line,) = by_cause(result.violations)
+    assert line.startswith("is of round 1, not of round 2, in 4 images: annotations.json: image 1")
+
+
+def test_answers_to_the_questions_of_another_round_are_recognised(store, exported, delivery):
+    wrong = {number: np.full(SIZES[number], UNANSWERED) for number in exported.names}
+    for labels in wrong.values():
+        labels[ASKED_BEFORE] = 1
+    result = import_answers(store, exported, "png", delivery(wrong))
+    assert result.other_round == 1 and not result.imported

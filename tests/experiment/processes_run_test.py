@@ -12,21 +12,40 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from labor_jax import experiment
 from labor_jax.annotation import LabelStore
-from labor_jax.data import street
+from labor_jax.data import load_pair, street
 from tests.conftest import ROOT
 from tests.runs import answered_images
 from tests.tiny import tiny_config
 
 METHOD = "ripu_ra"  # without dropout, whose draws belong to devices
-CONFIG = f"""
-from tests.tiny import tiny_config
+CONFIG = """
+from tests.experiment.processes_run_test import config_with
 
 def get_config():
-    return tiny_config({METHOD!r})
+    return config_with({given!r})
 """
+
+
+def config_with(given):
+    """A tiny run that starts with some labels."""
+    config = tiny_config(METHOD)
+    config.annotation.existing_labels = str(given)
+    return config
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Labels of one image of the pool."""
+    folder = tmp_path_factory.mktemp("given")
+    pool = load_pair("street", tiny_config(METHOD).data).pool
+    label = np.array(pool.label(1))
+    label[8:] = 255
+    Image.fromarray(label).save(folder / f"{pool.names[1]}.png")
+    return folder
 
 
 def free_port():
@@ -35,10 +54,10 @@ def free_port():
         return listening.getsockname()[1]
 
 
-def start(workdir, count=2):
+def start(workdir, given, count=2):
     """The command, in `count` processes that find each other."""
     config = workdir.parent / "config.py"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG.format(given=str(given)))
     port = free_port()
     return [
         subprocess.Popen(
@@ -75,17 +94,17 @@ def losses(workdir):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def alone(tmp_path_factory, given):
     """The workdir and summary of one process that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("alone") / "run"
-    return workdir, experiment.run(tiny_config(METHOD), workdir)
+    return workdir, experiment.run(config_with(given), workdir)
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
+def killed(tmp_path_factory, given):
     """The workdir of two processes that were killed while they asked the second round."""
     workdir = tmp_path_factory.mktemp("killed") / "run"
-    processes = start(workdir)
+    processes = start(workdir, given)
     end = time.monotonic() + 240
     while answered_images(workdir, 2) == 0:
         assert all(process.poll() is None for process in processes), finish(processes)
@@ -116,30 +135,30 @@ def assert_equal_to(alone, workdir):
                 [ours[key][name] for name in numbers], list(numbers.values()), rtol=1e-3, atol=1e-5
             )
     with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
-        assert store.rounds() == [1, 2]
+        assert store.rounds() == [1, 2] and store.existing().images == 1
         assert all(store.round_complete(number) for number in (1, 2))
     assert [path.name for path in workdir.glob("labels*.sqlite")] == ["labels.sqlite"]
 
 
-def test_two_processes_are_killed_and_resume(alone, killed, tmp_path):
+def test_two_processes_are_killed_and_resume(alone, killed, given, tmp_path):
     workdir = shutil.copytree(killed, tmp_path / "run")
-    outputs, statuses = finish(start(workdir))
+    outputs, statuses = finish(start(workdir, given))
     assert statuses == [0, 0], outputs
     assert_equal_to(alone, workdir)
     assert "summary.json" in outputs[0] and "summary.json" not in outputs[1]
 
 
-def test_another_number_of_processes_resumes(alone, killed):
-    experiment.run(tiny_config(METHOD), killed)
+def test_another_number_of_processes_resumes(alone, killed, given):
+    experiment.run(config_with(given), killed)
     assert_equal_to(alone, killed)
 
 
-def test_a_mistake_ends_all_processes(tmp_path):
+def test_a_mistake_ends_all_processes(given, tmp_path):
     """The first process finds the workdir taken; the second must not wait for it."""
     workdir = tmp_path / "run"
     workdir.mkdir()
     (workdir / "labels.sqlite").write_bytes(b"")
-    outputs, statuses = finish(start(workdir), 60)
+    outputs, statuses = finish(start(workdir, given), 60)
     assert statuses == [1, 1]
     assert "no config.json" in outputs[0]
     assert "Process 0 failed while opening" in outputs[1]

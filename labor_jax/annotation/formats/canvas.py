@@ -6,6 +6,9 @@ from pycocotools import mask as coco_mask
 from labor_jax.annotation.formats.exported_round import UNANSWERED, ImportedImage, Problem
 from labor_jax.annotation.formats.run_lengths import compressed_run_lengths, from_columns
 
+CONTRADICTION = "pixels have two different classes"
+"""The problem of shapes that overlap where the file doesn't say which of them is on top."""
+
 
 class Canvas:
     """The label map that results from a file's shapes."""
@@ -41,11 +44,12 @@ class Canvas:
         labels[pixels] = label
 
     def finish(self, where: str, number: int, seconds: float | None = None) -> ImportedImage:
-        """The result, as an image of number `number`."""
+        """The result, as an image of number `number`; what contradicts itself is unanswered."""
         problems = list(self.problems)
         if self._contradictions is not None and self._contradictions.any():
+            self.labels.reshape(-1)[self._contradictions] = UNANSWERED
             count = int(np.count_nonzero(self._contradictions))
-            problems.append(Problem("pixels have two different classes", count))
+            problems.append(Problem(CONTRADICTION, count))
         return ImportedImage(where, number, self.labels, tuple(problems), seconds)
 
 

@@ -29,8 +29,6 @@ from labor_jax.annotation.formats.exported_round import (
     ExportedRound,
     ImportedImage,
     Problem,
-    identify_image,
-    label_named,
 )
 from labor_jax.annotation.formats.run_lengths import (
     compressed_run_lengths,
@@ -127,16 +125,18 @@ def _read_image(
     categories: dict[Any, Any],
 ) -> ImportedImage:
     size = (image.get("height"), image.get("width"))
-    number, problems = identify_image(exported, image.get("file_name"), size)
+    number, problems = exported.identify(image.get("file_name"), size)
     if problems:
         return ImportedImage(where, number, None, problems)
     canvas = Canvas(exported.sizes[number])
     for annotation in annotations:
         try:
-            label = label_named(exported, categories.get(annotation["category_id"]))
+            label = exported.label_named(categories.get(annotation["category_id"]))
             canvas.paint(label, _pixels(annotation.get("segmentation"), canvas.size))
         except _FOREIGN as error:
-            canvas.problems.append(Problem(f"annotation {annotation.get('id')}: {error}"))
+            canvas.problems.append(
+                Problem.about(f"annotation {annotation.get('id')}: ", str(error))
+            )
     return canvas.finish(where, number)
 
 

@@ -34,8 +34,6 @@ from labor_jax.annotation.formats.exported_round import (
     ExportedRound,
     ImportedImage,
     Problem,
-    identify_image,
-    label_named,
 )
 from labor_jax.annotation.formats.run_lengths import (
     from_run_lengths,
@@ -153,7 +151,7 @@ def _read_image(where: str, exported: ExportedRound, image: ElementTree.Element)
         size = int(image.get("height", "")), int(image.get("width", ""))
     except ValueError:
         return ImportedImage(where, None, None, (Problem("its width and height are not numbers"),))
-    number, problems = identify_image(exported, image.get("name"), size)
+    number, problems = exported.identify(image.get("name"), size)
     if problems:
         return ImportedImage(where, number, None, problems)
     canvas = Canvas(size, layered=True)
@@ -164,12 +162,12 @@ def _read_image(where: str, exported: ExportedRound, image: ElementTree.Element)
         try:
             layers.append((int(shape.get("z_order", "0")), shape))
         except ValueError as error:
-            canvas.problems.append(Problem(f"{shape.tag}: {error}"))
+            canvas.problems.append(Problem.about(f"{shape.tag}: ", str(error)))
     for _, shape in sorted(layers, key=lambda each: each[0]):  # stable: later ones on top
         try:
-            canvas.paint(label_named(exported, shape.get("label")), _pixels(shape, size))
+            canvas.paint(exported.label_named(shape.get("label")), _pixels(shape, size))
         except ValueError as error:
-            canvas.problems.append(Problem(f"{shape.tag}: {error}"))
+            canvas.problems.append(Problem.about(f"{shape.tag}: ", str(error)))
     return canvas.finish(where, number)
 
 

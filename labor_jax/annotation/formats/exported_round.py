@@ -19,6 +19,27 @@ UNANSWERED = 255
 _FILE_NAME = re.compile(r"(?:^|[^0-9A-Za-z])round(\d{1,9})_(\d{1,9})(?:\.\w{1,5})?$")
 
 
+class Problem(NamedTuple):
+    """Something in a file that can't be imported.
+
+    Attributes:
+      text: What is wrong.
+      pixels: How many pixels it affects; 0 if they can't be counted.
+      cause: The end of `text` that is the same wherever the same is wrong; empty for all of it.
+      round: The round that the file belongs to, if it is another one.
+    """
+
+    text: str
+    pixels: int = 0
+    cause: str = ""
+    round: int | None = None
+
+    @classmethod
+    def about(cls, subject: str, cause: str, round: int | None = None) -> "Problem":
+        """A problem of something within an image, such as "annotation 3: "."""
+        return cls(subject + cause, 0, cause, round)
+
+
 class ExportedImage(NamedTuple):
     """An image of an exported round, and what is asked of it.
 
@@ -73,6 +94,53 @@ class ExportedRound:
         """The label of each name."""
         return {name: value for value, name in self.label_names.items()}
 
+    def identify(
+        self, name: Any, size: tuple[Any, Any] | None
+    ) -> tuple[int | None, tuple[Problem, ...]]:
+        """Finds the image that a file names.
+
+        Args:
+          name: The image's name in the file: an exported file name, perhaps with a prefix.
+          size: (height, width) according to the file, or None.
+
+        Returns:
+          The image's number, and problems if it is not in the round or has another size.
+        """
+        found = _FILE_NAME.search(name) if isinstance(name, str) else None
+        if found is None:
+            return None, (
+                Problem.about(f"{shortened(name)} ", "is not the name of an exported file"),
+            )
+        round, number = map(int, found.groups())
+        if round != self.round:
+            text = f"is of round {round}, not of round {self.round}"
+            return None, (Problem.about(f"{shortened(name)} ", text, round=round),)
+        if number not in self.sizes:
+            text = "is not an image that the round asks"
+            return None, (Problem.about(f"{shortened(name)} ", text),)
+        return number, self.check_size(number, size)
+
+    def check_size(self, number: int, size: tuple[Any, Any] | None) -> tuple[Problem, ...]:
+        """The problem of an image whose (height, width) in the file is wrong."""
+        expected = self.sizes[number]
+        if size is None or tuple(size) == expected:
+            return ()
+        height, width = size
+        text = (
+            f"the image is {width}x{height} in the file and {expected[1]}x{expected[0]} in the run"
+        )
+        return (Problem(text),)
+
+    def label_named(self, name: Any) -> int:
+        """The label with a name in a file.
+
+        Raises:
+          ValueError: If it is not a class.
+        """
+        if not isinstance(name, str) or name not in self.label_values:
+            raise ValueError(f"{shortened(name)} is not one of the classes")
+        return self.label_values[name]
+
     def color(self, label: int) -> str:
         """A label's colour, "#rrggbb"; white for void, and magenta for asked pixels."""
         if label == VOID:
@@ -80,18 +148,6 @@ class ExportedRound:
         if label == UNANSWERED:
             return "#ff00ff"
         return "#{:02x}{:02x}{:02x}".format(*self.palette[label].tolist())
-
-
-class Problem(NamedTuple):
-    """Something in a file that can't be imported.
-
-    Attributes:
-      text: What is wrong.
-      pixels: How many pixels it affects; 0 if they can't be counted.
-    """
-
-    text: str
-    pixels: int = 0
 
 
 class ImportedImage(NamedTuple):
@@ -112,50 +168,7 @@ class ImportedImage(NamedTuple):
     seconds: float | None = None
 
 
-def identify_image(
-    exported: ExportedRound, name: Any, size: tuple[Any, Any] | None
-) -> tuple[int | None, tuple[Problem, ...]]:
-    """Finds the image that a file names.
-
-    Args:
-      exported: The round.
-      name: The image's name in the file: an exported file name, perhaps with a prefix.
-      size: (height, width) according to the file, or None.
-
-    Returns:
-      The image's number, and problems if it is not in the round or has another size.
-    """
-    found = _FILE_NAME.search(name) if isinstance(name, str) else None
-    if found is None:
-        return None, (Problem(f"{_short(name)} is not the name of an exported file"),)
-    round, number = map(int, found.groups())
-    if round != exported.round:
-        return None, (
-            Problem(f"{_short(name)} is of round {round}, not of round {exported.round}"),
-        )
-    if number not in exported.sizes:
-        return None, (Problem(f"{_short(name)} is not an image that the round asks"),)
-    expected = exported.sizes[number]
-    if size is not None and tuple(size) != expected:
-        height, width = size
-        problem = (
-            f"the image is {width}x{height} in the file and {expected[1]}x{expected[0]} in the run"
-        )
-        return number, (Problem(problem),)
-    return number, ()
-
-
-def label_named(exported: ExportedRound, name: Any) -> int:
-    """The label with a name in a file.
-
-    Raises:
-      ValueError: If it is not a class.
-    """
-    if not isinstance(name, str) or name not in exported.label_values:
-        raise ValueError(f"{_short(name)} is not one of the classes")
-    return exported.label_values[name]
-
-
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value of a file, for messages."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -38,8 +38,6 @@ from labor_jax.annotation.formats.exported_round import (
     ExportedRound,
     ImportedImage,
     Problem,
-    identify_image,
-    label_named,
 )
 from labor_jax.annotation.formats.run_lengths import (
     run_lengths,
@@ -153,7 +151,7 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
 def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> ImportedImage:
     image = entry["data"].get("image")
     image = urllib.parse.unquote(image) if isinstance(image, str) else image
-    number, problems = identify_image(exported, image, None)
+    number, problems = exported.identify(image, None)
     if problems:
         return ImportedImage(where, number, None, problems)
     try:
@@ -181,7 +179,7 @@ def _read_annotation(
         try:
             _paint(canvas, exported, region)
         except _FOREIGN as error:
-            canvas.problems.append(Problem(f"region {region.get('id')}: {error}"))
+            canvas.problems.append(Problem.about(f"region {region.get('id')}: ", str(error)))
     seconds = annotation.get("lead_time")
     # Label Studio's clock doesn't stop in breaks; no image takes more than a day.
     is_valid = isinstance(seconds, int | float) and 0 <= seconds <= MAX_SECONDS
@@ -195,7 +193,7 @@ def _paint(canvas: Canvas, exported: ExportedRound, region: dict[str, Any]) -> N
     names = value.get(kind) or value.get("labels") or ()
     if len(names) != 1:
         raise ValueError(f"it has {len(names)} labels instead of one")
-    label = label_named(exported, names[0])
+    label = exported.label_named(names[0])
     size = (region["original_height"], region["original_width"])
     if size != canvas.size:
         raise ValueError(f"it belongs to an image of {size[1]}x{size[0]} pixels")

@@ -26,7 +26,6 @@ from labor_jax.annotation.formats.exported_round import (
     ExportedRound,
     ImportedImage,
     Problem,
-    identify_image,
 )
 from labor_jax.data.base import DataError
 
@@ -90,7 +89,9 @@ def _check_manifest(path: Path, exported: ExportedRound) -> None:
     except (KeyError, TypeError) as error:
         raise DataError(f"{file} is not as exported: {error!r}") from error
     if round != exported.round:
-        raise DataError(f"{file} is of round {round}, not of round {exported.round}")
+        raise DataError(
+            f"{file} is of round {round}, not of round {exported.round}; give --round {round}"
+        )
     if classes != exported.classes:
         raise DataError(
             f"{file} has the classes {', '.join(map(str, classes))}; the run has "
@@ -102,7 +103,7 @@ def _check_manifest(path: Path, exported: ExportedRound) -> None:
 
 def _read_file(file: Path, root: Path, exported: ExportedRound) -> ImportedImage:
     where = file.relative_to(root).as_posix()
-    number, problems = identify_image(exported, file.name, None)
+    number, problems = exported.identify(file.name, None)
     if problems:
         return ImportedImage(where, number, None, problems)
     documents.check_inside(file, root)

@@ -189,6 +189,13 @@ class Queries:
         )
         return [AskedRow(*row) for row in rows]
 
+    def rounds_of(self, image: str) -> list[int]:
+        """The rounds that have a query of an image, ascending."""
+        rows = self._database.read(
+            "SELECT round FROM queries WHERE image = ? ORDER BY round", (checked_image(image),)
+        )
+        return [round for (round,) in rows]
+
     def missing(self, image: str, round: int) -> ValueError:
         """The error of a query that does not exist."""
         return ValueError(f"round {round} has not asked image {image!r} in {self._database.path}")

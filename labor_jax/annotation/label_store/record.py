@@ -11,6 +11,7 @@ from typing import Any
 
 from labor_jax.annotation.label_store.checks import shortened
 from labor_jax.annotation.label_store.database import LabelStoreError
+from labor_jax.annotation.label_store.existing import EXISTING_ROUND
 from labor_jax.annotation.label_store.store import LabelStore
 
 
@@ -65,7 +66,8 @@ def take(store: LabelStore) -> StoreRecord:
       LabelStoreError: If the file can't be read.
     """
     ((last_event,),) = store.database.read("SELECT IFNULL(MAX(id), 0) FROM events")
-    rounds = {number: _round_record(store, number) for number in store.rounds()}
+    numbers = store.database.read("SELECT DISTINCT round FROM round_images")
+    rounds = {number: _round_record(store, number) for (number,) in numbers}
     return StoreRecord(store.run, rounds, last_event)
 
 
@@ -91,7 +93,11 @@ def check(store: LabelStore, before: StoreRecord, after: StoreRecord) -> list[in
             + f". {_REMEDY}"
         )
     problems, differing = [], []
+    # Labels that existed before the run may be imported, again and others, until it trains on them.
+    trained = any(number and each.answered == each.images for number, each in before.rounds.items())
     for number, known in before.rounds.items():
+        if number == EXISTING_ROUND and not trained:
+            continue
         found = after.rounds.get(number)
         if found is None:
             problems.append(f"round {number} with its {known.images} images is missing")
@@ -151,11 +157,16 @@ def _round_record(store: LabelStore, number: int) -> RoundRecord:
             queries.update(struct.pack("<qqqq", len(name), height, width, len(mask)) + name + mask)
             if labels is not None:
                 answers.update(struct.pack("<qq", len(name), len(labels)) + name + labels)
-    progress = store.statistics(number)
+    ((images, asked, answered),) = store.database.read(
+        "SELECT COUNT(*), COUNT(q.image), COUNT(*) FILTER (WHERE q.pixels = 0 OR a.round NOT NULL) "
+        "FROM round_images r LEFT JOIN queries q USING (image, round) "
+        "LEFT JOIN answers a USING (image, round) WHERE r.round = ?",
+        (number,),
+    )
     return RoundRecord(
-        progress.images,
-        progress.asked_images,
-        progress.answered_images,
+        images,
+        asked,
+        answered,
         queries.hexdigest(),
         answers.hexdigest(),
     )

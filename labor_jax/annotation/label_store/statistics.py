@@ -8,6 +8,7 @@ import numpy as np
 
 from labor_jax.annotation.label_store.blobs import BlobReader
 from labor_jax.annotation.label_store.database import Database
+from labor_jax.annotation.label_store.existing import EXISTING_ROUND
 from labor_jax.annotation.label_store.queries import last_round
 
 
@@ -21,7 +22,8 @@ class RoundStatistics(NamedTuple):
       answered_images: How many of them have a query that is answered or empty.
       asked_pixels: The pixels asked in this round; all of them are charged.
       void_pixels: How many of these were answered as void.
-      labelled_pixels: The pixels asked in this and all earlier rounds.
+      labelled_pixels: The pixels asked in this and all earlier rounds. Labels that existed before
+        the first round are not among them, because they cost nothing.
       total_pixels: The pixels of all images that have a query up to this round.
       total_images: The number of these images.
     """
@@ -58,10 +60,12 @@ def round_statistics(database: Database, round: int, images: int) -> RoundStatis
             IFNULL(SUM(a.void_pixels) FILTER (WHERE q.round = :round), 0),
             IFNULL(SUM(q.pixels), 0),
             (SELECT IFNULL(SUM(height * width), 0) FROM (
-                SELECT DISTINCT image, height, width FROM queries WHERE round <= :round)),
+                SELECT DISTINCT image, height, width FROM queries
+                WHERE round BETWEEN :first AND :round)),
             COUNT(DISTINCT q.image)
-        FROM queries q LEFT JOIN answers a USING (image, round) WHERE q.round <= :round""",
-        {"round": round},
+        FROM queries q LEFT JOIN answers a USING (image, round)
+        WHERE q.round BETWEEN :first AND :round""",
+        {"first": min(round, EXISTING_ROUND + 1), "round": round},
     )
     return RoundStatistics(round, images, *row)
 

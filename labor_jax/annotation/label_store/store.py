@@ -21,7 +21,7 @@ from typing import get_args
 import numpy as np
 
 from labor_jax.annotation.cost import Kind
-from labor_jax.annotation.label_store import schema, statistics
+from labor_jax.annotation.label_store import existing, schema, statistics
 from labor_jax.annotation.label_store.answers import Answers
 from labor_jax.annotation.label_store.blobs import BlobReader
 from labor_jax.annotation.label_store.checks import (
@@ -34,6 +34,7 @@ from labor_jax.annotation.label_store.checks import (
     size,
 )
 from labor_jax.annotation.label_store.database import Database, LabelStoreError
+from labor_jax.annotation.label_store.existing import ExistingLabels, Recorded
 from labor_jax.annotation.label_store.queries import AskedRow, Queries
 from labor_jax.annotation.label_store.statistics import RoundStatistics
 from labor_jax.data.base import IGNORE_LABEL, check_classes
@@ -263,6 +264,38 @@ class LabelStore:
                 self.ask(image, round, query, clicks=clicks, kind=kind)
                 self.answer(image, round, labels)
 
+    def add_existing(
+        self, image: str, labels: np.ndarray, known: np.ndarray, *, replace: bool = False
+    ) -> Recorded:
+        """Stores labels that an image had before any round asked it, as round 0.
+
+        They train like answers, no round asks their pixels, and `statistics` doesn't count them.
+        Pixels that a round asks already are left out: they belong to its question.
+
+        Args:
+          image: Name of the image.
+          labels: Classes, `integer[H, W]`: at the known pixels 0 to C - 1, or 255 for void.
+          known: The pixels that have a label, `bool[H, W]`.
+          replace: Overwrite other labels that were stored before.
+
+        Returns:
+          What was stored. The same labels again have no effect.
+
+        Raises:
+          OtherLabelsError: If other labels are stored and `replace` is false.
+          ValueError: If the size differs from that of the image's queries, or if a value at a known
+            pixel is wrong.
+        """
+        image, known = checked_image(image), checked_query(known)
+        what = f"existing labels of image {image!r}"
+        checked = np.full(known.shape, IGNORE_LABEL, np.uint8)
+        checked[known] = labels_at_query(labels, known, len(self._classes), what)
+        with self._database.transaction() as connection:
+            self._image_shape(image, self._queries.of_image(image, None), known.shape)
+            return existing.record(
+                connection, self._queries, self._answers, image, checked, known, replace=replace
+            )
+
     def merge(self, path: str | os.PathLike) -> None:
         """Copies the rounds, queries and answers of another store: all of them or none.
 
@@ -284,8 +317,17 @@ class LabelStore:
     # Rounds.
 
     def rounds(self) -> list[int]:
-        """The numbers of the rounds that were opened, ascending."""
-        return self._queries.rounds()
+        """The numbers of the rounds that were opened, ascending, without existing labels' 0."""
+        return [round for round in self._queries.rounds() if round != existing.EXISTING_ROUND]
+
+    def existing_images(self) -> list[str]:
+        """The images that had labels before the first round."""
+        opened = existing.EXISTING_ROUND in self._queries.rounds()
+        return self._queries.images(existing.EXISTING_ROUND) if opened else []
+
+    def existing(self) -> ExistingLabels:
+        """How many labels existed before the first round, see `add_existing`."""
+        return existing.count(self._database)
 
     def images(self, round: int) -> list[str]:
         """The images of a round, in the order it was opened with."""
@@ -349,6 +391,10 @@ class LabelStore:
         It doesn't depend on the order in which they were recorded.
         """
         return statistics.digest(self._database, up_to_round)
+
+    def rounds_of(self, image: str) -> list[int]:
+        """The rounds that have a query of an image, ascending, without existing labels' 0."""
+        return [each for each in self._queries.rounds_of(image) if each != existing.EXISTING_ROUND]
 
     # One query.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from labor_jax.annotation import pixel_runs
 from labor_jax.annotation.cost import Kind
-from labor_jax.annotation.label_store import LabelStore
+from labor_jax.annotation.label_store import EXISTING_ROUND, LabelStore
 from labor_jax.annotation.label_store.blobs import DamagedItemError
 from labor_jax.annotation.labelling_tool import item_history
 from labor_jax.annotation.labelling_tool.bounded_cache import BoundedCache
@@ -37,7 +37,7 @@ _ITEMS = """
         ON i.round = r.round AND i.image = r.image AND i.opinion = o.opinion
     LEFT JOIN leases l
         ON l.round = r.round AND l.image = r.image AND l.opinion = o.opinion AND l.expires > :now
-    WHERE r.round = :round AND q.pixels > 0
+    WHERE r.round = :round AND r.round > {existing} AND q.pixels > 0
 """
 
 
@@ -69,11 +69,14 @@ class ItemReader:
         self._states: BoundedCache[Item, ItemState] = BoundedCache(_CACHED_ITEMS)
         self._questions: BoundedCache[Item, Question] = BoundedCache(_CACHED_ITEMS)
         second = "second_opinion(r.round, r.image)" if second_opinion else "0"
-        self.items_statement = _ITEMS.format(second=second)
+        self.items_statement = _ITEMS.format(second=second, existing=EXISTING_ROUND)
 
     def current_round(self) -> int | None:
-        """The newest round that was opened, or None."""
-        return self._database.read("SELECT MAX(round) FROM round_images")[0][0]
+        """The newest round that asks, or None; existing labels ask nothing."""
+        rows = self._database.read(
+            "SELECT MAX(round) FROM round_images WHERE round > ?", (EXISTING_ROUND,)
+        )
+        return rows[0][0]
 
     def kind(self, round: int) -> Kind | None:
         """How a round's queries are answered; None if it has none yet."""
@@ -170,7 +173,8 @@ class ItemReader:
             "SELECT kind, pixels FROM queries WHERE image = ? AND round = ?",
             (item.image, item.round),
         )
-        if not rows or not rows[0][1] or item.opinion not in (1, 2):
+        is_asked = rows and rows[0][1] and item.round != EXISTING_ROUND
+        if not is_asked or item.opinion not in (1, 2):
             raise UnknownItemError(f"There is no item {tuple(item)}.")
         query = self.store.query(item.image, item.round)
         guess = self.store.guess(item.image, item.round)

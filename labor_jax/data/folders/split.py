@@ -78,7 +78,14 @@ class FolderSplit:
                 f"{self.image_paths[i]} has no label: its split was set up without a labels "
                 "folder. Set `labels` to that folder."
             )
-        path = self.label_paths[i]
+        return self.read_label(self.label_paths[i])
+
+    def read_label(self, path: pathlib.Path) -> np.ndarray:
+        """Reads any label file as those of the split are read, uint8[H, W].
+
+        Raises:
+          DataError: the file cannot be decoded, or a value in it is not a class.
+        """
         return self.label_map(decoding.read_label_values(path, self.label_channel), path)
 
     def label_key(self) -> str | None:

@@ -14,8 +14,10 @@ def test_canvas_counts_contradictions():
     canvas.paint(UNANSWERED, np.arange(6))  # no answer covers none
     canvas.paint(VOID, np.array([1, 2, 4, 5]))
     imported = canvas.finish("f", 0)
-    assert imported.labels.tolist() == [[1, VOID, VOID], [1, VOID, VOID]]
-    assert imported.problems == (("pixels have two different classes", 1),)
+    assert imported.labels.tolist() == [[1, UNANSWERED, VOID], [1, VOID, VOID]]
+    assert [problem[:2] for problem in imported.problems] == [
+        ("pixels have two different classes", 1)
+    ]
 
 
 def test_layered_canvas_has_the_last_shape_on_top():

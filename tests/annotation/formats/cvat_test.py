@@ -111,7 +111,7 @@ def read(tmp_path):
         file = tmp_path / "annotations.xml"
         file.write_text(content, encoding="utf-8")
         (imported,) = cvat.read(file, ROUND)
-        return imported.labels, [tuple(problem) for problem in imported.problems]
+        return imported.labels, [problem[:2] for problem in imported.problems]
 
     return read
 

@@ -5,8 +5,6 @@ import pytest
 from labor_jax.annotation.formats.exported_round import (
     UNANSWERED,
     VOID,
-    identify_image,
-    label_named,
 )
 from tests.annotation.formats.exported_rounds import CLASSES, image_of, round_of
 
@@ -26,7 +24,7 @@ ROUND = round_of([image_of(["??", ".."], number=number) for number in (0, 3, 123
     ],
 )
 def test_images_are_found_by_the_end_of_their_names(name):
-    assert identify_image(ROUND, name, (2, 2)) == (3, ())
+    assert ROUND.identify(name, (2, 2)) == (3, ())
 
 
 @pytest.mark.parametrize(
@@ -42,7 +40,7 @@ def test_images_are_found_by_the_end_of_their_names(name):
     ],
 )
 def test_other_images_are_unknown(name, says):
-    number, (problem,) = identify_image(ROUND, name, (2, 2))
+    number, (problem,) = ROUND.identify(name, (2, 2))
     assert number is None
     assert says in problem.text and len(problem.text) < 150
 
@@ -51,18 +49,18 @@ def test_every_number_has_its_own_safe_file_name():
     names = [ROUND.file_name(number) for number in ROUND.names]
     assert names == ["round2_000000.png", "round2_000003.png", "round2_123456789.png"]
     for number, name in zip(ROUND.names, names, strict=True):
-        assert identify_image(ROUND, name, None) == (number, ())
+        assert ROUND.identify(name, None) == (number, ())
 
 
 def test_another_size():
-    number, (problem,) = identify_image(ROUND, "round2_000003.png", (3, 2))
+    number, (problem,) = ROUND.identify("round2_000003.png", (3, 2))
     assert (number, problem.text) == (3, "the image is 2x3 in the file and 2x2 in the run")
 
 
 def test_void_and_asked_have_names_that_no_class_has():
     assert ROUND.label_names[VOID] == "void_"  # CLASSES has a "void" and an "asked"
     assert ROUND.label_names[UNANSWERED] == "asked_"
-    assert [label_named(ROUND, name) for name in CLASSES] == list(range(len(CLASSES)))
+    assert [ROUND.label_named(name) for name in CLASSES] == list(range(len(CLASSES)))
     for name in ("Road", None, 3, ["road"]):
         with pytest.raises(ValueError, match="not one of the classes"):
-            label_named(ROUND, name)
+            ROUND.label_named(name)

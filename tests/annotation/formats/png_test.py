@@ -71,7 +71,7 @@ def test_what_is_wrong_is_told(folder):
 
     def problem():
         (imported,) = read(folder)
-        ((text, pixels),) = imported.problems
+        ((text, pixels, *_),) = imported.problems
         return text, pixels
 
     Image.fromarray(np.full((2, 4), 7, np.uint8)).save(labels)

@@ -1,0 +1,205 @@
+"""Imports labels that existed before the run as round 0 of its label store."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from labor_jax.annotation.formats import EXISTING_FORMATS, FORMATS, documents
+from labor_jax.annotation.formats.canvas import CONTRADICTION
+from labor_jax.annotation.formats.existing_round import ExistingRound
+from labor_jax.annotation.formats.exported_round import (
+    UNANSWERED,
+    VOID,
+    ExportedRound,
+    ImportedImage,
+    Problem,
+)
+from labor_jax.annotation.label_store import EXISTING_ROUND, LabelStore
+from labor_jax.annotation.label_store.existing import OtherLabelsError
+from labor_jax.annotation.violations import Violation, by_cause
+from labor_jax.data.base import IGNORE_LABEL, DataError, Pair
+from labor_jax.data.files import decoding
+from labor_jax.data.label_map import LabelMap
+
+
+class ExistingImport(NamedTuple):
+    """The result of an import.
+
+    Attributes:
+      imported: Names of the images whose labels were stored.
+      unchanged: Names of those whose stored labels were the same.
+      empty: Names of those that have no label in the file.
+      pixels: How many pixels of `imported` and `unchanged` have a label.
+      asked: How many pixels were left out, because a round asks them already.
+      contradicting: How many pixels were left out, because the file gives them two classes.
+      violations: What is wrong with the other images.
+    """
+
+    imported: list[str]
+    unchanged: list[str]
+    empty: list[str]
+    pixels: int
+    asked: int
+    contradicting: int
+    violations: list[Violation]
+
+
+def pool_round(
+    pair: Pair,
+    *,
+    label_pattern: str = "{stem}.png",
+    image_suffix: str = "",
+    unknown_is_void: bool = False,
+) -> ExistingRound:
+    """Describes a pool's images for the formats.
+
+    Args:
+      pair: The pair.
+      label_pattern: File name of a label map, as in `FolderLayout`.
+      image_suffix: Ending of image file names that the images' names lack, as in `FolderLayout`.
+      unknown_is_void: Whether shapes of a name that is no class are void, and not an error.
+    """
+    pool, numbers = pair.pool, LabelMap("", pair.num_classes, "")
+    return ExistingRound(
+        EXISTING_ROUND,
+        pair.classes,
+        pair.palette,
+        dict(enumerate(pool.names)),
+        {number: tuple(pool.size(number)) for number in range(len(pool))},
+        read_label=getattr(pool, "read_label", None)
+        or (lambda file: numbers(decoding.read_label_values(file), file)),
+        label_patterns=tuple(dict.fromkeys((label_pattern, "{stem}.png"))),
+        image_suffix=image_suffix,
+        unknown_is_void=unknown_is_void,
+    )
+
+
+def import_existing(
+    store: LabelStore,
+    existing: ExistingRound,
+    format: str,
+    path: Path,
+    *,
+    skip_invalid: bool = False,
+    replace: bool = False,
+) -> ExistingImport:
+    """Stores labels of the pool as round 0, all in one transaction.
+
+    The folder of a round that another run exported is read by its own file names.
+
+    Args:
+      store: The run's label store, open for writing.
+      existing: The pool's images, from `pool_round`.
+      format: One of `formats.EXISTING_FORMATS`.
+      path: The file or folder.
+      skip_invalid: Store the valid labels even if there are violations. Otherwise one violation
+        prevents the whole import.
+      replace: Overwrite stored labels that differ.
+
+    Returns:
+      What was stored, and every violation.
+
+    Raises:
+      DataError: If the file can't be read, or has an image twice.
+    """
+    seen, result = set(), ExistingImport([], [], [], 0, 0, 0, [])
+    try:
+        with store.transaction():
+            for image in _read(format, path, existing):
+                if image.number is not None and image.labels is not None:
+                    if image.number in seen:
+                        name = existing.names[image.number]
+                        raise DataError(f"{path} has the image {name!r} twice; leave one of them")
+                    seen.add(image.number)
+                result = _stored(store, existing, image, result, replace)
+            if result.violations and not skip_invalid:
+                raise _NothingStored
+    except _NothingStored:
+        return result._replace(imported=[], unchanged=[], pixels=0, asked=0, contradicting=0)
+    return result
+
+
+def check_complete(result: ExistingImport, path: Path) -> None:
+    """Raises a `DataError` that tells the violations of an import by cause, if it has any."""
+    if result.violations:
+        listed = "\n  ".join(by_cause(result.violations))
+        raise DataError(f"the labels of {path} can't be used as they are:\n  {listed}")
+    if not result.imported and not result.unchanged:
+        raise DataError(f"{path} gives no pixel of the pool a label")
+
+
+class _NothingStored(Exception):  # noqa: N818, it only ends the transaction
+    pass
+
+
+def _stored(
+    store: LabelStore,
+    existing: ExistingRound,
+    image: ImportedImage,
+    result: ExistingImport,
+    replace: bool,
+) -> ExistingImport:
+    """The result after one more image, whose labels are stored if nothing is wrong with them."""
+    name = None if image.number is None else existing.names[image.number]
+    problems = [each for each in image.problems if each.text != CONTRADICTION]
+    if problems or image.labels is None:
+        found = [Violation(image.where, name, problem) for problem in problems]
+        return result._replace(violations=result.violations + found)
+    known = image.labels != UNANSWERED
+    labels = np.where(image.labels == VOID, np.uint8(IGNORE_LABEL), image.labels)
+    try:
+        recorded = store.add_existing(name, labels, known, replace=replace)
+    except OtherLabelsError as error:
+        text = "the image has other labels in round 0 already; --replace corrects them"
+        found = Violation(image.where, name, Problem(text, error.pixels))
+        return result._replace(violations=[*result.violations, found])
+    group = "imported" if recorded.changed else "unchanged"
+    group = group if recorded.pixels else "empty"
+    return result._replace(
+        **{group: [*getattr(result, group), name]},
+        pixels=result.pixels + recorded.pixels,
+        asked=result.asked + recorded.asked,
+        contradicting=result.contradicting + sum(each.pixels for each in image.problems),
+    )
+
+
+def _read(format: str, path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
+    if format in FORMATS and (path / documents.MANIFEST).is_file():
+        yield from _read_export(format, path, existing)
+    else:
+        yield from EXISTING_FORMATS[format].read(path, existing)
+
+
+def _read_export(format: str, path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
+    """Reads a round that another run exported, whose manifest has the images' names."""
+    exported, names = _described(path / documents.MANIFEST, existing)
+    for image in FORMATS[format].read(path, exported):
+        if image.number is None or image.number not in names:
+            yield image
+            continue
+        number, problems = existing.identify(names[image.number], exported.sizes[image.number])
+        labels = None if problems else image.labels
+        yield image._replace(number=number, labels=labels, problems=(*problems, *image.problems))
+
+
+def _described(file: Path, existing: ExistingRound) -> tuple[ExportedRound, dict[int, str]]:
+    _, manifest = documents.read_json(file)
+    try:
+        round = int(manifest["round"])
+        names = {
+            int(Path(each["file"]).stem.rpartition("_")[2]): each["name"]
+            for each in manifest["images"]
+        }
+        sizes = {
+            number: (each["height"], each["width"])
+            for number, each in zip(names, manifest["images"], strict=True)
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file} is not as exported: {error!r}") from error
+    described = {
+        field.name: getattr(existing, field.name) for field in dataclasses.fields(ExportedRound)
+    }
+    return ExportedRound(**{**described, "round": round, "names": names, "sizes": sizes}), names

@@ -1,0 +1,113 @@
+"""Cityscapes' polygons: a file `*_gtFine_polygons.json` for each image, named after it.
+
+Later objects of a file cover earlier ones; deleted ones are left out. A name that is no class, but
+that Cityscapes leaves out of its evaluation ("ego vehicle", "static"), is void. A group
+("cargroup") is of its class. Pixels under no polygon have no label, and the run may ask them.
+
+Source: https://github.com/mcordts/cityscapesScripts, `json2labelImg.py`; the pixels are the same.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from labor_jax.annotation.formats import documents
+from labor_jax.annotation.formats.existing_round import ExistingRound
+from labor_jax.annotation.formats.exported_round import (
+    UNANSWERED,
+    VOID,
+    ImportedImage,
+    Problem,
+)
+from labor_jax.annotation.formats.label_maps import stem_of
+from labor_jax.data.base import DataError
+from labor_jax.data.files.listing import list_files
+
+_PATTERNS = (
+    "{stem}_gtFine_polygons.json",
+    "{stem}_gtCoarse_polygons.json",
+    "{stem}_polygons.json",
+    "{stem}.json",
+)
+_NOT_EVALUATED = frozenset(
+    (
+        *("unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic"),
+        *("ground", "parking", "rail track", "guard rail", "bridge", "tunnel", "polegroup"),
+        *("caravan", "trailer", "license plate"),
+    )
+)
+_FARTHEST = 2**20
+"""The largest coordinate that is drawn; Pillow's numbers overflow far beyond it."""
+
+_FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
+    """Reads polygons.
+
+    Args:
+      path: A folder, with its subfolders, or one file.
+      existing: The pool's images.
+
+    Yields:
+      What each file says.
+
+    Raises:
+      DataError: If there are no such files.
+    """
+    root, files = (path, list_files(path)) if path.is_dir() else (path.parent, [path.name])
+    files = [
+        file
+        for file in files
+        if file.lower().endswith(".json") and Path(file).name != documents.MANIFEST
+    ]
+    if not path.exists() or not files:
+        raise DataError(f"{path} holds no polygons (files *_gtFine_polygons.json)")
+    for file in files:
+        yield _read_file(root / file, file, existing)
+
+
+def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage:
+    try:
+        _, document = documents.read_json(file)
+        size = (document["imgHeight"], document["imgWidth"])
+        objects = list(document["objects"])
+    except DataError as error:
+        return ImportedImage(where, None, None, (Problem(str(error)),))
+    except _FOREIGN as error:
+        text = f"it is not laid out as Cityscapes' polygons: {error!r}"
+        return ImportedImage(where, None, None, (Problem(text),))
+    number, problems = existing.identify(stem_of(where, _PATTERNS), size)
+    if problems:
+        return ImportedImage(where, number, None, problems)
+    canvas = Image.new("L", existing.sizes[number][::-1], UNANSWERED)
+    draw, problems = ImageDraw.Draw(canvas), []
+    for count, each in enumerate(objects, start=1):
+        try:
+            if not each.get("deleted"):
+                draw.polygon(_corners(each["polygon"]), fill=_label(each["label"], existing))
+        except _FOREIGN as error:
+            problems.append(Problem.about(f"object {count}: ", str(error)))
+    return ImportedImage(where, number, np.array(canvas), tuple(problems))
+
+
+def _label(name: Any, existing: ExistingRound) -> int:
+    if isinstance(name, str) and name not in existing.classes:
+        if name in _NOT_EVALUATED:
+            return VOID
+        if name.removesuffix("group") in existing.classes:
+            return existing.label_values[name.removesuffix("group")]
+    return existing.label_named(name)
+
+
+def _corners(polygon: Any) -> list[tuple[float, float]]:
+    corners = [(float(x), float(y)) for x, y in polygon]
+    if len(corners) < 3:
+        raise ValueError("its polygon needs at least three corners")
+    if not all(math.isfinite(v) and abs(v) <= _FARTHEST for corner in corners for v in corner):
+        raise ValueError("a corner of its polygon is not a place in an image")
+    return corners

@@ -1,0 +1,84 @@
+"""The pool's images as the formats see them, to import labels that existed before the run."""
+
+import dataclasses
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labor_jax.annotation.formats.exported_round import VOID, ExportedRound, Problem, shortened
+from labor_jax.data.files.listing import IMAGE_EXTENSIONS
+
+# Label Studio puts this before the names of uploaded files, and this before a file of its storage.
+_UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
+_STORAGE_PREFIX = "?d="
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExistingRound(ExportedRound):
+    """The pool's images, which files name by the images' own names.
+
+    Attributes:
+      read_label: Reads a label map as those of the pool: class numbers, 255 where not labelled.
+      label_patterns: File names of label maps; "{stem}" is the image's name.
+      image_suffix: Ending of image file names, before the extension, that the names lack.
+      unknown_is_void: Whether shapes of a name that is no class are void, and not an error.
+    """
+
+    read_label: Callable[[Path], np.ndarray]
+    label_patterns: tuple[str, ...] = ("{stem}.png",)
+    image_suffix: str = ""
+    unknown_is_void: bool = False
+
+    def identify(
+        self, name: Any, size: tuple[Any, Any] | None
+    ) -> tuple[int | None, tuple[Problem, ...]]:
+        """Finds the image of the pool that a file names, with folders or without."""
+        path = name if isinstance(name, str) else ""
+        path = path.replace("\\", "/").rpartition(_STORAGE_PREFIX)[2]
+        folder, slash, base = path.rpartition("/")
+        if base.lower().endswith(IMAGE_EXTENSIONS):
+            base = base.rpartition(".")[0]
+        base = base.removesuffix(self.image_suffix)
+        for each in (base, _UPLOAD_PREFIX.sub("", base)):
+            numbers = self._numbers(folder + slash + each) if each else []
+            if len(numbers) == 1:
+                return numbers[0], self.check_size(numbers[0], size)
+            if numbers:
+                listed = ", ".join(repr(self.names[number]) for number in numbers[:3])
+                listed += ", …" if len(numbers) > 3 else ""
+                text = f"may be any of {len(numbers)} images ({listed}); name its folder too"
+                return None, (Problem.about(f"{shortened(name)} ", text),)
+        return None, (Problem.about(f"{shortened(name)} ", "is not an image of the pool"),)
+
+    def label_named(self, name: Any) -> int:
+        """The label with a name in a file; void for unknown names if they are allowed."""
+        if self.unknown_is_void and name not in self.label_values:
+            return VOID
+        return super().label_named(name)
+
+    def _numbers(self, path: str) -> list[int]:
+        """The images whose name is the end of a path, or else ends in it."""
+        folders = path.split("/")
+        for start in range(len(folders)):
+            number = self._by_name.get("/".join(folders[start:]))
+            if number is not None:
+                return [number]
+        return self._by_ending.get(path, [])
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, int]:
+        return {name: number for number, name in self.names.items()}
+
+    @functools.cached_property
+    def _by_ending(self) -> dict[str, list[int]]:
+        endings = defaultdict(list)
+        for number, name in self.names.items():
+            folders = name.split("/")
+            for start in range(1, len(folders)):
+                endings["/".join(folders[start:])].append(number)
+        return endings

@@ -1,0 +1,128 @@
+"""Brings labels that existed before a run into its label store: by its config, or by a command."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from labor_jax.annotation import LabelStore
+from labor_jax.annotation.existing_labels import check_complete, import_existing, pool_round
+from labor_jax.annotation.formats.existing_round import ExistingRound
+from labor_jax.data import Pair
+from labor_jax.experiment.plan import plan
+from labor_jax.experiment.workdir import ConfigError, Workdir
+from labor_jax.training.checkpoints import read_progress
+
+logger = logging.getLogger(__name__)
+
+# The entry of the label store that says which labels the config brought in.
+_SOURCE = "existing_labels"
+
+
+def describe_pool(config: ConfigDict, pair: Pair, *, unknown: str) -> ExistingRound:
+    """Describes the pool's images for an import, as the config's fields of the pool say.
+
+    Args:
+      config: The run's.
+      pair: Its data.
+      unknown: "void" if shapes of a name that is no class are void, "error" if they are an error.
+    """
+    fields = config.data.get("pool") or {}
+    return pool_round(
+        pair,
+        label_pattern=fields.get("label_pattern") or "{stem}.png",
+        image_suffix=fields.get("image_suffix") or "",
+        unknown_is_void=unknown == "void",
+    )
+
+
+def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: LabelStore) -> None:
+    """Stores the labels that `config.annotation.existing_labels` names, unless they are stored.
+
+    Without that field, a run with `config.warm_start` takes over those of the other run. Later, a
+    resumed run doesn't read the files again.
+
+    Args:
+      folder: The run's workdir.
+      config: The run's config.
+      pair: Its data.
+      store: Its label store.
+
+    Raises:
+      ConfigError: The store holds labels of a config that the run was not started with.
+      DataError: The labels can't be used as they are.
+    """
+    annotation = config.annotation
+    source = ""
+    if annotation.existing_labels:
+        fields = ("existing_labels", "existing_format", "existing_unknown")
+        source = json.dumps({field: annotation[field] for field in fields})
+    stored = store.database.metadata().get(_SOURCE, "")
+    if stored and stored != source:
+        raise ConfigError(
+            f"{folder.labels} holds the existing labels of another config ({stored}), with which "
+            "nothing was trained yet. Delete that file, or choose another --workdir."
+        )
+    if stored:
+        existing = store.existing()
+        logger.info(
+            "Existing labels, read when the run started: %s pixels in %d images.",
+            f"{existing.pixels:,}",
+            existing.images,
+        )
+        return
+    if source:
+        path = Path(annotation.existing_labels).expanduser()
+        existing = describe_pool(config, pair, unknown=annotation.existing_unknown)
+        with store.transaction():
+            result = import_existing(store, existing, annotation.existing_format, path)
+            check_complete(result, path)
+            store.database.set_metadata(_SOURCE, source)
+        logger.info(
+            "Existing labels: %s pixels in %d images of %s.",
+            f"{result.pixels:,}",
+            len(result.imported) + len(result.unchanged),
+            path,
+        )
+        if result.contradicting:
+            logger.warning(
+                "%s gives %s pixels two classes; they count as not labelled.",
+                path,
+                f"{result.contradicting:,}",
+            )
+    elif config.warm_start:
+        _take_over(Workdir(config.warm_start).labels, pair, store)
+
+
+def _take_over(path: Path, pair: Pair, store: LabelStore) -> None:
+    """Copies another run's existing labels, unless a round asks already."""
+    if not path.exists() or store.rounds() or store.existing_images():
+        return
+    with LabelStore(path, classes=pair.classes, read_only=True) as other, store.transaction():
+        for image in other.existing_images():
+            labels = other.labels(image, up_to_round=0)
+            store.add_existing(image, labels, other.asked(image, up_to_round=0))
+
+
+@contextlib.contextmanager
+def open_for_import(folder: Workdir, config: ConfigDict) -> Iterator[None]:
+    """Keeps the run from going on while its existing labels are changed.
+
+    Raises:
+      ConfigError: The run is running, or has trained on a round's answers already.
+    """
+    with folder.locked():
+        progress = read_progress(folder.checkpoints)
+        phases = {phase.name: phase for phase in plan(config)}
+        phase = phases.get(progress["phase"]) if progress else None
+        if phase and (phase.round > 1 or phase.name == "round_1/train"):
+            raise ConfigError(
+                f"{folder.path} has trained on the answers of round 1 already, so "
+                "labels that existed before can't become its round 0: resumed, it would not be "
+                "the run that it was. Start a new --workdir with "
+                "--config.annotation.existing_labels=PATH."
+            )
+        yield

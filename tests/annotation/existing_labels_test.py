@@ -1,0 +1,243 @@
+"""Labels from before the run, in every format: what is stored, and what is told."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from labor_jax.annotation import LabelStore
+from labor_jax.annotation.existing_labels import check_complete, import_existing, pool_round
+from labor_jax.annotation.formats import FORMATS
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID
+from labor_jax.annotation.round_export import describe_round, export_round
+from labor_jax.annotation.violations import by_cause
+from labor_jax.data import DataError, Pair
+from labor_jax.data.base import default_palette
+
+CLASSES = ("road", "sky", "car")
+NAMES = ("a/x", "b/x", "b/y", "z_left")
+SIZE = (6, 8)
+LABELS = np.random.default_rng(0).choice([0, 1, 2, 255], (len(NAMES), *SIZE)).astype(np.uint8)
+
+
+class Pool:
+    names = NAMES
+
+    def __len__(self):
+        return len(NAMES)
+
+    def size(self, i):
+        return SIZE
+
+
+PAIR = Pair("mine", CLASSES, default_palette(3), None, Pool(), None)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with LabelStore(tmp_path / "labels.sqlite", classes=CLASSES) as store:
+        yield store
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    return folder
+
+
+def save(path, labels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(labels, np.uint8)).save(path)
+
+
+def bring_in(store, folder, format="png", *, void=False, **options):
+    existing = pool_round(PAIR, unknown_is_void=void)
+    return import_existing(store, existing, format, folder, **options)
+
+
+def test_label_maps_with_255_where_nothing_is_labelled(store, folder):
+    save(folder / "a" / "x.png", LABELS[0])
+    save(folder / "y.png", LABELS[2])  # the only y: its folder may be left out
+    save(folder / "z_left.png", np.full(SIZE, 255))
+    result = bring_in(store, folder)
+    assert (result.imported, result.empty) == (["a/x", "b/y"], ["z_left"])
+    assert result.pixels == np.count_nonzero(LABELS[[0, 2]] != 255) and not result.violations
+    for number in (0, 2):
+        np.testing.assert_array_equal(store.labels(NAMES[number]), LABELS[number])
+        np.testing.assert_array_equal(store.asked(NAMES[number]), LABELS[number] != 255)
+    assert bring_in(store, folder).unchanged == ["a/x", "b/y"]
+    check_complete(result, folder)
+
+
+def test_names_follow_the_pools_pattern(store, folder):
+    save(folder / "a" / "x_gt.png", LABELS[0])
+    existing = pool_round(PAIR, label_pattern="{stem}_gt.png")
+    assert import_existing(store, existing, "png", folder).imported == ["a/x"]
+
+
+def test_what_is_wrong_is_told_by_cause_and_nothing_is_stored(store, folder):
+    save(folder / "a" / "x.png", LABELS[0])
+    save(folder / "x.png", LABELS[0])
+    save(folder / "c" / "x.png", LABELS[0])  # of another folder than any image
+    save(folder / "other.png", LABELS[0])
+    save(folder / "more.png", LABELS[0])
+    save(folder / "b" / "y.png", LABELS[0][:3])
+    save(folder / "z_left.png", np.full(SIZE, 9))
+    (folder / "b" / "x.png").write_bytes(b"no png")
+    before = store.digest()
+    result = bring_in(store, folder)
+    lines = by_cause(result.violations)
+    assert not result.imported and store.digest() == before
+    assert len(lines) == 4
+    assert "is not an image of the pool, in 3 images: c/x.png, more.png, other.png" in lines
+    assert any("x' may be any of 2 images ('a/x', 'b/x')" in line for line in lines)
+    assert any("the image is 8x3 in the file and 8x6 in the run" in line for line in lines)
+    unusable = "the label map can't be used, in 2 images: b/x.png (image 'b/x'), z_left.png"
+    (line,) = [line for line in lines if line.startswith(unusable)]
+    assert "b/x.png cannot be read" in line
+    texts = [violation.problem.text for violation in result.violations]
+    assert any("z_left.png: label value 9 in 48 pixels" in text for text in texts)
+    with pytest.raises(
+        DataError, match=r"can't be used as they are:(.|\n)*not an image of the pool"
+    ):
+        check_complete(result, folder)
+    assert bring_in(store, folder, skip_invalid=True).imported == ["a/x"]
+
+
+def test_an_image_twice_and_a_folder_without_labels(store, folder, tmp_path):
+    for path in (folder / "nothing", folder):
+        with pytest.raises(DataError, match="holds no label maps"):
+            bring_in(store, path)
+        with pytest.raises(DataError, match="holds no polygons"):
+            bring_in(store, path, "cityscapes")
+    save(folder / "1" / "b" / "y.png", LABELS[2])
+    save(folder / "2" / "b" / "y.png", LABELS[2])
+    with pytest.raises(DataError, match="'b/y' twice"):
+        bring_in(store, folder, skip_invalid=True)
+    assert store.existing().images == 0
+
+
+def test_other_labels_need_replace(store, folder):
+    save(folder / "b" / "y.png", LABELS[2])
+    bring_in(store, folder)
+    save(folder / "b" / "y.png", LABELS[0])
+    (violation,) = bring_in(store, folder).violations
+    assert "--replace" in violation.problem.text
+    assert violation.problem.pixels == np.count_nonzero(LABELS[0] != LABELS[2])
+    assert bring_in(store, folder, replace=True).imported == ["b/y"]
+    np.testing.assert_array_equal(store.labels("b/y"), LABELS[0])
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_the_round_that_another_run_exported(store, folder, tmp_path, format):
+    with LabelStore(tmp_path / "theirs.sqlite", classes=CLASSES) as theirs:
+        theirs.open_round(3, NAMES[1:3])
+        query = np.zeros(SIZE, bool)
+        query[1:4, 2:5] = True
+        for name in NAMES[1:3]:
+            theirs.ask(name, 3, query)
+        theirs.answer("b/x", 3, LABELS[1])
+        exported = describe_round(theirs, CLASSES, PAIR.palette, 3)
+        export_round(theirs, exported, format, folder / "out", pool=None)
+    result = bring_in(store, folder / "out", format)
+    assert (result.imported, result.empty, result.violations) == (["b/x"], ["b/y"], [])
+    np.testing.assert_array_equal(store.labels("b/x"), np.where(query, LABELS[1], 255))
+    np.testing.assert_array_equal(store.asked("b/x"), query)  # void answers too
+
+
+def coco(folder, file_name, annotations):
+    names = [*CLASSES, "tarmac"]
+    document = {
+        "images": [{"id": 1, "file_name": file_name, "height": SIZE[0], "width": SIZE[1]}],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
+        "annotations": [
+            {"id": number, "image_id": 1, "category_id": category, "segmentation": [polygon]}
+            for number, (category, polygon) in enumerate(annotations)
+        ],
+    }
+    (folder / "labels.json").write_text(json.dumps(document))
+
+
+TOP, BOTTOM = [0, 0, 8, 0, 8, 3, 0, 3], [0, 2, 8, 2, 8, 6, 0, 6]  # they share a row
+
+
+def test_coco_by_the_photos_names(store, folder):
+    coco(folder, "/data/images/b/y.JPG", [(1, TOP), (0, BOTTOM)])
+    result = bring_in(store, folder, "coco")
+    assert (result.imported, result.contradicting) == (["b/y"], 8)
+    labels = store.labels("b/y")
+    assert (labels[:2] == 1).all() and (labels[2] == 255).all() and (labels[3:] == 0).all()
+    assert not store.asked("b/y")[2].any()  # the run may ask what the file contradicts
+
+
+def test_unknown_names_are_an_error_or_void(store, folder):
+    coco(folder, "b/y.jpg", [(1, [*TOP[:4], 8, 2, 0, 2]), (3, BOTTOM)])
+    (violation,) = bring_in(store, folder, "coco").violations
+    assert violation.problem.cause == "'tarmac' is not one of the classes"
+    result = bring_in(store, folder, "coco", void=True)
+    assert result.imported == ["b/y"] and store.existing().pixels == 16
+    assert store.asked("b/y").all()  # void too is never asked
+
+
+def polygons(path, objects, size=SIZE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    described = [{"label": label, "polygon": polygon} for label, polygon in objects]
+    path.write_text(json.dumps({"imgHeight": size[0], "imgWidth": size[1], "objects": described}))
+
+
+SQUARE = [[1, 1], [6, 1], [6, 4], [1, 4]]
+
+
+def test_cityscapes_polygons_are_painted_in_order_as_their_scripts_do(store, folder):
+    triangle = [[0, 0], [7, 0], [0, 5]]
+    objects = [("road", SQUARE), ("ego vehicle", triangle), ("cargroup", [[2, 2], [4, 2], [4, 3]])]
+    polygons(folder / "a" / "x_gtFine_polygons.json", objects)
+    result = bring_in(store, folder, "cityscapes")
+    assert result.imported == ["a/x"] and not result.violations
+    drawn = Image.new("L", SIZE[::-1], UNANSWERED)
+    for (_, polygon), value in zip(objects, (0, VOID, 2), strict=True):
+        ImageDraw.Draw(drawn).polygon([tuple(corner) for corner in polygon], fill=value)
+    drawn = np.array(drawn)
+    assert set(np.unique(drawn)) == {0, 2, VOID, UNANSWERED}
+    np.testing.assert_array_equal(store.asked("a/x"), drawn != UNANSWERED)
+    np.testing.assert_array_equal(store.labels("a/x"), np.where(drawn == VOID, 255, drawn))
+
+
+@pytest.mark.parametrize(
+    ("objects", "says"),
+    [
+        ([("tarmac", SQUARE)], "object 1: 'tarmac' is not one of the classes"),
+        ([("road", SQUARE[:2])], "at least three corners"),
+        ([("road", [[0, 0], [1, 1], [1e300, 2]])], "not a place in an image"),
+        ([("road", 5)], "not iterable"),
+        ([(["road"], SQUARE)], "is not one of the classes"),
+    ],
+)
+def test_what_is_wrong_with_a_polygon_is_told(store, folder, objects, says):
+    polygons(folder / "a" / "x_gtFine_polygons.json", objects)
+    (violation,) = bring_in(store, folder, "cityscapes").violations
+    assert says in violation.problem.text and violation.image == "a/x"
+
+
+def test_what_is_wrong_with_a_file_of_polygons_is_told(store, folder):
+    polygons(folder / "a" / "x_gtFine_polygons.json", [], size=(3, 3))
+    (folder / "y_gtFine_polygons.json").write_text("[")
+    (folder / "b.json").write_text("{}")
+    texts = [
+        violation.problem.text for violation in bring_in(store, folder, "cityscapes").violations
+    ]
+    assert any("3x3 in the file and 8x6" in text for text in texts)
+    assert any("is not JSON" in text for text in texts)
+    assert any("not laid out as Cityscapes' polygons" in text for text in texts)
+
+
+def test_they_go_out_again_as_round_0(store, folder):
+    save(folder / "a" / "x.png", LABELS[0])
+    bring_in(store, folder)
+    exported = describe_round(store, CLASSES, PAIR.palette, 0)
+    export_round(store, exported, "coco", folder / "out", pool=None)
+    before = store.digest()
+    assert bring_in(store, folder / "out", "coco").unchanged == ["a/x"]
+    assert store.digest() == before
