@@ -12,6 +12,7 @@ const COMMANDS = {
   p: "previous open",
   f: "fill",
   g: "unit",
+  G: "split",
   h: "hide",
   m: "guess",
   o: "items",

@@ -78,8 +78,10 @@ export class Page {
     byId("units").hidden = byId("brush-row").hidden = isPoints;
     byId("units").querySelector("span").textContent = NAMES[item.kind][0];
     byId("guess-row").hidden = !edited.guess;
+    byId("whole-unit").hidden = !edited.isDivided;
     this.viewport.begin(item);
-    this.setUnit(isPoints ? "segment" : this.controls.unit);
+    const isOffered = !isPoints && (this.controls.unit !== "whole" || edited.isDivided);
+    this.setUnit(isOffered ? this.controls.unit : "segment");
   }
 
   /** @param {Entry} entry @param {boolean} isDirect Whether the annotator searched for it. */
@@ -222,6 +224,17 @@ export class Page {
     }
   }
 
+  /** Divides the current segment in two, or the current component in its segments. */
+  split() {
+    const { edited } = this;
+    if (edited?.cursor.unit === "whole") {
+      this.setUnit("segment");
+    } else if (edited?.split()) {
+      this.drawing?.setSegments(edited.segments);
+      this.moved();
+    }
+  }
+
   // Display.
 
   /** The cursor moved. */
@@ -241,6 +254,7 @@ export class Page {
     byId("submit").classList.toggle("ready", isComplete);
     byId("status").classList.toggle("done", isComplete);
     byId("tolerance-row").hidden = edited?.cursor.unit !== "similar";
+    byId("split").hidden = !edited?.warning();
     let status = byId("message").hidden ? "" : byId("status").textContent;
     if (edited && this.drawing) {
       const { open, values } = edited.labels;
@@ -283,6 +297,7 @@ export class Page {
       active: this.palette.active,
       showsGuess: this.controls.showsGuess,
       isSmooth: chosen.smooth,
+      edge: edited.warning()?.second ?? [],
     });
     // The image's place and the current pixel, for scripts that drive the page.
     canvas.dataset.view = `${scale} ${x} ${y}`;
@@ -324,7 +339,13 @@ export class Page {
   /** @returns {Record<string, () => void>} What each command of `keys.js` does. */
   makeCommands() {
     const { controls, viewport } = this;
-    const units = UNITS.filter((unit) => unit !== "patch" || this.session.settings.superpixels);
+    const offered = (/** @type {Unit} */ unit) =>
+      (unit !== "patch" || this.session.settings.superpixels) &&
+      (unit !== "whole" || this.edited?.isDivided);
+    const next = (/** @type {Unit} */ unit) => {
+      const units = UNITS.filter(offered);
+      return units[(units.indexOf(unit) + 1) % units.length];
+    };
     return {
       void: () => this.label(this.entries[this.entries.length - 1]),
       undo: () => this.change("undo"),
@@ -338,7 +359,8 @@ export class Page {
       up: () => this.step(0, -1),
       down: () => this.step(0, 1),
       fill: () => this.switchUnit((unit) => (unit === "similar" ? "segment" : "similar")),
-      unit: () => this.switchUnit((unit) => units[(units.indexOf(unit) + 1) % units.length]),
+      unit: () => this.switchUnit(next),
+      split: () => this.split(),
       hide: () => this.hideOverlay(true),
       guess: () => controls.switchGuess(),
       items: () => this.showItems(),
