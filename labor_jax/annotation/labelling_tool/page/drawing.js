@@ -2,7 +2,7 @@ import { middle } from "./cursor.js";
 import { OPEN } from "./labels.js";
 import { TILE_DENSITY, contextOf } from "./patterns.js";
 import { bounds } from "./area.js";
-import { outline } from "./outline.js";
+import { border, outline } from "./outline.js";
 import { components } from "./partitions.js";
 import { toCanvas, toImage } from "./view.js";
 
@@ -30,7 +30,7 @@ const CURRENT = "#ffd23f";
  * @property {Uint32Array} current Positions of the current unit.
  * @property {Iterable<number>} pointed Positions that a click would label, or a stroke has painted.
  * @property {Entry} active What they would be labelled with.
- * @property {Iterable<number>} edge The positions of a part of the current unit, to show where it ends.
+ * @property {Iterable<number>} edge Positions of a part of the current unit; its end is shown.
  * @property {boolean} showsGuess
  * @property {boolean} isSmooth
  */

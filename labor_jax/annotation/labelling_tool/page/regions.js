@@ -88,38 +88,68 @@ export class Regions {
 
   /**
    * Joins each small region with the one of most similar colour that it is paired with, the
-   * smallest first.
+   * smallest about first.
    *
-   * @param {Int32Array} pairs Positions, two a pair.
+   * @param {Int32Array} pairs Positions, two a pair; overwritten.
    * @param {number} smallest Regions with fewer pixels are small.
+   * @returns {Int32Array} The pairs of roots that are left.
    */
   joinSmall(pairs, smallest) {
-    for (let size = 2; size <= smallest;) {
-      /** @type {Map<number, {other: number, difference: number}>} */
-      const nearest = new Map();
-      for (let i = 0; i < pairs.length; i += 2) {
-        const a = this.root(pairs[i]);
-        const b = this.root(pairs[i + 1]);
-        if (a !== b && Math.min(this.sizes[a], this.sizes[b]) < size) {
-          const difference = this.difference(a, b);
-          const consider = (/** @type {number} */ small, /** @type {number} */ other) => {
-            if (this.sizes[small] < size && difference < (nearest.get(small)?.difference ?? Infinity)) {
-              nearest.set(small, { other, difference });
-            }
-          };
-          consider(a, b);
-          consider(b, a);
+    const nearest = new Int32Array(this.sizes.length).fill(-1);
+    const differences = new Float64Array(this.sizes.length);
+    for (let size = 2; size < 2 * smallest; size *= 2) {
+      /** @type {number[]} */
+      let small;
+      do {
+        pairs = this._pass(pairs, 0); // joins nothing, but brings the pairs up to date
+        small = this._nearest(pairs, Math.min(size, smallest), nearest, differences);
+        for (const region of small) {
+          const [a, b] = [this.root(region), this.root(nearest[region])];
+          nearest[region] = -1;
+          if (a !== b && this.sizes[a] < Math.min(size, smallest)) {
+            this.join(a, b);
+          }
         }
-      }
-      for (const [small, { other }] of nearest) {
-        const a = this.root(small);
-        const b = this.root(other);
-        if (a !== b && this.sizes[a] < size) {
-          this.join(a, b);
-        }
-      }
-      size += Number(nearest.size === 0);
+      } while (small.length);
     }
+    return pairs;
+  }
+
+  /**
+   * Finds the partner of most similar colour of each small region.
+   *
+   * @param {Int32Array} pairs Pairs of roots.
+   * @param {number} smallest
+   * @param {Int32Array} nearest Is given the partners; -1 before.
+   * @param {Float64Array} differences Is given their differences.
+   * @returns {number[]} The small regions that have a partner.
+   */
+  _nearest(pairs, smallest, nearest, differences) {
+    /** @type {number[]} */
+    const found = [];
+    /** @param {number} region @param {number} other @param {number} difference */
+    const consider = (region, other, difference) => {
+      if (nearest[region] < 0) {
+        found.push(region);
+      } else if (difference >= differences[region]) {
+        return;
+      }
+      nearest[region] = other;
+      differences[region] = difference;
+    };
+    for (let i = 0; i < pairs.length; i += 2) {
+      const [a, b] = [pairs[i], pairs[i + 1]];
+      if (this.sizes[a] < smallest || this.sizes[b] < smallest) {
+        const difference = this.difference(a, b);
+        if (this.sizes[a] < smallest) {
+          consider(a, b, difference);
+        }
+        if (this.sizes[b] < smallest) {
+          consider(b, a, difference);
+        }
+      }
+    }
+    return found;
   }
 
   /** The number of each position's region, in the order of their first positions. */

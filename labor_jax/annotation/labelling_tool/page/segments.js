@@ -55,18 +55,23 @@ function joinCrumbs({ width, height, pixels, positions }, regions, smallest, rea
     }
     const column = pixel % width;
     const row = (pixel - column) / width;
-    for (let y = Math.max(0, row - reach); y <= Math.min(height - 1, row + reach); y++) {
-      for (let x = Math.max(0, column - reach); x <= Math.min(width - 1, column + reach); x++) {
-        const found = positions[y * width + x];
-        const other = found < 0 ? crumb : regions.root(found);
-        const difference = other === crumb ? Infinity : regions.difference(crumb, other);
-        // The colour decides between those that are equally near.
-        const away = Math.max(Math.abs(x - column), Math.abs(y - row)) + difference;
-        if (
-          difference <= CRUMB_TOLERANCE ** 2 &&
-          away < (nearest.get(crumb)?.away ?? Infinity)
-        ) {
-          nearest.set(crumb, { other, away });
+    /** @param {number} x @param {number} y @param {number} gap */
+    const consider = (x, y, gap) => {
+      const found = x < 0 || x >= width ? -1 : positions[y * width + x];
+      const other = found < 0 ? crumb : regions.root(found);
+      const difference = other === crumb ? Infinity : regions.difference(crumb, other);
+      // The colour decides between those that are equally near.
+      const away = gap + difference;
+      if (difference <= CRUMB_TOLERANCE ** 2 && away < (nearest.get(crumb)?.away ?? Infinity)) {
+        nearest.set(crumb, { other, away });
+      }
+    };
+    // Squares around the pixel, until nothing nearer can be found.
+    for (let gap = 1; gap <= Math.min(reach, nearest.get(crumb)?.away ?? reach); gap++) {
+      for (let y = Math.max(0, row - gap); y <= Math.min(height - 1, row + gap); y++) {
+        const step = Math.abs(y - row) === gap ? 1 : 2 * gap;
+        for (let x = column - gap; x <= column + gap; x += step) {
+          consider(x, y, gap);
         }
       }
     }
