@@ -143,7 +143,7 @@ export class Drawing {
     this._stroke(this._pathOf(scene.pointed), scale, DARK, LIGHT, 5, 2.5);
     this._stroke(this._pathOf(scene.current), scale, DARK, CURRENT, 5.5, 2.5);
     ink.setLineDash([6 / scale, 5 / scale]);
-    this._stroke(this._edge(scene.edge, scene.current), scale, DARK, CURRENT, 4, 2);
+    this._stroke(this._edge(scene.edge, scene.current), scale, DARK, LIGHT, 4.5, 2);
     ink.setLineDash([]);
 
     ink.setTransform(density, 0, 0, density, 0, 0);

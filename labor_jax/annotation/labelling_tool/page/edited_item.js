@@ -41,7 +41,7 @@ export class EditedItem {
   /**
    * @param {Item} item
    * @param {ArrayLike<number>} rgba The image at the item's size, four bytes a pixel.
-   * @param {{superpixels: boolean}} [settings] Whether segments of a mask follow the image's edges.
+   * @param {{superpixels: boolean}} [settings] Whether edges of the image divide a mask's segments.
    */
   constructor(item, rgba, settings = { superpixels: true }) {
     this.item = item;
@@ -60,7 +60,7 @@ export class EditedItem {
     this.guess = item.guess && valuesOf(this.area, item.guess);
     /** @type {import("./partitions.js").Partition | null} */
     this._patches = null;
-    /** By the first of a unit's positions. @type {Map<number, import("./segments.js").Cut | null>} */
+    /** @type {Map<number, import("./segments.js").Cut | null>} */
     this._cuts = new Map();
     this.cursor = new Cursor(
       this.area,
@@ -85,7 +85,7 @@ export class EditedItem {
   /** The strong edge in the current unit, if nobody has labelled any of it yet; else null. */
   warning() {
     const { cursor, labels } = this;
-    if (!["mask", "full"].includes(this.item.kind) || !["segment", "whole"].includes(cursor.unit)) {
+    if (this.item.kind !== "mask" || !["segment", "whole"].includes(cursor.unit)) {
       return null;
     }
     const members = cursor.current();
@@ -94,10 +94,11 @@ export class EditedItem {
     return found?.isStrong ? found : null;
   }
 
-  /** @returns {boolean} Whether the current segment is now two. */
+  /** Divides the current segment of a mask. @returns {boolean} Whether it is now two. */
   split() {
     const { ids, count, members } = this.segments;
-    const found = this._cut(members[ids[this.cursor.position]]);
+    const isMask = this.item.kind === "mask";
+    const found = isMask ? this._cut(members[ids[this.cursor.position]]) : null;
     if (found) {
       const divided = Int32Array.from(ids);
       found.second.forEach((position) => (divided[position] = count));
@@ -251,7 +252,7 @@ export class EditedItem {
       names.join(" and "),
       positions.length === 1 ? "1 pixel" : `${positions.length} pixels`,
       `column ${column}, row ${row}`,
-      ...(this.warning() ? ["may hold two classes: shift g splits it"] : []),
+      ...(this.warning() ? ["may hold two classes"] : []),
     ].join(" · ");
   }
 }

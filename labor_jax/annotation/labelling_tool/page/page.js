@@ -76,7 +76,7 @@ export class Page {
     byId("message").hidden = true;
     byId("item-name").textContent = byId("item-name").title = item.name;
     byId("units").hidden = byId("brush-row").hidden = isPoints;
-    byId("units").querySelector("span").textContent = NAMES[item.kind][0];
+    byId("units").querySelector('[value="segment"] + span').textContent = NAMES[item.kind][0];
     byId("guess-row").hidden = !edited.guess;
     byId("whole-unit").hidden = !edited.isDivided;
     this.viewport.begin(item);

@@ -14,6 +14,7 @@ export class Regions {
     this._sums = Float64Array.from(colours);
     /** The regions' pixels, at their roots. */
     this.sizes = new Uint32Array(count).fill(1);
+    this.count = count;
   }
 
   /** The position that stands for a position's region. @param {number} position */
@@ -45,6 +46,7 @@ export class Regions {
   join(a, b) {
     const root = Math.min(a, b);
     const other = Math.max(a, b);
+    this.count--;
     this._parents[other] = root;
     this.sizes[root] += this.sizes[other];
     for (let channel = 0; channel < 3; channel++) {

@@ -16,6 +16,9 @@ const PRICE = 0.0004;
 /** The largest Oklab distance of a crumb to the segment that it joins. */
 const CRUMB_TOLERANCE = 0.05;
 
+/** A cut joins the last parts of a segment, about as many as these, in the exact order. */
+const MANY = 64;
+
 /** The Oklab distance of two parts of a segment from which people are warned. */
 const STRONG_EDGE = 0.12;
 
@@ -104,13 +107,20 @@ export function cut(area, colours, members) {
   const pixels = members.map((position) => area.pixels[position]);
   const part = makeArea(pixels, area.width, area.height);
   const own = new Float32Array(3 * members.length);
-  members.forEach((position, i) => own.set(colours.subarray(3 * position, 3 * position + 3), 3 * i));
+  members.forEach((position, i) => {
+    own.set(colours.subarray(3 * position, 3 * position + 3), 3 * i);
+  });
   const side = patchSide(area);
   const smallest = Math.max(2, Math.round((side * side) / 8));
   const regions = new Regions(own);
-  // Far more parts than two, so that few joins are left for the exact order below.
-  const pairs = regions.joinSimilar(neighbours(part), (PRICE * side * side) / 16);
-  regions.joinSmall(pairs, smallest);
+  let pairs = neighbours(part);
+  let limit = (PRICE * side * side) / 16;
+  // More parts than two, but few enough for the exact order below.
+  do {
+    pairs = regions.joinSimilar(pairs, limit);
+    limit *= 2;
+  } while (regions.count > MANY && pairs.length);
+  pairs = regions.joinSmall(pairs, smallest);
   const roots = new Set(Array.from(own.subarray(0, members.length), (_, i) => regions.root(i)));
   while (roots.size > 2) {
     const [a, b] = cheapest(regions, pairs) ?? cheapest(regions, everyPair([...roots])) ?? [0, 0];

@@ -146,6 +146,9 @@ test("what is partly labelled doesn't warn, nor does a flat segment, and a pixel
   assert.equal(edited.warning(), null);
   assert.equal(editedItem(STRIP).warning(), null);
   assert.ok(!editedItem(["#"]).split());
+  for (const kind of ["points", "regions", "full"]) {
+    assert.ok(!editedItem(STRIP, { kind }, TWO_SIDES).split());
+  }
 });
 
 test("undo and redo, and any number of them, follow a plain history", () => {
