@@ -6,20 +6,17 @@ The run itself may be running or not.
 
 import contextlib
 import json
-import os
 import secrets
 import socket
 import sys
 import urllib.parse
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import app, flags
 
 from labor_jax import command_line
+from labor_jax.annotation.labelling_tool import visitor_token
 from labor_jax.experiment.workdir import ConfigError, Workdir
-
-_TOKEN_VARIABLE = "LABOR_JAX_TOKEN"
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _HOST = flags.DEFINE_string(
@@ -31,7 +28,7 @@ _TOKEN = flags.DEFINE_string(
     None,
     "The secret that visitors must know. It is required, and generated unless you give it, if the "
     "tool can be reached from other machines or under another name. Other users of this machine "
-    f"can see flags: rather use --token_file or the variable {_TOKEN_VARIABLE}.",
+    f"can see flags: rather use --token_file or the variable {visitor_token.VARIABLE}.",
 )
 _TOKEN_FILE = flags.DEFINE_string("token_file", None, "A file that holds the token.")
 _ALLOW_HOST = flags.DEFINE_multi_string(
@@ -43,7 +40,10 @@ def main(argv: Sequence[str]) -> None:
     """Serves the labelling tool."""
     if len(argv) > 1 or not _WORKDIR.value:
         raise app.UsageError("Give --workdir, and no arguments other than flags.")
-    token = _given_token()
+    try:
+        token = visitor_token.read(_TOKEN.value, _TOKEN_FILE.value)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
     try:
         import uvicorn  # noqa: F401  (after the flags, so that a mistyped one fails at once)
 
@@ -77,33 +77,6 @@ def main(argv: Sequence[str]) -> None:
         _say("Press Ctrl-C to stop it; no answer is lost.")
         _serve(application, listener)
         _say("\nThe labelling tool has stopped. All answers are in the label store.")
-
-
-def _given_token() -> str | None:
-    """The token of the flags or the environment; None without one.
-
-    Raises:
-      app.UsageError: it can't be read, or can't be a token.
-    """
-    sources = {"--token": _TOKEN.value, "--token_file": _TOKEN_FILE.value}
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) > 1:
-        raise app.UsageError("Give --token or --token_file, not both.")
-    name = given[0] if given else _TOKEN_VARIABLE
-    token = sources.get(name, os.environ.get(_TOKEN_VARIABLE))
-    if name == "--token_file":
-        name = f"--token_file={token}"
-        try:
-            token = Path(token).read_text().strip()
-        except (OSError, ValueError) as error:
-            raise app.UsageError(f"{name} can't be read: {error}.") from error
-    if token == "":
-        raise app.UsageError(
-            f"{name} is empty; leave it out to have a token generated if it is needed."
-        )
-    if token is not None and not (token.isascii() and token.isprintable()):
-        raise app.UsageError(f"{name} may only contain printable ASCII characters.")
-    return token
 
 
 def _service(store, settings, folder: Workdir):

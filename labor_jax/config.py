@@ -61,7 +61,9 @@ def base_config() -> ConfigDict:
     # Share of the images that a second person answers too. The run doesn't wait for these answers,
     # and they may still be given after the next round has started.
     annotation.second_opinion = 0.0
-    annotation.superpixels = True  # offer to paint by patches of one colour
+    # Divide the segments of a mask along edges of the image, and offer to paint by patches of one
+    # colour.
+    annotation.superpixels = True
     annotation.lease_seconds = 120.0  # how long an image is reserved for a silent annotator
     annotation.dollars_per_hour = 20.0  # the annotators' pay, for the cost in the report
     # Labels of pool images that exist already: a file or folder, and its format (png, coco,

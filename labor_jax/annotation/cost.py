@@ -69,6 +69,9 @@ class RoundCost(NamedTuple):
 def segments(query: np.ndarray) -> int:
     """Counts the 8-connected segments of a query: the clicks that a mask takes.
 
+    The labelling tool may divide them along edges of the image, which takes more clicks; measured
+    times have those in them.
+
     Args:
       query: The asked pixels, `bool[H, W]`.
 

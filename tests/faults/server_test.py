@@ -9,13 +9,10 @@ import time
 
 import httpx2
 import pytest
-from absl import app, flags
-from absl.testing import flagsaver
 
 from benchmarks.human_runs import write_run
-from labor_jax import annotate
 from labor_jax.annotation import LabelStore, LabelStoreError
-from labor_jax.annotation.labelling_tool import http_protocol
+from labor_jax.annotation.labelling_tool import http_protocol, visitor_token
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.data import street
 from tests.annotate_test import serving, step, take
@@ -128,27 +125,21 @@ def test_another_name_needs_a_token(tmp_path):
         assert client.get("/api/session", headers=headers).status_code == 200
 
 
-def given_token(monkeypatch, *arguments, environment=None):
-    """What the command takes for its token."""
-    monkeypatch.delenv("LABOR_JAX_TOKEN", raising=False)
-    if environment is not None:
-        monkeypatch.setenv("LABOR_JAX_TOKEN", environment)
-    with flagsaver.flagsaver():
-        flags.FLAGS(["annotate", *arguments])
-        return annotate._given_token()
-
-
 def test_a_token_from_a_file_or_the_environment(tmp_path, monkeypatch):
     (tmp_path / "token").write_text("from-a-file\n")
-    from_file = f"--token_file={tmp_path / 'token'}"
-    assert given_token(monkeypatch) is None
-    assert given_token(monkeypatch, environment="from-the-environment") == "from-the-environment"
-    assert given_token(monkeypatch, from_file, environment="other") == "from-a-file"
-    for arguments, environment, message in (
-        ([f"--token_file={tmp_path / 'none'}"], None, r"none can't be read"),
-        ([from_file, "--token=x"], None, "not both"),
-        ([], "", "LABOR_JAX_TOKEN is empty"),
-        (["--token=k\u00e4se"], None, "--token may only contain printable ASCII"),
+    file = str(tmp_path / "token")
+    monkeypatch.delenv("LABOR_JAX_TOKEN", raising=False)
+    assert visitor_token.read(None, None) is None
+    assert visitor_token.read("from-a-flag", None) == "from-a-flag"
+    monkeypatch.setenv("LABOR_JAX_TOKEN", "from-the-environment")
+    assert visitor_token.read(None, None) == "from-the-environment"
+    assert visitor_token.read(None, file) == "from-a-file"
+    monkeypatch.setenv("LABOR_JAX_TOKEN", "")
+    for flags, message in (
+        ((None, str(tmp_path / "none")), r"none can't be read"),
+        (("x", file), "not both"),
+        ((None, None), "LABOR_JAX_TOKEN is empty"),
+        (("k\u00e4se", None), "--token may only contain printable ASCII"),
     ):
-        with pytest.raises(app.UsageError, match=message):
-            given_token(monkeypatch, *arguments, environment=environment)
+        with pytest.raises(ValueError, match=message):
+            visitor_token.read(*flags)

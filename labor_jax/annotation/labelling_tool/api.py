@@ -44,7 +44,8 @@ class Settings(NamedTuple):
 
     Attributes:
       show_guess: Whether people see the model's labels.
-      superpixels: Whether the page offers to label superpixels.
+      superpixels: Whether the page divides the segments of a mask along edges of the image, and
+        offers to label superpixels.
       lease_seconds: How long an annotator keeps an item without renewing the lease.
       second_opinion: The share of the items that is answered twice.
     """

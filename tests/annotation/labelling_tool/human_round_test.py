@@ -61,7 +61,8 @@ def _label_by_keys(page, truth, query):
 
 
 def _label_by_mouse(page, truth, query):
-    """Paints the rarer classes of each segment, then gives its rest a class by one click."""
+    """Paints the rarer classes of each component, then gives its rest a class by one click."""
+    page.element("whole-unit").click()
     page.press(*"[" * 5)
     page.element("whole").click()
     view = page.still()

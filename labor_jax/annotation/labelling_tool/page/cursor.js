@@ -6,14 +6,14 @@ import { fill } from "./colours.js";
 /** @typedef {import("./labels.js").Labels} Labels */
 
 /**
- * What one key or click labels: a whole segment, a patch of it, the similar colours around a pixel,
- * or a pixel.
+ * What one key or click labels: a segment, a patch of it, the similar colours around a pixel, a
+ * pixel, or the whole component with all its segments.
  *
- * @typedef {"segment" | "patch" | "similar" | "pixel"} Unit
+ * @typedef {"segment" | "patch" | "similar" | "pixel" | "whole"} Unit
  */
 
 /** @type {Unit[]} */
-export const UNITS = ["segment", "patch", "similar", "pixel"];
+export const UNITS = ["segment", "patch", "similar", "pixel", "whole"];
 
 /**
  * Where the annotator is, and the order in which the units follow each other.
@@ -27,13 +27,15 @@ export class Cursor {
    * @param {Labels} labels
    * @param {() => Partition} patches Called when first needed.
    * @param {() => Float32Array} colours Of the positions, called when first needed.
+   * @param {Partition} [wholes] The components, if segments are parts of them.
    */
-  constructor(area, segments, labels, patches, colours) {
+  constructor(area, segments, labels, patches, colours, wholes = segments) {
     this.area = area;
     this.segments = segments;
     this.labels = labels;
     this._patches = patches;
     this._colours = colours;
+    this._wholes = wholes;
     /** @type {Unit} */
     this.unit = "segment";
     /** The largest distance (Oklab) between similar colours. */
@@ -46,12 +48,21 @@ export class Cursor {
     this.nextOpen(true);
   }
 
+  /** Takes over another division of the same area. @param {Partition} segments */
+  setSegments(segments) {
+    this.segments = segments;
+    this._tour = tour(this.area, segments);
+    this._ways.clear();
+  }
+
   /**
    * @param {number} position
    * @returns {Uint32Array} The positions of its unit, ascending.
    */
   unitAt(position) {
     switch (this.unit) {
+      case "whole":
+        return this._wholes.members[this._wholes.ids[position]];
       case "segment":
         return this.segments.members[this.segments.ids[position]];
       case "patch":
@@ -131,7 +142,9 @@ export class Cursor {
     const unit = this.unit === "segment" ? null : new Set(this.current());
     const isHere = (/** @type {number} */ position) =>
       unit ? unit.has(position) : ids[position] === segment;
-    const isMore = members[segment].some((position) => this._isOpen(position) && !isHere(position));
+    const isMore =
+      this.unit !== "whole" &&
+      members[segment].some((position) => this._isOpen(position) && !isHere(position));
     for (let i = 1; i < stops.length; i++) {
       const at = stopOf[this.position] + direction * i + stops.length;
       const stop = stops[at % stops.length];
@@ -214,6 +227,14 @@ export class Cursor {
     /** @type {number[]} */
     const stops = [];
     const stopOf = new Int32Array(area.pixels.length);
+    if (unit === "whole") {
+      for (const whole of tour(area, this._wholes)) {
+        const members = this._wholes.members[whole];
+        members.forEach((position) => (stopOf[position] = stops.length));
+        stops.push(middle(area, members));
+      }
+      return { stops, stopOf };
+    }
     for (const segment of this._tour) {
       const members = segments.members[segment];
       if (unit === "pixel") {

@@ -2,7 +2,7 @@ import { middle } from "./cursor.js";
 import { OPEN } from "./labels.js";
 import { TILE_DENSITY, contextOf } from "./patterns.js";
 import { bounds } from "./area.js";
-import { outline } from "./outline.js";
+import { border, outline } from "./outline.js";
 import { components } from "./partitions.js";
 import { drawPixelGrid, isSmooth } from "./pixel_grid.js";
 import { toCanvas, toImage } from "./view.js";
@@ -32,6 +32,7 @@ const CURRENT = "#ffd23f";
  * @property {Uint32Array} current Positions of the current unit.
  * @property {Iterable<number>} pointed Positions that a click would label, or a stroke has painted.
  * @property {Entry} active What they would be labelled with.
+ * @property {Iterable<number>} edge Positions of a part of the current unit; its end is shown.
  * @property {boolean} showsGuess
  * @property {boolean} isSmooth
  */
@@ -53,10 +54,11 @@ export class Drawing {
       entries.map(({ number, tile }) => [number, this._ink.createPattern(tile, "repeat")]),
     );
     this._area = area;
-    this._segments = segments;
     this._guess = guess;
-    this._boxes = segments.members.map((members) => bounds(area, members));
-    this._outline = linePath(outline(area, (position) => segments.ids[position]));
+    /** @type {Array<ReturnType<typeof bounds>>} */
+    this._boxes = [];
+    this._outline = new Path2D();
+    this.setSegments(segments);
     /** @type {Map<number, Path2D>} */
     this._labels = new Map();
     /** @type {Map<number, Path2D>} */
@@ -67,6 +69,13 @@ export class Drawing {
     /** @type {Array<{letter: string, at: number, size: number, segment: number}>} */
     this._letters = [];
     this.setLabels(labels.values);
+  }
+
+  /** Takes over another division; labels are to be set again. @param {Partition} segments */
+  setSegments(segments) {
+    this._segments = segments;
+    this._boxes = segments.members.map((members) => bounds(this._area, members));
+    this._outline = linePath(outline(this._area, (position) => segments.ids[position]));
   }
 
   /** @param {Int16Array} values Labels changed. */
@@ -135,6 +144,9 @@ export class Drawing {
     ink.globalAlpha = 1;
     this._stroke(this._pathOf(scene.pointed), scale, DARK, LIGHT, 5, 2.5);
     this._stroke(this._pathOf(scene.current), scale, DARK, CURRENT, 5.5, 2.5);
+    ink.setLineDash([6 / scale, 5 / scale]);
+    this._stroke(this._edge(scene.edge, scene.current), scale, DARK, LIGHT, 4.5, 2);
+    ink.setLineDash([]);
 
     ink.setTransform(density, 0, 0, density, 0, 0);
     this._drawRings(scene.view, scene.opacity);
@@ -323,6 +335,16 @@ export class Drawing {
     const inside = new Set(positions);
     const isInside = (/** @type {number} */ position) => (inside.has(position) ? 0 : -1);
     return linePath(outline(this._area, isInside, inside));
+  }
+
+  /** The line between a part of a unit and the rest. @param {Iterable<number>} part
+   * @param {Uint32Array} unit */
+  _edge(part, unit) {
+    const second = new Set(part);
+    const whole = second.size ? new Set(unit) : second;
+    const isIn = (/** @type {number} */ position) =>
+      whole.has(position) ? Number(second.has(position)) : -1;
+    return linePath(border(this._area, isIn, whole));
   }
 
   /**

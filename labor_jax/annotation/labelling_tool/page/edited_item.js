@@ -4,6 +4,7 @@ import { bounds, brushed, makeArea, nearestPosition } from "./area.js";
 import { oklab } from "./colours.js";
 import { components, makePartition, singlePixels, windows } from "./partitions.js";
 import { decodeRuns } from "./pixel_runs.js";
+import { cut, segmentsAlongEdges } from "./segments.js";
 import { superpixels } from "./superpixels.js";
 
 /**
@@ -40,20 +41,82 @@ export class EditedItem {
   /**
    * @param {Item} item
    * @param {ArrayLike<number>} rgba The image at the item's size, four bytes a pixel.
+   * @param {{superpixels: boolean}} [settings] Whether edges of the image divide a mask's segments.
    */
-  constructor(item, rgba) {
+  constructor(item, rgba, settings = { superpixels: true }) {
     this.item = item;
     this.canUndo = item.can_undo;
     this.canRedo = item.can_redo;
     this.area = makeArea(decodeRuns(item.asked), item.width, item.height);
-    this.segments = findSegments(item, this.area);
+    this._colours = once(() => oklab(this.area, rgba));
+    /** The components, if segments are parts of them. */
+    this.wholes =
+      item.kind === "mask" && !item.segments && settings.superpixels ? components(this.area) : null;
+    this.segments = this.wholes
+      ? segmentsAlongEdges(this.area, this._colours())
+      : findSegments(item, this.area);
     this.labels = new Labels(this.area);
     this.labels.replace(item.labels);
     this.guess = item.guess && valuesOf(this.area, item.guess);
-    const colours = once(() => oklab(this.area, rgba));
-    const patches = once(() => superpixels(this.area, colours(), this.segments));
-    this.patches = patches;
-    this.cursor = new Cursor(this.area, this.segments, this.labels, patches, colours);
+    /** @type {import("./partitions.js").Partition | null} */
+    this._patches = null;
+    /** @type {Map<number, import("./segments.js").Cut | null>} */
+    this._cuts = new Map();
+    this.cursor = new Cursor(
+      this.area,
+      this.segments,
+      this.labels,
+      () => this.patches(),
+      this._colours,
+      this.wholes ?? this.segments,
+    );
+  }
+
+  /** Patches of one colour within the segments. */
+  patches() {
+    return (this._patches ??= superpixels(this.area, this._colours(), this.segments));
+  }
+
+  /** Whether segments are parts of components, so that a key may also label a whole component. */
+  get isDivided() {
+    return this.wholes !== null;
+  }
+
+  /** The strong edge in the current unit, if nobody has labelled any of it yet; else null. */
+  warning() {
+    const { cursor, labels } = this;
+    if (this.item.kind !== "mask" || !["segment", "whole"].includes(cursor.unit)) {
+      return null;
+    }
+    const members = cursor.current();
+    const isOpen = members.every((position) => labels.values[position] === OPEN);
+    const found = isOpen ? this._cut(members) : null;
+    return found?.isStrong ? found : null;
+  }
+
+  /** Divides the current segment of a mask. @returns {boolean} Whether it is now two. */
+  split() {
+    const { ids, count, members } = this.segments;
+    const isMask = this.item.kind === "mask";
+    const found = isMask ? this._cut(members[ids[this.cursor.position]]) : null;
+    if (found) {
+      const divided = Int32Array.from(ids);
+      found.second.forEach((position) => (divided[position] = count));
+      this.segments = makePartition(divided, count + 1);
+      this._patches = null;
+      this._cuts.clear();
+      this.cursor.setSegments(this.segments);
+    }
+    return found !== null;
+  }
+
+  /** @param {Uint32Array} members */
+  _cut(members) {
+    const key = this.cursor.unit === "whole" ? -1 - members[0] : members[0];
+    if (!this._cuts.has(key)) {
+      this._cuts.set(key, cut(this.area, this._colours(), members));
+    }
+    return this._cuts.get(key) ?? null;
   }
 
   /** Identifies what is asked: other runs may ask something else under the same item id. */
@@ -118,11 +181,8 @@ export class EditedItem {
   boxes() {
     const { area, cursor, segments } = this;
     const segment = segments.members[segments.ids[cursor.position]];
-    const isWhole = cursor.unit === "segment";
-    return {
-      segment: bounds(area, segment),
-      unit: bounds(area, isWhole ? segment : cursor.current()),
-    };
+    const unit = bounds(area, cursor.current());
+    return { segment: cursor.unit === "whole" ? unit : bounds(area, segment), unit };
   }
 
   /**
@@ -192,6 +252,7 @@ export class EditedItem {
       names.join(" and "),
       positions.length === 1 ? "1 pixel" : `${positions.length} pixels`,
       `column ${column}, row ${row}`,
+      ...(this.warning() ? ["may hold two classes"] : []),
     ].join(" · ");
   }
 }

@@ -13,6 +13,7 @@ const COMMANDS = {
   b: "brighten",
   f: "fill",
   g: "unit",
+  G: "split",
   h: "hide",
   m: "guess",
   o: "items",

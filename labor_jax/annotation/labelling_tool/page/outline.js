@@ -72,3 +72,30 @@ export function outline(area, groupOf, visited = area.pixels.keys()) {
   below.forEach(([column, row]) => addHorizontal(column, row));
   return lines.concat(verticalLines);
 }
+
+/**
+ * The lines between two parts, without those around them.
+ *
+ * @param {Area} area
+ * @param {(position: number) => number} partOf 0, 1, or -1 for the pixels of neither part.
+ * @param {Iterable<number>} visited The positions of the parts.
+ * @returns {number[]} As `outline` gives them, a line for each pixel's side.
+ */
+export function border(area, partOf, visited) {
+  const { width, pixels } = area;
+  /** @type {number[]} */
+  const lines = [];
+  for (const position of visited) {
+    const column = pixels[position] % width;
+    const row = Math.floor(pixels[position] / width);
+    const isOther = (/** @type {number} */ position, /** @type {number} */ neighbour) =>
+      neighbour >= 0 && partOf(position) + partOf(neighbour) === 1 && partOf(neighbour) >= 0;
+    if (isOther(position, positionAt(area, column, row + 1))) {
+      lines.push(column, row + 1, column + 1, row + 1);
+    }
+    if (isOther(position, positionAt(area, column + 1, row))) {
+      lines.push(column + 1, row, column + 1, row + 1);
+    }
+  }
+  return lines;
+}

@@ -96,13 +96,15 @@ export class Page {
     byId("message").hidden = true;
     byId("item-name").textContent = byId("item-name").title = item.name;
     byId("units").hidden = byId("brush-row").hidden = isPoints;
-    byId("units").querySelector("span").textContent = NAMES[item.kind][0];
+    byId("units").querySelector('[value="segment"] + span').textContent = NAMES[item.kind][0];
     byId("guess-row").hidden = !edited.guess;
+    byId("whole-unit").hidden = !edited.isDivided;
     this.viewport.begin(item);
     if (this.chosen.wholeFirst && this.chosen.autoZoom) {
       this.viewport.holdWhole((milliseconds) => this.showCurrent(milliseconds));
     }
-    this.setUnit(isPoints ? "segment" : this.controls.unit);
+    const isOffered = !isPoints && (this.controls.unit !== "whole" || edited.isDivided);
+    this.setUnit(isOffered ? this.controls.unit : "segment");
     if (this.photo.isDark && !this.chosen.brighten && !this.hasToldOfDark) {
       this.hasToldOfDark = true;
       hints.showHint(hints.DARK_PHOTO);
@@ -264,6 +266,17 @@ export class Page {
     }
   }
 
+  /** Divides the current segment in two, or the current component in its segments. */
+  split() {
+    const { edited } = this;
+    if (edited?.cursor.unit === "whole") {
+      this.setUnit("segment");
+    } else if (edited?.split()) {
+      this.drawing?.setSegments(edited.segments);
+      this.moved();
+    }
+  }
+
   // Display.
 
   /** The cursor moved. */
@@ -284,6 +297,7 @@ export class Page {
     byId("submit").classList.toggle("ready", isComplete);
     byId("status").classList.toggle("done", isComplete);
     byId("tolerance-row").hidden = edited?.cursor.unit !== "similar";
+    byId("split").hidden = !edited?.warning();
     let status = byId("message").hidden ? "" : byId("status").textContent;
     if (edited && this.drawing) {
       const { open, values } = edited.labels;
@@ -327,6 +341,7 @@ export class Page {
       active: this.palette.active,
       showsGuess: this.controls.showsGuess,
       isSmooth: chosen.smoothPhoto,
+      edge: edited.warning()?.second ?? [],
     });
     // The image's place and the current pixel, for scripts that drive the page.
     canvas.dataset.view = `${scale} ${x} ${y}`;

@@ -8,7 +8,13 @@ import { byId } from "./messages.js";
  */
 export function makeCommands(page) {
   const { controls, viewport } = page;
-  const units = UNITS.filter((unit) => unit !== "patch" || page.session.settings.superpixels);
+  const isOffered = (/** @type {import("./cursor.js").Unit} */ unit) =>
+    (unit !== "patch" || page.session.settings.superpixels) &&
+    (unit !== "whole" || page.edited?.isDivided);
+  const next = (/** @type {import("./cursor.js").Unit} */ unit) => {
+    const units = UNITS.filter(isOffered);
+    return units[(units.indexOf(unit) + 1) % units.length];
+  };
   return {
     void: () => page.label(page.entries[page.entries.length - 1]),
     undo: () => page.change("undo"),
@@ -22,7 +28,8 @@ export function makeCommands(page) {
     up: () => page.step(0, -1),
     down: () => page.step(0, 1),
     fill: () => page.switchUnit((unit) => (unit === "similar" ? "segment" : "similar")),
-    unit: () => page.switchUnit((unit) => units[(units.indexOf(unit) + 1) % units.length]),
+    unit: () => page.switchUnit(next),
+    split: () => page.split(),
     brighten: () => {
       hideHint();
       controls.switchBrighten();

@@ -19,6 +19,7 @@ export function connectInput(page, activity) {
     ["redo", "redo"],
     ["skip", "skip"],
     ["submit", "submit"],
+    ["split", "split"],
     ["zoom-in", "zoom in"],
     ["zoom-out", "zoom out"],
     ["whole", "whole image"],
@@ -128,7 +129,7 @@ function pressKey(page, event) {
     if (!event.repeat) {
       page.label(page.entries[found.label]);
     }
-  } else if (!event.repeat || !["void", "submit", "skip"].includes(found.command)) {
+  } else if (!event.repeat || !["void", "submit", "skip", "split"].includes(found.command)) {
     page.commands[found.command]();
   }
 }

@@ -161,7 +161,7 @@ export class Queue {
       const loaded = await untilReached(load, this._onState, wait);
       if (loaded && isWanted()) {
         const { picture, rgba } = loaded;
-        this.edited = new EditedItem(item, rgba);
+        this.edited = new EditedItem(item, rgba, this._session.settings);
         this._options.activity.restart();
         this._options.onOpen(this.edited, picture);
         this._replay(this._takeHeld(this.edited.question));

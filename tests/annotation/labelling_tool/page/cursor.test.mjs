@@ -4,7 +4,7 @@ import test from "node:test";
 import { Cursor, middle, tour } from "../../../../labor_jax/annotation/labelling_tool/page/cursor.js";
 import { Labels } from "../../../../labor_jax/annotation/labelling_tool/page/labels.js";
 import { oklab } from "../../../../labor_jax/annotation/labelling_tool/page/colours.js";
-import { components, singlePixels } from "../../../../labor_jax/annotation/labelling_tool/page/partitions.js";
+import { components, makePartition, singlePixels } from "../../../../labor_jax/annotation/labelling_tool/page/partitions.js";
 import { superpixels } from "../../../../labor_jax/annotation/labelling_tool/page/superpixels.js";
 import { areaOf, greys, marked, random } from "./pictures.mjs";
 
@@ -35,6 +35,23 @@ test("whole segments, one after the other and around", () => {
   assert.equal(cursor.segmentNumber(), 1);
   cursor.step(-1);
   assert.equal(cursor.segmentNumber(), 3);
+});
+
+test("labelling whole components comes to every pixel once, also where a segment spans two", () => {
+  const area = areaOf("####.##", "####...", "......#");
+  const ids = Int32Array.from(area.pixels, (pixel) => (pixel % 7 < 2 ? 0 : 1));
+  const labels = new Labels(area);
+  const colours = new Float32Array(3 * area.pixels.length);
+  const segments = makePartition(ids, 2);
+  const cursor = new Cursor(area, segments, labels, () => segments, () => colours, components(area));
+  cursor.setUnit("whole");
+  const sizes = [];
+  do {
+    sizes.push(cursor.labels.openOf(cursor.current()).length);
+    labels.mark(cursor.current(), 1);
+  } while (cursor.nextOpen(true));
+  assert.equal(labels.open, 0);
+  assert.deepEqual(sizes.sort(), [1, 2, 8]);
 });
 
 for (const unit of ["segment", "patch", "similar", "pixel"]) {

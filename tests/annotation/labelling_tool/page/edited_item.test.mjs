@@ -6,7 +6,12 @@ import { encodeRuns } from "../../../../labor_jax/annotation/labelling_tool/page
 import { EditedItem } from "../../../../labor_jax/annotation/labelling_tool/page/edited_item.js";
 import { areaOf, greys, random } from "./pictures.mjs";
 
-function editedItem(rows, options = {}, colours = rows.map((row) => "0".repeat(row.length))) {
+function editedItem(
+  rows,
+  options = {},
+  colours = rows.map((row) => "0".repeat(row.length)),
+  settings = { superpixels: false },
+) {
   const area = areaOf(...rows);
   const item = {
     id: "1-0-1",
@@ -21,7 +26,7 @@ function editedItem(rows, options = {}, colours = rows.map((row) => "0".repeat(r
     can_redo: false,
     ...options,
   };
-  return new EditedItem(item, greys(...colours));
+  return new EditedItem(item, greys(...colours), settings);
 }
 
 test("an item opens with its labels, at the first open part", () => {
@@ -93,6 +98,57 @@ test("what is told of a part", () => {
   assert.equal(edited.describe(names), "Segment 1 of 2 · sky and open · 2 pixels · column 1, row 0");
   edited.cursor.step(1);
   assert.equal(edited.describe(names), "Segment 2 of 2 · open · 1 pixel · column 3, row 2");
+});
+
+const STRIP = Array(8).fill("#".repeat(24));
+const TWO_SIDES = Array(8).fill("1".repeat(12) + "8".repeat(12));
+
+test("a mask's segments end at edges of the image, and a component can still be one unit", () => {
+  const edited = editedItem(STRIP, {}, TWO_SIDES, { superpixels: true });
+  assert.equal(edited.segments.count, 2);
+  assert.ok(edited.isDivided && edited.warning() === null);
+  edited.cursor.setUnit("whole");
+  assert.equal(edited.cursor.current().length, 192);
+  assert.deepEqual(edited.boxes().segment, { left: 0, top: 0, right: 24, bottom: 8 });
+  assert.ok(edited.warning(), "the whole holds an edge");
+  assert.match(edited.describe(String), /^Segment 1 of 2 · whole · open · .*two classes/);
+});
+
+test("points, regions and runs without superpixels are not divided", () => {
+  assert.ok(!editedItem(STRIP, {}, TWO_SIDES).isDivided);
+  for (const kind of ["points", "regions", "full"]) {
+    assert.ok(!editedItem(STRIP, { kind }, TWO_SIDES, { superpixels: true }).isDivided);
+  }
+});
+
+test("a segment with a strong edge warns until it is split there", () => {
+  const edited = editedItem(STRIP, {}, TWO_SIDES);
+  assert.equal(edited.segments.count, 1);
+  assert.equal(edited.warning().second.length, 96);
+  edited.cursor.setUnit("pixel");
+  assert.equal(edited.warning(), null);
+  edited.cursor.setUnit("segment");
+  assert.ok(edited.split());
+  assert.equal(edited.segments.count, 2);
+  assert.equal(edited.warning(), null);
+  edited.mark(edited.targets(edited.cursor.current()), 3);
+  assert.ok(edited.cursor.nextOpen(true));
+  edited.mark(edited.targets(edited.cursor.current()), 4);
+  const { values } = edited.labels;
+  edited.area.pixels.forEach((pixel, position) =>
+    assert.equal(values[position] === values[0], pixel % 24 < 12),
+  );
+});
+
+test("what is partly labelled doesn't warn, nor does a flat segment, and a pixel can't be split", () => {
+  const edited = editedItem(STRIP, {}, TWO_SIDES);
+  edited.mark(Uint32Array.of(5), 1);
+  assert.equal(edited.warning(), null);
+  assert.equal(editedItem(STRIP).warning(), null);
+  assert.ok(!editedItem(["#"]).split());
+  for (const kind of ["points", "regions", "full"]) {
+    assert.ok(!editedItem(STRIP, { kind }, TWO_SIDES).split());
+  }
 });
 
 test("undo and redo, and any number of them, follow a plain history", () => {
