@@ -24,7 +24,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 LISTED = ".labor_jax.jsonl"
@@ -117,14 +117,18 @@ class OutputFolder:
             )
         return left
 
-    def existing(self, below: str) -> list[str]:
-        """The names of the files in a folder below this one, hidden ones left out, sorted."""
+    def existing(self, below: str = ".") -> list[str]:
+        """The names of the files in this folder, or one below it, sorted; hidden ones left out."""
         folder = self.path / below
         if not folder.is_dir():
             return []
-        return sorted(
-            f"{below}/{each.name}" for each in folder.iterdir() if not each.name.startswith(".")
-        )
+        names = [each.name for each in folder.iterdir() if not each.name.startswith(".")]
+        return sorted((PurePosixPath(below) / name).as_posix() for name in names)
+
+    def remove(self, name: str) -> None:
+        """Removes a file that the package wrote; raises what `remaining` raises of it."""
+        self.remaining({name: ""})
+        (self.path / name).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def writing(self, name: str, key: str = "") -> Iterator[Path]:

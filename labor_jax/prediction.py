@@ -68,7 +68,7 @@ class TrainedModel:
 
         Images of one size are predicted together, so the numbers need not ascend.
         """
-        for number, classes in self.predict_split(_split(images)):
+        for number, classes in self.predict_split(self.split(images)):
             yield number, classes.astype(np.uint8)
 
     def probabilities(self, images: Sequence[ImageOrPath]) -> list[np.ndarray]:
@@ -77,7 +77,7 @@ class TrainedModel:
         Raises:
           DataError: see `predict`.
         """
-        return _in_order(self.predict_split(_split(images), probabilities=True), len(images))
+        return _in_order(self.predict_split(self.split(images), probabilities=True), len(images))
 
     def predict_split(
         self, split: Any, numbers: Sequence[int] | None = None, *, probabilities: bool = False
@@ -104,6 +104,20 @@ class TrainedModel:
             batch_size=batch_size if len(numbers) >= batch_size else mesh.size,
             num_threads=config.data.num_threads,
         )
+
+    @staticmethod
+    def split(images: Sequence[ImageOrPath]) -> Any:
+        """The images as a split for `predict_split`.
+
+        Raises:
+          DataError: it is not a sequence of images.
+        """
+        if not isinstance(images, list | tuple) and getattr(images, "ndim", 0) != 4:
+            raise DataError(
+                "Images must be a list of arrays or paths, even if there is only one; got "
+                f"{type(images).__name__}."
+            )
+        return _Images(tuple(images))
 
     @property
     def network_size(self) -> tuple[int, int] | None:
@@ -173,15 +187,6 @@ class _Images:
     def image(self, i: int) -> np.ndarray:
         image = self._images[i]
         return image if isinstance(image, np.ndarray) else decoding.read_image(Path(image))
-
-
-def _split(images: Sequence[ImageOrPath]) -> _Images:
-    if not isinstance(images, list | tuple) and getattr(images, "ndim", 0) != 4:
-        raise DataError(
-            "Images must be a list of arrays or paths, even if there is only one; got "
-            f"{type(images).__name__}."
-        )
-    return _Images(tuple(images))
 
 
 def _in_order(predictions: Iterator[tuple[int, np.ndarray]], count: int) -> list[np.ndarray]:

@@ -76,7 +76,7 @@ def model_key(model: TrainedModel) -> str:
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(model.variables):
         digest.update(jax.tree_util.keystr(path).encode())
-        digest.update(np.ascontiguousarray(leaf))
+        digest.update(np.asarray(leaf).tobytes())
     config = model.components.config
     described = {
         "model": config.model.to_dict(),

@@ -53,6 +53,11 @@ class VideoFrame(NamedTuple):
         return np.rot90(image, round(self.decoded.rotation / 90))  # both counterclockwise
 
 
+def is_frame_name(name: str, stem: str) -> bool:
+    """Whether a file name starts as `VideoFrame.name` of a video's frame does."""
+    return re.match(re.escape(stem) + r"_\d{6,}\.\d{3}(?!\d)", name) is not None
+
+
 class Every(NamedTuple):
     """How many frames to take: one every so many `seconds`, or, if those are 0, every `frames`."""
 
