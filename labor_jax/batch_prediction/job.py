@@ -138,7 +138,8 @@ class Job:
         )
         if problems:
             inputs = len(self.inputs.images) + len(self.inputs.videos)
+            listed = messages.listing(problem.removesuffix(".") for problem in problems)
             raise DataError(
-                f"{len(problems)} of {inputs} inputs can't be read as a whole: "
-                f"{messages.listing(problems)} All others are predicted."
+                f"{len(problems)} of {inputs} inputs can't be read, or not as a whole: {listed}. "
+                "All others are predicted."
             )

@@ -142,7 +142,7 @@ def _chunks(item: Input, every: Every, batch_size: int) -> Iterator[tuple[list[V
         except DataError as error:
             if not started and not chunk:
                 raise
-            problem = f"{error} The frames before that are predicted."
+            problem = f"{str(error).removesuffix('.')}; the frames before that are predicted"
         started = True
         if chunk or problem:
             yield chunk, problem
