@@ -21,6 +21,7 @@ _EXTENSIONS = flags.DEFINE_multi_string(
 _USER_ERRORS = {
     "labor_jax.annotation.label_store.database": "LabelStoreError",
     "labor_jax.data.base": "DataError",
+    "labor_jax.output_files": "OutputError",
     "labor_jax.models.weights.files": "WeightsError",
     "labor_jax.training.checkpoints": "CheckpointError",
     "labor_jax.training.loop": "DivergedError",
@@ -37,6 +38,13 @@ def define_config(help: str) -> None:
         None,
         f"{help} A name with or without a data pair, such as spl or spl:camvid, or a file with a "
         "function get_config. Override any field: --config.rounds=2.",
+    )
+
+
+def define_overwrite() -> flags.FlagHolder:
+    """Defines `--overwrite` for a command that writes with `labor_jax.output_files`."""
+    return flags.DEFINE_bool(
+        "overwrite", False, "Replace outputs that labor-jax wrote before. Others never are."
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from labor_jax.data import DataError, pair_description
 from labor_jax.data.files import decoding
@@ -27,20 +26,24 @@ class TrainedModel:
     """A run's model.
 
     Images are uint8[H, W, 3] arrays (RGB) or paths of image files, of any sizes. They are resized
-    to the run's `config.data.evaluation_size`, if it has one, and predicted with the run's mirror
-    images, scales and windows. There is one compilation for each image size.
+    to `input_size` or else the run's `config.data.evaluation_size`, if it has one, and predicted
+    with the run's mirror images, scales and windows. The network compiles once for each size of its
+    input.
 
     Attributes:
       components: the run's config, networks and devices.
       variables: the network's.
       phase: name of the phase that the model is of.
       step: its step, counted from the start of the run.
+      input_size: (height, width) to which images are resized for the network; None for the run's
+        own. Predictions always have each image's size.
     """
 
     components: Components
     variables: dict[str, Any]
     phase: str
     step: int
+    input_size: tuple[int, int] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ class TrainedModel:
 
         Images of one size are predicted together, so the numbers need not ascend.
         """
-        for number, classes in self._each(self._predict_classes, images):
+        for number, classes in self.predict_split(self.split(images)):
             yield number, classes.astype(np.uint8)
 
     def probabilities(self, images: Sequence[ImageOrPath]) -> list[np.ndarray]:
@@ -74,40 +77,66 @@ class TrainedModel:
         Raises:
           DataError: see `predict`.
         """
-        return _in_order(self._each(self._predict_probabilities, images), len(images))
+        return _in_order(self.predict_split(self.split(images), probabilities=True), len(images))
 
-    @functools.cached_property
-    def _predict_classes(self):
-        return self._compiled(inference.predict_classes)
+    def predict_split(
+        self, split: Any, numbers: Sequence[int] | None = None, *, probabilities: bool = False
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields the number of an image and its prediction, reading images as it goes.
 
-    @functools.cached_property
-    def _predict_probabilities(self):
-        return self._compiled(inference.predict_probabilities)
-
-    def _compiled(self, predict):
-        run = self.components
-        return evaluator.make_predictor(
-            run.frozen_segmenter, run.mesh, inference=run.inference, predict=predict
+        Args:
+          split: the images, a `data.Split` that needs no labels.
+          numbers: which of them; None for all.
+          probabilities: whether to yield f32[H, W, C] probabilities instead of int32[H, W] classes.
+        """
+        numbers = range(len(split)) if numbers is None else numbers
+        if not len(numbers):
+            return
+        config, mesh = self.components.config, self.components.mesh
+        size, batch_size = self.network_size, config.evaluation_batch_size
+        predict = self._predict_probabilities if probabilities else self._predict_classes
+        yield from predict(
+            self.variables,
+            split,
+            numbers,
+            size,
+            # A whole batch would be mostly padding for fewer images.
+            batch_size=batch_size if len(numbers) >= batch_size else mesh.size,
+            num_threads=config.data.num_threads,
         )
 
-    def _each(self, predict, images):
+    @staticmethod
+    def split(images: Sequence[ImageOrPath]) -> Any:
+        """The images as a split for `predict_split`.
+
+        Raises:
+          DataError: it is not a sequence of images.
+        """
         if not isinstance(images, list | tuple) and getattr(images, "ndim", 0) != 4:
             raise DataError(
                 "Images must be a list of arrays or paths, even if there is only one; got "
                 f"{type(images).__name__}."
             )
-        if len(images) == 0:
-            return
-        config, mesh = self.components.config, self.components.mesh
-        size, batch_size = config.data.evaluation_size, config.evaluation_batch_size
-        yield from predict(
-            self.variables,
-            _Images(tuple(images)),
-            range(len(images)),
-            size and tuple(size),
-            # A whole batch would be mostly padding for fewer images.
-            batch_size=batch_size if len(images) >= batch_size else mesh.size,
-            num_threads=config.data.num_threads,
+        return _Images(tuple(images))
+
+    @property
+    def network_size(self) -> tuple[int, int] | None:
+        """(height, width) to which images are resized for the network; None if they are not."""
+        size = self.input_size or self.components.config.data.evaluation_size
+        return tuple(size) if size else None
+
+    @functools.cached_property
+    def _predict_classes(self):
+        return self._compiled(inference.upsampled_classes)
+
+    @functools.cached_property
+    def _predict_probabilities(self):
+        return self._compiled(inference.upsampled_probabilities)
+
+    def _compiled(self, upsampled):
+        run = self.components
+        return evaluator.make_predictor(
+            run.frozen_segmenter, run.mesh, inference=run.inference, upsampled=upsampled
         )
 
 
@@ -153,8 +182,7 @@ class _Images:
                     "uint8[H, W, 3], RGB."
                 )
             return image.shape[:2]
-        with decoding.naming_file(Path(image)), Image.open(image) as opened:
-            return opened.height, opened.width
+        return decoding.image_size(Path(image))
 
     def image(self, i: int) -> np.ndarray:
         image = self._images[i]

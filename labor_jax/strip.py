@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from labor_jax import command_line
+from labor_jax import command_line, output_files
 from labor_jax.annotation import LabelStore
 from labor_jax.experiment.picture_strip import draw_strip
 from labor_jax.experiment.previews import preview_numbers
@@ -17,6 +17,7 @@ from labor_jax.experiment.workdir import Workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _OUTPUT = flags.DEFINE_string("output", "strip.png", "The picture to write.")
+_OVERWRITE = command_line.define_overwrite()
 _IMAGE = flags.DEFINE_integer("image", 0, "Which of the run's preview images, from 0.")
 _SCALE = flags.DEFINE_integer("scale", 2, "Pixels of the strip for one of the image.")
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str]) -> None:
     """Draws a run's strip."""
     if len(argv) > 1 or not _WORKDIR.value:
         raise app.UsageError("Give --workdir, and no other arguments than flags.")
+    output_files.check_file(_OUTPUT.value, overwrite=_OVERWRITE.value)
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()
     pair = folder.load_pair(["pool"])
@@ -33,7 +35,8 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"--image is {_IMAGE.value}; the run has {len(numbers)} previews.")
     with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
         strip = draw_strip(folder, pair, store, numbers[_IMAGE.value], scale=_SCALE.value)
-    strip.save(_OUTPUT.value)
+    with output_files.writing_file(_OUTPUT.value, overwrite=_OVERWRITE.value) as temporary:
+        strip.save(temporary)
     logging.info("Wrote %s", _OUTPUT.value)
 
 

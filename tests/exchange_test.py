@@ -129,6 +129,15 @@ def test_images_can_be_left_out(waiting, tmp_path):
     assert len(manifest["images"]) == 4
 
 
+def test_an_export_goes_to_a_folder_of_its_own(waiting, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "labels.png").write_text("mine")
+    arguments = ("--workdir", waiting[0], "--export", "png", "--output", tmp_path / "out")
+    result = exchange(*arguments)
+    assert result.returncode == 1 and "isn't an empty folder" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["labels.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

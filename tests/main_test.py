@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from labor_jax import experiment, models
-from labor_jax.data import DataError, load_pair
+from labor_jax.data import DataError
 from labor_jax.evaluation import evaluator
 from labor_jax.experiment import components
 from tests.conftest import ROOT
@@ -85,28 +85,16 @@ def test_evaluate_prints_the_runs_miou(workdir):
     assert float(last[1].rstrip("%")) == pytest.approx(100 * summary["final_miou"], abs=0.006)
 
 
-def test_predict_writes_label_maps_and_overlays(workdir, tmp_path):
-    pair = load_pair("street", tiny_config("spl").data)
-    (tmp_path / "in" / "deeper").mkdir(parents=True)
-    Image.fromarray(pair.pool.image(0)).save(tmp_path / "in" / "a.png")
-    large = Image.fromarray(pair.pool.image(1)).resize((100, 50))
-    large.save(tmp_path / "in" / "deeper" / "b.jpg")
-    arguments = ("--workdir", workdir, "--images", tmp_path / "in", "--output", tmp_path / "out")
-    result = command("predict", *arguments)
-    assert result.returncode == 0, result.stderr
-    for name, size in (("a", (64, 32)), ("deeper/b", (100, 50))):
-        with Image.open(tmp_path / "out" / f"{name}.png") as label:
-            assert (label.size, label.mode) == (size, "L")
-            assert np.asarray(label).max() < 19
-        with Image.open(tmp_path / "out" / f"{name}_overlay.jpg") as overlay:
-            assert overlay.size == size
-
-
 def test_strip_draws_five_panels(workdir, tmp_path):
     result = command("strip", "--workdir", workdir, "--output", tmp_path / "s.png", "--scale", 1)
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "s.png") as strip:
         assert strip.width == 5 * 64 + 4 * 4
+
+    (tmp_path / "mine.png").write_text("mine")
+    result = command("strip", "--workdir", workdir, "--output", tmp_path / "mine.png")
+    assert result.returncode == 1 and "mine.png is in the way" in result.stderr
+    assert (tmp_path / "mine.png").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

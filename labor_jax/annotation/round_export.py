@@ -1,11 +1,13 @@
 """Exports a round's queries and answers for another labelling tool."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from labor_jax import output_files
 from labor_jax.annotation.formats import FORMATS, documents
 from labor_jax.annotation.formats.exported_round import (
     UNANSWERED,
@@ -72,23 +74,28 @@ def export_round(
       pool: The images, written as PNG files at the size of their labels; None to leave them out.
 
     Raises:
-      DataError: If the folder isn't empty, if the pool lacks an image, or if the format can't
-        contain the names of the classes.
+      OutputError: If the folder isn't empty, or lies among the pool's images.
+      DataError: If the pool lacks an image, or if the format can't contain the names of the
+        classes.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder} already exists and isn't an empty folder; choose another")
     places = {} if pool is None else {name: place for place, name in enumerate(pool.names)}
     missing = [name for name in exported.names.values() if pool is not None and name not in places]
     if missing:
         raise DataError(f"the pool lacks {len(missing)} images of the round: {missing[0]!r}, …")
-    folder.mkdir(parents=True, exist_ok=True)
-    FORMATS[format].write(folder, exported, _exported_images(store, exported))
-    if pool is not None:
-        (folder / "images").mkdir()
-        for number, name in exported.names.items():
-            image = resize_image(pool.image(places[name]), exported.sizes[number])
-            Image.fromarray(image).save(folder / "images" / exported.file_name(number))
-    documents.write_manifest(folder, exported, format)
+    with output_files.new_folder(folder, inputs=_image_folders(pool)) as new:
+        FORMATS[format].write(new, exported, _exported_images(store, exported))
+        if pool is not None:
+            (new / "images").mkdir()
+            for number, name in exported.names.items():
+                image = resize_image(pool.image(places[name]), exported.sizes[number])
+                Image.fromarray(image).save(new / "images" / exported.file_name(number))
+        documents.write_manifest(new, exported, format)
+
+
+def _image_folders(pool: Split | None) -> list[str]:
+    """The folder of a pool's image files, if it is read from files."""
+    paths = getattr(pool, "image_paths", ())
+    return [os.path.commonpath([path.parent for path in paths])] if paths else []
 
 
 def _exported_images(store: LabelStore, exported: ExportedRound) -> Iterator[ExportedImage]:

@@ -13,8 +13,16 @@ from jax.sharding import Mesh
 from labor_jax import models
 from labor_jax.data import BatchSpec, DataError, pipeline
 from labor_jax.evaluation import confusion
-from labor_jax.evaluation.inference import PLAIN, Inference, predict_classes
+from labor_jax.evaluation.inference import (
+    PLAIN,
+    Inference,
+    coarse_logits,
+    predict_classes,
+    upsampled_classes,
+)
 from labor_jax.training import mesh as mesh_lib
+
+_KEPT_PROGRAMS = 16  # of a predictor, for as many sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,15 +112,19 @@ def make_predictor(
     mesh: Mesh,
     *,
     inference: Inference = PLAIN,
-    predict: Callable[..., jax.Array] = predict_classes,
+    upsampled: Callable[..., jax.Array] = upsampled_classes,
 ) -> Callable[..., Iterator]:
-    """Builds prediction; it compiles once for each image size.
+    """Builds prediction.
+
+    The network compiles once for each size of its input. What enlarges its output compiles for each
+    image size too, in a fraction of that time, so images of many sizes should be resized to one for
+    the network.
 
     Args:
       segmenter: the network.
       mesh: the devices.
       inference: how predictions are made.
-      predict: `inference.predict_classes` or `inference.predict_probabilities`.
+      upsampled: `inference.upsampled_classes` or `inference.upsampled_probabilities`.
 
     Returns:
       `predict_images(variables, split, numbers, size, *, batch_size=None, num_threads=None)`, an
@@ -120,12 +132,20 @@ def make_predictor(
       f32[H, W, C] probabilities at the image's own resolution). It never reads labels.
     """
 
-    @functools.cache
-    def compiled(size: tuple[int, int]):
-        def predict_batch(variables, images):
-            return predict(segmenter, variables, images, size, inference)
+    # Of hundreds of sizes only the last ones are kept: a compiled program holds memory.
+    @functools.lru_cache(_KEPT_PROGRAMS)
+    def network(shape: tuple[int, ...]):
+        def coarse(variables, images):
+            return coarse_logits(segmenter, variables, images, inference)
 
-        return mesh_lib.data_parallel_map(predict_batch, mesh, batched_arguments=(1,))
+        return mesh_lib.data_parallel_map(coarse, mesh, batched_arguments=(1,))
+
+    @functools.lru_cache(_KEPT_PROGRAMS)
+    def enlarging(shape: tuple[int, ...], size: tuple[int, int]):
+        def enlarge(coarse):
+            return upsampled(coarse, size, inference)
+
+        return mesh_lib.data_parallel_map(enlarge, mesh, batched_arguments=(0,))
 
     def predict_images(variables, split, numbers, size, *, batch_size=None, num_threads=None):
         variables = mesh_lib.replicate(variables, mesh)
@@ -139,7 +159,8 @@ def make_predictor(
         for batch in batches:
             images = mesh_lib.shard_batch(batch["image"], mesh)
             label_size = split.size(int(batch["index"][0]))
-            predicted = mesh_lib.local_rows(compiled(label_size)(variables, images))
+            coarse = network(images.shape)(variables, images)
+            predicted = mesh_lib.local_rows(enlarging(images.shape, label_size)(coarse))
             for number, image in zip(batch["index"][batch["valid"]], predicted, strict=False):
                 yield int(number), image
 

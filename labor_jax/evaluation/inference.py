@@ -1,7 +1,7 @@
 """From images to label maps: mirror images, several scales, windows of large images."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -46,22 +46,89 @@ def predict_classes(
 ) -> jax.Array:
     """Predicts the class of each pixel.
 
-    Logits are upsampled in strips of rows, so all of them never exist at full resolution at once.
-
     Args:
       segmenter: the network.
       variables: the network's.
-      images: [B, h, w, 3], uint8 or normalised floating. Scales other than 1 resize them
-        bilinearly, with aligned corners, to the nearest whole number of pixels.
+      images: [B, h, w, 3], see `coarse_logits`.
       size: (H, W) of the prediction.
       inference: how the prediction is made.
 
     Returns:
       int32[B, H, W].
     """
-    views = _views(segmenter, variables, images, inference)
+    return upsampled_classes(
+        coarse_logits(segmenter, variables, images, inference), size, inference
+    )
+
+
+def predict_probabilities(
+    segmenter: models.Segmenter,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    size: tuple[int, int],
+    inference: Inference,
+) -> jax.Array:
+    """Predicts the probabilities of each pixel's classes; see `predict_classes`, their argmax.
+
+    Returns:
+      f32[B, H, W, C], the mean softmax over scales and mirror images.
+    """
+    return upsampled_probabilities(
+        coarse_logits(segmenter, variables, images, inference), size, inference
+    )
+
+
+def coarse_logits(
+    segmenter: models.Segmenter,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    inference: Inference,
+) -> list[jax.Array]:
+    """Applies the network to each scale and mirror image.
+
+    Args:
+      segmenter: the network.
+      variables: the network's.
+      images: [B, h, w, 3], uint8 or normalised floating. Scales other than 1 resize them
+        bilinearly, with aligned corners, to the nearest whole number of pixels.
+      inference: how predictions are made.
+
+    Returns:
+      f32[B, h', w', C] for each scale, followed by its mirror image's if `inference.flip`.
+    """
+    images = models.network_input(images)
+
+    def logits(images):
+        return models.windowed_logits(
+            segmenter, variables, images, window=inference.window, overlap=inference.overlap
+        )
+
+    return [
+        logits(each[:, :, ::-1] if mirrored else each)
+        for each in (_rescaled(images, scale) for scale in inference.scales)
+        for mirrored in _mirrored(inference)
+    ]
+
+
+def upsampled_classes(
+    coarse: Sequence[jax.Array], size: tuple[int, int], inference: Inference
+) -> jax.Array:
+    """The class of each pixel, from `coarse_logits`.
+
+    Logits are upsampled in strips of rows, so all of them never exist at full resolution at once.
+
+    Args:
+      coarse: from `coarse_logits`.
+      size: (H, W) of the prediction.
+      inference: how it is made.
+
+    Returns:
+      int32[B, H, W].
+    """
+    views = _with_mirrored(coarse, inference)
     height, width = size
-    row_bytes = images.shape[0] * width * segmenter.num_classes * 4
+    batch_size, _, _, num_classes = coarse[0].shape
+    row_bytes = batch_size * width * num_classes * 4
     strips = -(-height * row_bytes // _STRIP_BYTES)
     rows = -(-height // strips)
     row_taps = [
@@ -83,22 +150,14 @@ def predict_classes(
     if strips == 1:
         return strip_classes([Taps(*(each[0] for each in taps)) for taps in row_taps])
     classes = jax.lax.map(strip_classes, row_taps)  # [strips, B, rows, W]
-    return jnp.moveaxis(classes, 0, 1).reshape(images.shape[0], -1, width)[:, :height]
+    return jnp.moveaxis(classes, 0, 1).reshape(batch_size, -1, width)[:, :height]
 
 
-def predict_probabilities(
-    segmenter: models.Segmenter,
-    variables: Mapping[str, Any],
-    images: jax.Array,
-    size: tuple[int, int],
-    inference: Inference,
+def upsampled_probabilities(
+    coarse: Sequence[jax.Array], size: tuple[int, int], inference: Inference
 ) -> jax.Array:
-    """Predicts the probabilities of each pixel's classes; see `predict_classes`, their argmax.
-
-    Returns:
-      f32[B, H, W, C], the mean softmax over scales and mirror images.
-    """
-    views = _views(segmenter, variables, images, inference)
+    """The probabilities of each pixel's classes, f32[B, H, W, C]; see `upsampled_classes`."""
+    views = _with_mirrored(coarse, inference)
     total = sum(
         _probabilities(resize_bilinear_align_corners(view, size), mirrored)
         for view, mirrored in views
@@ -106,20 +165,14 @@ def predict_probabilities(
     return total / len(views)
 
 
-def _views(segmenter, variables, images, inference) -> list[tuple[jax.Array, bool]]:
-    """Returns coarse logits of each scale and mirror image, and whether it is a mirror image."""
-    images = models.network_input(images)
+def _mirrored(inference: Inference) -> tuple[bool, ...]:
+    return (False, True) if inference.flip else (False,)
 
-    def coarse_logits(images):
-        return models.windowed_logits(
-            segmenter, variables, images, window=inference.window, overlap=inference.overlap
-        )
 
-    return [
-        (coarse_logits(each[:, :, ::-1] if mirrored else each), mirrored)
-        for each in (_rescaled(images, scale) for scale in inference.scales)
-        for mirrored in ((False, True) if inference.flip else (False,))
-    ]
+def _with_mirrored(coarse, inference) -> list[tuple[jax.Array, bool]]:
+    """Each array of `coarse_logits`, and whether it is of a mirror image."""
+    mirrored = _mirrored(inference) * len(inference.scales)
+    return list(zip(coarse, mirrored, strict=True))
 
 
 def _probabilities(logits, mirrored):

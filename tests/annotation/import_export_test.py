@@ -22,6 +22,7 @@ from labor_jax.annotation.round_export import describe_round, export_round
 from labor_jax.annotation.violations import Violation, by_cause
 from labor_jax.data import DataError
 from labor_jax.data.base import default_palette
+from labor_jax.output_files import OutputError
 from tests.annotation.formats.exported_rounds import CLASSES, NAMES
 
 import_answers = functools.partial(answer_import.import_answers, annotator="vendor")
@@ -137,9 +138,13 @@ def test_export_says_what_stands_against_it(store, exported, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     for folder in (tmp_path / "full", tmp_path / "full" / "x"):
-        with pytest.raises(DataError, match="isn't an empty folder"):
+        with pytest.raises(OutputError, match="isn't an empty folder"):
             export_round(store, exported, "png", folder, pool=None)
     pool = Pool()
+    pool.image_paths = (tmp_path / "photos" / "a.png", tmp_path / "photos" / "deep" / "b.png")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(OutputError, match="input folder"):
+        export_round(store, exported, "png", tmp_path / "photos" / "new", pool=pool)
     pool.names = ("other",)
     with pytest.raises(DataError, match="the pool lacks 3 images"):
         export_round(store, exported, "png", tmp_path / "out", pool=pool)

@@ -37,6 +37,7 @@ from labor_jax.annotation.formats.run_lengths import (
     run_lengths,
 )
 from labor_jax.annotation.formats.shapes import (
+    Shape,
     shapes,
 )
 from labor_jax.data.base import DataError
@@ -54,25 +55,9 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
         entry = {"id": len(entries) + 1, "file_name": exported.file_name(image.number)}
         entries.append({**entry, "width": width, "height": height})
         for shape in shapes(image):
-            rows, columns = np.divmod(shape.pixels, width)
-            lengths = run_lengths(in_columns(shape.pixels, (height, width)), height * width)
-            encoded = {"size": [height, width], "counts": lengths.tolist()}
-            encoded = coco_mask.frPyObjects(encoded, height, width)
-            box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": entry["id"],
-                    "category_id": categories[shape.label],
-                    "segmentation": {
-                        "size": [height, width],
-                        "counts": encoded["counts"].decode(),
-                    },
-                    "area": shape.pixels.size,
-                    "bbox": [int(each) for each in box],
-                    "iscrowd": 1,
-                }
-            )
+            annotation = describe_shape(shape, (height, width))
+            place = {"id": len(annotations) + 1, "image_id": entry["id"]}
+            annotations.append({**place, "category_id": categories[shape.label], **annotation})
     document = {
         "info": {"description": f"labor_jax, round {exported.round}"},
         "licenses": [],
@@ -84,6 +69,20 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
         "annotations": annotations,
     }
     documents.write_json(folder / "annotations.json", document)
+
+
+def describe_shape(shape: Shape, size: tuple[int, int]) -> dict[str, Any]:
+    """A shape in an image of a size (height, width), as the fields of an annotation."""
+    rows, columns = np.divmod(shape.pixels, size[1])
+    lengths = run_lengths(in_columns(shape.pixels, size), size[0] * size[1])
+    encoded = coco_mask.frPyObjects({"size": list(size), "counts": lengths.tolist()}, *size)
+    box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+    return {
+        "segmentation": {"size": list(size), "counts": encoded["counts"].decode()},
+        "area": shape.pixels.size,
+        "bbox": [int(each) for each in box],
+        "iscrowd": 1,
+    }
 
 
 def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:

@@ -79,7 +79,7 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
             height=str(height),
         )
         for shape in shapes(image):
-            _add_shape(element, exported.label_names[shape.label], shape, image)
+            add_shape(element, exported.label_names[shape.label], shape, image)
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(
         folder / "annotations.xml", encoding="utf-8", xml_declaration=True
@@ -93,7 +93,8 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
     )
 
 
-def _add_shape(parent: ElementTree.Element, label: str, shape: Shape, image: ExportedImage) -> None:
+def add_shape(parent: ElementTree.Element, label: str, shape: Shape, image: ExportedImage) -> None:
+    """Adds a shape of an image, with a label's name, to the image's element."""
     common = {"label": label, "source": "manual", "occluded": "0", "z_order": "0"}
     rows, columns = np.divmod(shape.pixels, image.asked.shape[1])
     if image.kind == "points":

@@ -20,10 +20,15 @@ MAX_BYTES = 2**30
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+def fits_xml(name: str) -> bool:
+    """Whether XML can contain a name."""
+    return _NOT_XML.search(name) is None
+
+
 def check_xml_names(exported: ExportedRound) -> None:
     """Raises a `DataError` if XML can't contain the name of a class."""
     for name in exported.classes:
-        if _NOT_XML.search(name):
+        if not fits_xml(name):
             raise DataError(
                 f"the class {name!r} has a control character, which XML can't contain; export as "
                 "png or coco"

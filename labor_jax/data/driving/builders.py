@@ -25,6 +25,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core import dataset_builder  # missing from tfds.core before 4.9.10
 
+from labor_jax import output_files
 from labor_jax.data import driving, folders
 from labor_jax.data.driving import official
 
@@ -147,6 +148,7 @@ def build(
 
     Raises:
       DataError: see `official.read_split`.
+      OutputError: the data set's folder exists, but is not one that was built.
       ValueError: unknown name.
     """
     if name not in BUILDERS:
@@ -154,6 +156,11 @@ def build(
     builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
     if builder.is_prepared():
         logging.warning("%s is built already; delete it to build it anew.", builder.data_dir)
+    elif os.path.lexists(builder.data_dir):  # TFDS would take it for a built data set
+        raise output_files.OutputError(
+            f"{builder.data_dir} exists, but is no whole data set. Choose another --data_dir or "
+            "move it."
+        )
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
             manual_dir=pathlib.Path(folder).expanduser().resolve()

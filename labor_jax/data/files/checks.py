@@ -13,8 +13,8 @@ from labor_jax.data import messages, threads
 from labor_jax.data.base import DataError
 from labor_jax.data.files import decoding
 
-# Modes whose conversion to RGB loses nothing but transparency; 16-bit and float images would clip.
-_COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+"""Modes that lose at most transparency in RGB. Images of 16 bits or floats would be clipped."""
 
 
 def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, int]]:
@@ -36,7 +36,7 @@ def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, in
     return _check(
         paths,
         what,
-        lambda path, image: image.mode in _COLOUR_MODES,
+        lambda path, image: image.mode in COLOUR_MODES,
         "are not 8-bit colour or grey images",
         "Convert them to 8 bits per channel.",
     )

@@ -42,6 +42,16 @@ def read_image(path: pathlib.Path, content: bytes | None = None) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
 
 
+def image_size(path: pathlib.Path) -> tuple[int, int]:
+    """Reads the (height, width) of what `read_image` returns, from the file's header.
+
+    Raises:
+      DataError: the file is not an image of a known format.
+    """
+    with naming_file(path), Image.open(path) as image:
+        return image.height, image.width
+
+
 def read_label_values(
     path: pathlib.Path, channel: int | None = None, content: bytes | None = None
 ) -> np.ndarray:

@@ -10,6 +10,7 @@ from labor_jax.data.base import DataError
 from labor_jax.data.driving import DATASETS, GTAV, SYNTHIA, builders, official, records
 from labor_jax.data.driving.cityscapes import ALL_TRAIN_IDS
 from labor_jax.data.driving.synthia import TRAIN_IDS_16
+from labor_jax.output_files import OutputError
 from tests.driving import assert_same_split
 
 
@@ -50,6 +51,15 @@ def test_building_again_keeps_what_is_there_and_says_so(driving, tmp_path, caplo
     shutil.rmtree(driving.root / "GTAV")
     assert builders.build("gtav", tmp_path, tmp_path) == folder
     assert f"{folder} is built already" in caplog.text
+
+
+def test_files_of_others_are_not_taken_for_a_built_data_set(driving, tmp_path):
+    mine = tmp_path / "gtav" / "1.0.0" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(OutputError, match="is no whole data set"):
+        builders.build("gtav", driving.root / "GTAV", tmp_path)
+    assert mine.read_text() == "mine"
 
 
 def test_a_missing_folder_is_told_as_for_plain_folders(tmp_path):

@@ -1,0 +1,153 @@
+"""Finds the images and videos that `--images` names, and a name for the outputs of each."""
+
+from __future__ import annotations
+
+import collections
+import glob
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from labor_jax.data import DataError, messages
+from labor_jax.data.files import listing, video
+
+logger = logging.getLogger(__name__)
+
+
+class Input(NamedTuple):
+    """An image or a video.
+
+    Attributes:
+      path: the file.
+      file: its path below the folder that all inputs share, with "/".
+      name: what its outputs are called: `file` without extension; with it, if another input of the
+        same kind differs in the extension alone.
+    """
+
+    path: Path
+    file: str
+    name: str
+
+
+class Inputs(NamedTuple):
+    """What `--images` names.
+
+    Attributes:
+      images: the images, sorted by path.
+      videos: the videos, sorted by path.
+      protected: the folders and files that no output may change.
+    """
+
+    images: tuple[Input, ...]
+    videos: tuple[Input, ...]
+    protected: tuple[Path, ...]
+
+
+def find(named: Sequence[str]) -> Inputs:
+    """Finds images and videos.
+
+    Args:
+      named: folders (their images, with those of subfolders), files, and globs.
+
+    Returns:
+      The inputs. A file that is named twice is there once.
+
+    Raises:
+      DataError: one of `named` is not there, holds no image, or is of another kind.
+    """
+    files, folders, protected = [], [], []
+    for each in named:
+        path = Path(each).expanduser()
+        if path.is_dir():
+            files += _images_of(path, each)
+            folders.append(path)
+            protected.append(path)
+        elif path.exists():
+            _check_kind(path, each)
+            files.append(path)
+            folders.append(path.parent)
+        else:
+            matching = _matching(each)
+            files += matching
+            folders += [path.parent for path in matching]
+            if "**" in each:
+                protected.append(Path(os.path.commonpath(folders[-len(matching) :])))
+    files = sorted({Path(os.path.abspath(path)) for path in files})
+    base = Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
+    return Inputs(
+        images=_named([path for path in files if not _is_video(path)], base),
+        videos=_named([path for path in files if _is_video(path)], base),
+        protected=(*protected, *files),
+    )
+
+
+def _images_of(folder: Path, named: str) -> list[Path]:
+    files = [folder / file for file in listing.list_files(folder)]
+    images = [path for path in files if _is_image(path)]
+    if images:
+        return images
+    extensions = " ".join(listing.IMAGE_EXTENSIONS)
+    videos = [path for path in files if _is_video(path)]
+    if videos:
+        raise DataError(
+            f"--images {named} holds no images, but {len(videos)} videos. Name them: "
+            f"--images '{folder / ('*' + videos[0].suffix)}'."
+        )
+    held = f"none of its {len(files)} files is an image" if files else "the folder is empty"
+    raise DataError(f"--images {named} holds no images ({extensions}): {held}.")
+
+
+def _matching(named: str) -> list[Path]:
+    """The images and videos that a glob matches."""
+    if not glob.has_magic(named):
+        raise DataError(
+            f"--images {named}: there is no such folder or file. Name a folder, an image, a video "
+            "or a quoted glob, such as 'photos/*.jpg'."
+        )
+    found = glob.glob(os.path.expanduser(named), recursive=True)
+    files = [Path(each) for each in sorted(found) if os.path.isfile(each)]
+    if not files:
+        raise DataError(f"--images {named}: no file matches.")
+    wanted = [path for path in files if _is_image(path) or _is_video(path)]
+    if not wanted:
+        _check_kind(files[0], named)
+    others = [str(path) for path in files if path not in set(wanted)]
+    if others:
+        logger.warning(
+            "Left out, neither images nor videos: %d files, %s",
+            len(others),
+            messages.listing(others),
+        )
+    return wanted
+
+
+def _check_kind(path: Path, named: str) -> None:
+    if not path.is_file():
+        raise DataError(f"--images {named} is neither a file nor a folder.")
+    if not _is_image(path) and not _is_video(path):
+        raise DataError(
+            f"--images {named}: {path.name} is neither an image "
+            f"({' '.join(listing.IMAGE_EXTENSIONS)}) nor a video "
+            f"({' '.join(video.VIDEO_EXTENSIONS)})."
+        )
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.lower().endswith(listing.IMAGE_EXTENSIONS)
+
+
+def _is_video(path: Path) -> bool:
+    return path.name.lower().endswith(video.VIDEO_EXTENSIONS)
+
+
+def _named(paths: Iterable[Path], base: Path) -> tuple[Input, ...]:
+    files = {path: path.relative_to(base).as_posix() for path in paths}
+    stems = {path: file.rpartition(".")[0] for path, file in files.items()}
+    # Case doesn't tell names apart on the disks of many cameras and computers.
+    count = collections.Counter(stem.casefold() for stem in stems.values())
+    return tuple(
+        Input(path, file, file if count[stems[path].casefold()] > 1 else stems[path])
+        for path, file in files.items()
+    )

@@ -1,0 +1,145 @@
+"""One command's predictions: checks all places first, then predicts, and says what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import time
+from pathlib import Path
+
+from labor_jax.batch_prediction import outputs, pre_annotations, videos
+from labor_jax.batch_prediction.image_files import ImageFiles
+from labor_jax.batch_prediction.images import predict_images
+from labor_jax.batch_prediction.inputs import Inputs
+from labor_jax.batch_prediction.pre_annotations import LabelledImage
+from labor_jax.data import DataError, messages
+from labor_jax.data.files import video
+from labor_jax.output_files import OutputFolder
+from labor_jax.prediction import TrainedModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What to predict, with what, and where to write it.
+
+    Attributes:
+      model: the model.
+      inputs: the images and videos.
+      folder: where to write.
+      wanted: which files to write.
+      every: which frames of videos, see `video.parse_every`.
+      annotations: "coco" or "cvat" to write pre-annotations too, or None.
+    """
+
+    model: TrainedModel
+    inputs: Inputs
+    folder: OutputFolder
+    wanted: outputs.Wanted
+    every: str = "1"
+    annotations: str | None = None
+
+    def run(self) -> None:
+        """Predicts all, and writes as it goes.
+
+        Raises:
+          OutputError: a file is in the way; nothing was written.
+          DataError: inputs can't be read. The message names them; the others are predicted.
+        """
+        started = time.monotonic()
+        if self.inputs.videos:
+            video.require()
+        split = ImageFiles([image.path for image in self.inputs.images])
+        key = outputs.model_key(self.model)
+        image_sources = [outputs.source(key, image.path) for image in self.inputs.images]
+        video_sources = [outputs.source(key, each.path) for each in self.inputs.videos]
+        annotations_key = self._annotations_key([*image_sources, *video_sources])
+        remaining = self._remaining(split, image_sources, video_sources, annotations_key)
+        predicted = predict_images(
+            self.model,
+            self.inputs.images,
+            split,
+            image_sources,
+            remaining,
+            self.folder,
+            self.wanted,
+        )
+        problems = [split.problems[number] for number in sorted(split.problems)]
+        images = [self.inputs.images[number] for number in split.readable()]
+        labelled = [LabelledImage(each.file, self._label_map(each.name)) for each in images]
+        for item, source in zip(self.inputs.videos, video_sources, strict=True):
+            try:
+                result = videos.predict_video(
+                    self.model, item, source, self.every, self.folder, self.wanted
+                )
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            predicted += result.predicted
+            problems += [result.problem] if result.problem else []
+            labelled += [
+                LabelledImage(each.file, self._label_map(each.name)) for each in result.frames
+            ]
+        self._annotate(labelled, annotations_key)
+        self._report(predicted, len(labelled), time.monotonic() - started, problems)
+
+    def _label_map(self, name: str) -> Path:
+        return self.folder.path / f"{name}.png"
+
+    def _remaining(self, split, image_sources, video_sources, annotations_key):
+        """The files to write for each image, by its number; nothing is in the way of any file."""
+        files = {
+            number: self.wanted.files(self.inputs.images[number].name, image_sources[number])
+            for number in split.readable()
+        }
+        expected: dict[str, str] = {}
+        for number, keys in files.items():
+            twice = next((name for name in keys if name in expected), None)
+            if twice:
+                raise DataError(
+                    f"{self.inputs.images[number].path} and another image would both be written to "
+                    f"{twice}; rename one of them."
+                )
+            expected.update(keys)
+        if self.annotations:
+            names = pre_annotations.FILES[self.annotations]
+            expected.update(dict.fromkeys(names, annotations_key))
+            pre_annotations.check_names(
+                self.annotations,
+                (*self.model.classes, *(image.file for image in self.inputs.images)),
+            )
+        left = set(self.folder.remaining(expected))
+        for item, source in zip(self.inputs.videos, video_sources, strict=True):
+            videos.check_outputs(item, source, self.every, self.folder, self.wanted)
+        remaining = {
+            number: [name for name in keys if name in left] for number, keys in files.items()
+        }
+        return {number: names for number, names in remaining.items() if names}
+
+    def _annotations_key(self, sources: list[str]) -> str:
+        described = "\n".join([*sources, self.every, str(self.annotations)])
+        return hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _annotate(self, labelled: list[LabelledImage], key: str) -> None:
+        if not (self.annotations and labelled):
+            return
+        names = pre_annotations.FILES[self.annotations]
+        for name in self.folder.remaining(dict.fromkeys(names, key)):
+            with self.folder.writing(name, key) as path:
+                pre_annotations.write(name, path, labelled, self.model.classes, self.model.palette)
+
+    def _report(self, predicted: int, whole: int, seconds: float, problems: list[str]) -> None:
+        before = f"; {whole - predicted} were predicted before" if whole > predicted else ""
+        print(
+            f"Predicted {predicted} images in {seconds:.1f} s ({predicted / seconds:.1f} images/s)"
+            f"{before}. They are in {self.folder.path}"
+        )
+        if problems:
+            inputs = len(self.inputs.images) + len(self.inputs.videos)
+            listed = messages.listing(problem.removesuffix(".") for problem in problems)
+            raise DataError(
+                f"{len(problems)} of {inputs} inputs can't be read, or not as a whole: {listed}. "
+                "All others are predicted."
+            )

@@ -1,0 +1,283 @@
+"""`labor-jax predict`: what it reads, what it writes, and what it leaves alone."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import labor_jax
+from labor_jax import experiment
+from labor_jax.annotation.formats import coco, cvat
+from labor_jax.annotation.formats.exported_round import ExportedRound
+from labor_jax.batch_prediction import inputs
+from labor_jax.batch_prediction.job import Job
+from labor_jax.batch_prediction.outputs import Wanted
+from labor_jax.data import DataError
+from labor_jax.data.files import video
+from labor_jax.output_files import OutputError, OutputFolder
+from tests.conftest import ROOT
+from tests.tiny import tiny_config
+from tests.videos import brightening, write_video
+
+LABELS_ONLY = Wanted(overlays=False)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    experiment.run(tiny_config("source_only"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(workdir):
+    return labor_jax.load(workdir)
+
+
+def save_image(path, size, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+@pytest.fixture
+def photos(tmp_path):
+    save_image(tmp_path / "photos" / "a.png", (40, 50))
+    save_image(tmp_path / "photos" / "deep" / "b.jpg", (32, 64), seed=1)
+    return tmp_path / "photos"
+
+
+def job(model, named, output, wanted=LABELS_ONLY, overwrite=False, **options):
+    found = inputs.find([str(each) for each in named])
+    folder = OutputFolder(output, inputs=found.protected, overwrite=overwrite)
+    return Job(model, found, folder, wanted, **options)
+
+
+def content(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def predict(*arguments, folder=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "labor_jax", "predict", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_predicts_and_goes_on(workdir, model, photos, tmp_path):
+    arguments = ("--workdir", workdir, "--images", photos, "--output", tmp_path / "out")
+    result = predict(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Predicted 2 images in") and "images/s)" in result.stdout
+    written = content(tmp_path / "out")
+    assert sorted(written) == ["a.png", "a_overlay.jpg", "deep/b.png", "deep/b_overlay.jpg"]
+    (expected,) = model.predict([photos / "a.png"])
+    with Image.open(tmp_path / "out" / "a.png") as label_map:
+        assert label_map.mode == "P"
+        np.testing.assert_array_equal(np.asarray(label_map), expected)
+        np.testing.assert_array_equal(np.asarray(label_map.convert("RGB")), model.palette[expected])
+    with Image.open(tmp_path / "out" / "a_overlay.jpg") as overlay:
+        assert overlay.size == (50, 40)
+
+    save_image(photos / "c.png", (20, 20))
+    result = predict(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "Predicted 1 images" in result.stdout and "2 were predicted before" in result.stdout
+    now = content(tmp_path / "out")
+    assert {name: now[name] for name in written} == written and "c.png" in now
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_probabilities_are_those_of_the_model(model, photos, tmp_path, dtype):
+    job(model, [photos], tmp_path / "out", Wanted(probabilities=dtype)).run()
+    (expected,) = model.probabilities([photos / "deep" / "b.jpg"])
+    with np.load(tmp_path / "out" / "deep" / "b_probabilities.npz") as arrays:
+        assert arrays["probabilities"].dtype == dtype
+        np.testing.assert_allclose(arrays["probabilities"], expected, atol=1e-3)
+        assert tuple(arrays["classes"]) == model.classes
+    with Image.open(tmp_path / "out" / "deep" / "b.png") as label_map:
+        np.testing.assert_array_equal(np.asarray(label_map), expected.argmax(-1))
+
+
+def test_nothing_of_the_users_is_overwritten(model, photos, tmp_path):
+    (photos.parent / "link").symlink_to(photos)
+    before = content(photos)
+    for output in (photos, photos / "labels", photos.parent / "link"):
+        with pytest.raises(OutputError, match="input folder"):
+            job(model, [photos], output, overwrite=True)
+    with pytest.raises(OutputError, match=r"a\.png is in the way"):
+        job(model, [photos / "a.png"], photos, overwrite=True).run()
+    save_image(tmp_path / "out" / "deep" / "b.png", (4, 4))
+    mine = content(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"b\.png is in the way"):
+        job(model, [photos], tmp_path / "out", overwrite=True).run()
+    assert content(photos) == before and content(tmp_path / "out") == mine
+
+
+def test_outputs_of_another_model_are_replaced_only_if_told_so(model, photos, tmp_path):
+    job(model, [photos], tmp_path / "out").run()
+    changed = dataclasses.replace(model, input_size=(16, 16))
+    with pytest.raises(OutputError, match="--overwrite"):
+        job(changed, [photos], tmp_path / "out").run()
+    job(changed, [photos], tmp_path / "out", overwrite=True).run()
+    (expected,) = changed.predict([photos / "a.png"])
+    with Image.open(tmp_path / "out" / "a.png") as label_map:
+        np.testing.assert_array_equal(np.asarray(label_map), expected)
+    job(changed, [photos], tmp_path / "out").run()  # all is there
+
+
+def test_damaged_images_are_named_and_the_others_predicted(model, photos, tmp_path):
+    for name, keep in (("header.png", 100), ("middle.png", None)):
+        save_image(photos / name, (60, 60))
+        data = bytearray((photos / name).read_bytes())
+        data[2000:2010] = bytes(10)
+        (photos / name).write_bytes(data[:keep])
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(photos / "deep.png")
+    with pytest.raises(DataError, match="3 of 5 inputs can't be read") as raised:
+        job(model, [photos], tmp_path / "out", annotations="coco").run()
+    assert all(name in str(raised.value) for name in ("header.png", "middle.png", "deep.png"))
+    assert sorted(content(tmp_path / "out")) == ["a.png", "annotations.json", "deep/b.png"]
+    document = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [image["file_name"] for image in document["images"]] == ["a.png", "deep/b.jpg"]
+
+
+@pytest.mark.parametrize("format", ["coco", "cvat"])
+def test_annotations_hold_the_label_maps(model, tmp_path, format):
+    for number, size in enumerate(((20, 30), (16, 16))):
+        save_image(tmp_path / "photos" / f"round1_{number}.png", size, seed=number)
+    job(model, [tmp_path / "photos"], tmp_path / "out", annotations=format).run()
+    exported = ExportedRound(
+        1, model.classes, model.palette, {0: "a", 1: "b"}, {0: (20, 30), 1: (16, 16)}
+    )
+    name, reader = {"coco": ("annotations.json", coco), "cvat": ("annotations.xml", cvat)}[format]
+    found = list(reader.read(tmp_path / "out" / name, exported))
+    assert [image.number for image in found] == [0, 1]
+    for image in found:
+        assert not image.problems
+        with Image.open(tmp_path / "out" / f"round1_{image.number}.png") as label_map:
+            np.testing.assert_array_equal(image.labels, np.asarray(label_map))
+    if format == "cvat":
+        labels = json.loads((tmp_path / "out" / "labels.json").read_text())
+        assert [label["name"] for label in labels] == list(model.classes)
+
+
+def test_a_video_gets_label_maps_and_an_overlay(model, tmp_path):
+    write_video(tmp_path / "drive.mp4", brightening(7))
+    output = tmp_path / "out"
+    whole = job(model, [tmp_path / "drive.mp4"], output, Wanted(), every="200ms")
+    whole.run()
+    times = ("0.000", "0.200", "0.400", "0.600")
+    maps = [f"drive/drive_00000{time}.png" for time in times]
+    assert sorted(content(output)) == sorted([*maps, "drive_overlay.mp4"])
+    frames = list(video.read_frames(tmp_path / "drive.mp4"))
+    (expected,) = model.predict([frames[4].image()])
+    with Image.open(output / maps[2]) as label_map:
+        np.testing.assert_array_equal(np.asarray(label_map), expected)
+    assert len(list(video.read_frames(output / "drive_overlay.mp4"))) == 4
+    assert video.read_info(output / "drive_overlay.mp4").rate == 5
+
+    # A run that was stopped goes on: the overlay is drawn from what is there.
+    before = content(output)
+    (output / "drive_overlay.mp4").unlink()
+    (output / maps[3]).unlink()
+    whole.run()
+    assert content(output).keys() == before.keys()
+    assert content(output)[maps[3]] == before[maps[3]]
+    save_image(output / maps[0], (2, 2))
+    with pytest.raises(OutputError, match="in the way"):
+        whole.run()
+
+
+def test_a_video_that_ends_early_is_named(model, tmp_path):
+    write_video(tmp_path / "cut.mkv", brightening(30, size=(64, 128)))
+    data = (tmp_path / "cut.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[:200])
+    save_image(tmp_path / "a.png", (20, 20))
+    named = [tmp_path / "a.png", tmp_path / "cut.mkv"]
+    with pytest.raises(DataError, match=r"1 of 2 inputs can't be read.*cut\.mkv"):
+        job(model, named, tmp_path / "out").run()
+    assert "a.png" in content(tmp_path / "out")
+
+
+def test_many_sizes_are_told(model, tmp_path, caplog):
+    assert model.network_size is None
+    for side in range(9):
+        save_image(tmp_path / "photos" / f"{side}.png", (20 + side, 24))
+    job(model, [tmp_path / "photos"], tmp_path / "out").run()
+    assert "The images have 9 sizes" in caplog.text and "--size=" in caplog.text
+    caplog.clear()
+    resized = dataclasses.replace(model, input_size=(24, 24))
+    job(resized, [tmp_path / "photos"], tmp_path / "resized").run()
+    assert "sizes" not in caplog.text
+    for side in range(9):
+        with Image.open(tmp_path / "resized" / f"{side}.png") as label_map:
+            assert label_map.size == (24, 20 + side)
+
+
+def test_inputs_keep_their_subfolders_and_tell_names_apart(tmp_path):
+    for file in ("one/images/a.png", "one/images/a.jpg", "two/images/a.png", "two/images/B.PNG"):
+        save_image(tmp_path / file, (2, 2))
+    found = inputs.find([str(tmp_path / "one" / "images"), str(tmp_path / "two" / "*" / "*")])
+    assert [image.name for image in found.images] == [
+        "one/images/a.jpg",
+        "one/images/a.png",
+        "two/images/B",
+        "two/images/a",
+    ]
+    twice = inputs.find([str(tmp_path / "two" / "images")] * 2)
+    assert [image.file for image in twice.images] == ["B.PNG", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("nope", "there is no such folder or file"),
+        ("empty", "the folder is empty"),
+        ("texts", "none of its 1 files is an image"),
+        ("clips", "holds no images, but 1 videos. Name them"),
+        ("texts/notes.txt", "neither an image"),
+        ("photos/*.gif", "no file matches"),
+        ("texts/*", "neither an image"),
+    ],
+)
+def test_what_cannot_be_predicted_is_said(photos, named, says, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    for file in ("texts/notes.txt", "clips/a.mp4"):
+        (photos.parent / file).parent.mkdir()
+        (photos.parent / file).touch()
+    (photos.parent / "empty").mkdir()
+    with pytest.raises(DataError) as raised:
+        inputs.find([named])
+    assert says in str(raised.value) and f"--images {named}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--images=/nope",), "--images /nope: there is no such folder"),
+        (("--images=photos", "other"), "'other' belongs to no flag; quote a glob"),
+        (("--images=photos", "--size=360"), "--size is '360'; give HEIGHT,WIDTH"),
+        (("--images=photos", "--every=x"), "--every: 'x' is neither"),
+        (("--images=photos", "--nolabel_maps", "--annotations=coco"), "leave out --nolabel_maps"),
+        (("--images=photos", "--output=photos"), "is the input folder photos"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(workdir, photos, arguments, says):
+    result = predict("--workdir", workdir, "--output=out", *arguments, folder=photos.parent)
+    assert result.returncode == 1
+    assert says in result.stderr and "Traceback" not in result.stderr, result.stderr
+    assert not (photos.parent / "out").exists()
