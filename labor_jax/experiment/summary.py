@@ -130,15 +130,16 @@ def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def summarise(config: ConfigDict, results: Results) -> dict[str, Any]:
-    """What `summary.json` holds."""
+    """What `summary.json` holds; of a run that goes on, what it would hold."""
     miou = results.miou
     return {
         "method": config.method,
         "pair": config.pair,
         "seed": config.seed,
-        "final_miou": list(miou.values())[-1],
+        "final_miou": next(reversed(miou.values()), None),
         "source_only_miou": miou.get("supervised"),
-        "warmup_miou": miou.get("joint", miou.get("warmup")),
+        "warmup_miou": miou.get("warmup"),
+        "before_rounds_miou": miou.get("joint"),  # joint training, before its first query
         "rounds": results.rounds,
         "per_class_iou": results.per_class_iou,
         "subset_miou": results.subset_miou,
