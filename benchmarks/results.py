@@ -80,8 +80,12 @@ COLUMNS = {
         lambda result: 100 * result.labelled_fraction,
         lambda percent: amounts.share(percent / 100),
     ),
-    "pixels_per_image": Column("pixels/image", lambda result: result.pixels_per_image, amounts.count),
-    "clicks_per_image": Column("clicks/image", lambda result: result.clicks_per_image, amounts.count),
+    "pixels_per_image": Column(
+        "pixels/image", lambda result: result.pixels_per_image, amounts.count
+    ),
+    "clicks_per_image": Column(
+        "clicks/image", lambda result: result.clicks_per_image, amounts.count
+    ),
     "annotation_hours": Column(
         "annotation",
         lambda result: result.annotation_hours,

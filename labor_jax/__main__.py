@@ -12,6 +12,7 @@ COMMANDS = {
     "annotate": ("annotate", "Opens the labelling tool for a run that waits for answers."),
     "strip": ("strip", "Draws an image of a run: the query, the answers, the predictions."),
     "exchange": ("exchange", "Exports queries to another labelling tool and imports its answers."),
+    "report": ("report", "Writes a run's report.html anew, whether the run is over or waits."),
     "build_dataset": ("build_dataset", "Builds a TFDS data set from official folders."),
 }
 """The module of each command, and what it does."""
@@ -40,26 +41,35 @@ def main() -> int:
 
 
 def _help() -> str:
-    from labor_jax import recipes
+    from labor_jax import command_help, recipes
     from labor_jax.data import registry
 
     pairs = {
         name: inspect.getdoc(entry.load).splitlines()[0] for name, entry in registry.PAIRS.items()
     }
     commands = {name: text for name, (_, text) in COMMANDS.items()}
+    sections = {
+        "Commands:": commands,
+        "Configs, for run CONFIG[:PAIR] or run active:METHOD[,PAIR]:": recipes.summaries(),
+        "Data pairs:": pairs,
+    }
     return "\n\n".join(
         (
-            "Usage: labor-jax COMMAND [FLAGS]; labor-jax COMMAND --help lists a command's flags.",
-            _listed("Commands", commands),
-            _listed("Configs: run CONFIG[:PAIR], run active:METHOD[,PAIR]", recipes.summaries()),
-            _listed("Data pairs", pairs),
+            "Usage: labor-jax COMMAND [FLAGS]",
+            *(
+                command_help.listed(title, rows.items(), max(map(len, rows)) + 4)
+                for title, rows in sections.items()
+            ),
+            command_help.listed(
+                "More:",
+                (
+                    ("labor-jax COMMAND --help", "the flags of a command"),
+                    ("labor-jax run CONFIG[:PAIR] --help", "the fields of a config"),
+                ),
+                38,
+            ),
         )
     )
-
-
-def _listed(title: str, lines: dict[str, str]) -> str:
-    width = max(map(len, lines))
-    return "\n".join((f"{title}:", *(f"  {name:{width}}  {text}" for name, text in lines.items())))
 
 
 if __name__ == "__main__":

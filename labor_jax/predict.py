@@ -1,4 +1,4 @@
-"""Predicts a folder: `python -m labor_jax.predict --workdir runs/x --images DIR --output DIR`.
+"""Predicts a folder: `labor-jax predict --workdir runs/x --images DIR --output DIR`.
 
 Writes a label map (`NAME.png`, class numbers) and a colour overlay (`NAME_overlay.jpg`) for every
 image of a folder, at the image's own resolution.

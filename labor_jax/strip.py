@@ -1,4 +1,4 @@
-"""Draws a run's picture strip: `python -m labor_jax.strip --workdir runs/x --output strip.png`.
+"""Draws a run's picture strip: `labor-jax strip --workdir runs/x --output strip.png`.
 
 Draws one of a run's preview images: image, inconsistency mask, asked labels, prediction before the
 rounds and after.

@@ -108,6 +108,7 @@ def write_report(
             for name, iou in (summary["per_class_iou"] or {}).items()
         ],
     )
+    first = f"<p>{html.escape(note)}</p>" if note else ""
     costs = _html_table(_COST_HEADER, cost_rows(folder, summary, len(pair.pool)))
     strips = "".join(
         f'<img alt="{html.escape(pair.pool.names[number])}" src="data:image/png;base64,{encoded}">'
@@ -119,7 +120,7 @@ def write_report(
         f"<title>{title}</title><style>body{{font:15px system-ui;margin:2em;max-width:72em}}"
         "td,th{padding:.2em 1em;text-align:right}td:first-child,th:first-child{text-align:left}"
         "img{display:block;max-width:100%;margin:.5em 0}</style>"
-        f"<h1>{title}</h1>{note and f'<p>{html.escape(note)}</p>'}{stages}{subsets}<h2>Annotation</h2>{costs}{_people(summary)}"
+        f"<h1>{title}</h1>{first}{stages}{subsets}<h2>Annotation</h2>{costs}{_people(summary)}"
         f"<h2>Images of the pool</h2>{strips}"
         f"<h2>Classes</h2>{classes}\n",
     )
