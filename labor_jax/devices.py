@@ -1,5 +1,6 @@
 """The devices that JAX uses: their names, and what to do if those that are wanted are missing."""
 
+import importlib.util
 import logging
 import os
 import shutil
@@ -59,6 +60,14 @@ def describe(devices: Sequence[jax.Device], dtype: str) -> str:
 def has_nvidia_driver() -> bool:
     """Whether NVIDIA's driver is installed, without asking the driver itself, which takes long."""
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def uses_nvidia() -> bool:
+    """Whether JAX would run on NVIDIA GPUs; found without starting it, which takes their memory."""
+    if jax.config.jax_platforms:
+        return any(name in ("cuda", "gpu") for name in jax.config.jax_platforms.split(","))
+    plugins = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+    return has_nvidia_driver() and any(map(importlib.util.find_spec, plugins))
 
 
 def warn_of_unused_gpu(devices: Sequence[jax.Device]) -> None:

@@ -6,6 +6,7 @@ rounds and after.
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import app, flags
 
@@ -25,6 +26,8 @@ def main(argv: Sequence[str]) -> None:
     """Draws a run's strip."""
     if len(argv) > 1 or not _WORKDIR.value:
         raise app.UsageError("Give --workdir, and no other arguments than flags.")
+    if Path(_OUTPUT.value).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise app.UsageError(f"--output is {_OUTPUT.value}; name a .png, .jpg or .webp file.")
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()
     pair = folder.load_pair(["pool"])

@@ -76,6 +76,18 @@ def test_a_driver_is_found_by_its_files(monkeypatch):
         assert devices.has_nvidia_driver() == there
 
 
+def test_whether_jax_would_use_nvidia_is_known_without_starting_it(machine):
+    installed = []
+    machine.setattr(devices.importlib.util, "find_spec", lambda name: name in installed or None)
+    assert not devices.uses_nvidia()
+    installed.append("jax_cuda12_plugin")
+    assert devices.uses_nvidia()
+    jax.config.update("jax_platforms", "cpu")
+    assert not devices.uses_nvidia()
+    jax.config.update("jax_platforms", "cuda,cpu")
+    assert devices.uses_nvidia()
+
+
 def run_with(platform, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "labor_jax", *arguments],
