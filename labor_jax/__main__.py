@@ -5,6 +5,8 @@ import inspect
 import runpy
 import sys
 
+from labor_jax import command_help
+
 COMMANDS = {
     "run": ("main", "Runs or resumes an experiment: labor-jax run spl:camvid --config.seed=1"),
     "evaluate": ("evaluate", "Prints the mIoU of a run's model, or of published weights."),
@@ -22,7 +24,10 @@ def main() -> int:
     """Runs the command that the first argument names."""
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in ("--help", "-h", "help"):
-        print(_help())
+        try:
+            print(_help(), flush=True)
+        except BrokenPipeError:
+            command_help.discard_output()
         return 0
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, 1)
@@ -41,7 +46,7 @@ def main() -> int:
 
 
 def _help() -> str:
-    from labor_jax import command_help, recipes
+    from labor_jax import recipes
     from labor_jax.data import registry
 
     pairs = {

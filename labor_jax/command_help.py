@@ -1,6 +1,7 @@
 """The help of commands: what they do, their flags, and the fields of a config."""
 
 import inspect
+import os
 import re
 import shlex
 import shutil
@@ -36,6 +37,11 @@ def listed(title: str, rows: Iterable[tuple[str, str]], column: int = _COLUMN) -
             lines.append(beginning)
         lines += [indent + line for line in wrapped if line]
     return "\n".join(lines)
+
+
+def discard_output() -> None:
+    """Lets nothing more be printed, after what read the output, such as `head`, has ended."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command(name: str) -> str:

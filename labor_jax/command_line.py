@@ -99,8 +99,9 @@ def _run(main: Callable[..., Any], with_config: bool) -> int:
         parsed = _parse(with_config)
         if parsed is not None:
             main(*parsed)
-    except BrokenPipeError:  # what reads the output, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        command_help.discard_output()
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. The same command resumes a run.", file=sys.stderr)

@@ -70,9 +70,10 @@ def test_the_help_of_a_config_lists_its_fields(tmp_path):
     assert wrong.returncode == 1 and "Did you mean spl?" in wrong.stderr
 
 
-def test_output_may_be_cut_off():
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "spl", "--help"), ("report", "-h")])
+def test_output_may_be_cut_off(arguments):
     process = subprocess.Popen(
-        [sys.executable, "-m", "labor_jax", "run", "spl", "--help"],
+        [sys.executable, "-m", "labor_jax", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

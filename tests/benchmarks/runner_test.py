@@ -57,8 +57,13 @@ def test_the_command_is_mains_with_overrides_last(tmp_path):
 
 @pytest.mark.parametrize(
     ("jobs", "nvidia", "chosen", "share"),
-    [(2, True, None, "0.45"), (7, True, None, "0.128"), (1, True, None, None)]
-    + [(2, False, None, None), (2, True, "0.3", "0.3")],
+    [
+        (2, True, None, "0.45"),
+        (7, True, None, "0.128"),
+        (1, True, None, None),
+        (2, False, None, None),
+        (2, True, "0.3", "0.3"),
+    ],
 )
 def test_jobs_share_the_memory_of_a_gpu(
     jobs, nvidia, chosen, share, started, tmp_path, monkeypatch
