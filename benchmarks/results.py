@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labor_jax.active import strategies
+from labor_jax.experiment import amounts
 from labor_jax.experiment.workdir import FREE_FIELDS, Workdir, differing_fields, write_atomically
 
 
@@ -73,22 +74,22 @@ class Column(NamedTuple):
     text: Callable[[float], str]
 
 
-def _share(percent: float) -> str:
-    """Two decimals, and two digits of what they would round away."""
-    return f"{percent:.2f}%" if percent >= 0.1 or percent == 0 else f"{percent:.2g}%"
-
-
-def _count(number: float) -> str:
-    """A whole number, with a decimal where it is small."""
-    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
-
-
 COLUMNS = {
-    "labelled_fraction": Column("labelled", lambda result: 100 * result.labelled_fraction, _share),
-    "pixels_per_image": Column("pixels/image", lambda result: result.pixels_per_image, _count),
-    "clicks_per_image": Column("clicks/image", lambda result: result.clicks_per_image, _count),
+    "labelled_fraction": Column(
+        "labelled",
+        lambda result: 100 * result.labelled_fraction,
+        lambda percent: amounts.share(percent / 100),
+    ),
+    "pixels_per_image": Column(
+        "pixels/image", lambda result: result.pixels_per_image, amounts.count
+    ),
+    "clicks_per_image": Column(
+        "clicks/image", lambda result: result.clicks_per_image, amounts.count
+    ),
     "annotation_hours": Column(
-        "annotation", lambda result: result.annotation_hours, "{:.1f} h".format
+        "annotation",
+        lambda result: result.annotation_hours,
+        lambda hours: amounts.duration(3600 * hours),
     ),
 }
 """What a run asked, by the name of the `Result`'s field."""

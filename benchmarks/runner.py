@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
 import os
 import queue
 import shlex
@@ -22,7 +23,7 @@ from typing import Any, TextIO
 from absl import app
 
 from benchmarks.results import to_stderr
-from labor_jax import config_argument
+from labor_jax import config_argument, devices
 from labor_jax.experiment.workdir import FREE_FIELDS, Workdir, differing_fields
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,7 +104,7 @@ def run_all(runs: Sequence[Run], output: Path, jobs: int) -> dict[str, str]:
     configs = {run.name: load_config(run, output) for run in runs}
     check_distinct(runs, configs)
     output.mkdir(parents=True, exist_ok=True)
-    processes = _Processes()
+    processes = _Processes(memory_shares(jobs))
     problems: dict[str, Future[str]] = {}
 
     def work(run: Run, number: int) -> str:
@@ -148,6 +149,19 @@ def available_cores() -> list[int]:
     if hasattr(os, "sched_setaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def memory_shares(jobs: int) -> dict[str, str]:
+    """The environment in which each of several runs takes its part of a shared GPU's memory.
+
+    JAX takes three quarters of a GPU at its start, of which the second process finds nothing left.
+    """
+    chosen = "XLA_PYTHON_CLIENT_MEM_FRACTION" in os.environ
+    if jobs == 1 or chosen or not devices.uses_nvidia():
+        return {}
+    share = math.floor(900 / jobs) / 1000
+    to_stderr(f"Each run may use {share:g} of the GPU's memory (XLA_PYTHON_CLIENT_MEM_FRACTION).")
+    return {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{share:g}"}
 
 
 def core_groups(jobs: int) -> list[list[int]]:
@@ -214,7 +228,8 @@ def check_distinct(runs: Sequence[Run], configs: dict[str, dict[str, Any]]) -> N
 class _Processes:
     """The processes under way, so that they can all be ended."""
 
-    def __init__(self):
+    def __init__(self, environment: dict[str, str] | None = None):
+        self._environment = environment or {}
         self._lock = threading.Lock()
         self._under_way: set[subprocess.Popen] = set()
         self._ended = False
@@ -227,7 +242,7 @@ class _Processes:
                 raise CancelledError
             process = subprocess.Popen(
                 command,
-                env={**os.environ, "PYTHONPATH": path},
+                env={**os.environ, **self._environment, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

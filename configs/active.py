@@ -13,6 +13,6 @@ random 41.9 and ripu_pa 42.5 (means of three seeds).
 import labor_jax
 
 
-def get_config(argument: str = "random"):
+def get_config(argument: str = ""):
     method, _, pair = argument.partition(",")
     return labor_jax.get_config(f"active:{method}", pair or "street")

@@ -11,7 +11,20 @@ The subpackages are imported when they are first used; `import labor_jax` alone 
 """
 
 import importlib
+import os
+import sys
 from typing import Any
+
+if sys.version_info < (3, 11):  # noqa: UP036, pip may have been told not to check it
+    # This file must stay readable for older Pythons, down to 3.8.
+    _message = (
+        "labor_jax needs Python 3.11 or newer; this is Python {}.{}. Install a newer one.".format(
+            *sys.version_info[:2]
+        )
+    )
+    if sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0]).startswith("labor-jax"):
+        sys.exit(_message)  # a command: no traceback
+    raise ImportError(_message)
 
 __version__ = "0.1.0"
 

@@ -5,6 +5,8 @@ import inspect
 import runpy
 import sys
 
+from labor_jax import command_help
+
 COMMANDS = {
     "run": ("main", "Runs or resumes an experiment: labor-jax run spl:camvid --config.seed=1"),
     "evaluate": ("evaluate", "Prints the mIoU of a run's model, or of published weights."),
@@ -13,6 +15,7 @@ COMMANDS = {
     "annotate": ("annotate", "Opens the labelling tool for a run that waits for answers."),
     "strip": ("strip", "Draws an image of a run: the query, the answers, the predictions."),
     "exchange": ("exchange", "Exports queries to another labelling tool and imports its answers."),
+    "report": ("report", "Writes a run's report.html anew, whether the run is over or waits."),
     "build_dataset": ("build_dataset", "Builds a TFDS data set from official folders."),
 }
 """The module of each command, and what it does."""
@@ -22,7 +25,10 @@ def main() -> int:
     """Runs the command that the first argument names."""
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in ("--help", "-h", "help"):
-        print(_help())
+        try:
+            print(_help(), flush=True)
+        except BrokenPipeError:
+            command_help.discard_output()
         return 0
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, 1)
@@ -48,19 +54,28 @@ def _help() -> str:
         name: inspect.getdoc(entry.load).splitlines()[0] for name, entry in registry.PAIRS.items()
     }
     commands = {name: text for name, (_, text) in COMMANDS.items()}
+    sections = {
+        "Commands:": commands,
+        "Configs, for run CONFIG[:PAIR] or run active:METHOD[,PAIR]:": recipes.summaries(),
+        "Data pairs:": pairs,
+    }
     return "\n\n".join(
         (
-            "Usage: labor-jax COMMAND [FLAGS]; labor-jax COMMAND --help lists a command's flags.",
-            _listed("Commands", commands),
-            _listed("Configs: run CONFIG[:PAIR], run active:METHOD[,PAIR]", recipes.summaries()),
-            _listed("Data pairs", pairs),
+            "Usage: labor-jax COMMAND [FLAGS]",
+            *(
+                command_help.listed(title, rows.items(), max(map(len, rows)) + 4)
+                for title, rows in sections.items()
+            ),
+            command_help.listed(
+                "More:",
+                (
+                    ("labor-jax COMMAND --help", "the flags of a command"),
+                    ("labor-jax run CONFIG[:PAIR] --help", "the fields of a config"),
+                ),
+                38,
+            ),
         )
     )
-
-
-def _listed(title: str, lines: dict[str, str]) -> str:
-    width = max(map(len, lines))
-    return "\n".join((f"{title}:", *(f"  {name:{width}}  {text}" for name, text in lines.items())))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Serves the labelling tool: `python -m labor_jax.annotate --workdir runs/x`.
+"""Serves the labelling tool: `labor-jax annotate --workdir runs/x`.
 
 Serves the labelling tool for a run that asks people (`config.annotator` is "human"), until Ctrl-C.
 The run itself may be running or not.

@@ -1,4 +1,4 @@
-"""Builds TFDS data sets: `python -m labor_jax.build_dataset --dataset gtav --folder DIR`.
+"""Builds TFDS data sets: `labor-jax build_dataset --dataset gtav --folder DIR`.
 
 Builds a TFDS data set from the official folders of GTAV, SYNTHIA, Cityscapes, ACDC or BDD100K and
 prints its folder. Training needs no built data set: it reads the official folders too.

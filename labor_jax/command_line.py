@@ -3,13 +3,17 @@
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 from typing import Any, NoReturn
 
 from absl import app, flags
+from ml_collections import ConfigDict
 
-from labor_jax import user_files
+from labor_jax import command_help, file_errors, user_files
 
 _EXTENSIONS = flags.DEFINE_multi_string(
     "extension",
@@ -21,6 +25,7 @@ _EXTENSIONS = flags.DEFINE_multi_string(
 _USER_ERRORS = {
     "labor_jax.annotation.label_store.database": "LabelStoreError",
     "labor_jax.data.base": "DataError",
+    "labor_jax.devices": "DeviceError",
     "labor_jax.output_files": "OutputError",
     "labor_jax.models.weights.files": "WeightsError",
     "labor_jax.training.checkpoints": "CheckpointError",
@@ -88,15 +93,24 @@ def _run(main: Callable[..., Any], with_config: bool) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it writes
+    # Orbax logs every file that it writes, and each error again for each thread that it passed.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    sys.excepthook = _report_uncaught
     # JAX logs every kind of device that it looked for and did not find, and its cache of programs.
     logging.getLogger("jax").setLevel(logging.WARNING)
-    app.define_help_flags()
+    if "help" not in flags.FLAGS:
+        flags.DEFINE_bool("help", False, "Say what the command and its flags are.", short_name="h")
     for name in ("extension", "config"):  # --help lists a flag of this module only if told to
         if name in flags.FLAGS:
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
     try:
-        main(*_parse(with_config))
+        parsed = _parse(with_config)
+        if parsed is not None:
+            main(*parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        command_help.discard_output()
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted. The same command resumes a run.", file=sys.stderr)
         return 130
@@ -104,26 +118,42 @@ def _run(main: Callable[..., Any], with_config: bool) -> int:
         print(f"{error}", file=sys.stderr)
         return 1
     except Exception as error:
-        if is_disk_full(error):
-            print(
-                f"The disk is full: {error}\nFree some space and run the same command; the run "
-                "resumes from its last checkpoint, and no answer in the label store is lost.",
-                file=sys.stderr,
-            )
-        elif isinstance(error, _user_errors()):
-            notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", ()))
-            print(f"{type(error).__name__}: {error}{notes}", file=sys.stderr)
-        else:
+        message = _explained(error)
+        if message is None:
             raise
+        print(message, file=sys.stderr)
         return 1
     return 0
 
 
-def _parse(with_config: bool) -> tuple[Any, ...]:
+def _explained(error: Exception) -> str | None:
+    """What to tell the user of an error; None of one that is the package's own."""
+    if file_errors.is_disk_full(error):
+        return file_errors.describe(error)
+    if isinstance(error, _user_errors()):
+        notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", ()))
+        return f"{type(error).__name__}: {error}{notes}"
+    return file_errors.describe(error)
+
+
+def _report_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Prints uncaught errors as Python does, but for those of TensorStore's own threads.
+
+    After an error of its own, which is raised to its caller too, they print that its event loop is
+    closed.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread or str(error) != "Event loop is closed":
+        sys.__excepthook__(kind, error, trace)
+
+
+def _parse(with_config: bool) -> tuple[Any, ...] | None:
     """Parses `sys.argv`.
 
     Returns:
-      The arguments of `main`.
+      The arguments of `main`; None if the help was asked for, and printed.
 
     Raises:
       app.UsageError: a flag or a config that can't be.
@@ -146,6 +176,9 @@ def _parse(with_config: bool) -> tuple[Any, ...]:
 
         config = config_argument.load(flags.FLAGS["config"].value)
         arguments = config_argument.override(config, arguments)
+    if flags.FLAGS["help"].value:
+        _print_help(config, with_config)
+        return None
     try:
         arguments = flags.FLAGS(arguments)
     except flags.Error as error:
@@ -162,13 +195,13 @@ def _user_errors() -> tuple[type[Exception], ...]:
     )
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or one that caused it, says that no space is left."""
-    while error is not None:
-        if any(
-            text in str(error).lower()
-            for text in ("no space left", "disk is full", "disk full", "disk quota exceeded")
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _print_help(config: ConfigDict | None, with_config: bool) -> None:
+    module = Path(sys.argv[0]).stem
+    print(command_help.command("run" if module == "main" else module))
+    if config is not None:
+        from labor_jax import config_comments
+
+        print(f"\n{command_help.fields(config, config_comments.read(config))}")
+    elif with_config:
+        print("\nlabor-jax run CONFIG --help lists the fields of a config; labor-jax --help the")
+        print("names of configs.")

@@ -1,12 +1,17 @@
 """Compiled programs kept on disk, so that the next run of the same config need not compile them."""
 
 import hashlib
+import logging
 import os
 import platform
 from pathlib import Path
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
+
+from labor_jax import file_errors
+
+logger = logging.getLogger(__name__)
 
 _ours: str | None = None  # the folder that `enable` chose last in this process
 
@@ -23,7 +28,7 @@ def enable(path: str) -> None:
     global _ours
     if jax.config.jax_compilation_cache_dir != _ours:  # the user's
         return
-    chosen = str(folder(path)) if path else None
+    chosen = _made(folder(path)) if path else None
     if chosen == _ours:
         return
     # Even the smallest programs: a run has dozens, and reading one is faster than compiling it.
@@ -31,6 +36,20 @@ def enable(path: str) -> None:
     jax.config.update("jax_compilation_cache_dir", chosen)
     _ours = chosen
     compilation_cache.reset_cache()  # JAX may have compiled before, and then looks no more
+
+
+def _made(path: Path) -> str | None:
+    """Makes the folder; None, with a warning, if it can't be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        logger.warning(
+            "Compiled programs can't be kept: %s Set config.compilation_cache to another folder, "
+            'or to "" to keep none.',
+            file_errors.describe(error) or error,
+        )
+        return None
+    return str(path)
 
 
 def folder(path: str) -> Path:

@@ -80,7 +80,7 @@ def base_config() -> ConfigDict:
     config.compilation_cache = "~/.cache/labor_jax/compiled"
 
     config.source_batch_size = 4  # images a step, over all devices
-    config.target_batch_size = 4
+    config.target_batch_size = 4  # likewise
     # To save memory a device splits its share of a batch into equal microbatches: at least this
     # many, each of at most `per_device_batch_size` images of a domain (None: no limit). Losses are
     # still means over the whole batch; trained batch norm normalises each microbatch by itself.
@@ -101,28 +101,28 @@ def base_config() -> ConfigDict:
     config.preview_images = 4  # pool images shown in the report
 
     config.model = model = ConfigDict()
-    model.backbone = "resnet18"  # or another registered name, see `models.register_backbone`
+    model.backbone = "resnet18"  # a registered name, see `models.register_backbone`
     model.width = 64  # channels of a ResNet's first stage; 64 is the published network
-    model.stem = "imagenet"  # "small": a ResNet that starts at stride 2, for small images
-    model.variant = "torchvision"  # "caffe": the ResNet of AdaptSegNet's and ADVENT's weights
+    model.stem = "imagenet"  # or "small": a ResNet that starts at stride 2, for small images
+    model.variant = "torchvision"  # or "caffe": the ResNet of AdaptSegNet's and ADVENT's weights
     model.output_stride = 8  # of the backbone's last features
-    model.batch_norm = "trained"  # "frozen": neither statistics nor scale and bias change
-    model.head = "deeplab_v3plus"  # or another registered name, see `models.register_head`
+    model.batch_norm = "trained"  # or "frozen": neither statistics nor scale and bias change
+    model.head = "deeplab_v3plus"  # a registered name, see `models.register_head`
     model.head_channels = 256  # of the v3+ head; 512 in RIPU
     model.first_two_only = False  # v2 sums two of its four rates, as AdaptSegNet's weights need
     # Share of channels that the head drops in training; None: as published, 0 in v2, 0.1 in v3+.
     model.dropout = placeholder(float)
     model.remat = False  # recompute the backbone's activations for the gradient, to save memory
-    model.dtype = "float32"  # of the computation, or "bfloat16"; losses and scores are float32
+    model.dtype = "float32"  # of the network, or "bfloat16"; losses and scores are float32
     # Weights to start from. "": random; "imagenet": EfficientNet-Lite0's from the extra
     # `pretrained`; or a .pth, .safetensors or .npz file: a backbone with torchvision's names, or a
     # whole model of RIPU, AdaptSegNet or ADVENT.
     model.pretrained = ""
 
     config.optimizer = optimizer = ConfigDict()
-    optimizer.name = "sgd"  # or "adamw"
+    optimizer.name = "sgd"  # "sgd" or "adamw"
     optimizer.momentum = 0.9  # of SGD
-    optimizer.weight_decay = 5e-4
+    optimizer.weight_decay = 5e-4  # of SGD and AdamW
     optimizer.head_multiplier = 10.0  # the head's learning rate over the backbone's
     optimizer.power = 0.9  # of the poly schedule
     optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping
@@ -130,28 +130,28 @@ def base_config() -> ConfigDict:
     # Each phase of training has a table of weights, one for each registered term; a term of weight
     # 0 is off. A term's own settings are in `config.terms.NAME`.
     config.supervised = supervised = ConfigDict()  # the first phase: source labels (LabOR Eq. 1)
-    supervised.steps = 1000
-    supervised.learning_rate = 2.5e-4
+    supervised.steps = 1000  # 0 leaves the phase out
+    supervised.learning_rate = 2.5e-4  # at its start
     # To train AdaptSegNet's second level, which is a head on the backbone's last but one stage, set
     # auxiliary_source_labels here and in the warm-up (0.1 in the paper), and the warm-up's
     # auxiliary_adversarial (2e-4). Predictions are those of the last stage.
     supervised.terms = _terms(source_labels=1.0)
 
     config.warmup = warmup = ConfigDict()  # then adaptation: L_s + L_adv in LabOR
-    warmup.steps = 1000
-    warmup.learning_rate = 2.5e-4
+    warmup.steps = 1000  # 0 leaves the phase out
+    warmup.learning_rate = 2.5e-4  # at its start
     warmup.terms = _terms(source_labels=1.0, adversarial=1e-3)  # AdaptSegNet's weight
 
     # "staged": each phase has its own optimizer and its own schedule, which ends at 0 (LabOR).
     # "joint": one optimizer and one schedule for all rounds, and queries are made while training
     # goes on (RIPU).
     config.protocol = "staged"
-    config.rounds = 3
+    config.rounds = 3  # of asking people and training on their answers
 
     # LabOR's text says little about the following; the values are ours.
     config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)
-    selector.steps = 200
-    selector.learning_rate = 2.5e-4
+    selector.steps = 200  # in each round
+    selector.learning_rate = 2.5e-4  # at their start
     selector.terms = _terms(self_training=1.0, discrepancy=1.0)  # Eq. 3, Eq. 4
     selector.reversal = 1.0  # how strongly φ' minimises what θ'₁ and θ'₂ maximise
     # Two equal copies would stay equal. So each head starts with noise on its kernels, as a share
@@ -161,14 +161,14 @@ def base_config() -> ConfigDict:
 
     config.round = round_ = ConfigDict()  # training on the answers (Eq. 5), in each round
     round_.steps = 500  # under "staged", like the learning rate; "joint" has its own below
-    round_.learning_rate = 2.5e-4
+    round_.learning_rate = 2.5e-4  # at a round's start
     round_.terms = _terms(source_labels=1.0, answers=1.0)  # Eq. 5; source labels are ours
 
     config.joint = joint = ConfigDict()  # training under the protocol "joint" (RIPU)
     joint.steps = 40_000  # when training ends
     joint.schedule_steps = 62_500  # where the poly schedule would reach 0
     joint.query_steps = (10_000, 12_000, 14_000, 16_000, 18_000)  # the first `rounds` are used
-    joint.learning_rate = 2.5e-4
+    joint.learning_rate = 2.5e-4  # at the start
 
     config.terms = terms = ConfigDict()
     for name in sorted(adaptation.TERMS):
@@ -197,8 +197,8 @@ def base_config() -> ConfigDict:
     config.data = data = ConfigDict()
     data.root = ""  # the folder of the data set
     data.source_size = placeholder(tuple)  # (height, width) to resize images to; None: their own
-    data.target_size = placeholder(tuple)
-    data.evaluation_size = placeholder(tuple)
+    data.target_size = placeholder(tuple)  # likewise
+    data.evaluation_size = placeholder(tuple)  # likewise
     # Where there are no evaluation labels: share of the pool's images, from 0 to 1, that are asked
     # like the others but held out. Their answers never train; mIoU is measured on them.
     data.evaluation_from_answers = 0.0

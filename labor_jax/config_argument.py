@@ -30,7 +30,7 @@ def load(argument: str) -> LockedConfig:
     name, _, rest = argument.partition(":")
     if name.endswith(".py") or "/" in name:
         path = Path(name)
-        if path.exists():
+        if path.is_file():
             return _from_file(path, rest)
         if path.parent.name != "configs" or path.stem not in recipes.NAMES:
             close = difflib.get_close_matches(path.stem, recipes.NAMES, 1, 0.6)

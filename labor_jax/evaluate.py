@@ -1,4 +1,4 @@
-"""Evaluates a model: `python -m labor_jax.evaluate --workdir runs/x [--checkpoint best|last]`.
+"""Evaluates a model: `labor-jax evaluate --workdir runs/x [--checkpoint best|last]`.
 
 Prints mIoU and per-class IoU of a run's model on the evaluation split. Published weights are
 evaluated by a config instead: `--config ripu_ra:gtav --config.model.pretrained=FILE`.

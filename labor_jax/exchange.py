@@ -1,4 +1,4 @@
-"""Exchanges rounds with other tools: `python -m labor_jax.exchange --workdir DIR --export FORMAT`.
+"""Exchanges rounds with other tools: `labor-jax exchange --workdir DIR --export FORMAT`.
 
 Exports a round's queries for another labelling tool, and imports the answers with
 `--import FORMAT --input DIR_OR_FILE`. Each module of `labor_jax.annotation.formats` describes its

@@ -1,9 +1,9 @@
-"""Runs an experiment: `python -m labor_jax.main --config spl:camvid [--workdir DIR]`.
+"""Runs an experiment: `labor-jax run CONFIG[:PAIR] [--workdir DIR] [--config.FIELD=VALUE …]`.
 
-The same command resumes a run that was interrupted. `labor-jax run spl:camvid` is the same command.
+The same command resumes a run that was interrupted. `python -m labor_jax.main --config spl:camvid`
+is the same as `labor-jax run spl:camvid`.
 """
 
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -54,7 +54,6 @@ def main(argv: Sequence[str], config: ConfigDict | None) -> None:
     from labor_jax.experiment.workdir import Workdir, write_atomically
     from labor_jax.training import processes
 
-    logging.info("Workdir: %s", workdir)
     try:
         summary = experiment.run(config, workdir)
     except experiment.RoundWaits as waits:

@@ -8,10 +8,9 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 from ml_collections import ConfigDict
-
-from labor_jax.active import strategies
 
 Recipe = Callable[[ConfigDict], None]
 
@@ -71,9 +70,9 @@ def warmup(config: ConfigDict) -> None:
     config.rounds = 0
 
 
-def active(config: ConfigDict, method: str = "random") -> None:
+def active(config: ConfigDict, method: str) -> None:
     """Any acquisition method under RIPU's joint training, so that acquisition alone differs."""
-    acquisition, entry = config.acquisition, strategies.method(method)
+    acquisition, entry = config.acquisition, _acquisition_method(method)
     acquisition.method = method
     config.protocol = "joint"
     config.rounds = 5
@@ -139,14 +138,27 @@ def find(name: str) -> Recipe:
     base, _, method = name.partition(":")
     if base not in _RECIPES or (method and base != "active"):
         raise ValueError(unknown_name(name))
-    if method:
-        strategies.method(method)  # raises ValueError that lists the methods
+    if base == "active":
+        _acquisition_method(method)
 
     def recipe(config: ConfigDict) -> None:
         (functools.partial(active, method=method) if method else _RECIPES[base])(config)
         config.method = config.acquisition.method if base == "active" else base
 
     return recipe
+
+
+def _acquisition_method(name: str) -> Any:
+    """The acquisition method of a name; ValueError that lists all if there is none."""
+    from labor_jax import acquisition  # imports JAX, which takes a second
+    from labor_jax.active import strategies
+
+    if not name:
+        raise ValueError(
+            "active needs an acquisition method: active:METHOD, or active:METHOD,PAIR on the "
+            f"command line. METHOD is one of {', '.join(acquisition.METHODS)}."
+        )
+    return strategies.method(name)
 
 
 def unknown_name(name: str) -> str:

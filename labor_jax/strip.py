@@ -1,4 +1,4 @@
-"""Draws a run's picture strip: `python -m labor_jax.strip --workdir runs/x --output strip.png`.
+"""Draws a run's picture strip: `labor-jax strip --workdir runs/x --output strip.png`.
 
 Draws one of a run's preview images: image, inconsistency mask, asked labels, prediction before the
 rounds and after.
@@ -6,6 +6,7 @@ rounds and after.
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import app, flags
 
@@ -26,6 +27,8 @@ def main(argv: Sequence[str]) -> None:
     """Draws a run's strip."""
     if len(argv) > 1 or not _WORKDIR.value:
         raise app.UsageError("Give --workdir, and no other arguments than flags.")
+    if Path(_OUTPUT.value).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise app.UsageError(f"--output is {_OUTPUT.value}; name a .png, .jpg or .webp file.")
     output_files.check_file(_OUTPUT.value, overwrite=_OVERWRITE.value)
     folder = Workdir.existing(_WORKDIR.value)
     config = folder.read_config()

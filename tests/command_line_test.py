@@ -1,9 +1,6 @@
 """What the commands share, and `labor-jax COMMAND`."""
 
-import errno
 import importlib
-import os
-import sqlite3
 import subprocess
 import sys
 
@@ -47,8 +44,44 @@ def test_help_lists_commands_configs_and_pairs():
 @pytest.mark.parametrize("command", labor_jax_command.COMMANDS)
 def test_every_command_says_its_flags(command):
     result = labor_jax(command, "--help")
-    assert "--extension" in result.stdout, result.stderr
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"Usage: labor-jax {command} [FLAGS]\n")
+    assert "  --extension=EXTENSION " in result.stdout
     assert ("--workdir" in result.stdout) == (command not in ("build_dataset", "frames"))
+    assert str(ROOT) not in result.stdout and "repeat this option" not in result.stdout
+
+
+def test_the_help_of_a_config_lists_its_fields(tmp_path):
+    (tmp_path / "mine.py").write_text(EXTENSION)
+    shown = labor_jax("run", "random:rain", "--extension", "mine.py", "-h", folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "Fields of random on rain, with their values:" in shown.stdout
+    assert "--config.acquisition.points=3 " in shown.stdout
+    module = subprocess.run(
+        [sys.executable, "-m", "labor_jax.main", "--config=spl", "--config.rounds=7", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--config.rounds=7 " in module.stdout  # the command's own overrides are in it
+    assert "LabOR" in module.stdout
+    wrong = labor_jax("run", "slp", "--help")
+    assert wrong.returncode == 1 and "Did you mean spl?" in wrong.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "spl", "--help"), ("report", "-h")])
+def test_output_may_be_cut_off(arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "labor_jax", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()  # as `| head` does
+    assert process.stderr.read() == ""
+    process.wait()
 
 
 def test_an_unknown_command_lists_the_valid_ones():
@@ -114,44 +147,3 @@ def test_an_extension_registers_what_a_config_names(tmp_path):
     result = labor_jax("evaluate", "--workdir=run", extension, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[0].startswith("dry")
-
-
-def raised(*errors, explicit):
-    """The last of the errors, each raised from (or while handling) the one before."""
-    current = None
-    for error in errors:
-        try:
-            try:
-                if current is not None:
-                    raise current
-            except BaseException as before:
-                if explicit:
-                    raise error from before
-                raise error  # noqa: B904, the implicit chain is what is tested
-            raise error
-        except BaseException as caught:
-            current = caught
-    return current
-
-
-@pytest.mark.parametrize("explicit", [True, False])
-def test_a_full_disk_is_found_behind_other_errors(explicit):
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert command_line.is_disk_full(raised(full, ValueError("save"), explicit=explicit))
-    assert command_line.is_disk_full(
-        raised(full, ValueError("save"), RuntimeError("run"), explicit=explicit)
-    )
-    other = OSError(errno.EACCES, os.strerror(errno.EACCES))
-    assert not command_line.is_disk_full(raised(other, ValueError("save"), explicit=explicit))
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        sqlite3.OperationalError("database or disk is full"),
-        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
-        ValueError("INTERNAL: write failed: No space left on device [OS error 28]"),
-    ],
-)
-def test_a_full_disk_has_many_names(error):
-    assert command_line.is_disk_full(error)

@@ -55,6 +55,13 @@ def test_an_empty_path_keeps_nothing():
     assert hits("") == 0
 
 
+def test_a_folder_that_cannot_be_made_is_one_warning(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    assert compilation_cache._made(tmp_path / "file" / "x") is None
+    (line,) = caplog.messages
+    assert "can't be kept" in line and "config.compilation_cache" in line
+
+
 def test_the_folder_honours_the_users_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compilation_cache.folder("~/.cache/a/b").parent == tmp_path / "a" / "b"

@@ -107,6 +107,7 @@ def test_a_locked_config_is_still_a_config():
         ("slp", "street", ("'slp'", "spl?", "ripu_source_free")),
         ("spl:camvid", "street", ("'spl:camvid'", "spl?")),
         ("active:entropi", "street", ("'entropi'", "entropy")),
+        ("active", "street", ("active needs an acquisition method", "random, random_regions")),
         ("spl", "gatv", ("'gatv'", "street", "gtav", "folders")),
     ],
 )

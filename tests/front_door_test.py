@@ -1,11 +1,13 @@
 """`import labor_jax` is light, and what it offers is imported on use."""
 
+import ast
 import subprocess
 import sys
 
 import pytest
 
 import labor_jax
+from tests.conftest import ROOT
 
 
 def in_a_new_process(code):
@@ -27,6 +29,35 @@ def test_losses_and_acquisition_need_no_import_of_their_own():
         "print('jax' in sys.modules, 'labor_jax.models' in sys.modules, 'flax' in sys.modules)"
     )
     assert used == ["True", "False", "False"]
+
+
+def test_the_help_of_all_commands_imports_no_jax():
+    code = (
+        "import sys, contextlib, io; sys.argv[1:] = ['--help']; from labor_jax import __main__;"
+        "contextlib.redirect_stdout(io.StringIO()).__enter__(); __main__.main();"
+        "sys.stdout = sys.__stdout__; print('jax' in sys.modules, 'flax' in sys.modules)"
+    )
+    assert in_a_new_process(code) == ["False", "False"]
+
+
+@pytest.mark.parametrize("command", [True, False])
+def test_an_older_python_is_one_sentence(command):
+    """As Python 3.10 would run the package's first lines."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.version_info = (3, 10, 1);"
+        f"sys.argv = ['{'/usr/bin/labor-jax' if command else 'script.py'}']; import labor_jax"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    *trace, line = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert line.endswith("needs Python 3.11 or newer; this is Python 3.10. Install a newer one.")
+    assert bool(trace) != command
+
+
+def test_the_first_file_is_readable_for_older_pythons():
+    ast.parse((ROOT / "labor_jax" / "__init__.py").read_text(), feature_version=(3, 8))
 
 
 @pytest.mark.parametrize("name", labor_jax.__all__)

@@ -226,6 +226,47 @@ def test_evaluate_takes_published_weights(tmp_path):
     assert both.returncode == 1 and "either --workdir or --config" in both.stderr
 
 
+def test_the_first_lines_name_device_and_workdir(workdir, tmp_path):
+    changed = f"--config.data.source_count={tiny_config('spl').data.source_count + 1}"
+    result = command("main", "--config=spl", f"--workdir={workdir}", *TINY, changed)
+    assert result.returncode == 1 and "holds a run of another config" in result.stderr
+    first, second = result.stderr.splitlines()[:2]
+    assert first.split(" ", 1)[1].startswith("Device: ") and first.endswith(", float32")
+    assert second.endswith(f"Workdir: {workdir}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("main", "--config=spl", "--workdir=FILE"), "FILE is a file, but a folder is needed"),
+        (("main", "--config=spl", "--workdir=FILE/x"), "a part of that path is a file"),
+        (("main", "--config=FOLDER"), "There is no file FOLDER"),
+        (("predict", "--workdir=RUN", "--images=IMAGES", "--output=FILE"), "FILE is a file"),
+        (("evaluate", "--workdir=FILE"), "FILE holds no run"),
+        (("strip", "--workdir=RUN", "--output=FOLDER"), "name a .png, .jpg or .webp file"),
+        (("strip", "--workdir=RUN", "--output=FOLDER/no/s.png"), "There is no FOLDER/no."),
+        (("exchange", "--workdir=RUN", "--export=coco", "--output=FILE/x"), "is a file and no"),
+        (("report", "--workdir=RUN", "--output=FOLDER"), "FOLDER is a folder, but a file"),
+        (("build_dataset", "--dataset=gtav", "--folder=FILE", "--data_dir=FILE"), "FILE"),
+    ],
+)
+def test_a_file_in_the_wrong_place_is_a_sentence(arguments, says, workdir, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (64, 32)).save(tmp_path / "images" / "a.png")
+
+    def real(text):
+        for name in ("FILE", "FOLDER", "IMAGES"):
+            text = text.replace(name, str(tmp_path / name.lower()))
+        return text.replace("RUN", str(workdir))
+
+    result = command(*map(real, arguments))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr, result.stderr
+    assert real(says) in result.stderr.splitlines()[-1]
+
+
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
 def test_a_full_disk_is_said_and_the_run_resumes(tmp_path):
     disk = tmp_path / "disk"
@@ -237,8 +278,9 @@ def test_a_full_disk_is_said_and_the_run_resumes(tmp_path):
         arguments = ("--config=configs/spl.py", f"--workdir={disk / 'run'}", *TINY)
         result = command("main", *arguments)
         assert result.returncode == 1
-        assert "The disk is full" in result.stderr
-        assert "run the same command" in result.stderr
+        assert "Traceback" not in result.stderr, result.stderr
+        last = result.stderr.splitlines()[-1]
+        assert last.startswith("The disk is full") and "run the same command" in last
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         assert command("main", *arguments).returncode == 0
     finally:

@@ -50,6 +50,44 @@ class Budget(NamedTuple):
             *size, pixels=self.points, rounds=self.rounds, reference_size=self.reference_size
         )
 
+    def holds_a_pick(self, kind: str, size: tuple[int, int], *, radius: int) -> bool:
+        """Whether a round's part of the budget is at least one pick, or there is no limit.
+
+        Where it isn't, `picks` is 1 (for "cap" 0): counts of points and regions are rounded up.
+
+        Args:
+          kind: `Method.budget`, see `picks`.
+          size: (height, width) of the image.
+          radius: Radius of a region.
+        """
+        if kind == "own" or (self.fraction is None and self.points is None):
+            return True
+        if self.fraction is None:
+            return self.points >= self.least(kind, size, radius=radius)
+        pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
+        return _share(*size, self.fraction, self.rounds) >= pick
+
+    def least(self, kind: str, size: tuple[int, int], *, radius: int) -> float:
+        """The smallest budget of an image with a pick in every round.
+
+        Args:
+          kind: `Method.budget`, see `picks`.
+          size: (height, width) of the image.
+          radius: Radius of a region.
+
+        Returns:
+          A number of points if the budget is one. Otherwise a share of the pixels, rounded up to
+          three digits.
+        """
+        pixels = size[0] * size[1]
+        if self.fraction is None:
+            height, width = self.reference_size or size
+            return math.ceil(Fraction(self.rounds * height * width, pixels))
+        pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
+        exact = Fraction(pick * self.rounds, pixels)
+        digits = 2 - math.floor(math.log10(exact))
+        return math.ceil(exact * 10**digits) / 10**digits
+
 
 def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: int) -> int:
     """Number of regions per image and round under RIPU's region budget.

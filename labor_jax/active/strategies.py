@@ -37,14 +37,27 @@ def build(config: ConfigDict, rounds: int) -> Strategy | None:
     _check_budget(config, entry)
     if entry.picked_by_annotator:
         return None
-    fraction = config.max_fraction if entry.budget == "cap" else config.fraction
-    size = config.reference_size
     return acquisition.bind(
         entry,
-        Budget(fraction or None, config.points or None, rounds, size and tuple(size)),
+        budget(config, rounds),
         radius=config.radius,
         settings={name: config[name] for name in entry.settings if name in config},
     )
+
+
+def budget(config: ConfigDict, rounds: int) -> Budget:
+    """Returns what all rounds together may ask of an image.
+
+    Args:
+      config: the run's `config.acquisition`.
+      rounds: number of rounds that share the budget.
+
+    Raises:
+      ValueError: unknown method.
+    """
+    fraction = config.max_fraction if method(config.method).budget == "cap" else config.fraction
+    size = config.reference_size
+    return Budget(fraction or None, config.points or None, rounds, size and tuple(size))
 
 
 def _check_values(config: ConfigDict) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from labor_jax import adaptation, models
+from labor_jax import adaptation, devices, models
 from labor_jax.data import ROLES, Pair, Split, class_presence, load_pair
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
@@ -77,7 +77,9 @@ def build(
 
     Raises:
       DataError, ValueError: from the data or the model's config.
+      DeviceError: JAX can't use the devices that it was told to use.
     """
+    devices.warn_of_unused_gpu(devices.available())
     auxiliary = any(
         terms(config, section).uses_auxiliary_head
         for section, fields in config.items()

@@ -6,11 +6,12 @@ import io
 import json
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from labor_jax.annotation import LabelStore, cost
 from labor_jax.data import Pair
-from labor_jax.experiment import notes
+from labor_jax.experiment import amounts, notes
 from labor_jax.experiment.picture_strip import draw_strip
 from labor_jax.experiment.previews import preview_numbers
 from labor_jax.experiment.workdir import ConfigError, Workdir, write_atomically
@@ -20,16 +21,22 @@ logger = logging.getLogger(__name__)
 
 def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     """The run's stages: name, labelled share, pixels an image, annotation time, mIoU."""
-    rows = []
-    for name, key in (("source-only", "source_only_miou"), ("warm-up", "warmup_miou")):
-        if summary[key] is not None or key in summary.get("unmeasured", ()):
-            rows.append((name, "0", "0", "0", _percent(summary[key])))
+    before = (
+        ("source-only", "source_only_miou"),
+        ("warm-up", "warmup_miou"),
+        ("before round 1", "before_rounds_miou"),
+    )
+    rows = [
+        (name, "0", "0", "0", _percent(summary[key]))
+        for name, key in before
+        if summary.get(key) is not None or key in summary.get("unmeasured", ())
+    ]
     for entry in summary["rounds"]:
         rows.append(
             (
                 f"round {entry['round']}",
-                f"{100 * entry['labelled_fraction']:.2f}%",
-                f"{entry['pixels_per_image']:.0f}",
+                amounts.share(entry["labelled_fraction"]),
+                amounts.count(entry["pixels_per_image"]),
                 _annotation(entry),
                 _percent(entry["miou"]),
             )
@@ -39,12 +46,9 @@ def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
 
 def _annotation(entry: dict[str, Any]) -> str:
     """The time of a round's labels and those before; "1.5 h" alone is the published estimate."""
-    seconds, source = entry["annotation_seconds"], entry.get("annotation_source", "published")
-    if source == "published":
-        return f"{seconds / 3600:.1f} h"
-    # People who are measured may need minutes where published rates speak of days.
-    time = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
-    return f"{time}, {source}"
+    time = amounts.duration(entry["annotation_seconds"])
+    source = entry.get("annotation_source", "published")
+    return time if source == "published" else f"{time}, {source}"
 
 
 _HEADER = ("stage", "labelled", "pixels/image", "annotation", "mIoU")
@@ -78,8 +82,25 @@ def write_summary(folder: Workdir, summary: dict[str, Any]) -> None:
     write_atomically(folder.summary, json.dumps(summary, indent=2) + "\n")
 
 
-def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: LabelStore) -> None:
-    """Writes `report.html`, one file without outside references."""
+def write_report(
+    folder: Workdir,
+    summary: dict[str, Any],
+    pair: Pair,
+    store: LabelStore,
+    *,
+    output: Path | None = None,
+    note: str = "",
+) -> None:
+    """Writes `report.html`, one file without outside references.
+
+    Args:
+      folder: the run's.
+      summary: what `summary.json` holds, or would.
+      pair: its data, of which the pool is read.
+      store: its label store.
+      output: another file to write.
+      note: a sentence to put first.
+    """
     title = html.escape(f"{summary['method']} on {summary['pair']}, seed {summary['seed']}")
     stages = _html_table(_HEADER, table_rows(summary))
     sentences = [*_subset_lines(summary), *notes.notes(summary)]
@@ -91,18 +112,19 @@ def write_report(folder: Workdir, summary: dict[str, Any], pair: Pair, store: La
             for name, iou in (summary["per_class_iou"] or {}).items()
         ],
     )
+    first = f"<p>{html.escape(note)}</p>" if note else ""
     costs = _html_table(_COST_HEADER, cost_rows(folder, summary, len(pair.pool)))
     strips = "".join(
         f'<img alt="{html.escape(pair.pool.names[number])}" src="data:image/png;base64,{encoded}">'
         for number, encoded in _encoded_strips(folder, pair, store)
     )
     write_atomically(
-        folder.report,
+        output or folder.report,
         "<!doctype html><html lang=en><meta charset=utf-8>"
         f"<title>{title}</title><style>body{{font:15px system-ui;margin:2em;max-width:72em}}"
         "td,th{padding:.2em 1em;text-align:right}td:first-child,th:first-child{text-align:left}"
         "img{display:block;max-width:100%;margin:.5em 0}</style>"
-        f"<h1>{title}</h1>{stages}{subsets}<h2>Annotation</h2>{costs}{_people(summary)}"
+        f"<h1>{title}</h1>{first}{stages}{subsets}<h2>Annotation</h2>{costs}{_people(summary)}"
         f"<h2>Images of the pool</h2>{strips}"
         f"<h2>Classes</h2>{classes}\n",
     )
@@ -145,9 +167,9 @@ def cost_rows(
             row.name,
             row.basis,
             f"{row.images:,}",
-            f"{row.seconds_per_image:,.1f}",
-            f"{row.hours:,.{1 if row.hours >= 10 else 2}f}",
-            f"{row.dollars:,.{0 if row.dollars >= 100 else 2}f}",
+            amounts.decimals(row.seconds_per_image, 1),
+            amounts.decimals(row.hours, 1 if row.hours >= 10 else 2),
+            amounts.decimals(row.dollars, 0 if row.dollars >= 100 else 2),
         )
         for row in rows
     ]

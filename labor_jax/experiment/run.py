@@ -8,30 +8,29 @@ run it together; the first of them writes the shared files.
 
 import contextlib
 import json
+import logging
 import os
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from labor_jax import compilation_cache
-from labor_jax.annotation import Oracle, SharedStore
-from labor_jax.data import Pair, pair_description, pipeline
+from labor_jax import compilation_cache, devices
+from labor_jax.annotation import SharedStore
+from labor_jax.data import Pair, pair_description
+from labor_jax.experiment import components as components_lib
 from labor_jax.experiment import (
-    batch_inputs,
     config_checks,
+    data_checks,
     data_identity,
     existing_labels,
-    held_out,
     shape_checks,
 )
-from labor_jax.experiment import components as components_lib
-from labor_jax.experiment.components import Components
-from labor_jax.experiment.phases import KINDS
-from labor_jax.experiment.plan import before_rounds, plan
 from labor_jax.experiment.session import Session
 from labor_jax.experiment.workdir import Workdir, write_atomically
 from labor_jax.training import processes
 from labor_jax.training.checkpoints import Checkpoints
+
+logger = logging.getLogger(__name__)
 
 
 def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None) -> dict[str, Any]:
@@ -48,17 +47,20 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
     Raises:
       RoundWaits: with `config.annotator="human"`, while a round's questions aren't all answered.
       ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
-      ProcessError, ValueError: each says what is wrong, where, and what to do.
+      DeviceError, ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
     if pair is not None and config.pair != pair.name:
         config = config.copy_and_resolve_references()
         config.pair = pair.name
     compilation_cache.enable(config.compilation_cache)
+    logger.info("Device: %s", devices.describe(devices.available(), config.model.dtype))
+    logger.info("Workdir: %s", workdir)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():
         config_checks.check_config(config)
         components = components_lib.build(config, pair)
-        _check_data(components)
+        data_checks.check_data(components)
         shape_checks.check_shapes(components)
+        data_checks.check_budget(components)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(contextlib.closing(_open_workdir(workdir, config)))
         store = SharedStore(
@@ -105,17 +107,3 @@ def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:
         folder = Workdir.open(path, config) if processes.is_first() else None
     with processes.fail_together(f"joining {path}"):
         return folder or Workdir.join(path, config)
-
-
-def _check_data(components: Components) -> None:
-    """Raises, before anything is written, what training on the splits would raise later."""
-    config, phases = components.config, plan(components.config)
-    held_out.check_held_out(config, components.pair)
-    if config.warm_start:  # what comes before the rounds is another run's
-        phases = phases[len(before_rounds(phases)) :]
-    read = {domain for phase in phases for domain in KINDS[phase.kind].domains(config, phase)}
-    for domain in sorted(read):
-        images = batch_inputs.training_images(components, domain)
-        pipeline.check_training(images, batch_inputs.training_spec(components, domain))
-    if config.rounds and config.annotator == "oracle":
-        Oracle(components.pair.pool).check()

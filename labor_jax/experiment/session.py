@@ -118,6 +118,7 @@ class Session:
             step, tree = 0, {"handover": handover, "state": None}
             count = parameter_overview.count_parameters(variables["params"])
             logger.info("The model has %s parameters.", f"{count:,}")
+        self.results.measured_on = self._measured_on()
         if processes.is_first():
             self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
         return step, tree["handover"], tree["state"]
@@ -240,9 +241,7 @@ class Session:
         """Writes `summary.json` and `report.html`; returns the summary."""
         self.checkpoints.wait()
         described = metrics.jsonable(
-            summary.summarise(
-                self.config, self.results, self._measured_on(), self.store.reader.existing()
-            )
+            summary.summarise(self.config, self.results, self.store.reader.existing())
         )
         if processes.is_first():
             self._metrics.close()

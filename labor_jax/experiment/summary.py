@@ -28,6 +28,7 @@ class Results:
         evaluation split.
       per_class_iou: of the last evaluation, by class.
       subset_miou: of the last evaluation, by the name of the subset of classes.
+      measured_on: what mIoU is measured on: "labels", "answers" or "nothing".
       measured: the answers that each phase's mIoU was measured on, as "images" and "pixels", by
         the phase's name; empty with an evaluation split.
       rounds: an entry a round, see `round_entry`.
@@ -37,6 +38,7 @@ class Results:
     miou: dict[str, float | None] = dataclasses.field(default_factory=dict)
     per_class_iou: dict[str, float] = dataclasses.field(default_factory=dict)
     subset_miou: dict[str, float] = dataclasses.field(default_factory=dict)
+    measured_on: str = "labels"
     measured: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -136,30 +138,28 @@ def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
     return {"annotators": annotators, "agreement": agreement}
 
 
-def summarise(
-    config: ConfigDict, results: Results, measured_on: str, existing: ExistingLabels
-) -> dict[str, Any]:
-    """What `summary.json` holds.
+def summarise(config: ConfigDict, results: Results, existing: ExistingLabels) -> dict[str, Any]:
+    """What `summary.json` holds; of a run that goes on, what it would hold.
 
     Args:
       config: the run's.
       results: the run's.
-      measured_on: what mIoU is measured on: "labels", "answers" or "nothing".
       existing: the labels that existed before the run.
     """
     miou = results.miou
     stages = {
         "source_only_miou": "supervised",
-        "warmup_miou": "joint" if "joint" in miou else "warmup",
+        "warmup_miou": "warmup",
+        "before_rounds_miou": "joint",  # joint training, before its first query
     }
     return {
         "method": config.method,
         "pair": config.pair,
         "seed": config.seed,
-        "final_miou": list(miou.values())[-1],
+        "final_miou": next(reversed(miou.values()), None),
         **{key: miou.get(phase) for key, phase in stages.items()},
         "unmeasured": [key for key, phase in stages.items() if miou.get(phase, 0.0) is None],
-        "measured_on": measured_on,
+        "measured_on": results.measured_on,
         "existing_labels": existing._asdict() if existing.images else None,
         "rounds": results.rounds,
         "per_class_iou": results.per_class_iou,

@@ -231,11 +231,17 @@ def _base_fields() -> set[str]:
 def write_atomically(path: Path, text: str) -> None:
     """Writes a file so that a kill leaves the old content or the new, never a part."""
     replacement = path.with_name(path.name + ".tmp")
-    with replacement.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(replacement, path)
+    try:
+        with replacement.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(replacement, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            replacement.unlink()
+        error.filename = str(path)  # the one that users know
+        raise
 
 
 def differing_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -125,6 +125,13 @@ class Checkpoints:
                 self._manager.delete(step)
         return found
 
+    def latest_progress(self) -> Progress | None:
+        """The progress of the newest checkpoint that can be read; None without one."""
+        read = (
+            self._read(step, progress=ocp.args.JsonRestore()) for step in reversed(self.steps())
+        )
+        return next((progress for progress in read if progress is not None), None)
+
     def restore_best(self, template: Callable[[Progress], Any]) -> tuple[int, Any, Progress] | None:
         """Like `restore_latest`, but tries the checkpoint of the best mIoU first."""
         best = self._manager.best_step()

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import hypothesis
 import hypothesis.strategies as st
 
@@ -44,3 +46,40 @@ def test_points_at_the_reference_size_are_exact(size, pixels, rounds):
         assert expected == acquisition.point_count(
             *size, pixels=pixels, rounds=rounds, reference_size=reference_size
         )
+
+
+@hypothesis.given(
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    fraction=st.integers(1, 1000).map(lambda n: n / 1000),
+    points=st.integers(1, 60),
+    rounds=st.integers(1, 10),
+    radius=st.integers(0, 3),
+    kind=st.sampled_from(["points", "regions", "cap", "own"]),
+    as_points=st.booleans(),
+)
+def test_a_budget_holds_a_pick_from_its_least_value_on(
+    size, fraction, points, rounds, radius, kind, as_points
+):
+    as_points = as_points and kind == "points"
+    budget = acquisition.Budget(
+        None if as_points else fraction, points if as_points else None, rounds, (20, 30)
+    )
+    holds = budget.holds_a_pick(kind, size, radius=radius)
+    if kind == "own":
+        assert holds
+        return
+    picked = (2 * radius + 1) ** 2 if kind == "regions" else 1
+    height, width = size
+    share = Fraction(str(fraction)) * height * width
+    if as_points:
+        share = Fraction(points * height * width, 20 * 30)
+    assert holds == (share >= rounds * picked)
+    least = budget.least(kind, size, radius=radius)
+    if as_points:
+        assert holds == (points >= least)
+    else:
+        assert not holds or fraction >= least * 0.99  # three digits
+        assert budget._replace(fraction=least).holds_a_pick(kind, size, radius=radius)
+        assert not budget._replace(fraction=least * 0.98).holds_a_pick(kind, size, radius=radius)
+    if holds and kind != "cap":  # then rounding up adds less than a pick a round
+        assert budget.picks(kind, size, radius=radius) * picked < share / rounds + picked

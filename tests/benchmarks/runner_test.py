@@ -55,6 +55,29 @@ def test_the_command_is_mains_with_overrides_last(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("jobs", "nvidia", "chosen", "share"),
+    [
+        (2, True, None, "0.45"),
+        (7, True, None, "0.128"),
+        (1, True, None, None),
+        (2, False, None, None),
+        (2, True, "0.3", "0.3"),
+    ],
+)
+def test_jobs_share_the_memory_of_a_gpu(
+    jobs, nvidia, chosen, share, started, tmp_path, monkeypatch
+):
+    use_cores(monkeypatch, range(8))
+    monkeypatch.setattr(runner.devices, "uses_nvidia", lambda: nvidia)
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    if chosen:
+        monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", chosen)
+    says = f"print(os.environ.get('XLA_PYTHON_CLIENT_MEM_FRACTION')); {FINISHES}"
+    assert runner.run_all([fake("a", says)], tmp_path, jobs) == {}
+    assert (tmp_path / "a.log").read_text().splitlines()[-1] == str(share)
+
+
 def test_a_start_ends_before_its_first_query(tmp_path):
     run = runner.start_run("configs/active.py:random", 3, ["--config.data.root=D"])
     assert run.name == "start_seed3"

@@ -33,6 +33,9 @@ def tiny_row(row, root):
     config.rounds = min(config.rounds, 2)
     steps = (0, 2) if config.joint.query_steps[0] == 0 else (2, 4)
     config.joint.update(steps=6, schedule_steps=9, query_steps=steps)
+    if config.acquisition.fraction:  # of tiny label maps, the papers' shares are no region
+        config.acquisition.fraction = 0.5
+    config.acquisition.reference_size = None
     return config
 
 

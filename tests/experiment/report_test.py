@@ -51,7 +51,7 @@ def test_text_table(summary):
         "stage        labelled  pixels/image  annotation    mIoU",
         "source-only         0             0           0  25.00%",
         "warm-up             0             0           0  31.25%",
-        "round 1         1.07%            88       1.5 h  50.00%",
+        "round 1         1.07%          87.6       1.5 h  50.00%",
         "round 2         2.20%           180      10.0 h  62.50%",
     ]
 
@@ -63,7 +63,23 @@ def test_measured_times_say_so(summary):
     cells = [row[3] for row in report.table_rows(summary)[2:]]
     assert cells == ["1.5 min, measured", "10.0 h, partly measured"]
     first.update(annotation_source="published")
-    assert report.table_rows(summary)[2][3] == "0.0 h"
+    assert report.table_rows(summary)[2][3] == "1.5 min"
+
+
+def test_small_budgets_are_not_shown_as_nothing(folder, summary):
+    summary["rounds"][0].update(
+        labelled_fraction=1 / 20_480, pixels_per_image=0.25, annotation_seconds=3.74
+    )
+    assert report.table_rows(summary)[2][1:4] == ("0.0049%", "0.25", "3.7 s")
+    summary["rounds"] = summary["rounds"][:1]
+    assert report.cost_rows(folder, summary, images=1000)[0][3:] == ("0.004", "0.001", "0.02")
+
+
+def test_joint_training_is_not_called_a_warm_up(summary):
+    summary.update(source_only_miou=None, warmup_miou=None, before_rounds_miou=0.375)
+    assert report.table_rows(summary)[0] == ("before round 1", "0", "0", "0", "37.50%")
+    del summary["before_rounds_miou"]  # an older run's
+    assert report.table_rows(summary)[0][0] == "round 1"
 
 
 def test_cost_beside_the_published_figures(folder, summary):

@@ -16,8 +16,8 @@ def defaults(config: ConfigDict) -> None:
     data.seed = 0  # of the scenes; the run's seed doesn't change them
     data.image_size = (64, 128)  # (height, width) of the scenes
     data.source_count = 256  # numbers of scenes
-    data.pool_count = 128
-    data.evaluation_count = 64
+    data.pool_count = 128  # likewise
+    data.evaluation_count = 64  # likewise
     data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
     config.evaluation_batch_size = 16
     config.model.update(width=16, stem="small", output_stride=8, head_channels=32, dropout=0.0)

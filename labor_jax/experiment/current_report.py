@@ -1,0 +1,66 @@
+"""The report of a run from its files alone: of a run that is over, waits, or was stopped."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from labor_jax.annotation import LabelStore
+from labor_jax.experiment import report, summary
+from labor_jax.experiment.workdir import ConfigError, Workdir
+from labor_jax.training import metrics
+from labor_jax.training.checkpoints import read_progress
+
+
+def write(workdir: str | os.PathLike, output: Path | None = None) -> Path:
+    """Writes the report of what a run's files hold now.
+
+    Args:
+      workdir: the run's; another process may be running in it.
+      output: the file to write; `report.html` in the workdir if None.
+
+    Returns:
+      The file.
+
+    Raises:
+      ConfigError: there is no run in `workdir`, or it has no result yet.
+      DataError: the pool's images can't be read.
+      LabelStoreError: nor can the answers.
+    """
+    folder = Workdir.existing(workdir)
+    pair = folder.load_pair(["pool"])
+    with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
+        described, phase = _results(folder, store)
+        note = "" if phase is None else _where_it_is(phase, store)
+        report.write_report(folder, described, pair, store, output=output, note=note)
+    return output or folder.report
+
+
+def _results(folder: Workdir, store: LabelStore) -> tuple[dict[str, Any], str | None]:
+    """What the summary holds, or would; and the last phase of a run that isn't over."""
+    if folder.summary.exists():
+        try:
+            return json.loads(folder.summary.read_text()), None
+        except ValueError as error:
+            raise ConfigError(f"{folder.summary} is damaged ({error}); restore it.") from error
+    progress = read_progress(folder.checkpoints)
+    if progress is None:
+        raise ConfigError(
+            f"{folder.path} has no result yet; let the run end its first phase, or reach "
+            "config.checkpoint_every steps."
+        )
+    results = summary.Results.from_json(progress["results"])
+    described = summary.summarise(folder.read_config(), results, store.existing())
+    return metrics.jsonable(described), progress["phase"]
+
+
+def _where_it_is(phase: str, store: LabelStore) -> str:
+    """Says how far a run is that isn't over."""
+    waiting = [number for number in store.rounds() if not store.round_complete(number)]
+    if waiting:
+        asked = store.statistics(waiting[0])
+        return (
+            f"The run waits in round {waiting[0]}: {asked.answered_images} of {asked.images} "
+            "images are answered."
+        )
+    return f"The run is not over; its last checkpoint is of phase {phase}."

@@ -1,0 +1,113 @@
+"""Checks of a config against the data's sizes, before anything is written."""
+
+import logging
+import math
+
+from labor_jax.acquisition import Budget, Method
+from labor_jax.active import strategies
+from labor_jax.annotation import Oracle
+from labor_jax.data import Augment, Split, pipeline
+from labor_jax.experiment import batch_inputs, held_out
+from labor_jax.experiment.components import Components
+from labor_jax.experiment.phases import KINDS
+from labor_jax.experiment.plan import before_rounds, plan
+
+logger = logging.getLogger(__name__)
+
+
+def check_data(components: Components) -> None:
+    """Raises what training on the splits would raise later, and warns of a crop that is too large.
+
+    Raises:
+      DataError, ValueError: see `pipeline.check_training` and `Oracle.check`.
+    """
+    config, phases = components.config, plan(components.config)
+    held_out.check_held_out(config, components.pair)
+    if config.warm_start:  # what comes before the rounds is another run's
+        phases = phases[len(before_rounds(phases)) :]
+    read = {domain for phase in phases for domain in KINDS[phase.kind].domains(config, phase)}
+    too_small = []
+    for domain in sorted(read):
+        images = batch_inputs.training_images(components, domain)
+        pipeline.check_training(images, batch_inputs.training_spec(components, domain))
+        too_small += _smaller_than_crop(domain, images.split, images.augment, config.data)
+    if too_small:
+        logger.warning(
+            "config.data.augment.crop is %s, which is larger than %s. They are padded with void to "
+            "that size, which costs time and teaches nothing; choose a smaller crop.",
+            _by(config.data.augment.crop),
+            " and ".join(too_small),
+        )
+    if config.rounds and config.annotator == "oracle":
+        Oracle(components.pair.pool).check()
+
+
+def check_budget(components: Components) -> None:
+    """Refuses a budget that doesn't hold a single pick a round; warns if it does in some images.
+
+    Call it after the config's budget was found to be of the method's kind.
+
+    Raises:
+      ValueError: it holds none in any image; the message says the smallest budget that does.
+    """
+    config, pool = components.config, components.pair.pool
+    method = strategies.method(config.acquisition.method)
+    if not config.rounds or pool is None or method.picked_by_annotator:
+        return
+    budget, radius = strategies.budget(config.acquisition, config.rounds), config.acquisition.radius
+    sizes = [pool.size(number) for number in range(len(pool))]
+    holds = {size: budget.holds_a_pick(method.budget, size, radius=radius) for size in set(sizes)}
+    if all(holds.values()):
+        return
+    largest = max(sizes, key=math.prod)
+    if not holds[largest]:
+        raise ValueError(_too_small(budget, method, largest, radius))
+    few = sum(not holds[size] for size in sizes)
+    smallest = min(sizes, key=math.prod)
+    happens = "nothing is asked" if method.budget == "cap" else "more than the budget is asked"
+    problem = _too_small(budget, method, smallest, radius)
+    logger.warning("In %d of the pool's %d images %s. %s", few, len(sizes), happens, problem)
+
+
+def _too_small(budget: Budget, method: Method, size: tuple[int, int], radius: int) -> str:
+    side, regions = 2 * radius + 1, method.budget == "regions"
+    pick = f"one region of {side}x{side} pixels" if regions else "one pixel"
+    least = budget.least(method.budget, size, radius=radius)
+    if budget.fraction is None:
+        field, value = "points", budget.points
+        height, width = budget.reference_size or size
+        pixels = value * math.prod(size) / (height * width)
+    else:
+        field = "max_fraction" if method.budget == "cap" else "fraction"
+        value = budget.fraction
+        pixels = value * math.prod(size)
+    remedy = "config.acquisition.radius or config.rounds" if regions else "config.rounds"
+    enough = "Lower" if field != "points" and least > 1 else f"Set it to {least} or more, or lower"
+    return (
+        f"config.acquisition.{field} is {value}, over {budget.rounds} rounds. In an image of "
+        f"{_by(size)} pixels that is {pixels / budget.rounds:.2g} pixels a round, but the least "
+        f"that can be asked is {pick}. {enough} {remedy}."
+    )
+
+
+def _smaller_than_crop(domain: str, split: Split, augment: Augment | None, data) -> list[str]:
+    """Describes a domain's images if the crop is larger than they ever are."""
+    if augment is None or not augment.crop:
+        return []
+    largest = augment.scale[1] if augment.scale else 1.0
+    resized = data[f"{domain}_size"]
+    sizes = {tuple(resized)} if resized else {split.size(number) for number in range(len(split))}
+    small = [
+        size
+        for size in sizes
+        if any(crop > side * largest for crop, side in zip(augment.crop, size, strict=True))
+    ]
+    if not small:
+        return []
+    scaled = f", scaled by up to {largest:g}" if augment.scale else ""
+    of_field = f" (config.data.{domain}_size)" if resized else ""
+    return [f"the {domain} images of {_by(min(small, key=math.prod))}{of_field}{scaled}"]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,78 @@
+"""Budgets and crops that don't fit the images."""
+
+import dataclasses
+import logging
+
+import pytest
+
+from labor_jax import experiment
+from labor_jax.experiment import components, data_checks
+from labor_jax.experiment.workdir import ConfigError
+from tests.evaluation.scenes import Scenes
+from tests.tiny import tiny_config
+
+
+def config_with(method, **acquisition):
+    config = tiny_config(method)
+    config.acquisition.update(acquisition)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("method", "budget", "says"),
+    [
+        (
+            "ripu_ra",
+            {"fraction": 0.001},
+            ("fraction is 0.001", "32x64", "1 pixels a round", "3x3", "0.00879 or more", "radius"),
+        ),
+        ("random", {"fraction": 1e-4}, ("0.1 pixels a round", "one pixel", "0.000977 or more")),
+        ("active:random", {"points": 1}, ("points is 1", "0.5 pixels a round", "to 2 or more")),
+        ("spl", {"max_fraction": 1e-4}, ("max_fraction is 0.0001", "0.000977 or more")),
+    ],
+)
+def test_a_budget_below_one_pick_is_refused_with_the_smallest(method, budget, says, tmp_path):
+    config = config_with(method, **budget)
+    with pytest.raises(ConfigError) as raised:
+        experiment.run(config, tmp_path / "run")
+    assert all(text in str(raised.value) for text in says), str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_smallest_budget_is_enough():
+    data_checks.check_budget(components.build(config_with("ripu_ra", fraction=0.00879)))
+    data_checks.check_budget(components.build(config_with("random", fraction=0.000977)))
+    data_checks.check_budget(components.build(config_with("spl", max_fraction=0.0)))  # no cap
+    data_checks.check_budget(components.build(config_with("ppl")))
+
+
+def test_images_too_small_for_the_budget_are_counted(caplog):
+    run = components.build(config_with("random", fraction=0.01))
+    pool = Scenes([(32, 64), (8, 8), (10, 10)], seed=0)
+    run = dataclasses.replace(run, pair=dataclasses.replace(run.pair, pool=pool))
+    data_checks.check_budget(run)
+    assert "In 2 of the pool's 3 images more than the budget is asked." in caplog.text
+    assert "8x8" in caplog.text and "0.0313 or more" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("crop", "scale", "warns"),
+    [
+        ((48, 48), None, True),
+        ((32, 64), None, False),
+        ((48, 48), (0.5, 2.0), False),
+        ((80, 80), (0.5, 2.0), True),
+        (None, None, False),
+    ],
+)
+def test_a_crop_larger_than_the_images_warns_once(crop, scale, warns, caplog):
+    config = tiny_config("spl")
+    config.data.augment.update(crop=crop, scale=scale)
+    with caplog.at_level(logging.WARNING):
+        data_checks.check_data(components.build(config))
+    found = [each.message for each in caplog.records if "augment.crop" in each.message]
+    assert len(found) == warns
+    if warns:
+        assert f"{crop[0]}x{crop[1]}, which is larger than the source images of 32x64" in found[0]
+        assert "the target images of 32x64" in found[0]
+        assert ("scaled by up to 2" in found[0]) == bool(scale)

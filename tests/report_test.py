@@ -1,0 +1,95 @@
+"""`labor-jax report`: the report of a run that is over, waits, or was stopped."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from labor_jax import experiment
+from labor_jax.experiment import current_report
+from labor_jax.experiment.workdir import ConfigError
+from tests.conftest import ROOT
+from tests.runs import interrupt_training
+from tests.tiny import tiny_config
+
+
+def report(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "labor_jax.report", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def human_config():
+    config = tiny_config("ripu_ra")
+    config.annotator = "human"
+    return config
+
+
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory):
+    """A run that waits for answers, like one that was stopped in its first phase but for that."""
+    path = tmp_path_factory.mktemp("runs") / "waiting"
+    with pytest.raises(experiment.RoundWaits):
+        experiment.run(human_config(), path)
+    return path
+
+
+def test_a_finished_runs_report_is_written_again(tmp_path):
+    config = tiny_config("warmup")
+    experiment.run(config, tmp_path)
+    before = (tmp_path / "report.html").read_text()
+    (tmp_path / "report.html").unlink()
+    assert current_report.write(tmp_path) == tmp_path / "report.html"
+    assert (tmp_path / "report.html").read_text() == before
+    (tmp_path / "summary.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"summary\.json is damaged"):
+        current_report.write(tmp_path)
+
+
+def test_a_waiting_run_has_a_report(waiting, tmp_path):
+    result = report(waiting, "--output", tmp_path / "r.html")
+    assert (result.returncode, result.stdout) == (0, f"{tmp_path / 'r.html'}\n"), result.stderr
+    page = (tmp_path / "r.html").read_text()
+    assert "The run waits in round 1: 0 of 4 images are answered." in page
+    assert "before round 1" in page and "<img" in page
+    assert not (waiting / "report.html").exists() and not (waiting / "summary.json").exists()
+
+
+def test_a_stopped_run_says_its_phase(tmp_path):
+    interrupt_training(tiny_config("spl"), tmp_path, "warmup", 2)
+    current_report.write(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "The run is not over; its last checkpoint is of phase" in page
+    assert "source-only" in page and "warm-up" not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "none was given"),
+        (("a", "b"), "2 were given"),
+        (("a", "--workdir=b"), "2 were given"),
+        (("/no/such/run",), "holds no run"),
+        (("RUN", "--output=/no/such/folder/r.html"), "There is no /no."),
+        (("RUN", "--output=RUN"), "is a folder, but a file is needed there"),
+        (("RUN", "--output=RUN/config.json/r.html"), "a part of that path is a file and no folder"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(arguments, says, waiting):
+    result = report(*(each.replace("RUN", str(waiting)) for each in arguments))
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert says in line and ".tmp" not in line
+    assert json.loads((waiting / "config.json").read_text())
+
+
+def test_a_run_without_results_says_so(tmp_path, waiting):
+    (tmp_path / "config.json").write_text((waiting / "config.json").read_text())
+    with pytest.raises(ConfigError, match="has no result yet"):
+        current_report.write(tmp_path)
