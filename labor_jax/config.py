@@ -44,7 +44,18 @@ def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
         settings.joint_defaults(config)
     if config.method in settings.method_defaults:
         settings.method_defaults[config.method](config)
+    for field in settings.open_fields(config):
+        _leave_open(config, field)
     return config
+
+
+def _leave_open(config: LockedConfig, field: str) -> None:
+    """Sets a field to None, which a value of the field's type can replace."""
+    section, _, name = field.rpartition(".")
+    section = config[section] if section else config
+    kind = section.get_type(name)
+    with section.ignore_type():
+        section[name] = placeholder(kind)
 
 
 def base_config() -> ConfigDict:

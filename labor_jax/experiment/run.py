@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 
 from labor_jax import compilation_cache
 from labor_jax.annotation import Oracle, SharedStore
-from labor_jax.data import Pair, pair_description, pipeline
-from labor_jax.experiment import batch_inputs, config_checks, shape_checks
+from labor_jax.data import Pair, load_pair, pair_description, pipeline
+from labor_jax.experiment import batch_inputs, config_checks, open_fields, shape_checks
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
@@ -33,7 +33,8 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
     Args:
       config: from `labor_jax.get_config`.
       workdir: the folder of everything the run writes.
-      pair: data that stands in for what `config.pair` names; the run then bears its name.
+      pair: data that stands in for what `config.pair` names; the run then bears its name. The
+        config of the pair "folders" suits any data: it chooses its settings from the images.
 
     Returns:
       What `summary.json` holds.
@@ -43,12 +44,15 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
       ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
       ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
-    if pair is not None and config.pair != pair.name:
-        config = config.copy_and_resolve_references()
-        config.pair = pair.name
     compilation_cache.enable(config.compilation_cache)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():
+        config_checks.check_config(open_fields.filled(config))
+        pair = pair if pair is not None else load_pair(config.pair, config.data)
+        config = open_fields.filled(config, pair, _recorded(config, Workdir(workdir)))
         config_checks.check_config(config)
+        if config.pair != pair.name:
+            config = config.copy_and_resolve_references()
+            config.pair = pair.name
         components = components_lib.build(config, pair)
         _check_data(components)
         shape_checks.check_shapes(components)
@@ -73,6 +77,14 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
                 handover = session.run_phase(phase, handover, state)
                 state = None
         return session.finish()
+
+
+def _recorded(config: ConfigDict, folder: Workdir) -> dict[str, Any] | None:
+    """The config of the run that this one continues, in its workdir or after its warm-up."""
+    recorded = folder.started_config()
+    if recorded is None and config.warm_start:
+        recorded = Workdir(config.warm_start).started_config()
+    return recorded
 
 
 def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:

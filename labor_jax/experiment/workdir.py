@@ -146,13 +146,26 @@ class Workdir:
             )
         return load_pair(config.pair, config.data, roles)
 
+    def started_config(self) -> dict[str, Any] | None:
+        """The config of the run in this folder; None if it has neither metric nor checkpoint yet.
+
+        Raises:
+          ConfigError: see `read_config`.
+        """
+        if self.config.exists() and self._has_started():
+            return self.read_config().to_dict()
+        return None
+
+    def _has_started(self) -> bool:
+        return self.metrics.exists() or any(self.checkpoints.glob("*"))
+
     def _check_config(self, described: dict[str, Any]) -> None:
         """Checks that the folder's files are of this config, and writes it down."""
         if self.config.exists():
             before = self.read_config().to_dict()
             # Before the first metric or checkpoint, a run that failed (its weights were not found,
             # say) may be started again with another config.
-            if self.metrics.exists() or any(self.checkpoints.glob("*")):
+            if self._has_started():
                 _check_same(before, described, self.path)
         elif any(self.checkpoints.glob("*")) or self.labels.exists():
             raise ConfigError(

@@ -1,6 +1,7 @@
 """The training loop: batches in, state out, with progress, logs and checkpoints on the way."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from labor_jax.training import processes
+
+# Steps after which the pace is measured; the first compiles.
+_PACE_FROM, _PACE_TO = 2, 7
 
 
 class DivergedError(RuntimeError):
@@ -28,11 +32,13 @@ def train(
     on_log: Callable[[int, dict[str, float]], None],
     checkpoint_every: int,
     on_checkpoint: Callable[[int, Any], None],
+    on_pace: Callable[[int, float], None] | None = None,
 ) -> Any:
     """Takes the steps `start` to `stop` of a phase.
 
-    The host waits for the device only when it logs, so reading and computing overlap. The progress
-    bar says "compiling…" until the first step is on its way.
+    The host waits for the device only when it logs, so reading and computing overlap, and twice at
+    the start if `on_pace` is given. The progress bar says "compiling…" until the first step is on
+    its way.
 
     Args:
       step: `(state, batch) -> (state, metrics)`, compiled; it may donate the state.
@@ -46,6 +52,8 @@ def train(
       on_log: gets the steps taken and the metrics' means since the last call.
       checkpoint_every: steps between two calls of `on_checkpoint`.
       on_checkpoint: gets the steps taken and the state, which it must copy before it returns.
+      on_pace: gets, once and early, the steps taken and how many seconds one takes; never in a
+        phase of fewer than seven steps to take.
 
     Returns:
       The state after step `stop`.
@@ -53,7 +61,7 @@ def train(
     Raises:
       DivergedError: a metric is NaN or infinite.
     """
-    waiting, taken = [], start
+    waiting, taken, paced_from = [], start, 0.0
     bar = progress_bar(total=stop, initial=start, desc=f"{name}: compiling…", unit="step")
     with bar:
         for taken, batch in zip(range(start + 1, stop + 1), batches, strict=False):
@@ -63,6 +71,13 @@ def train(
                 bar.set_description(name, refresh=False)
                 bar.unpause()  # the rate leaves compilation out
             bar.update()
+            if on_pace is not None and taken - start in (_PACE_FROM, _PACE_TO):
+                jax.block_until_ready(metrics)
+                now = time.monotonic()
+                if taken - start == _PACE_TO:
+                    with tqdm.external_write_mode(file=sys.stderr):  # it may print a line
+                        on_pace(taken, (now - paced_from) / (_PACE_TO - _PACE_FROM))
+                paced_from = now
             if taken % log_every == 0 or taken == stop:
                 means = _means(jax.device_get(waiting))
                 waiting = []

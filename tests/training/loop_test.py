@@ -13,7 +13,7 @@ def adding(state, batch):
 
 class Recorder:
     def __init__(self):
-        self.logged, self.saved = [], []
+        self.logged, self.saved, self.paces = [], [], []
 
     def run(self, step=adding, state=0.0, batches=None, start=0, stop=7, log=3, checkpoint=2):
         return loop.train(
@@ -28,6 +28,7 @@ class Recorder:
             on_log=lambda taken, means: self.logged.append((taken, means)),
             checkpoint_every=checkpoint,
             on_checkpoint=lambda taken, state: self.saved.append((taken, float(state))),
+            on_pace=lambda taken, seconds: self.paces.append((taken, seconds)),
         )
 
 
@@ -59,6 +60,14 @@ def test_resumes_from_a_start_with_the_same_cadence():
     assert resumed.saved == whole.saved[2:]
     assert [taken for taken, _ in resumed.logged] == [6, 7]
     assert resumed.logged[-1] == whole.logged[-1]
+
+
+@pytest.mark.parametrize(("start", "stop", "taken"), [(0, 20, [7]), (5, 20, [12]), (5, 11, [])])
+def test_tells_its_pace_once(start, stop, taken):
+    recorder = Recorder()
+    recorder.run(start=start, stop=stop)
+    assert [number for number, _ in recorder.paces] == taken
+    assert all(0 < seconds < 60 for _, seconds in recorder.paces)
 
 
 def test_nothing_left_to_do():
