@@ -99,7 +99,8 @@ class Session:
             count = parameter_overview.count_parameters(variables["params"])
             logger.info("The model has %s parameters.", f"{count:,}")
         left = self.phases[-1].last_step - step
-        logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
+        if left:
+            logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
         if processes.is_first():
             self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
         return step, tree["handover"], tree["state"]
