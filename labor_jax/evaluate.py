@@ -80,12 +80,14 @@ def _measured_on(components: Any) -> Iterator[tuple[Any, str]]:
 
 def _published(config: ConfigDict) -> tuple[Any, Any, str]:
     """Returns components and variables of the weights that a config names, and the file."""
+    from labor_jax.data import load_pair
     from labor_jax.experiment import components as components_lib
-    from labor_jax.experiment import config_checks
+    from labor_jax.experiment import config_checks, open_fields
 
     with config_checks.config_errors():
-        config_checks.check_config(config)
-        components = components_lib.build(config, roles=["evaluation"])
+        config_checks.check_config(open_fields.filled(config))
+        pair = load_pair(config.pair, config.data, ["evaluation"])
+        components = components_lib.build(open_fields.filled(config, pair), pair)
     initial = components_lib.initial_variables(components)
     variables = components_lib.load_pretrained(components, initial)
     if variables["params"]["head"] is initial["params"]["head"]:

@@ -111,7 +111,7 @@ def refused(workdir, config, pair=None):
     ("field", "known"),
     [
         ("acquisition.method", "spl, ppl"),
-        ("model.backbone", "efficientnet_lite0, resnet18"),
+        ("model.backbone", "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, resnet18"),
         ("model.head", "deeplab_v2, deeplab_v3plus"),
         ("pair", "street, camvid"),
     ],

@@ -15,9 +15,9 @@ def tiny_config(method="spl", pair="street"):
     config.model.update(
         backbone="two_layers", width=4, output_stride=4, head="linear", pretrained=""
     )
-    if config.supervised.steps:
+    if config.supervised.steps != 0:  # None where a pair leaves them open
         config.supervised.steps = 4
-    if config.warmup.steps:
+    if config.warmup.steps != 0:
         config.warmup.steps = 3
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 4
     config.selector.steps = 3

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from ml_collections import ConfigDict
 
-from labor_jax.data import base, transforms
+from labor_jax.data import base, own_data, transforms
 
 Loader = Callable[[ConfigDict, Collection[str]], base.Pair]
 Settings = Callable[[ConfigDict], None]
@@ -29,12 +29,19 @@ class RegisteredPair:
       defaults: the settings of every method on this pair; may add fields to `config.data`.
       joint_defaults: further settings under the protocol "joint", applied after the method's own.
       method_defaults: further settings of single methods by `config.method`, applied last.
+      chosen_from_data: whether the fields of `own_data.open_fields` are left open, and chosen when
+        a run starts, from its images.
     """
 
     load: Loader
     defaults: Settings = _no_settings
     joint_defaults: Settings = _no_settings
     method_defaults: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
+    chosen_from_data: bool = False
+
+    def open_fields(self, config: ConfigDict) -> tuple[str, ...]:
+        """Dotted names of the fields of a config that are left open, see `own_data`."""
+        return own_data.open_fields(config) if self.chosen_from_data else ()
 
 
 _PAIRS: dict[str, RegisteredPair] = {}
@@ -49,6 +56,7 @@ def register_pair(
     defaults: Settings | None = None,
     joint_defaults: Settings | None = None,
     method_defaults: Mapping[str, Settings] | None = None,
+    chosen_from_data: bool = False,
 ) -> Callable[[Loader], Loader]:
     """Registers a data pair, so that `config.pair` can name it. A decorator of the pair's loader.
 
@@ -64,6 +72,8 @@ def register_pair(
       defaults: see `RegisteredPair`, like the following; None changes nothing.
       joint_defaults: settings under the protocol "joint".
       method_defaults: settings of single methods.
+      chosen_from_data: whether sizes, steps and network are chosen from the images, as for the
+        pair "folders", where they aren't set.
 
     Returns:
       The decorator. It returns the loader unchanged.
@@ -82,6 +92,7 @@ def register_pair(
             defaults or _no_settings,
             joint_defaults or _no_settings,
             dict(method_defaults or {}),
+            chosen_from_data,
         )
         return load
 

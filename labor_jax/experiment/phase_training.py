@@ -178,7 +178,7 @@ def train(
             name=phase.name,
             start=start,
             stop=phase.steps,
-            steps_after=session.phases[-1].last_step - phase.last_step,
+            steps_after=session.steps_after(phase),
             log_every=config.log_every,
             on_log=lambda taken, values: session.log_metrics(
                 phase.first_step + taken, phase, **values
@@ -186,6 +186,7 @@ def train(
             checkpoint_every=config.checkpoint_every,
             on_checkpoint=lambda taken, state, waiting: save(taken, state, unlogged=waiting),
             unlogged=unlogged,
+            on_pace=session.estimates_time(phase),
         )
 
 

@@ -16,15 +16,17 @@ from ml_collections import ConfigDict
 
 from labor_jax import compilation_cache, devices
 from labor_jax.annotation import SharedStore
-from labor_jax.data import Pair, pair_description
+from labor_jax.data import Pair, load_pair, pair_description
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment import (
     config_checks,
     data_checks,
     data_identity,
     existing_labels,
+    open_fields,
     shape_checks,
 )
+from labor_jax.experiment.components import Components
 from labor_jax.experiment.session import Session
 from labor_jax.experiment.workdir import Workdir, write_atomically
 from labor_jax.training import processes
@@ -39,7 +41,8 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
     Args:
       config: from `labor_jax.get_config`.
       workdir: the folder of everything the run writes.
-      pair: data that stands in for what `config.pair` names; the run then bears its name.
+      pair: data that stands in for what `config.pair` names; the run then bears its name. The
+        config of the pair "folders" suits any data: it chooses its settings from the images.
 
     Returns:
       What `summary.json` holds.
@@ -49,14 +52,17 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
       ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
       DeviceError, ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
-    if pair is not None and config.pair != pair.name:
-        config = config.copy_and_resolve_references()
-        config.pair = pair.name
     compilation_cache.enable(config.compilation_cache)
     logger.info("Device: %s", devices.describe(devices.available(), config.model.dtype))
     logger.info("Workdir: %s", workdir)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():
+        config_checks.check_config(open_fields.filled(config))
+        pair = pair if pair is not None else load_pair(config.pair, config.data)
+        config = open_fields.filled(config, pair, _recorded(config, Workdir(workdir)))
         config_checks.check_config(config)
+        if config.pair != pair.name:
+            config = config.copy_and_resolve_references()
+            config.pair = pair.name
         components = components_lib.build(config, pair)
         data_checks.check_data(components)
         shape_checks.check_shapes(components)
@@ -100,6 +106,14 @@ def _keep_data(folder: Workdir, components: Components) -> None:
     )
     described = json.dumps(pair_description.describe(components.pair), indent=2)
     write_atomically(folder.pair, described + "\n")
+
+
+def _recorded(config: ConfigDict, folder: Workdir) -> dict[str, Any] | None:
+    """The config of the run that this one continues, in its workdir or after its warm-up."""
+    recorded = folder.started_config()
+    if recorded is None and config.warm_start:
+        recorded = Workdir(config.warm_start).started_config()
+    return recorded
 
 
 def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:

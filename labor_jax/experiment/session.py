@@ -12,7 +12,7 @@ from labor_jax.annotation import LabelStoreError, SharedStore
 from labor_jax.annotation.label_store import record as label_record
 from labor_jax.data import Split
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import held_out, report, restore, summary
+from labor_jax.experiment import held_out, report, restore, summary, time_estimate
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
@@ -86,6 +86,7 @@ class Session:
         self._metrics: metrics.MetricsFile | None = None
         self._evaluate = components_lib.make_evaluation(components)
         self._built: dict[Hashable, Any] = {}
+        self._estimated = False
 
     def start_or_resume(self) -> tuple[int, Handover, TrainState | None]:
         """Finds where the run is.
@@ -119,9 +120,15 @@ class Session:
             count = parameter_overview.count_parameters(variables["params"])
             logger.info("The model has %s parameters.", f"{count:,}")
         self.results.measured_on = self._measured_on()
+        left = self.phases[-1].last_step - step
+        if left:
+            logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
         if processes.is_first():
             self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
         return step, tree["handover"], tree["state"]
+
+    def _phases_after(self, step: int) -> int:
+        return sum(phase.last_step > step for phase in self.phases)
 
     def run_phase(self, phase: Phase, handover: Handover, state: TrainState | None) -> Handover:
         """Runs a phase, from its start or from a state that a checkpoint held."""
@@ -231,6 +238,34 @@ class Session:
         if progress["labels"] is not None:
             self._labels = label_record.StoreRecord.from_json(progress["labels"])
             self.keep_labels()
+
+    def steps_after(self, phase: Phase) -> int:
+        """About how long the phases after a training phase take, in steps of that phase."""
+        return time_estimate.steps_after(self.components, self.phases, phase)
+
+    def estimates_time(self, phase: Phase) -> Callable[[int, float], None] | None:
+        """What logs how long the run takes, from the pace of the process's first steps.
+
+        Returns:
+          A function of the phase's steps taken and of the seconds a step; None once it was called.
+        """
+        if self._estimated:
+            return None
+
+        def log(taken: int, pace: float) -> None:
+            self._estimated = True
+            steps = self.phases[-1].last_step - phase.first_step - taken
+            left = time_estimate.seconds_left(self.components, self.phases, phase, taken, pace)
+            asking = self.config.annotator == "human" and phase.name != self.phases[-1].name
+            logger.info(
+                "About %s for the %s steps to go on this machine (%s s a step at present)%s.",
+                time_estimate.in_words(left),
+                f"{steps:,}",
+                f"{pace:.2g}",
+                ", and the time that people take to answer" if asking else "",
+            )
+
+        return log
 
     def log_metrics(self, step: int, phase: Phase, **values: Any) -> None:
         """Adds a line to `metrics.jsonl`."""

@@ -169,6 +169,16 @@ class Workdir:
             )
         return load_pair(config.pair, config.data, roles)
 
+    def started_config(self) -> dict[str, Any] | None:
+        """The config of the run in this folder; None if it has neither metric nor checkpoint yet.
+
+        Raises:
+          ConfigError: see `read_config`.
+        """
+        if self.config.exists() and self.begun:
+            return self.read_config().to_dict()
+        return None
+
     def _check_config(self, described: dict[str, Any]) -> None:
         """Checks that the folder's files are of this config, and writes it down."""
         if self.config.exists():

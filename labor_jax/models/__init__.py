@@ -1,6 +1,12 @@
 """Segmentation networks: backbones, heads, the segmenter of both, and published weights."""
 
-from labor_jax.models.backbones import EfficientNetLite0, ResNet, TwoLayers
+from labor_jax.models.backbones import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+    ResNet,
+    TwoLayers,
+)
 from labor_jax.models.batch_norm import BatchNorm
 from labor_jax.models.building import build_segmenter, init_variables, trainable_mask
 from labor_jax.models.discriminator import Discriminator
@@ -10,7 +16,13 @@ from labor_jax.models.model import Model
 from labor_jax.models.normalization import denormalize_images, network_input, normalize_images
 from labor_jax.models.registry import BACKBONES, HEADS, register_backbone, register_head
 from labor_jax.models.segmenter import Outputs, Segmenter
-from labor_jax.models.weights import WeightsError, load_weights, save_weights, to_torch
+from labor_jax.models.weights import (
+    WeightsError,
+    installed_weights,
+    load_weights,
+    save_weights,
+    to_torch,
+)
 from labor_jax.models.windows import windowed_logits, windowed_outputs
 
 __all__ = [
@@ -21,6 +33,8 @@ __all__ = [
     "DeepLabV3Plus",
     "Discriminator",
     "EfficientNetLite0",
+    "EfficientNetLite1",
+    "EfficientNetLite2",
     "Features",
     "Linear",
     "Model",
@@ -33,6 +47,7 @@ __all__ = [
     "build_segmenter",
     "denormalize_images",
     "init_variables",
+    "installed_weights",
     "load_weights",
     "network_input",
     "normalize_images",

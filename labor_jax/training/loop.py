@@ -1,6 +1,7 @@
 """The training loop: batches in, state out, with progress, logs and checkpoints on the way."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from labor_jax.training import processes
 
 Metrics = dict[str, float]
 """The metrics of a step, by name."""
+
+# Steps after which the pace is measured; the first compiles.
+_PACE_FROM, _PACE_TO = 2, 7
 
 
 class DivergedError(RuntimeError):
@@ -32,12 +36,14 @@ def train(
     on_log: Callable[[int, dict[str, float]], None],
     checkpoint_every: int,
     on_checkpoint: Callable[[int, Any, list[Metrics]], None],
+    on_pace: Callable[[int, float], None] | None = None,
     unlogged: Sequence[Metrics] = (),
 ) -> Any:
     """Takes the steps `start` to `stop` of a phase.
 
-    The host waits for the device only when it logs, so reading and computing overlap. The progress
-    bar says "compiling…" until the first step is on its way.
+    The host waits for the device only when it logs, so reading and computing overlap, and twice at
+    the start if `on_pace` is given. The progress bar says "compiling…" until the first step is on
+    its way.
 
     Args:
       step: `(state, batch) -> (state, metrics)`, compiled; it may donate the state.
@@ -52,6 +58,8 @@ def train(
       checkpoint_every: steps between two calls of `on_checkpoint`.
       on_checkpoint: gets the steps taken; the state, which it must copy before it returns; and the
         metrics of the steps that are not logged yet.
+      on_pace: gets, once and early, the steps taken and how many seconds one takes; never in a
+        phase of fewer than seven steps to take.
       unlogged: what `on_checkpoint` got last before step `start`, so that the next means are over
         the same steps.
 
@@ -61,7 +69,7 @@ def train(
     Raises:
       DivergedError: a metric, or a weight of a state to save or return, is NaN or infinite.
     """
-    waiting, taken = list(unlogged), start
+    waiting, taken, paced_from = list(unlogged), start, 0.0
     bar = progress_bar(total=stop, initial=start, desc=f"{name}: compiling…", unit="step")
     with bar:
         for taken, batch in zip(range(start + 1, stop + 1), batches, strict=False):
@@ -71,6 +79,13 @@ def train(
                 bar.set_description(name, refresh=False)
                 bar.unpause()  # the rate leaves compilation out
             bar.update()
+            if on_pace is not None and taken - start in (_PACE_FROM, _PACE_TO):
+                jax.block_until_ready(metrics)
+                now = time.monotonic()
+                if taken - start == _PACE_TO:
+                    with tqdm.external_write_mode(file=sys.stderr):  # it may print a line
+                        on_pace(taken, (now - paced_from) / (_PACE_TO - _PACE_FROM))
+                paced_from = now
             if taken % log_every == 0 or taken == stop:
                 means = _means(_on_host(waiting))
                 waiting = []

@@ -13,7 +13,7 @@ def adding(state, batch):
 
 class Recorder:
     def __init__(self):
-        self.logged, self.saved, self.unlogged = [], [], {}
+        self.logged, self.saved, self.unlogged, self.paces = [], [], {}, []
 
     def save(self, taken, state, unlogged):
         self.saved.append((taken, float(state)))
@@ -42,6 +42,7 @@ class Recorder:
             on_log=lambda taken, means: self.logged.append((taken, means)),
             checkpoint_every=checkpoint,
             on_checkpoint=self.save,
+            on_pace=lambda taken, seconds: self.paces.append((taken, seconds)),
             unlogged=unlogged,
         )
 
@@ -74,6 +75,14 @@ def test_resumes_from_a_start_with_the_same_cadence():
     assert resumed.saved == whole.saved[2:]
     # The means of step 6 are over step 4 too, which was taken and not logged before the checkpoint.
     assert resumed.logged == whole.logged[1:]
+
+
+@pytest.mark.parametrize(("start", "stop", "taken"), [(0, 20, [7]), (5, 20, [12]), (5, 11, [])])
+def test_tells_its_pace_once(start, stop, taken):
+    recorder = Recorder()
+    recorder.run(start=start, stop=stop)
+    assert [number for number, _ in recorder.paces] == taken
+    assert all(0 < seconds < 60 for _, seconds in recorder.paces)
 
 
 def test_nothing_left_to_do():

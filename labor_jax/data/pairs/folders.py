@@ -16,8 +16,16 @@ _LAYOUT_FIELDS = ("images", "labels", "pattern", "image_suffix", "label_pattern"
 
 
 def defaults(config: ConfigDict) -> None:
-    """Adds the fields that say where the files are and what their values mean."""
+    """Adds the fields that say where the files are and what their values mean.
+
+    Sizes, steps, network and rates stay open; `own_data` chooses them from the images.
+    """
     data = config.data
+    # The longest side, in pixels, of the sizes that are chosen; 0: the images' own sizes. Twice as
+    # long a side takes four times as long to train.
+    data.long_side = 512
+    data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3)
+    config.selector.terms.discrepancy = 0.05  # as for street and camvid
     data.classes = ()  # names, in label order: --config.data.classes="('road', 'sky')"
     data.palette = ()  # an RGB triple a class; empty: distinct colours
     for role in base.ROLES:
@@ -27,7 +35,7 @@ def defaults(config: ConfigDict) -> None:
         data[role].classes = ()  # if a role has a list of its own: it must equal the source's
 
 
-@register_pair("folders", defaults=defaults)
+@register_pair("folders", defaults=defaults, chosen_from_data=True)
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `folders`: image and label folders of your own, named by the config.
 

@@ -1,9 +1,10 @@
-"""EfficientNet-Lite0 as a dense feature extractor.
+"""EfficientNet-Lite0, Lite1 and Lite2 as dense feature extractors.
 
 EfficientNet (Tan and Le 2019, arXiv 1905.11946) for small devices: ReLU6 instead of swish and no
-squeeze-and-excitation, which makes it a MobileNet-v2 of EfficientNet-B0's shape.
+squeeze-and-excitation, which makes it a MobileNet-v2 of EfficientNet's shape.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from labor_jax.models.features import Features
 from labor_jax.models.normalization import denormalize_images
 from labor_jax.models.registry import register_backbone, require_one_of
 
-# Each stage: blocks, kernel size, stride, expansion, channels.
+# Each stage of Lite0: blocks, kernel size, stride, expansion, channels.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -64,9 +65,15 @@ class _Block(nn.Module):
         return x + y if x.shape == y.shape else y
 
 
-@register_backbone("efficientnet_lite0")
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 without its classification layers, dilated to a chosen output stride.
+def _scaled_channels(channels: int, multiplier: float) -> int:
+    """Channels times the multiplier as a multiple of 8, never more than 10% below."""
+    wanted = channels * multiplier
+    nearest = max(8, int(wanted + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * wanted else nearest + 8
+
+
+class EfficientNetLite(nn.Module):
+    """An EfficientNet-Lite without its classification layers, dilated to a chosen output stride.
 
     It takes images normalised as for every backbone and rescales them itself to (RGB - 127) / 128,
     on which the published weights were trained. Strided convolutions pad as TensorFlow's SAME,
@@ -80,6 +87,10 @@ class EfficientNetLite0(nn.Module):
       remat: whether the gradient computes each block's activations again instead of keeping them.
         It takes less memory and about a third more time.
       dtype: of the computation; parameters are float32.
+      width_multiplier: channels of each stage over Lite0's, rounded to multiples of 8. The stem
+        keeps its own.
+      depth_multiplier: blocks of each stage over Lite0's, rounded up. The first and the last stage
+        keep their one block.
     """
 
     output_stride: int = 8
@@ -87,6 +98,8 @@ class EfficientNetLite0(nn.Module):
     axis_name: str | None = None
     remat: bool = False
     dtype: Any = jnp.float32
+    width_multiplier: float = 1.0
+    depth_multiplier: float = 1.0
 
     def check(self) -> None:
         """Raises a ValueError for a field of `config.model` that is out of range."""
@@ -104,7 +117,8 @@ class EfficientNetLite0(nn.Module):
 
         Returns:
           The maps "stage2" to "stage7" in `dtype`, [B, H / stride, W / stride, C] rounded up, of
-          24, 40, 80, 112, 192 and 320 channels. "stage2" has stride 4, "stage7" `output_stride`.
+          24, 40, 80, 112, 192 and 320 channels times `width_multiplier`. "stage2" has stride 4,
+          "stage7" `output_stride`.
         """
 
         def norm(name):
@@ -136,11 +150,13 @@ class EfficientNetLite0(nn.Module):
         number = 0
         stages = []
         previous_dilation = 1
-        for stage, (count, kernel_size, _, expansion, channels) in enumerate(STAGES):
-            for index in range(count):
+        for stage, (blocks, kernel_size, _, expansion, channels) in enumerate(STAGES):
+            if stage not in (0, len(STAGES) - 1):
+                blocks = math.ceil(blocks * self.depth_multiplier)
+            for index in range(blocks):
                 first = index == 0
                 x = block(
-                    channels=channels,
+                    channels=_scaled_channels(channels, self.width_multiplier),
                     kernel_size=kernel_size,
                     stride=strides[stage] if first else 1,
                     # The first depthwise filter reads features from before the removed stride.
@@ -155,3 +171,23 @@ class EfficientNetLite0(nn.Module):
             stages.append(x)
         totals = (_STEM_STRIDE * np.cumprod(strides)).tolist()
         return Features.of_stages(stages[_FIRST_MAP:], totals[_FIRST_MAP:], first=_FIRST_MAP + 1)
+
+
+@register_backbone("efficientnet_lite0")
+class EfficientNetLite0(EfficientNetLite):
+    """See `EfficientNetLite`; 3.4 million parameters."""
+
+
+@register_backbone("efficientnet_lite1")
+class EfficientNetLite1(EfficientNetLite):
+    """See `EfficientNetLite`; more blocks than Lite0."""
+
+    depth_multiplier: float = 1.1
+
+
+@register_backbone("efficientnet_lite2")
+class EfficientNetLite2(EfficientNetLite):
+    """See `EfficientNetLite`; more blocks and channels than Lite0."""
+
+    width_multiplier: float = 1.1
+    depth_multiplier: float = 1.2

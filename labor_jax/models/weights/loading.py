@@ -1,5 +1,7 @@
 """Reads weights of any registered layout into a segmenter's variables, and writes them."""
 
+import contextlib
+import importlib.util
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +64,21 @@ def load_weights(
     )
     loaded = layout.after_reading(path, tensors, names, loaded)
     return traverse_util.unflatten_dict({**flat, **loaded})
+
+
+def installed_weights() -> tuple[str, ...]:
+    """The backbones for which "imagenet" weights are installed, and PyTorch to read them.
+
+    PyTorch itself is not imported, which would take seconds.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return ()
+    installed = []
+    for backbone, find in IMAGENET_FILES.items():
+        with contextlib.suppress(WeightsError):
+            find()
+            installed.append(backbone)
+    return tuple(installed)
 
 
 def to_torch(

