@@ -61,6 +61,16 @@ def save_colours(label: Image.Image, palette, path: Path) -> None:
     label.convert("RGB").save(path)
 
 
+def write_classes(pair, path: Path) -> None:
+    """Writes the class table: what codes each class in label files."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("number", "name", "colour", "void"))
+        for number, (name, colour) in enumerate(zip(pair.classes, pair.palette, strict=True)):
+            table.writerow((number, name, "#{:02x}{:02x}{:02x}".format(*colour), "no"))
+        table.writerow((255, "void", "#000000", "yes"))
+
+
 def spread(total: int, count: int) -> list[int]:
     """Numbers of `count` images, evenly chosen out of `total`; all of them for a count of 0."""
     count = min(count, total) or total
@@ -74,13 +84,7 @@ def write(pair, root: Path, images: int) -> dict[str, int]:
     for name in folders:
         (root / name).mkdir(parents=True)
 
-    with (root / "classes.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("number", "name", "colour", "void"))
-        for number, name in enumerate(pair.classes):
-            table.writerow((number, name, "#{:02x}{:02x}{:02x}".format(*pair.palette[number]), "no"))
-        table.writerow((255, "void", "#000000", "yes"))
-
+    write_classes(pair, root / "classes.csv")
     source = spread(len(pair.source), images)
     for i in source:
         name = Path(pair.source.names[i]).name
@@ -102,6 +106,7 @@ def write(pair, root: Path, images: int) -> dict[str, int]:
 
 
 def main() -> None:
+    """Makes the folder and prints what it holds."""
     parser = argparse.ArgumentParser(description="Makes a folder of one's own photos of CamVid.")
     parser.add_argument("--camvid", required=True, help="CamVid's folder, with images and labels")
     parser.add_argument("--output", type=Path, required=True, help="the folder to make")

@@ -34,10 +34,14 @@ def failure(*flags):
     return out + error
 
 
-@contextlib.contextmanager
 def serving(*flags, site=""):
     """A server, its first line and a client; `site` is a folder of modules that it imports, too."""
-    process = start(*flags, "--port=0", site=site)
+    return served_by(start(*flags, "--port=0", site=site))
+
+
+@contextlib.contextmanager
+def served_by(process):
+    """A server that was started, its first line and a client; the server is killed at the end."""
     try:
         line = process.stdout.readline()
         assert "http://" in line, process.stderr.read()

@@ -29,3 +29,11 @@ def forget_compiled_programs():
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The package as somebody has it who installed the wheel, see `tests.installed`."""
+    from tests.installed import Installed
+
+    return Installed(tmp_path_factory.mktemp("installed"))

@@ -1,17 +1,16 @@
-"""The examples as a user runs them: an installed wheel, a folder of their own, no repository."""
+"""The extensions among the examples as a user runs them: from an installed wheel alone."""
 
 import ast
+import functools
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from tests.conftest import ROOT
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXTENSIONS = sorted(set((ROOT / "examples").glob("*.py")) - {ROOT / "examples" / "own_photos.py"})
 
 _TWO_LAYERS = {"model.backbone": "two_layers", "model.width": 4, "model.output_stride": 4}
 _LINEAR = {"model.head": "linear"}
@@ -65,38 +64,12 @@ KINDS = {
 class User:
     """Somebody who has installed the wheel, and copied the examples into an empty folder."""
 
-    def __init__(self, folder):
-        self.folder, self._finished = folder / "home", {}
-        shutil.copytree(ROOT / "examples", self.folder)
-        project = folder / "project"  # building would leave files in the repository
-        project.mkdir()
-        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-            shutil.copy(ROOT / name, project)
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "labor_jax", project / "labor_jax", ignore=ignored)
-        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        wheels, self.site = folder / "wheels", folder / "site"
-        options = ["--no-deps", "--no-build-isolation"]
-        subprocess.run([*pip, "wheel", project, *options, "--wheel-dir", wheels], check=True)
-        (wheel,) = wheels.iterdir()
-        subprocess.run([*pip, "install", "--no-deps", "--target", self.site, wheel], check=True)
-
-    def python(self, *arguments, check=True):
-        """Starts Python in the empty folder, with the installed package alone."""
-        result = subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.site)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert not check or result.returncode == 0, result.stderr
-        return result
-
-    def labor_jax(self, *arguments, **options):
-        """Starts the console script."""
-        return self.python(self.site / "bin" / "labor-jax", *arguments, **options)
+    def __init__(self, folder, installed):
+        self.folder, self.site, self._finished = folder, installed.site, {}
+        for path in EXTENSIONS:
+            shutil.copy(path, folder)
+        self.python = functools.partial(installed.python, cwd=folder)
+        self.labor_jax = functools.partial(installed.labor_jax, cwd=folder)
 
     def run(self, example):
         """Runs or resumes an example, tiny; returns what it printed and its summary."""
@@ -120,11 +93,11 @@ class User:
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory):
-    return User(tmp_path_factory.mktemp("user"))
+def user(tmp_path_factory, installed):
+    return User(tmp_path_factory.mktemp("user"), installed)
 
 
-@pytest.fixture(scope="module", params=[path.stem for path in EXAMPLES])
+@pytest.fixture(scope="module", params=[path.stem for path in EXTENSIONS])
 def run(request, user):
     """An example's name, what its run printed, and its summary."""
     return request.param, *user.finished(request.param)
@@ -142,10 +115,10 @@ def test_the_installed_help_lists_commands_configs_and_pairs(user):
 
 
 def test_every_example_is_tested():
-    assert [path.stem for path in EXAMPLES] == sorted(SETTINGS) == sorted(REGISTERED)
+    assert [path.stem for path in EXTENSIONS] == sorted(SETTINGS) == sorted(REGISTERED)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXTENSIONS, ids=lambda path: path.stem)
 def test_an_example_has_at_most_thirty_lines_of_code(path):
     text = path.read_text()
     docstrings = set()

@@ -19,9 +19,8 @@ from labor_jax.data import registry as data_registry
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.models import registry as model_registry
 from tests.conftest import ROOT
+from tests.examples_test import EXTENSIONS
 from tests.tiny import tiny_config
-
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -277,7 +276,7 @@ def file_of(block):
 
 def test_the_text_shows_every_example_as_it_is():
     quoted = {file_of(block): block.partition("\n")[2] for block in CODE if file_of(block)}
-    assert sorted(quoted) == sorted(f"examples/{path.name}" for path in EXAMPLES)
+    assert sorted(quoted) == sorted(f"examples/{path.name}" for path in EXTENSIONS)
     for name, block in quoted.items():
         assert block in (ROOT / name).read_text()
 
