@@ -14,7 +14,7 @@ from labor_jax.data.base import DataError
 from labor_jax.data.files import decoding
 
 # Modes whose conversion to RGB loses nothing but transparency; 16-bit and float images would clip.
-_COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
 
 
 def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, int]]:
@@ -36,7 +36,7 @@ def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, in
     return _check(
         paths,
         what,
-        lambda path, image: image.mode in _COLOUR_MODES,
+        lambda path, image: image.mode in COLOUR_MODES,
         "are not 8-bit colour or grey images",
         "Convert them to 8 bits per channel.",
     )
@@ -95,7 +95,7 @@ def _check(
             with decoding.naming_file(path), Image.open(path) as image:
                 if not is_right(path, image):
                     return (0, 0), "", f"{path} (mode {image.mode})"
-                if not _has_end(path, image.format):
+                if not has_end(path, image.format):
                     image.load()
                 return (image.height, image.width), "", ""
         except DataError as error:
@@ -114,7 +114,7 @@ def _check(
     return [size for size, *_ in found]
 
 
-def _has_end(path: pathlib.Path, image_format: str | None) -> bool:
+def has_end(path: pathlib.Path, image_format: str | None) -> bool:
     """Whether a file ends with its format's end marker. False for formats without one."""
     marker = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}.get(image_format)
     if marker is None:
