@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from labor_jax.data.base import DataError
 
-_LISTED = 5
+LISTED = 5
+"""How many entries a message lists."""
 
 
 def raise_if_any(problem: str, entries: Sequence[str], remedy: str) -> None:
@@ -27,5 +28,5 @@ def raise_if_any(problem: str, entries: Sequence[str], remedy: str) -> None:
 def listing(entries: Iterable[str]) -> str:
     """Returns the first five entries as text, and the number of the others."""
     entries = list(entries)
-    more = f" and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
-    return ", ".join(entries[:_LISTED]) + more
+    more = f" and {len(entries) - LISTED} more" if len(entries) > LISTED else ""
+    return ", ".join(entries[:LISTED]) + more

@@ -53,6 +53,8 @@ def tree(tmp_path):
             "verify": "headers",
             "classes": ("road", "car", "sky"),
             "palette": (),
+            "label_map": "",
+            "label_coding": "auto",
             **{
                 role: {
                     "images": f"{role}/images",
@@ -61,6 +63,7 @@ def tree(tmp_path):
                     "image_suffix": "",
                     "label_pattern": "{stem}.png",
                     "label_map": "",
+                    "label_coding": "",
                     "classes": (),
                 }
                 for role in ("source", "pool", "evaluation")

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from labor_jax.data import messages, threads
 from labor_jax.data.base import DataError
-from labor_jax.data.files import decoding
+from labor_jax.data.files import decoding, exif
+from labor_jax.data.files.decoding import FileFault
 
-# Modes whose conversion to RGB loses nothing but transparency; 16-bit and float images would clip.
 COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+"""Modes that lose at most transparency in RGB. Images of 16 bits or floats would be clipped."""
+
+_DEEP = FileFault(
+    "is not an 8-bit colour or grey image",
+    "are not 8-bit colour or grey images",
+    "Convert them to 8 bits per channel.",
+)
+_SHALLOW = FileFault("is not a 16-bit PNG", "are not 16-bit PNGs", "Take the original files.")
 
 
-def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, int]]:
+class Header(NamedTuple):
+    """What a file's header says.
+
+    Attributes:
+      size: (height, width), of an image as it is shown.
+      orientation: an image's EXIF orientation, 1 to 8: from 5 on, `size` is turned.
+      mode: Pillow's mode.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    mode: str
+
+
+def check_images(paths: Sequence[pathlib.Path], what: str) -> list[Header]:
     """Reads the headers of images and finds files that are cut off.
 
     Only a file that does not end as its format demands, or whose format has no end marker, is
@@ -28,52 +52,46 @@ def check_images(paths: Sequence[pathlib.Path], what: str) -> list[tuple[int, in
       what: what they are, for errors ("source images").
 
     Returns:
-      (height, width) of each.
+      The header of each.
 
     Raises:
       DataError: files cannot be read or are not 8-bit images. The error counts and lists them.
     """
-    return _check(
-        paths,
-        what,
-        lambda path, image: image.mode in COLOUR_MODES,
-        "are not 8-bit colour or grey images",
-        "Convert them to 8 bits per channel.",
-    )
+
+    def fault(path: pathlib.Path, image: Image.Image) -> FileFault | None:
+        return None if image.mode in COLOUR_MODES else _DEEP
+
+    return _check(paths, what, fault)
 
 
 def check_labels(
-    paths: Sequence[pathlib.Path], what: str, channel: int | None = None
-) -> list[tuple[int, int]]:
+    paths: Sequence[pathlib.Path],
+    what: str,
+    channel: int | None = None,
+    coding: str = "numbers",
+) -> list[Header]:
     """Checks label maps as `check_images` checks images.
 
     Args:
       paths: the files.
       what: what they are, for errors.
       channel: see `decoding.read_label_values`.
+      coding: see `decoding.read_label_values`.
 
     Returns:
-      (height, width) of each.
+      The header of each.
 
     Raises:
-      DataError: files cannot be read, are not single-channel images of whole numbers or, if
-        `channel` is given, are not 16-bit PNGs. The error counts and lists them.
+      DataError: files cannot be read; or were compressed with loss; or are coded in another way
+        than `channel` and `coding` say. The error counts and lists them.
     """
-    if channel is not None:
-        return _check(
-            paths,
-            what,
-            lambda path, image: decoding.is_deep_png(path),
-            "are not 16-bit PNGs",
-            "Take the original files.",
-        )
-    return _check(
-        paths,
-        what,
-        lambda path, image: image.mode in decoding.LABEL_MODES,
-        "are not single-channel images of class numbers",
-        "Convert label maps in colours to class numbers.",
-    )
+
+    def fault(path: pathlib.Path, image: Image.Image) -> FileFault | None:
+        if channel is not None:
+            return None if decoding.is_deep_png(path) else _SHALLOW
+        return decoding.label_fault(image, coding)
+
+    return _check(paths, what, fault, turned=False)
 
 
 def check_decoding(read: Callable[[int], np.ndarray], count: int) -> None:
@@ -85,33 +103,40 @@ def check_decoding(read: Callable[[int], np.ndarray], count: int) -> None:
 def _check(
     paths: Sequence[pathlib.Path],
     what: str,
-    is_right: Callable[[pathlib.Path, Image.Image], bool],
-    wrong: str,
-    remedy: str,
-) -> list[tuple[int, int]]:
-    def read(path: pathlib.Path) -> tuple[tuple[int, int], str, str]:
-        """Returns the size, why the file is unreadable, and which file has the wrong mode."""
+    fault: Callable[[pathlib.Path, Image.Image], FileFault | None],
+    turned: bool = True,
+) -> list[Header]:
+    def read(path: pathlib.Path) -> Header | DataError | tuple[FileFault, str]:
+        """Returns the header, why the file is unreadable, or what is wrong with it."""
         try:
-            with decoding.naming_file(path), Image.open(path) as image:
-                if not is_right(path, image):
-                    return (0, 0), "", f"{path} (mode {image.mode})"
-                if not has_end(path, image.format):
-                    image.load()
-                return (image.height, image.width), "", ""
+            with decoding.naming_file(path):
+                decoding.check_regular(path)
+                with Image.open(path) as image:
+                    found = fault(path, image)
+                    if found:
+                        return found, f"{path} (mode {image.mode})"
+                    orientation = exif.orientation(image, path) if turned else 1
+                    size = exif.turned_size(image, orientation)
+                    if not has_end(path, image.format):
+                        image.load()
+                    return Header(size, orientation, image.mode)
         except DataError as error:
-            return (0, 0), str(error), ""
+            return error
 
     Image.init()  # loads Pillow's readers, which is not safe from several threads at once
     found = threads.map_in_threads(read, paths)
     messages.raise_if_any(
         f"{what} cannot be read",
-        [unreadable for _, unreadable, _ in found if unreadable],
+        [str(error) for error in found if isinstance(error, DataError)],
         "Copy or download them again.",
     )
-    messages.raise_if_any(
-        f"{what} {wrong}", [wrong_mode for *_, wrong_mode in found if wrong_mode], remedy
-    )
-    return [size for size, *_ in found]
+    faults = collections.defaultdict(list)
+    for each in found:
+        if not isinstance(each, Header):
+            faults[each[0]].append(each[1])
+    for kind, files in faults.items():
+        messages.raise_if_any(f"{what} {kind.several}", files, kind.remedy)
+    return found
 
 
 def has_end(path: pathlib.Path, image_format: str | None) -> bool:

@@ -6,21 +6,65 @@ import contextlib
 import io
 import pathlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from labor_jax.data.base import DataError
+from labor_jax.data.files import exif
 
 LABEL_MODES = ("1", "L", "P", "I;16", "I;16L", "I;16B", "I;16N", "I")
 """Pillow's modes of single-channel images of whole numbers."""
 
+LABEL_COLOUR_MODES = ("RGB", "RGBA")
+"""Pillow's modes of labels in colours."""
+
+_FORCED_COLOUR_MODES = ("1", "L", "LA", "P", "PA", *LABEL_COLOUR_MODES)
+
+
+class FileFault(NamedTuple):
+    """Why files can't be used: what one of them, or several, are; and what to do."""
+
+    one: str
+    several: str
+    remedy: str
+
+
+_LOSS = FileFault(
+    "was compressed with loss (as JPEG does), which changes its values",
+    "were compressed with loss (as JPEG does), which changes their values",
+    "Export them anew, as PNG.",
+)
+_SCALE = FileFault(
+    "has another largest value than 255 and 65535, which its header gives",
+    "have another largest value than 255 and 65535, which their headers give",
+    "Save them as PNG.",
+)
+_COLOURS = FileFault(
+    "is in colours, and nothing says which class a colour is",
+    "are in colours, and nothing says which class a colour is",
+    "Give the classes' colours (--config.data.palette='#804080,#4682b4', or a class table as "
+    "data.classes) and leave data.label_coding at auto, or convert the files to class numbers.",
+)
+_NUMBERS = FileFault(
+    "is not a single-channel image of class numbers",
+    "are not single-channel images of class numbers",
+    "Convert them to 8-bit PNGs of one channel.",
+)
+_DEPTH = FileFault(
+    "is not an image in 8-bit colours, which data.label_coding = colours needs",
+    "are not images in 8-bit colours, which data.label_coding = colours needs",
+    "Leave data.label_coding at auto.",
+)
+
 _PNG_HEADER_BYTES = 26  # signature, length and name of IHDR, width, height, bit depth, colour type
-_GREY, _RGB = 0, 2  # PNG colour types
+_GREY, _RGB, _RGBA = 0, 2, 6  # PNG colour types
+_CHANNELS = {_GREY: (), _RGB: (3,), _RGBA: (4,)}
 
 
 def read_image(path: pathlib.Path, content: bytes | None = None) -> np.ndarray:
-    """Reads an image.
+    """Reads an image, turned as its EXIF data say that it is to be shown.
 
     Args:
       path: the file.
@@ -34,45 +78,92 @@ def read_image(path: pathlib.Path, content: bytes | None = None) -> np.ndarray:
       DataError: the file cannot be decoded.
     """
     with naming_file(path):
-        content = path.read_bytes() if content is None else content
-        pixels = _decode_plain_png(content, _RGB)
-        if pixels is not None:
-            return pixels
+        content = _bytes(path) if content is None else content
+        if not exif.may_turn_png(content):
+            pixels = _decode_plain_png(content, _RGB)
+            if pixels is not None:
+                return pixels
         with Image.open(io.BytesIO(content)) as image:
-            return np.asarray(image.convert("RGB"))
+            image.load()  # `turn` would hide its errors
+            turn = exif.turn(image)
+            pixels = image.convert("RGB")
+            return np.asarray(pixels.transpose(turn) if turn is not None else pixels)
+
+
+def image_size(path: pathlib.Path) -> tuple[int, int]:
+    """Reads the (height, width) of what `read_image` returns, from the file's header.
+
+    Raises:
+      DataError: the file is not an image of a known format.
+    """
+    with naming_file(path):
+        check_regular(path)
+        with Image.open(path) as image:
+            return exif.turned_size(image, exif.orientation(image, path))
 
 
 def read_label_values(
-    path: pathlib.Path, channel: int | None = None, content: bytes | None = None
+    path: pathlib.Path,
+    channel: int | None = None,
+    content: bytes | None = None,
+    coding: str = "numbers",
 ) -> np.ndarray:
-    """Reads the values of a label file, unchanged.
+    """Reads the values or colours of a label file, unchanged. Its EXIF data don't count.
 
     Args:
       path: the file.
       channel: which channel of a 16-bit PNG holds the values; None for a single-channel file.
       content: see `read_image`. Ignored if `channel` is given.
+      coding: "numbers" for single-channel files alone; "auto" for colours from RGB and RGBA files
+        too; "colours" for colours from every file, of palette images those of the palette.
 
     Returns:
-      uint8, uint16 or int32[H, W].
+      Numbers, uint8, uint16 or int32[H, W]; or colours, uint8[H, W, 3], or uint8[H, W, 4] with
+      opacity.
 
     Raises:
-      DataError: the file cannot be decoded, or it has several channels and `channel` is None.
+      DataError: the file cannot be decoded, compression has changed its values, or it is coded in
+        another way than `coding` and `channel` say.
     """
     if channel is not None:
         return _read_deep_channel(path, channel)
     with naming_file(path):
-        content = path.read_bytes() if content is None else content
-        values = _decode_plain_png(content, _GREY)
-        if values is not None:
-            return values
+        content = _bytes(path) if content is None else content
+        colour_type = _png_format(content)[1]
+        if coding != "colours" if colour_type == _GREY else coding != "numbers":
+            pixels = _decode_plain_png(content, colour_type)
+            if pixels is not None:
+                return pixels
         with Image.open(io.BytesIO(content)) as image:
-            if image.mode not in LABEL_MODES:
+            fault = label_fault(image, coding)
+            if fault:
                 raise DataError(
-                    f"{path} is not a label map, a single-channel image of class numbers (convert "
-                    f"colours to class numbers); its mode is {image.mode}."
+                    f"{path} is no label map: it {fault.one} (mode {image.mode}). {fault.remedy}"
                 )
+            if coding == "colours" or image.mode in LABEL_COLOUR_MODES:
+                return _colours(image)
             values = np.asarray(image)
-    return values.astype(np.uint8) if values.dtype == bool else values
+            return (values.astype(np.uint8) if values.dtype == bool else values) // _scale(
+                image, content
+            )
+
+
+def label_fault(image: Image.Image, coding: str) -> FileFault | None:
+    """Returns why an opened label file can't be read; None if it can.
+
+    Args:
+      image: the file, before its pixels are loaded.
+      coding: see `read_label_values`.
+    """
+    if _is_lossy(image):
+        return _LOSS
+    if image.format == "PPM" and image.tile and image.tile[0][0] != "raw":
+        return _SCALE  # Pillow has scaled the values
+    if coding == "colours":
+        return None if image.mode in _FORCED_COLOUR_MODES else _DEPTH
+    if image.mode in LABEL_COLOUR_MODES:
+        return _COLOURS if coding == "numbers" else None
+    return None if image.mode in LABEL_MODES else _NUMBERS
 
 
 @contextlib.contextmanager
@@ -91,16 +182,27 @@ def naming_file(path: pathlib.Path) -> Iterator[None]:
         raise DataError(f"{path} cannot be read: {reason}") from error
 
 
+def check_regular(path: pathlib.Path) -> None:
+    """Raises DataError for a pipe, a device or a socket, which would be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} cannot be read: not a file")
+
+
 def is_deep_png(path: pathlib.Path) -> bool:
     """Whether a file is a PNG of 16 bits per channel."""
     with path.open("rb") as file:
         return _png_format(file.read(_PNG_HEADER_BYTES))[0] == 16
 
 
+def _bytes(path: pathlib.Path) -> bytes:
+    check_regular(path)
+    return path.read_bytes()
+
+
 def _png_format(header: bytes) -> tuple[int, int]:
-    """Returns a PNG's bits per channel and colour type; (0, 0) for any other file."""
+    """Returns a PNG's bits per channel and colour type; (0, -1) for any other file."""
     if len(header) < _PNG_HEADER_BYTES or not header.startswith(b"\x89PNG\r\n\x1a\n"):
-        return 0, 0
+        return 0, -1
     return header[24], header[25]
 
 
@@ -109,13 +211,14 @@ def _decode_plain_png(content: bytes, colour_type: int) -> np.ndarray | None:
 
     Args:
       content: the file's bytes.
-      colour_type: `_RGB` or `_GREY`.
+      colour_type: `_RGB`, `_RGBA` or `_GREY`.
 
     Returns:
-      uint8[H, W, 3] or uint8[H, W]. None for any other format, bit depth or colour type, for
-      transparency, and for damaged files: then Pillow reads the file or explains what is wrong.
+      uint8[H, W, 3], uint8[H, W, 4] or uint8[H, W]. None for any other format, bit depth or colour
+      type, for transparency by one colour, and for damaged files: then Pillow reads the file or
+      explains what is wrong.
     """
-    if _png_format(content) != (8, colour_type):
+    if colour_type not in _CHANNELS or _png_format(content) != (8, colour_type):
         return None
     import imagecodecs  # loads its libraries on first use
 
@@ -123,7 +226,34 @@ def _decode_plain_png(content: bytes, colour_type: int) -> np.ndarray | None:
         pixels = imagecodecs.png_decode(content)
     except Exception:
         return None
-    return pixels if pixels.shape[2:] == ((3,) if colour_type == _RGB else ()) else None
+    return pixels if pixels.shape[2:] == _CHANNELS[colour_type] else None
+
+
+def _is_lossy(image: Image.Image) -> bool:
+    """Whether an opened file's compression loses values."""
+    if image.format == "WEBP":
+        image.fp.seek(12)
+        chunk = image.fp.read(4)
+        return chunk == b"VP8 " or (chunk == b"VP8X" and b"VP8L" not in image.fp.read())
+    return image.format in ("JPEG", "MPO", "AVIF") or image.info.get("compression") == "jpeg"
+
+
+def _colours(image: Image.Image) -> np.ndarray:
+    """Returns the colours of an opened label file, with opacity if it has any."""
+    if image.mode == "RGB":
+        return np.asarray(image)
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+
+
+def _scale(image: Image.Image, content: bytes) -> int:
+    """Returns by how much Pillow has multiplied the grey values of 2 or 4 bits of a label file."""
+    bits = 8
+    if image.format == "PNG":
+        bits, colour_type = _png_format(content)
+        bits = bits if colour_type == _GREY else 8
+    elif image.format == "TIFF" and image.mode == "L":
+        bits = image.tag_v2.get(258, (8,))[0]
+    return {2: 85, 4: 17}.get(bits, 1)
 
 
 def _read_deep_channel(path: pathlib.Path, channel: int) -> np.ndarray:
@@ -131,7 +261,7 @@ def _read_deep_channel(path: pathlib.Path, channel: int) -> np.ndarray:
     import imagecodecs  # Pillow would cut 16-bit colour to 8
 
     with naming_file(path):
-        content = path.read_bytes()
+        content = _bytes(path)
         if _png_format(content)[0] != 16:
             raise DataError(f"{path} is not a 16-bit PNG.")
         values = np.atleast_3d(imagecodecs.png_decode(content))

@@ -23,8 +23,11 @@ class FolderLayout:
         ("_leftImg8bit").
       label_pattern: file name of an image's label; "{stem}" is the image's file name without
         extension and `image_suffix`.
-      label_map: class number of each value in the label files ("7:0, 8:1, other:255"), see
-        `LabelMap`; empty if the values are class numbers.
+      label_map: class number of each value or colour in the label files ("7:0, 8:1, other:255"),
+        see `LabelMap`; empty if the values are class numbers.
+      label_map_field: the config field that `label_map` came from, for errors; empty for the
+        split's own.
+      label_coding: one of `label_map.CODINGS`.
       label_channel: for labels in 16-bit PNGs of several channels, the channel of the values; None
         for labels in single-channel files.
       skip: names of images to leave out, see `FolderSplit.names`.
@@ -38,7 +41,9 @@ class FolderLayout:
     pattern: str | Sequence[str] = "*"
     image_suffix: str = ""
     label_pattern: str = "{stem}.png"
-    label_map: str | Mapping[Any, int] = ""
+    label_map: str | Mapping[Any, int | str] = ""
+    label_map_field: str = ""
+    label_coding: str = "auto"
     label_channel: int | None = None
     skip: Collection[str] = ()
     known_defects: Collection[str] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
@@ -51,6 +51,7 @@ def find_images(
                 or "A pattern applies to the path below the folder, extension included."
             )
         )
+    _check_names(matching, f"{split} images in {folder}")
     messages.raise_if_any(
         f"{split} images do not end in data.{split}.image_suffix = {layout.image_suffix!r}",
         [file for file in matching if not stems[file].endswith(layout.image_suffix)],
@@ -92,21 +93,26 @@ def find_labels(
     folder = _folder(root, layout.labels, f"data.{split}.labels", layout.advice)
     before, after = layout.label_pattern.split("{stem}")
     labels = {}
-    for file in listing.list_files(folder):
+    files = listing.list_files(folder)
+    for file in files:
         parent, slash, base_name = file.rpartition("/")
         stem = base_name[len(before) : len(base_name) - len(after)]
         if stem and base_name == before + stem + after:
             labels[parent + slash + stem] = file
+    _check_names(labels.values(), f"{split} labels in {folder}")
+    lacking = [name for name in images if name not in labels and name not in layout.known_defects]
     messages.raise_if_any(
         f"{split} images have no label in {folder}",
-        [
-            file
-            for name, file in images.items()
-            if name not in labels and name not in layout.known_defects
-        ],
+        [images[name] for name in lacking],
         layout.advice
         or f"Add the labels, remove the images, or correct data.{split}.label_pattern = "
-        f"{layout.label_pattern!r} (and image_suffix = {layout.image_suffix!r}).",
+        f"{layout.label_pattern!r} (and image_suffix = {layout.image_suffix!r})."
+        + _near_label(split, lacking, files)
+        + (
+            ' If people answer, the pool needs no labels: set data.pool.labels="".'
+            if split == "pool"
+            else ""
+        ),
     )
     messages.raise_if_any(
         f"{split} labels have no image in {root / layout.images}",
@@ -122,6 +128,32 @@ def find_labels(
         layout.advice or "Add the images or remove the labels.",
     )
     return {name: folder / labels[name] for name in images if name in labels}
+
+
+def _check_names(files: Iterable[str], what: str) -> None:
+    """Raises DataError if names of files can't be written as text."""
+    messages.raise_if_any(
+        f"{what} have names that are not UTF-8",
+        [
+            repr(file.encode(errors="surrogateescape"))[2:-1]
+            for file in files
+            if any("\ud800" <= letter <= "\udfff" for letter in file)
+        ],
+        "Rename them.",
+    )
+
+
+def _near_label(split: str, names: Sequence[str], files: Sequence[str]) -> str:
+    """Points to a file that would be an image's label if its extension were another."""
+    without_label = set(names)
+    for file in files:
+        stem, _, extension = file.rpartition(".")
+        if stem in without_label:
+            return (
+                f" There is {file}: --config.data.{split}.label_pattern='{{stem}}.{extension}' "
+                "takes such files."
+            )
+    return ""
 
 
 def _folder(root: pathlib.Path, below: str, field: str, advice: str) -> pathlib.Path:

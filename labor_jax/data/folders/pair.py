@@ -11,6 +11,7 @@ import numpy as np
 
 from labor_jax.data import base, cache, messages
 from labor_jax.data.base import DataError
+from labor_jax.data.class_table import ClassTable
 from labor_jax.data.folders.layout import FolderLayout
 from labor_jax.data.folders.split import FolderSplit, read_split
 
@@ -22,6 +23,7 @@ def read_pair(
     classes: tuple[str, ...],
     palette: np.ndarray | None = None,
     *,
+    tables: Mapping[str, ClassTable] | None = None,
     verify: str = "headers",
     cache_bytes: int = 0,
     roles: Collection[str] = base.ROLES,
@@ -31,9 +33,13 @@ def read_pair(
     Args:
       name: the pair's name.
       root: folder that the layouts' folders are below.
-      layouts: where the files of "source", "pool" and "evaluation" are. The pool may lack labels.
+      layouts: where the files of "source", "pool" and "evaluation" are. The pool may lack labels,
+        and "evaluation" may be missing: then the pair has no such split.
       classes: class names.
-      palette: [C, 3] colours with channels 0 to 255; None for `base.default_palette`.
+      palette: [C, 3] colours with channels 0 to 255; None for `base.default_palette`. Label files
+        in colours are read by it.
+      tables: how the label files of each role code the classes; None if values are class numbers,
+        and colours those of `palette`.
       verify: see `read_split`.
       cache_bytes: memory for decoded images and labels of all splits together, 0 for none.
       roles: which splits to read; the others are None.
@@ -46,6 +52,7 @@ def read_pair(
     if not classes:
         raise ValueError(f"{name} needs the names of its classes: set data.classes")
     base.check_classes(classes)
+    given = palette is not None
     if palette is None:
         palette = base.default_palette(len(classes))
     palette = np.asarray(palette)
@@ -54,15 +61,18 @@ def read_pair(
             f"data.palette must hold a colour (three numbers, 0 to 255) for each of the "
             f"{len(classes)} classes; got the shape {list(palette.shape)}"
         )
+    if tables is None:
+        colours = tuple(map(tuple, palette.tolist())) if given else ()
+        tables = dict.fromkeys(base.ROLES, ClassTable(tuple(classes), colours))
     for role in ("source", "evaluation"):
-        if not layouts[role].labels:
+        if role in layouts and not layouts[role].labels:
             raise DataError(f"{role} needs labels: set data.{role}.labels to their folder")
     if roles and not root:
         raise DataError(f"{name} needs the folder of the data set: --config.data.root=DIR")
     splits = {
-        role: read_split(root, role, layouts[role], len(classes), verify)
+        role: read_split(root, role, layouts[role], len(classes), verify, table=tables[role])
         for role in base.ROLES
-        if role in roles
+        if role in roles and role in layouts
     }
     if {"pool", "evaluation"} <= splits.keys():
         check_no_leak(splits["pool"], splits["evaluation"])

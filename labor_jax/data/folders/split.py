@@ -6,20 +6,20 @@ import dataclasses
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
+from labor_jax.data.class_table import ClassTable
 from labor_jax.data.files import checks, decoding, listing
+from labor_jax.data.files.checks import Header
 from labor_jax.data.folders import matching
+from labor_jax.data.folders.label_checks import check_labels
 from labor_jax.data.folders.layout import FolderLayout
+from labor_jax.data.folders.size_checks import check_sizes
 from labor_jax.data.label_map import LabelMap
-
-# Up to this many pixels, all label maps of a split are decoded at the start (about a second on one
-# core). In larger splits a label map is checked when it is read, unless verify="full".
-_CHECK_LABEL_PIXELS = 2**27
 
 VERIFY = ("headers", "full")
 """How thoroughly files are checked at the start, see `read_split`."""
@@ -71,11 +71,25 @@ class FolderSplit:
         """
         if self.label_paths is None:
             raise DataError(
-                f"{self.image_paths[i]} has no label: its split was set up without a labels "
-                "folder. Set `labels` to that folder."
+                f"{self.image_paths[i]} has no label: its split has no folder of labels. If people "
+                "answer, set --config.annotator=human; if an oracle is to answer, put labels in "
+                "pool/labels below data.root, or set data.pool.labels to their folder."
             )
-        path = self.label_paths[i]
-        return self.label_map(decoding.read_label_values(path, self.label_channel), path)
+        return self.read_label(self.label_paths[i])
+
+    def read_label(self, path: pathlib.Path) -> np.ndarray:
+        """Reads any label file as those of the split are read, uint8[H, W].
+
+        Raises:
+          DataError: the file cannot be decoded, or a value in it is not a class.
+        """
+        return self.label_map(self.read_values(path), path)
+
+    def read_values(self, path: pathlib.Path) -> np.ndarray:
+        """Reads the values or colours of a label file, see `decoding.read_label_values`."""
+        return decoding.read_label_values(
+            path, self.label_channel, coding=self.label_map.file_coding
+        )
 
     def label_key(self) -> str | None:
         """Returns a hash that changes with any label file and the label map; None if no labels."""
@@ -92,6 +106,8 @@ def read_split(
     layout: FolderLayout,
     num_classes: int,
     verify: str = "headers",
+    *,
+    table: ClassTable | None = None,
 ) -> FolderSplit:
     """Finds the files of a split and checks them.
 
@@ -103,7 +119,10 @@ def read_split(
       layout: where the files are.
       num_classes: number of classes C; a label value must map to 0 to C - 1 or 255.
       verify: "headers" reads the header and the end of each file, decodes a file whose end looks
-        cut off, and decodes all label maps of a small split; "full" decodes every file.
+        cut off, and decodes all label maps of a small split and some of a large one; "full"
+        decodes every file.
+      table: names and colours of the classes, and what codes them in label files if
+        `layout.label_map` doesn't say; None if values are class numbers.
 
     Returns:
       The split, sorted by name. A name is an image's path below `images`, with "/", without
@@ -111,9 +130,11 @@ def read_split(
 
     Raises:
       DataError: a folder is missing; no image matches; two images share a name; an image has no
-        label or a label no image; a file is unreadable, cut off or of the wrong kind; an image and
-        its label differ in size; a label value is not a class.
-      ValueError: invalid field of `layout`, or invalid `verify`.
+        label or a label no image; a file is unreadable, cut off or of the wrong kind; an image, as
+        its EXIF data turn it, and its label differ in size; a label value or colour is not a class;
+        or see `label_checks.check_labels`.
+      ValueError: invalid field of `layout`, invalid `verify`, or labels in colours that two classes
+        share.
     """
     check_verify(verify)
     if layout.label_pattern.count("{stem}") != 1 or "/" in layout.label_pattern:
@@ -121,7 +142,13 @@ def read_split(
             f'data.{split}.label_pattern must be a file name that holds "{{stem}}" once, got '
             f"{layout.label_pattern!r}"
         )
-    label_map = LabelMap(layout.label_map, num_classes, f"data.{split}.label_map")
+    label_map = LabelMap(
+        layout.label_map,
+        num_classes,
+        layout.label_map_field or f"data.{split}.label_map",
+        table=table,
+        coding=layout.label_coding,
+    )
     root = pathlib.Path(root).expanduser()
     found, stems = matching.find_images(root, split, layout)
     files = {name: file for name, file in found.items() if name not in layout.skip}
@@ -130,9 +157,12 @@ def read_split(
         labels = matching.find_labels(root, split, layout, files, stems)
         files = {name: files[name] for name in labels}
     images = {name: root / layout.images / file for name, file in files.items()}
-    sizes = _sizes(images, checks.check_images, f"{split} images")
+    headers = dict(
+        zip(images, checks.check_images(tuple(images.values()), f"{split} images"), strict=True)
+    )
     if labels is not None:
-        differing = _check_sizes(split, layout, images, sizes, labels)
+        label_headers = _check_label_files(split, layout, labels, label_map)
+        differing = check_sizes(split, layout, images, headers, labels, label_headers)
         images = {name: path for name, path in images.items() if name not in differing}
     left_out = tuple(name for name in found if name not in images)
     if left_out:
@@ -145,14 +175,20 @@ def read_split(
         names=tuple(images),
         image_paths=tuple(images.values()),
         label_paths=None if labels is None else tuple(labels[name] for name in images),
-        sizes=tuple(sizes[name] for name in images),
+        sizes=tuple(headers[name].size for name in images),
         label_map=label_map,
         label_channel=layout.label_channel,
         left_out=left_out,
     )
-    pixels = sum(height * width for height, width in result.sizes)
-    if labels is not None and (verify == "full" or pixels <= _CHECK_LABEL_PIXELS):
-        checks.check_decoding(result.label, len(result))
+    if result.label_paths is not None:
+        check_labels(
+            split,
+            result.label_paths,
+            sum(height * width for height, width in result.sizes),
+            result.read_values,
+            label_map,
+            verify=verify,
+        )
     if verify == "full":
         checks.check_decoding(result.image, len(result))
     return result
@@ -165,40 +201,14 @@ def check_verify(verify: str) -> None:
         raise ValueError(f"data.verify must be {valid}, got {verify!r}")
 
 
-def _check_sizes(
-    split: str,
-    layout: FolderLayout,
-    images: Mapping[str, pathlib.Path],
-    sizes: Mapping[str, tuple[int, int]],
-    labels: Mapping[str, pathlib.Path],
-) -> set[str]:
-    """Returns the known defects whose image and label differ in size; others are an error."""
-    label_sizes = _sizes(
-        labels,
-        lambda paths, what: checks.check_labels(paths, what, layout.label_channel),
-        f"{split} labels",
+def _check_label_files(
+    split: str, layout: FolderLayout, labels: Mapping[str, pathlib.Path], label_map: LabelMap
+) -> dict[str, Header]:
+    headers = checks.check_labels(
+        tuple(labels.values()), f"{split} labels", layout.label_channel, label_map.file_coding
     )
-    differing = {name for name in images if sizes[name] != label_sizes[name]}
-    messages.raise_if_any(
-        f"{split} images differ in size from their labels (height x width)",
-        [
-            f"{path} is {_by(sizes[name])}, {labels[name]} is {_by(label_sizes[name])}"
-            for name, path in images.items()
-            if name in differing and name not in layout.known_defects
-        ],
-        layout.advice
-        or "Resize one of the two to the other's size, label maps by nearest neighbour.",
-    )
-    return differing
-
-
-def _sizes(
-    paths: Mapping[str, pathlib.Path],
-    check: Callable[[Sequence[pathlib.Path], str], Iterable[tuple[int, int]]],
-    what: str,
-) -> dict[str, tuple[int, int]]:
-    return dict(zip(paths, check(tuple(paths.values()), what), strict=True))
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+    if label_map.coding == "colours" or any(
+        header.mode in decoding.LABEL_COLOUR_MODES for header in headers
+    ):
+        label_map.colours.check("data.palette")
+    return dict(zip(labels, headers, strict=True))

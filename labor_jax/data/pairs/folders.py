@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
+from ml_collections.config_dict import FieldReference
 
-from labor_jax.data import base, folders
+from labor_jax.data import base, class_table, colours, folders
 from labor_jax.data.base import DataError
+from labor_jax.data.class_table import ClassTable
 from labor_jax.data.registry import register_pair
 
-# Fields of `FolderLayout` that config.data.ROLE has.
-_LAYOUT_FIELDS = ("images", "labels", "pattern", "image_suffix", "label_pattern", "label_map")
+# Fields of `FolderLayout` that config.data.ROLE has; the last two are empty for those of
+# config.data.
+_LAYOUT_FIELDS = (
+    "images",
+    "labels",
+    "pattern",
+    "image_suffix",
+    "label_pattern",
+    "label_map",
+    "label_coding",
+)
+
+_NO_EVALUATION = (
+    "There are no labels to measure on in %s, so mIoU will show as a dash. To measure, put "
+    "target images and their labels in evaluation/images and evaluation/labels below data.root."
+)
 
 
 def defaults(config: ConfigDict) -> None:
     """Adds the fields that say where the files are and what their values mean."""
     data = config.data
-    data.classes = ()  # names, in label order: --config.data.classes="('road', 'sky')"
-    data.palette = ()  # an RGB triple a class; empty: distinct colours
+    # Names in label order, road,sky,tree; or a table file: classes.txt (a name a line) or
+    # classes.csv (number, name, colour, void), below data.root or the current folder.
+    data.classes = FieldReference((), field_type=object)
+    # A colour a class, "#804080,#4682b4" or RGB triples; empty: distinct ones. Label files in
+    # colours are read by it.
+    data.palette = FieldReference((), field_type=object)
+    # How label files code classes. "auto": RGB and RGBA files by colours, others by numbers;
+    # "numbers"; "colours": palette files by colours too.
+    data.label_coding = "auto"
+    # Class of each value or colour in the label files, "7:0,8:sky,#000000:void,other:255"; empty:
+    # values are class numbers, 255 void.
+    data.label_map = ""
     for role in base.ROLES:
         # Images and labels are below data.root, or absolute. For each field see `FolderLayout`.
-        layout = folders.FolderLayout(images=f"{role}/images", labels=f"{role}/labels")
+        layout = folders.FolderLayout(**_default_folders(role), label_coding="")
         data[role] = ConfigDict({field: getattr(layout, field) for field in _LAYOUT_FIELDS})
-        data[role].classes = ()  # if a role has a list of its own: it must equal the source's
+        # If a role's files are coded in another way: the same names, or a table of them.
+        data[role].classes = FieldReference((), field_type=object)
 
 
 @register_pair("folders", defaults=defaults)
@@ -32,40 +62,106 @@ def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `folders`: image and label folders of your own, named by the config.
 
     Args:
-      config: `root`; `classes` (names); `palette` (an RGB triple per class; empty for
-        `base.default_palette`); `verify` and `cache_bytes`, see `folders.read_pair`; and for each
-        of `source`, `pool` and `evaluation` the fields of `FolderLayout` and `classes` (empty for
-        the common ones).
+      config: `root`; `classes`, see `class_table.from_config`; `palette`, see `colours.parse_list`
+        (empty for `base.default_palette`); `label_map` and `label_coding`, see `LabelMap`; `verify`
+        and `cache_bytes`, see `folders.read_pair`; and for each of `source`, `pool` and
+        `evaluation` the fields of `FolderLayout` and `classes` (empty for the common ones).
       roles: which splits to read; the others are None.
 
     Returns:
-      The pair. The pool may lack labels, the other two may not.
+      The pair. The pool may lack labels; a folder under its default name that isn't there means
+      that there are none. Without a folder of labels, or of images, for evaluation, that split is
+      None.
 
     Raises:
       DataError: something is wrong with the files, or an image is both in the pool and in the
         evaluation split.
       ValueError: invalid field.
     """
-    layouts, classes = {}, {}
-    for role in base.ROLES:
-        section = config[role]
-        layouts[role] = folders.FolderLayout(**{field: section[field] for field in _LAYOUT_FIELDS})
-        classes[role] = tuple(section.classes or config.classes)
+    palette = _palette(config)
+    tables = {role: _table(config, role, palette) for role in base.ROLES}
+    table = tables["source"]
     for role in ("pool", "evaluation"):
-        if classes[role] != classes["source"]:
+        if tables[role].classes != table.classes:
             raise DataError(
-                f"source and {role} have different classes: "
-                f"data.source.classes = {classes['source']}, "
-                f"data.{role}.classes = {classes[role]}. Give both the same list in the same "
-                "order; `label_map` turns the values in the files into its numbers."
+                f"source and {role} have different classes: data.source.classes = "
+                f"{table.classes}, data.{role}.classes = {tables[role].classes}. Give both the "
+                "same list in the same order; `label_map` turns the values in the files into its "
+                "numbers."
             )
     return folders.read_pair(
         "folders",
         config.root,
-        layouts,
-        classes["source"],
-        np.asarray(config.palette) if len(config.palette) else None,
+        _layouts(config, roles),
+        table.classes,
+        np.asarray(table.colours) if table.colours else None,
+        tables=tables,
         verify=config.verify,
         cache_bytes=config.cache_bytes,
         roles=roles,
     )
+
+
+def _default_folders(role: str) -> dict[str, str]:
+    return {kind: f"{role}/{kind}" for kind in ("images", "labels")}
+
+
+def _palette(config: ConfigDict) -> tuple[colours.Colour, ...]:
+    try:
+        return colours.parse_list(config.palette if config.palette is not None else ())
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"data.palette must hold a colour (#804080, or three numbers, 0 to 255) for each "
+            f"class: {error}"
+        ) from None
+
+
+def _table(config: ConfigDict, role: str, palette: tuple[colours.Colour, ...]) -> ClassTable:
+    """Returns a role's classes and what codes them, with the colours of `data.palette`."""
+    field = f"data.{role}.classes" if config[role].classes else "data.classes"
+    table = class_table.from_config(config[role].classes or config.classes, config.root, field)
+    if not palette:
+        return table
+    if table.colours and table.colours != palette:
+        raise ValueError(
+            f"data.palette and the class table of {field} give different colours; leave one of "
+            "them out."
+        )
+    return dataclasses.replace(table, colours=palette)
+
+
+def _layouts(config: ConfigDict, roles: Collection[str]) -> Mapping[str, folders.FolderLayout]:
+    layouts = {}
+    for role in base.ROLES:
+        fields = {field: config[role][field] for field in _LAYOUT_FIELDS}
+        fields["label_coding"] = fields["label_coding"] or config.label_coding
+        fields["label_map_field"] = (
+            f"data.{role}.label_map" if fields["label_map"] else "data.label_map"
+        )
+        fields["label_map"] = fields["label_map"] or config.label_map
+        layouts[role] = folders.FolderLayout(**fields)
+    if not pathlib.Path(config.root).expanduser().is_dir():
+        return layouts  # reading says so
+    if _is_absent(config, "pool", "labels"):
+        layouts["pool"] = dataclasses.replace(layouts["pool"], labels="")
+    if not config.evaluation.labels or (
+        _is_absent(config, "evaluation", "labels")
+        and (
+            _is_absent(config, "evaluation", "images")
+            or _folder(config, "evaluation", "images").is_dir()
+        )
+    ):
+        del layouts["evaluation"]
+        if "evaluation" in roles:
+            logging.info(_NO_EVALUATION, config.root)
+    return layouts
+
+
+def _is_absent(config: ConfigDict, role: str, kind: str) -> bool:
+    """Whether a folder has its default name and isn't there: it was meant to be optional."""
+    is_default = config[role][kind] == _default_folders(role)[kind]
+    return is_default and not _folder(config, role, kind).exists()
+
+
+def _folder(config: ConfigDict, role: str, kind: str) -> pathlib.Path:
+    return pathlib.Path(config.root).expanduser() / config[role][kind]

@@ -7,6 +7,10 @@ from labor_jax.data.files import checks, decoding
 _NOISE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
 
+def _sizes(headers):
+    return [header.size for header in headers]
+
+
 def _truncate(path, share=0.6):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
@@ -16,7 +20,7 @@ def _truncate(path, share=0.6):
 def test_a_file_cut_off_is_found_and_named(tmp_path, write_image, extension):
     good = write_image(tmp_path / f"good.{extension}", _NOISE)
     bad = write_image(tmp_path / f"bad.{extension}", _NOISE)
-    assert checks.check_images([good], "x") == [(40, 50)]
+    assert _sizes(checks.check_images([good], "x")) == [(40, 50)]
     _truncate(bad)
     with pytest.raises(DataError, match=rf"1 pool images cannot be read: .*bad\.{extension}"):
         checks.check_images([good, bad], "pool images")
@@ -25,7 +29,7 @@ def test_a_file_cut_off_is_found_and_named(tmp_path, write_image, extension):
 def test_a_complete_jpeg_with_bytes_behind_its_end_is_fine(tmp_path, write_image):
     path = write_image(tmp_path / "a.jpg", _NOISE)
     path.write_bytes(path.read_bytes() + b"\0" * 100)
-    assert checks.check_images([path], "x") == [(40, 50)]
+    assert _sizes(checks.check_images([path], "x")) == [(40, 50)]
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
@@ -53,9 +57,9 @@ def test_a_16_bit_image_is_refused(tmp_path, write_image):
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_label_in_colours_is_refused(tmp_path, write_image, channels):
     path = write_image(tmp_path / "colours.png", np.zeros((3, 4, channels), np.uint8))
-    with pytest.raises(DataError, match=r"not single-channel.*colours\.png \(mode RGBA?\).*Conv"):
+    with pytest.raises(DataError, match=r"1 pool labels are in colours.*\(mode RGBA?\).*palette"):
         checks.check_labels([path], "pool labels")
-    with pytest.raises(DataError, match=r"colours\.png is not a label map"):
+    with pytest.raises(DataError, match=r"colours\.png is no label map: it is in colours.*palette"):
         decoding.read_label_values(path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labor_jax.data.base import DataError
-from labor_jax.data.folders import split as split_module
+from labor_jax.data.folders import label_checks
 from labor_jax.data.pairs import folders as folders_pair
 
 
@@ -21,7 +21,8 @@ def test_threads_read_the_same(tree):
 def test_a_wrong_value_in_a_large_split_is_found_when_read_or_by_full(
     tree, write_image, monkeypatch
 ):
-    monkeypatch.setattr(split_module, "_CHECK_LABEL_PIXELS", 3 * 48 - 1)
+    monkeypatch.setattr(label_checks, "_CHECK_LABEL_PIXELS", 3 * 48 - 1)
+    monkeypatch.setattr(label_checks, "_SAMPLE", 1)
     path = tree.root / "pool" / "labels" / "drive" / "pool_2.png"
     write_image(path, np.full((6, 8), 3, np.uint8))
     pair = folders_pair.load(tree.config)
@@ -53,7 +54,7 @@ def test_sizes_that_differ(tree, write_image):
 def test_labels_in_colours(tree, write_image):
     path = tree.root / "evaluation" / "labels" / "drive" / "evaluation_0.png"
     write_image(path, np.zeros((6, 8, 3), np.uint8))
-    tree.fails("1 evaluation labels are not single-channel", "evaluation_0.png (mode RGB)")
+    tree.fails("1 evaluation labels are in colours", "evaluation_0.png (mode RGB)", "data.palette")
 
 
 def test_a_file_that_is_cut_off(tree, write_image):

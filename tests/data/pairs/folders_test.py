@@ -91,10 +91,10 @@ def test_a_pool_may_lack_labels_until_they_are_read(tree):
     pair = folders_pair.load(tree.config)
     assert pair.pool.size(0) == (6, 8)
     assert pair.pool.image(0).shape == (6, 8, 3)
-    with pytest.raises(DataError, match=r"pool_0\.png has no label.*Set `labels`"):
+    with pytest.raises(DataError, match=r"pool_0\.png has no label.*annotator=human"):
         pair.pool.label(0)
-    tree.config.evaluation.labels = ""
-    tree.fails("evaluation needs labels", "data.evaluation.labels")
+    tree.config.source.labels = ""
+    tree.fails("source needs labels", "data.source.labels")
 
 
 def test_only_the_roles_asked_for_are_read(tree):

@@ -93,5 +93,5 @@ def test_folders_have_the_fields_of_a_layout():
     for role in ("source", "pool", "evaluation"):
         section = data[role].to_dict()
         assert section.pop("classes") == ()
-        layout = folders.FolderLayout(f"{role}/images", f"{role}/labels")
+        layout = folders.FolderLayout(f"{role}/images", f"{role}/labels", label_coding="")
         assert folders.FolderLayout(**section) == layout
