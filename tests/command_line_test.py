@@ -48,7 +48,7 @@ def test_help_lists_commands_configs_and_pairs():
 def test_every_command_says_its_flags(command):
     result = labor_jax(command, "--help")
     assert "--extension" in result.stdout, result.stderr
-    assert ("--workdir" in result.stdout) == (command != "build_dataset")
+    assert ("--workdir" in result.stdout) == (command not in ("build_dataset", "check"))
 
 
 def test_an_unknown_command_lists_the_valid_ones():

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from labor_jax.data import base
-from labor_jax.data.inspection import known_classes
-from labor_jax.data.inspection.label_contents import Colour, Count, LabelContents
+from labor_jax.data.colours import Colour
+from labor_jax.data.inspection import known_classes, label_contents
+from labor_jax.data.inspection.label_contents import Count, LabelContents
 
 NUMBERS, COLOURS = "numbers", "colours"
 
@@ -31,6 +32,7 @@ class Coding:
       title: the guess in words ("class numbers 0 to 10, 255 void").
       classes: name of each class.
       named: whether these are the classes' own names; otherwise they are placeholders.
+      from_palettes: whether these are the colours of palette images, not their indices.
       codes: the class number of each value or colour, 255 for void; None: values are class numbers.
       other_is_void: whether values without an entry in `codes` are void too.
       main: the values or colours that matter: all, or those of smeared labels that aren't blends.
@@ -42,6 +44,7 @@ class Coding:
     title: str
     classes: tuple[str, ...] = ()
     named: bool = False
+    from_palettes: bool = False
     codes: Mapping[int | Colour, int] | None = None
     other_is_void: bool = False
     main: Collection[int | Colour] = ()
@@ -69,17 +72,21 @@ def guess_coding(contents: LabelContents, names: str = "", formats: Collection[s
       formats: their formats.
     """
     coding = _guess(contents, names.lower())
-    if "JPEG" in formats and not coding.problem:
-        coding = dataclasses.replace(
-            coding,
-            problem="labels are JPEGs, whose compression changes values. Take the original PNGs, "
-            "or write them anew without loss.",
+    if {"JPEG", "MPO"} & set(formats):
+        problem = (
+            "labels are JPEGs, whose compression changes values. Take the original PNGs, or write "
+            "them anew without loss."
         )
+        coding = dataclasses.replace(coding, problem=problem)
     return coding
 
 
 def _guess(contents: LabelContents, names: str) -> Coding:
+    indexed = sum(count.pixels for count in contents.indexed.values())
     if contents.numbers and contents.colours:
+        if indexed == sum(count.pixels for count in contents.numbers.values()):
+            counts = label_contents.sum_counts(contents.colours, contents.indexed)
+            return dataclasses.replace(_colours(counts, contents), from_palettes=True)
         return Coding(
             NUMBERS,
             "some files hold numbers, some colours",
@@ -88,8 +95,8 @@ def _guess(contents: LabelContents, names: str) -> Coding:
         )
     if contents.colours:
         return _colours(contents.colours, contents)
-    if contents.indexed and _use_colours(contents):
-        return _colours(contents.indexed, contents)
+    if indexed and _use_colours(contents):
+        return dataclasses.replace(_colours(contents.indexed, contents), from_palettes=True)
     return _numbers(contents, names)
 
 
@@ -185,14 +192,15 @@ def _numbers(contents: LabelContents, names: str) -> Coding:
             named=True,
             main=main,
         )
-    if sorted(counts) == [0, base.IGNORE_LABEL]:
+    if len(values) == 1 and base.IGNORE_LABEL in counts:
+        (value,) = values
         return Coding(
             NUMBERS,
-            "two values, 0 and 255: a binary task",
+            f"two values, {value} and 255: a binary task",
             ("background", "object"),
-            codes={0: 0, base.IGNORE_LABEL: 1},
+            codes={value: 0, base.IGNORE_LABEL: 1},
             main=main,
-            remarks=("If 255 is void instead, leave label_map out.",),
+            remarks=("If 255 is void instead, set --config.data.label_map=255:void.",),
         )
     if is_list(values) and not (0 not in values and _from_one(values)):
         return _class_numbers(contents, main, void)
@@ -259,8 +267,8 @@ def _colours(counts: Mapping[Colour, Count], contents: LabelContents) -> Coding:
     remarks = []
     if contents.transparent:
         remarks.append(
-            f"{contents.transparent} of {contents.num_files} files have transparent pixels; their "
-            "colour counts as if it were opaque."
+            f"{contents.transparent} of {contents.num_files} files have transparent pixels, which "
+            "are void."
         )
     if known:
         codes = {colour: number for number, colour in enumerate(known.classes.values())}

@@ -7,6 +7,7 @@ import statistics
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from labor_jax.data import colours
 from labor_jax.data.inspection.codings import NUMBERS
 from labor_jax.data.inspection.inspection import Inspection
 from labor_jax.data.inspection.label_sets import LabelSet
@@ -77,20 +78,23 @@ def _photos(one: PhotoSet) -> str:
     if one.match is not None:
         count = len(one.match.labels)
         whole = "each has a label" if count == len(files) else f"{count:,} have a label"
-        naming = f"{one.match.image_suffix} → {one.match.label_pattern}".removeprefix(" → ")
+        naming = one.match.label_pattern
+        if one.match.image_suffix:
+            naming += f", where {{stem}} is the photo's name without {one.match.image_suffix}"
         lines.append(_field("labels", f"{whole} in {one.labels.folder}, named {naming}"))
     else:
         lines.append(_field("labels", "none"))
     return "\n".join(lines)
 
 
-def _files(files: Sequence[ScannedFile]) -> list[str]:
+def _files(files: Sequence[ScannedFile], are_labels: bool = False) -> list[str]:
     formats = _counts(collections.Counter(file.format for file in files))
     modes = _counts(collections.Counter(_mode(file.mode) for file in files))
-    lines = [_field("files", f"{formats}; {modes}"), _field("sizes", _sizes(files))]
+    lines = [_field("files", f"{formats}; {modes}"), _field("sizes", _sizes(files, are_labels))]
     turns = collections.Counter(_TURNS[f.orientation] for f in files if f.orientation != 1)
     if turns:
-        lines.append(_field("EXIF", f"{_counts(turns, always=True)}; turns are applied"))
+        told = "which is not applied to labels" if are_labels else "which is applied"
+        lines.append(_field("EXIF", f"{_counts(turns, always=True)}, {told}"))
     return lines
 
 
@@ -102,12 +106,13 @@ def _mode(mode: str) -> str:
     return _MODES.get(mode, mode)
 
 
-def _sizes(files: Sequence[ScannedFile]) -> str:
-    sizes = collections.Counter(file.size for file in files)
+def _sizes(files: Sequence[ScannedFile], are_labels: bool) -> str:
+    all_sizes = [file.stored_size if are_labels else file.size for file in files]
+    sizes = collections.Counter(all_sizes)
     if len(sizes) == 1:
         (size,) = sizes
         return f"all {_by(size)} (height x width)"
-    by_area = sorted((file.size for file in files), key=lambda size: size[0] * size[1])
+    by_area = sorted(all_sizes, key=lambda size: size[0] * size[1])
     middle = statistics.median_low(range(len(by_area)))
     shapes = collections.Counter(
         "portrait" if h > w else "square" if h == w else "landscape" for h, w in sizes.elements()
@@ -125,7 +130,7 @@ def _labels(one: LabelSet, photo_sets: Sequence[PhotoSet]) -> str:
     belongs = f" of {of[0]}" if of else ", of no photos here"
     ending = f" *{one.labels.ending}" if one.labels.ending else ""
     lines = [f"{one.labels.folder}:{ending} {_number(len(files), 'label')}{belongs}"]
-    lines += _files(files)
+    lines += _files(files, are_labels=True)
     lines.append(_field("coding", f"looks like {one.coding.title}"))
     lines += [_field("", remark) for remark in one.coding.remarks]
     if one.coding.main:
@@ -143,7 +148,8 @@ def _codes(one: LabelSet) -> str:
     for code in main[:_MOST_CODES]:
         share = counts[code].pixels / contents.num_pixels
         name = _name(one, code)
-        entries.append(f"{name}: {share:.1%} in {counts[code].files:,}".replace(" ", _NO_BREAK))
+        percent = f"{share:.1%}" if share >= 0.0005 else "<0.1%"
+        entries.append(f"{name}: {percent} in {counts[code].files:,}".replace(" ", _NO_BREAK))
     if len(main) > _MOST_CODES:
         entries.append(f"{len(main) - _MOST_CODES} more")
     read, total = contents.num_files, len(one.labels.files)
@@ -154,7 +160,7 @@ def _codes(one: LabelSet) -> str:
 
 def _name(one: LabelSet, code) -> str:
     coding = one.coding
-    text = str(code) if coding.kind == NUMBERS else "#{:02x}{:02x}{:02x}".format(*code)
+    text = str(code) if coding.kind == NUMBERS else colours.text(code)
     if code in coding.void or (coding.kind == NUMBERS and code == 255 and not coding.codes):
         return f"{text} void"
     number = code if coding.codes is None else coding.codes.get(code)

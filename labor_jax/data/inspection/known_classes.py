@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from labor_jax.data import base
+from labor_jax.data.colours import Colour
 from labor_jax.data.driving import cityscapes
-from labor_jax.data.inspection.label_contents import Colour
 from labor_jax.data.pairs import camvid
 
 

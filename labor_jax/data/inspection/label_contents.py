@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import pathlib
@@ -11,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from labor_jax.data import threads
+from labor_jax.data import colours, threads
+from labor_jax.data.base import DataError
+from labor_jax.data.colours import Colour
 from labor_jax.data.files import decoding
-
-Colour = tuple[int, int, int]
 
 # A label of more different values than this is no list of classes: the rarest are not kept.
 _KEPT = 4096
@@ -44,7 +43,7 @@ class LabelContents:
       index_colours: the colours that each index of palette images stands for, at pixels that occur.
       num_files: number of files read.
       num_pixels: of these files.
-      transparent: how many files have pixels that are not opaque.
+      transparent: how many files have pixels of opacity 0, which are void and not counted.
       problems: what is wrong with files that can't be read.
     """
 
@@ -75,23 +74,23 @@ def read_one(path: pathlib.Path) -> LabelContents:
     """Counts what is in one label file."""
     try:
         with decoding.naming_file(path), Image.open(path) as image:
-            if image.mode not in decoding.LABEL_MODES:
-                return _colour_contents(image)
-            values = np.asarray(image)
-            numbers = _counts(values)
-            if image.mode != "P":
-                return LabelContents(numbers, {}, {}, {}, 1, values.size)
-            table = np.zeros((256, 3), np.uint8)
-            entries = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-            table[: len(entries)] = entries
-            colours = {index: tuple(table[index].tolist()) for index in numbers}
-            indexed = collections.defaultdict(Count)
-            for index, count in numbers.items():
-                indexed[colours[index]] = Count(indexed[colours[index]].pixels + count.pixels, 1)
-            index_colours = {index: frozenset([colour]) for index, colour in colours.items()}
-            return LabelContents(numbers, {}, dict(indexed), index_colours, 1, values.size)
-    except ValueError as error:  # a DataError that names the file
-        return LabelContents({}, {}, {}, {}, 0, 0, problems=(str(error),))
+            if decoding.label_fault(image, "auto"):  # by loss of compression, for example
+                return _colour_contents(np.asarray(image.convert("RGB")))
+            palette = image.getpalette("RGB") if image.mode == "P" else None
+        values = decoding.read_label_values(path, coding="auto")
+    except DataError as error:
+        return LabelContents({}, {}, {}, {}, 0, 0, problems=(f"{error}.",))
+    if values.ndim == 3:
+        return _colour_contents(values)
+    numbers = _counts(values)
+    indexed, index_colours = {}, {}
+    if palette is not None:
+        table = [*palette, *[0] * (768 - len(palette))]
+        for index, count in numbers.items():
+            colour = tuple(table[3 * index : 3 * index + 3])
+            index_colours[index] = frozenset([colour])
+            indexed[colour] = Count(indexed.get(colour, Count()).pixels + count.pixels, 1)
+    return LabelContents(numbers, {}, indexed, index_colours, 1, values.size)
 
 
 def looks_like_label(path: pathlib.Path) -> bool:
@@ -101,17 +100,12 @@ def looks_like_label(path: pathlib.Path) -> bool:
     return 0 < len(found) <= _MOST_OF_LABEL
 
 
-def _colour_contents(image: Image.Image) -> LabelContents:
-    transparent = False
-    if "A" in image.getbands():
-        transparent = image.getchannel("A").getextrema()[0] < 255
-    pixels = np.asarray(image.convert("RGB"))
-    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    colours = {
-        (value >> 16, value >> 8 & 255, value & 255): count
-        for value, count in _counts(packed).items()
-    }
-    return LabelContents({}, colours, {}, {}, 1, packed.size, transparent=int(transparent))
+def _colour_contents(pixels: np.ndarray) -> LabelContents:
+    """Counts colours, uint8[H, W, 3], or uint8[H, W, 4] in which pixels of opacity 0 are void."""
+    keys = colours.keys(pixels)
+    transparent = pixels[..., 3] == 0 if pixels.shape[2] == 4 else np.zeros(keys.shape, bool)
+    found = {colours.of_key(key): count for key, count in _counts(keys[~transparent]).items()}
+    return LabelContents({}, found, {}, {}, 1, keys.size, transparent=int(transparent.any()))
 
 
 def _counts(values: np.ndarray) -> dict[int, Count]:
@@ -125,9 +119,9 @@ def _counts(values: np.ndarray) -> dict[int, Count]:
 def joined(a: LabelContents, b: LabelContents) -> LabelContents:
     """Returns the counts of both."""
     return LabelContents(
-        numbers=_sum(a.numbers, b.numbers),
-        colours=_sum(a.colours, b.colours),
-        indexed=_sum(a.indexed, b.indexed),
+        numbers=sum_counts(a.numbers, b.numbers),
+        colours=sum_counts(a.colours, b.colours),
+        indexed=sum_counts(a.indexed, b.indexed),
         index_colours={
             index: a.index_colours.get(index, frozenset()) | b.index_colours.get(index, frozenset())
             for index in a.index_colours.keys() | b.index_colours.keys()
@@ -139,7 +133,8 @@ def joined(a: LabelContents, b: LabelContents) -> LabelContents:
     )
 
 
-def _sum(a: Mapping, b: Mapping) -> dict:
+def sum_counts(a: Mapping, b: Mapping) -> dict:
+    """Returns the sums of counts by value or colour."""
     total = dict(a)
     for key, count in b.items():
         total[key] = total.get(key, Count()) + count

@@ -15,14 +15,18 @@ def find_pattern(photos: Series, images: Sequence[ScannedFile]) -> tuple[str, ..
 
     Args:
       photos: the series.
-      images: all images below the root.
+      images: all images below the root. Those with a problem don't count.
 
     Returns:
       The patterns; ("*",) if there are no other files; None if no simple pattern does it.
     """
     mine = {photos.below(file) for file in photos.files}
     prefix = "" if photos.folder == "." else photos.folder + "/"
-    all_below = {file.path[len(prefix) :] for file in images if file.path.startswith(prefix)}
+    all_below = {
+        file.path[len(prefix) :]
+        for file in images
+        if file.path.startswith(prefix) and not file.problem
+    }
     others = all_below - mine
     for patterns in _candidates(photos, mine, others):
         if all(_matches(name, patterns) for name in mine) and not any(

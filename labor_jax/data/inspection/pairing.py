@@ -90,10 +90,10 @@ def guess_roles(sets: Sequence[PhotoSet]) -> dict[str, PhotoSet]:
 
     labelled = [one for one in largest_first if one.is_labelled]
     unlabelled = [one for one in largest_first if not one.is_labelled]
-    take("source", [one for one in named("source", "evaluation") if one.is_labelled])
+    take("source", [one for one in named("source", "evaluation") if one.match])
     take("pool", named("pool", "evaluation"))
     if len(sets) > 1:
-        measured = [one for one in named("evaluation", "source") if one.is_labelled]
+        measured = [one for one in named("evaluation", "source") if one.match]
         # Of "val" and "test" the latter: "val" may serve as the pool.
         take("evaluation", [one for one in measured if "val" not in one.photos.folder.lower()])
         take("evaluation", measured)

@@ -52,6 +52,8 @@ def find(
     for role, one in roles.items():
         if one.match is not None and (role != "pool" or one.is_labelled):
             problems += _of_labels(one)
+    for one in roles.values():
+        remarks += _unseen_turns(one)
     if "pool" in roles and roles["pool"].match and not roles["pool"].is_labelled:
         remarks.append(_partly_labelled(roles["pool"]))
     problems += _of_coding(label_sets, roles, coding)
@@ -71,7 +73,7 @@ def _unreadable(scanned: scan.Scan, roles: Mapping[str, PhotoSet]) -> tuple[list
                 folder == "." or file.path.startswith(folder + "/") for folder in used
             )
             known = file.problem in _REMEDIES
-            entry = _shown(file.path) if known else f"{_shown(file.path)} ({file.problem})"
+            entry = file.path if known else f"{file.path} ({file.problem})"
             by_problem[stops, file.problem if known else ""].append(entry)
     sentences: tuple[list[str], list[str]] = ([], [])
     for (stops, problem), files in sorted(by_problem.items()):
@@ -83,7 +85,8 @@ def _unreadable(scanned: scan.Scan, roles: Mapping[str, PhotoSet]) -> tuple[list
 
 
 def _no_images(scanned: scan.Scan) -> str:
-    found = f"only other files: {messages.listing(scanned.others)}" if scanned.others else "nothing"
+    others = messages.listing(scanned.others)
+    found = f"only other files: {others}" if others else "nothing"
     return f"{scanned.root} holds no images, {found}. Runs read .jpg, .png, .tif, .bmp and .webp."
 
 
@@ -96,7 +99,7 @@ def _of_photos(one: PhotoSet, scanned: scan.Scan) -> list[str]:
     shared = [" and ".join(paths) for paths in by_name.values() if len(paths) > 1]
     found = [
         *_about(
-            *(wrong, f"photo in {photos.folder}", "are not 8-bit colour or grey images"),
+            *(wrong, f"photo in {photos.folder}", "are not in 8-bit colour or grey"),
             "Convert them to 8 bits per channel.",
         ),
         *_about(
@@ -116,9 +119,9 @@ def _of_labels(one: PhotoSet) -> list[str]:
     photos, labels, match = one.photos.folder, one.labels.folder, one.match
     photo_files = {file.path: file for file in one.photos.files}
     label_files = {file.path: file for file in one.labels.files}
-    differing, unturned = [], []
+    differing, unturned = [], []  # a label's own EXIF data don't count
     for path, label in match.labels.items():
-        photo, size = photo_files[path], label_files[label].size
+        photo, size = photo_files[path], label_files[label].stored_size
         if photo.size != size:
             entry = f"{path} is {_by(photo.size)}, {label} is {_by(size)}"
             (unturned if photo.stored_size == size else differing).append(entry)
@@ -142,6 +145,23 @@ def _of_labels(one: PhotoSet) -> list[str]:
             "Resize one of the two, labels by nearest neighbour.",
         ),
     ]
+
+
+def _unseen_turns(one: PhotoSet) -> list[str]:
+    """Labelled photos of which sizes can't tell whether the label is turned too."""
+    turned = [
+        file.path
+        for file in one.photos.files
+        if one.match is not None
+        and file.path in one.match.labels
+        and file.orientation > 1
+        and file.size == file.stored_size
+    ]
+    return _about(
+        *(turned, f"photo in {one.photos.folder}"),
+        "are turned or mirrored by their EXIF orientation in a way that sizes don't tell",
+        "Look whether their labels are turned too.",
+    )
 
 
 def _partly_labelled(pool: PhotoSet) -> str:
@@ -177,8 +197,13 @@ def _add_duplicates(
     role_of = {file.path: role for role, one in roles.items() for file in one.photos.files}
     leaks, others = [], []
     for paths in same:
-        found = {role_of.get(path) for path in paths}
-        (leaks if {"pool", "evaluation"} <= found else others).append(" = ".join(paths))
+        evaluated = [path for path in paths if role_of.get(path) == "evaluation"]
+        asked = [path for path in paths if role_of.get(path) == "pool"]
+        if evaluated and asked:
+            leaks += [f"{path} = {evaluated[0]}" for path in asked]
+        else:
+            more = f" = {len(paths) - 2:,} more" if len(paths) > 2 else ""
+            others.append(f"{paths[0]} = {paths[1]}{more}")
     problems += _about(
         *(leaks, "photo", "are both in the pool, where they are trained on, and in the evaluation"),
         "Remove them from one of the two.",
@@ -227,11 +252,6 @@ def _about(entries: Sequence[str], noun: str, predicate: str, remedy: str) -> li
         first += "s"
     told = f"{len(entries):,} {first}{space}{rest} {verb} {complement}"
     return [f"{told}: {messages.listing(entries)}. {remedy}".rstrip()]
-
-
-def _shown(path: str) -> str:
-    """A path as text that any terminal can print."""
-    return path.encode(errors="backslashreplace").decode()
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import stat
 from collections.abc import Callable, Iterable
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from labor_jax.data import threads
 from labor_jax.data.base import DataError
-from labor_jax.data.files import checks, decoding, listing
+from labor_jax.data.files import checks, decoding, exif, listing
 
 EMPTY = "are empty (0 bytes)"
-NOT_REGULAR = "are not regular files"
-NOT_UTF8 = "have names that are not UTF-8"
+NOT_REGULAR = "are not regular (pipes, sockets or devices)"
+NOT_UTF8 = "have a name that is not UTF-8"
 
 OTHER_IMAGES = (".heic", ".heif", ".avif", ".gif", ".jp2", ".tga", ".dng", ".cr2", ".nef", ".arw")
 """Extensions of image formats that runs don't read."""
@@ -90,14 +89,12 @@ def scan(root: pathlib.Path, progress: Callable[[Iterable], Iterable] = iter) ->
       progress: see `threads.map_in_threads`.
 
     Raises:
-      DataError: there is no such folder.
+      DataError: there is no such folder, or a folder may not be read.
     """
     if not root.exists():
         raise DataError(f"There is no folder {root}.")
     if not root.is_dir():
         raise DataError(f"{root} is a file; name the folder that it is in.")
-    if not os.access(root, os.R_OK | os.X_OK):
-        raise DataError(f"The folder {root} may not be read by this user.")
     files = listing.list_files(root)
     images = [file for file in files if file.lower().endswith(listing.IMAGE_EXTENSIONS)]
     Image.init()  # loads Pillow's readers, which is not safe from several threads at once
@@ -129,7 +126,7 @@ def read_header(root: pathlib.Path, file: str) -> ScannedFile:
                 format=image.format or "",
                 mode=_mode(path, image),
                 stored_size=(image.height, image.width),
-                orientation=_orientation(image),
+                orientation=exif.orientation(image, path),
             )
             if not checks.has_end(path, image.format):
                 image.load()
@@ -142,10 +139,3 @@ def read_header(root: pathlib.Path, file: str) -> ScannedFile:
 def _mode(path: pathlib.Path, image: Image.Image) -> str:
     deep = image.format == "PNG" and image.mode in ("RGB", "RGBA") and decoding.is_deep_png(path)
     return f"{image.mode};16" if deep else image.mode
-
-
-def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode the whole image to look for a chunk behind the pixels
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return orientation if orientation in range(1, 9) else 1

@@ -156,9 +156,11 @@ def test_instances_are_a_problem(tmp_path):
     assert "instance" in guess_coding(label_contents.read_contents([path])).problem
 
 
-def test_transparent_labels_are_remarked(guess):
-    image = np.dstack([builders.bands([(255, 0, 0), (0, 255, 0)]), np.full(builders.SIZE, 90)])
-    assert "1 of 1 files have transparent pixels" in guess(image.astype(np.uint8)).remarks[0]
+def test_transparent_pixels_are_void_and_not_counted(guess):
+    image = np.dstack([builders.bands([(255, 0, 0), (0, 255, 0)]), builders.bands([255, 0])])
+    coding = guess(image)
+    assert coding.colours == [(255, 0, 0)]
+    assert "1 of 1 files have transparent pixels, which are void." in coding.remarks
 
 
 def test_contents_count_pixels_and_files(tmp_path):
