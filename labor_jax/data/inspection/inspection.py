@@ -63,7 +63,9 @@ def inspect(
     """
     scanned = scan.scan(root, progress("headers"))
     series = find_series(
-        scanned.images, lambda file: label_contents.looks_like_label(root / file.path)
+        scanned.images,
+        lambda file: label_contents.looks_like_label(root / file.path),
+        root.resolve().name,
     )
     labels = [
         label_sets.read(root, one, num_samples, progress(f"labels in {one.folder}"))

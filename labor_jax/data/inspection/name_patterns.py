@@ -29,8 +29,10 @@ def find_pattern(photos: Series, images: Sequence[ScannedFile]) -> tuple[str, ..
     }
     others = all_below - mine
     for patterns in _candidates(photos, mine, others):
-        if all(_matches(name, patterns) for name in mine) and not any(
-            _matches(name, patterns) for name in others
+        if (
+            patterns
+            and all(_matches(name, patterns) for name in mine)
+            and not any(_matches(name, patterns) for name in others)
         ):
             return patterns
     return None
@@ -39,7 +41,9 @@ def find_pattern(photos: Series, images: Sequence[ScannedFile]) -> tuple[str, ..
 def _candidates(photos: Series, mine: set[str], others: set[str]) -> list[tuple[str, ...]]:
     extensions = sorted({file.extension for file in photos.files})
     start = os.path.commonprefix(sorted(mine))  # noqa: RUF071
-    last = sorted({os.path.splitext(name)[0][-1:] for name in others} - {"]", "!", "^", "-"})
+    stems = [os.path.splitext(name)[0] for name in others]
+    last = sorted({stem[-1:] for stem in stems} - {"]", "!", "^", "-"})
+    ending = os.path.commonprefix([stem[::-1] for stem in stems])[::-1]  # noqa: RUF071
     return [
         ("*",),
         tuple(f"*{extension}" for extension in extensions),
@@ -47,6 +51,10 @@ def _candidates(photos: Series, mine: set[str], others: set[str]) -> list[tuple[
         *([(f"{_literal(start)}*",)] if start else []),
         (f"*[!{''.join(last)}].*",),
         tuple(f"*[!{''.join(last)}]{extension}" for extension in extensions),
+        # Whatever differs from the others' ending in one of its letters.
+        tuple(f"*[!{letter}]{_literal(ending[i + 1 :])}.*" for i, letter in enumerate(ending))[
+            ::-1
+        ],
     ]
 
 

@@ -38,7 +38,9 @@ class Series:
 
 
 def find_series(
-    files: Iterable[ScannedFile], looks_like_label: Callable[[ScannedFile], bool]
+    files: Iterable[ScannedFile],
+    looks_like_label: Callable[[ScannedFile], bool],
+    root_name: str = "",
 ) -> list[Series]:
     """Sorts files into series.
 
@@ -46,6 +48,7 @@ def find_series(
       files: the files; those with a problem are left out.
       looks_like_label: whether a file's pixels are those of a label. It is called for a few files
         of folders whose names don't tell.
+      root_name: name of the root, which may tell what is in it.
     """
     by_folder = collections.defaultdict(list)
     readable = [file for file in files if not file.problem]
@@ -56,7 +59,8 @@ def find_series(
     for folder, members in sorted(by_folder.items()):
         groups = _by_ending(members)
         for ending, group in groups.items():
-            is_labels = _is_labels(folder, ending, group, len(groups) == 1, looks_like_label)
+            name = folder or root_name
+            is_labels = _is_labels(name, ending, group, len(groups) == 1, looks_like_label)
             found.append(Series(folder or ".", ending, tuple(group), is_labels))
     return _split_by_format(_joined_photos(found))
 

@@ -21,13 +21,20 @@ def found(mine, others, folder=".", ending=""):
         (["a_1.png", "a_2.png"], ["masks/a_1.png"], "", ("a_*",)),
         (["1.png", "2.png"], ["1_L.png", "2_L.png"], "", ("*[!L].*",)),
         (["1.png", "2.png"], ["masks/1.png", "masks/2.png"], "", None),
+        (
+            ["park.png", "sea.png"],
+            ["park_ok.png", "sea_ok.png"],
+            "",
+            ("*[!k].*", "*[!o]k.*", "*[!_]ok.*"),
+        ),
     ],
 )
 def test_patterns(mine, others, ending, pattern):
     assert found(mine, others, ending=ending) == pattern
     if pattern:
-        layout = FolderLayout(".", "", pattern)
-        assert all(map(layout.matches, mine)) and not any(map(layout.matches, others))
+        for given in (pattern, ",".join(pattern)):
+            layout = FolderLayout(".", "", given)
+            assert all(map(layout.matches, mine)) and not any(map(layout.matches, others))
 
 
 def test_only_files_below_the_folder_matter():

@@ -78,6 +78,13 @@ def test_folders_without_a_telling_name_are_judged_by_what_is_in_them():
     assert found("a/1.jpg", looks_like_label=lambda file: True) == [("a", "", 1, False)]
 
 
+def test_the_roots_own_name_counts():
+    found = series.find_series(files("1.png", "2.png"), lambda file: False, "masks")
+    assert [one.is_labels for one in found] == [True]
+    found = series.find_series(files("images/1.png"), lambda file: False, "masks")
+    assert [one.is_labels for one in found] == [False]
+
+
 def test_many_unnamed_folders_are_parts_of_one():
     assert found(*(f"days/{i}/1.jpg" for i in range(9))) == [("days", "", 9, False)]
     assert len(found(*(f"days/{i}/1.jpg" for i in range(3)))) == 3

@@ -95,6 +95,30 @@ def test_photos_and_masks_in_one_folder(tmp_path):
     np.testing.assert_array_equal(pair.source.label(3), builders.bands([0, 1, 2]))
 
 
+@pytest.mark.parametrize(("photo", "label"), [("{}.JPG", "{}.png"), ("{}.png", "{}_mask.png")])
+def test_everything_in_one_folder(tmp_path, photo, label):
+    for role in ("sim", "real"):
+        for name in ("park", "sea", "bank"):
+            write(tmp_path / role / photo.format(name), builders.photo([*role.encode(), len(name)]))
+    for name in ("park", "sea", "bank"):
+        write(tmp_path / "sim" / label.format(name), builders.bands([0, 1]))
+    pair, _ = load(tmp_path)
+    assert pair.source.names == ("bank", "park", "sea") and len(pair.pool) == 3
+
+
+def test_palette_images_of_cityscapes_label_ids(tmp_path):
+    builders.write_roles(tmp_path, [0])
+    colours = [(0, 0, 0)] * 34
+    for number in (7, 8, 11, 21, 23, 26):
+        colours[number] = cityscapes.PALETTE[cityscapes.TRAIN_IDS[number]].tolist()
+    for path in tmp_path.glob("*/labels/*.png"):
+        builders.write_palette(path, builders.bands([0, 7, 8, 11, 21, 23, 26]), colours)
+    pair, _ = load(tmp_path)
+    assert pair.classes == cityscapes.CLASSES
+    expected = builders.bands([255, 0, 1, 2, 8, 10, 13])
+    np.testing.assert_array_equal(pair.source.label(0), expected)
+
+
 def test_a_labelled_pool_is_answered_by_its_labels(tmp_path):
     builders.write_roles(tmp_path, [0, 1])
     builders.write_labels(tmp_path / "pool" / "labels", [1, 0])
