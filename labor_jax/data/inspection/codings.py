@@ -296,6 +296,11 @@ def _colours(counts: Mapping[Colour, Count], contents: LabelContents) -> Coding:
             problem=f"labels hold {len(counts):,} colours, and at most {base.MAX_CLASSES} classes "
             "can be read. Perhaps they are instances, or photos.",
         )
+    if (0, 0, 0) in counts:
+        remarks.append(
+            "If #000000 is void, take it out of classes and palette, and set "
+            "--config.data.label_map=#000000:void."
+        )
     if all(red == green == blue for red, green, blue in counts):
         remarks.append("The colours are greys: class numbers saved as RGB, perhaps.")
     return Coding(

@@ -163,10 +163,10 @@ def _name(one: LabelSet, code) -> str:
     text = str(code) if coding.kind == NUMBERS else colours.text(code)
     if code in coding.void or (coding.kind == NUMBERS and code == 255 and not coding.codes):
         return f"{text} void"
-    number = code if coding.codes is None else coding.codes.get(code)
-    if number is None or number >= len(coding.classes):
+    codes = coding.codes or {value: value for value in range(len(coding.classes))}
+    if code not in codes:
         return text
-    name = coding.classes[number]
+    name = coding.classes[codes[code]]
     return text if name.startswith("class_") else f"{text} {name}"
 
 

@@ -77,12 +77,12 @@ def _about_classes(inspection: Inspection, class_table: str) -> list[str]:
         return []
     if coding.named:
         return [f"{class_table} holds the classes."] if class_table else []
-    names = ", ".join(coding.classes[:2])
+    names = ", ".join(coding.classes[:2]) + (" …" if len(coding.classes) > 2 else "")
     if class_table:
-        return [f"{class_table} holds {names} … in place of the classes' names. Put them in."]
+        return [f"{class_table} holds {names} in place of the classes' names. Put them in."]
     root = shlex.quote(str(inspection.scan.root))
     return [
-        f"{names} … stand for the classes' names, in this order: put them in. Or complete a table:",
+        f"{names} stand for the classes' names, in this order: put them in. Or complete a table:",
         f"labor-jax check {root} --write_classes classes.csv",
     ]
 

@@ -1,7 +1,7 @@
 """Builds folders of photos and labels, as people have them."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests.driving import write
 
@@ -52,3 +52,18 @@ def write_roles(root, values):
         write_photos(root / role / "images")
         if role != "pool":
             write_labels(root / role / "labels", values)
+
+
+def smooth_label():
+    """A label drawn large and made smaller by interpolation: edges are blends."""
+    image = Image.new("RGB", (1280, 960), (128, 64, 128))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((200, 160, 800, 800), fill=(0, 0, 142))
+    draw.polygon([(600, 40), (1240, 400), (900, 920)], fill=(70, 130, 180))
+    return image.resize((640, 480), Image.Resampling.BILINEAR)
+
+
+def made(folder):
+    """Makes a folder and returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 from labor_jax.data import base
 from labor_jax.data.driving import cityscapes
@@ -115,17 +114,8 @@ def test_unknown_colours(guess):
     assert coding.colours == [(1, 2, 3), (200, 0, 0)]
 
 
-def smooth_label():
-    """A label drawn large and made smaller by interpolation: edges are blends."""
-    image = Image.new("RGB", (1280, 960), (128, 64, 128))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((200, 160, 800, 800), fill=(0, 0, 142))
-    draw.polygon([(600, 40), (1240, 400), (900, 920)], fill=(70, 130, 180))
-    return image.resize((640, 480), Image.Resampling.BILINEAR)
-
-
 def test_smeared_edges_are_a_problem(guess):
-    smooth = np.asarray(smooth_label())
+    smooth = np.asarray(builders.smooth_label())
     coding = guess(smooth)
     assert "smeared edges" in coding.problem
     assert set(coding.main) == {(128, 64, 128), (0, 0, 142), (70, 130, 180)}

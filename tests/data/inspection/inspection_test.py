@@ -143,3 +143,13 @@ def test_labels_alone(tmp_path):
     assert not inspection.problems and not inspection.roles
     assert "binary" in inspection.coding.title
     assert "3 labels, of no photos here" in described(tmp_path)
+
+
+def test_smeared_labels_are_described_by_their_main_colours(tmp_path):
+    builders.write_photos(tmp_path / "images", 1, size=(480, 640))
+    builders.smooth_label().save(builders.made(tmp_path / "labels") / "0000.png")
+    problems, _ = told(tmp_path)
+    assert "labels: labels have smeared edges" in problems
+    text = described(tmp_path)
+    assert "colours of Cityscapes; 3 main colours and" in text
+    assert "#804080: 57.7% in 1" in text
