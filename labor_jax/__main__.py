@@ -16,6 +16,7 @@ COMMANDS = {
     "strip": ("strip", "Draws an image of a run: the query, the answers, the predictions."),
     "exchange": ("exchange", "Exports queries to another labelling tool and imports its answers."),
     "report": ("report", "Writes a run's report.html anew, whether the run is over or waits."),
+    "check": ("check", "Looks at a folder of your data, and prints the command that uses it."),
     "build_dataset": ("build_dataset", "Builds a TFDS data set from official folders."),
 }
 """The module of each command, and what it does."""
