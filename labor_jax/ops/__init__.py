@@ -2,9 +2,9 @@
 
 XLA runs some convolutions and poolings, or their gradients, several times slower on a CPU than
 possible, so these have a second form here. `jax.lax.platform_dependent` chooses when a program is
-lowered for a platform; the other form is never compiled. Programs that leave the package are traced
-within `portable`, without the forms for CPUs. Both forms give the same values and
-gradients, up to rounding, under every transformation except forward-mode differentiation.
+lowered for a platform; the other form is never compiled. Within `portable`, which converters to
+other formats need, the forms for CPUs are left out. Both forms give the same values and gradients,
+up to rounding, under every transformation except forward-mode differentiation.
 """
 
 from labor_jax.ops.atrous import atrous_convolution

@@ -14,9 +14,9 @@ _portable = contextvars.ContextVar("portable", default=False)
 def portable() -> Iterator[None]:
     """Within it, what is traced has the form for accelerators only, which runs everywhere.
 
-    Programs that leave the package are traced so: they are smaller, other compilers know their
-    operations, and their batch may be a symbol. What `jax.jit` has traced before keeps its forms,
-    so trace a new function.
+    Converters to other formats don't know choices by platform, and other compilers have fast
+    convolutions of their own. What `jax.jit` has traced before keeps its forms, so trace a new
+    function.
     """
     token = _portable.set(True)
     try:

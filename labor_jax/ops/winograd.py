@@ -67,6 +67,7 @@ def winograd(inputs: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
 def _pays(inputs, kernel, dilation) -> bool:
     """Whether Winograd's method is faster on a CPU."""
     batch, height, width, _ = inputs.shape
+    batch = batch if isinstance(batch, int) else 1  # a symbol, in a program that is exported
     tiles = batch * dilation**2 * _tiles(height, dilation) * _tiles(width, dilation)
     return (
         inputs.dtype == jnp.float32

@@ -45,7 +45,7 @@ def load_weights(
     path = _find_file(source, segmenter)
     tensors = read_tensors(path)
     layout = _recognise(path, tensors)
-    problem = layout.misfit(segmenter, tensors.keys())
+    problem = layout.misfit(segmenter, tensors.keys()) or layout.misfit_of_file(path, segmenter)
     if problem:
         raise WeightsError(f"{path} holds {layout.holds}; {problem}.")
     flat = traverse_util.flatten_dict(variables)
@@ -55,7 +55,7 @@ def load_weights(
         tensors,
         wanted,
         names=names,
-        is_unused=layout.is_unused,
+        layout=layout,
         problem=f"{path}, {layout.holds}, does not fit the model, whose backbone is "
         f"{registry.name_of(segmenter.backbone)!r}:",
         advice=_ADVICE,
@@ -79,7 +79,7 @@ def to_torch(
       layout: name of a registered layout.
 
     Returns:
-      {name: f32 array in PyTorch's layout}.
+      {name: f32 array in PyTorch's layout, or in ours for the layout "labor_jax"}.
 
     Raises:
       ValueError: for an unknown layout, or one that holds another network than the segmenter.
