@@ -9,6 +9,7 @@ COMMANDS = {
     "run": ("main", "Runs or resumes an experiment: labor-jax run spl:camvid --config.seed=1"),
     "evaluate": ("evaluate", "Prints the mIoU of a run's model, or of published weights."),
     "predict": ("predict", "Writes label maps and overlays for a folder of images."),
+    "export": ("export", "Exports a run's model to ONNX, StableHLO or safetensors."),
     "annotate": ("annotate", "Opens the labelling tool for a run that waits for answers."),
     "strip": ("strip", "Draws an image of a run: the query, the answers, the predictions."),
     "exchange": ("exchange", "Exports queries to another labelling tool and imports its answers."),

@@ -10,7 +10,13 @@ from labor_jax.models.model import Model
 from labor_jax.models.normalization import denormalize_images, network_input, normalize_images
 from labor_jax.models.registry import BACKBONES, HEADS, register_backbone, register_head
 from labor_jax.models.segmenter import Outputs, Segmenter
-from labor_jax.models.weights import WeightsError, load_weights, save_weights, to_torch
+from labor_jax.models.weights import (
+    WeightsError,
+    load_weights,
+    read_weights,
+    save_weights,
+    to_torch,
+)
 from labor_jax.models.windows import windowed_logits, windowed_outputs
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "load_weights",
     "network_input",
     "normalize_images",
+    "read_weights",
     "register_backbone",
     "register_head",
     "save_weights",

@@ -83,9 +83,7 @@ def logits(path: Path, network: Network, images: np.ndarray) -> np.ndarray:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its errors are raised too
     try:
-        session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return session.run(["logits"], {"images": images})[0]
     except Exception as error:  # of a dozen classes without a common one
         reason = (str(error).splitlines() or [type(error).__name__])[0]

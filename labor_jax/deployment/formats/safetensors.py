@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from labor_jax import models
 from labor_jax.deployment.errors import ExportError
@@ -45,7 +45,7 @@ def write(network: Network, path: Path, metadata: Mapping[str, str]) -> None:
     """Writes the weights; `metadata` and the network's description become the file's metadata."""
     tensors = models.to_torch(network.segmenter, network.variables, "labor_jax")
     described = {native.NETWORK: json.dumps(native.describe(network.segmenter))}
-    save_file(tensors, path, {**metadata, **described})
+    path.write_bytes(save(tensors, {**metadata, **described}))
 
 
 def logits(path: Path, network: Network, images: np.ndarray) -> np.ndarray:

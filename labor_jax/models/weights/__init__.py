@@ -17,13 +17,14 @@ from labor_jax.models.weights import (  # noqa: F401
 )
 from labor_jax.models.weights.files import WeightsError
 from labor_jax.models.weights.layouts import LAYOUTS, Layout, register_layout
-from labor_jax.models.weights.loading import load_weights, save_weights, to_torch
+from labor_jax.models.weights.loading import load_weights, read_weights, save_weights, to_torch
 
 __all__ = [
     "LAYOUTS",
     "Layout",
     "WeightsError",
     "load_weights",
+    "read_weights",
     "register_layout",
     "save_weights",
     "to_torch",

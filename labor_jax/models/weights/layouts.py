@@ -58,7 +58,10 @@ class Layout:
         """Names the arrays of variables and brings them into the file's layout."""
         tensors: dict[str, np.ndarray] = {}
         if not self.in_torch_layout:
-            return {self.tensor_name(segmenter, path): array for path, array in arrays.items()}
+            return {
+                self.tensor_name(segmenter, path): np.ascontiguousarray(array)
+                for path, array in arrays.items()
+            }
         without_epsilon = self.removes_epsilon(segmenter)
         for path, array in arrays.items():
             name = self.tensor_name(segmenter, path)

@@ -4,10 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from flax import traverse_util
 
 from labor_jax.models import registry
+from labor_jax.models.building import init_variables
 from labor_jax.models.segmenter import Segmenter
 from labor_jax.models.weights.files import SUFFIXES, WeightsError, read_tensors, write_tensors
 from labor_jax.models.weights.layouts import IMAGENET_FILES, LAYOUTS, Layout, Path
@@ -62,6 +64,29 @@ def load_weights(
     )
     loaded = layout.after_reading(path, tensors, names, loaded)
     return traverse_util.unflatten_dict({**flat, **loaded})
+
+
+def read_weights(source: str | os.PathLike[str], segmenter: Segmenter) -> dict[str, Any]:
+    """Reads the weights of a whole model: `load_weights` without variables to replace.
+
+    Args:
+      source: see `load_weights`.
+      segmenter: from `build_segmenter`, without an auxiliary head.
+
+    Returns:
+      The segmenter's variables, float32.
+
+    Raises:
+      WeightsError: see `load_weights`; or the file holds a backbone alone.
+    """
+    shapes = jax.eval_shape(lambda: init_variables(segmenter, jax.random.key(0), (64, 64)))
+    variables = load_weights(source, segmenter, shapes)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(variables)):
+        raise WeightsError(
+            f"{source} holds a backbone alone; name the weights of a whole model, or use "
+            "load_weights, which keeps the other variables."
+        )
+    return variables
 
 
 def to_torch(
