@@ -50,8 +50,8 @@ def compare(format: Format, path: Path, network: Network, pair: Pair) -> list[Di
         if not difference.largest <= allowed:  # NaN is not
             raise ExportError(
                 f"The logits of {format.file} differ from labor_jax's by up to "
-                f"{difference.largest:.3g} on {name} (at most {allowed:.3g} is allowed), so nothing "
-                "was exported. Another format may do."
+                f"{difference.largest:.3g} on {name}, and {allowed:.3g} is allowed, so nothing was "
+                "exported. Another format may do."
             )
         differences.append(difference)
     return differences

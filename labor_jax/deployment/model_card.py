@@ -176,7 +176,7 @@ def _limits(
     yield "- Each pixel gets one of the classes, also where none of them is right."
     for difference in differences:
         yield (
-            f"- Checked on {_cell(difference.images)}: the logits differ from labor_jax's by at most "
+            f"- Checked on {_cell(difference.images)}: logits differ from labor_jax's by at most "
             f"{difference.largest:.2g} (the largest logit is "
             f"{difference.largest_logit:.3g}), {100 * difference.equal_classes:.3f}% of the pixels "
             "get the same class."

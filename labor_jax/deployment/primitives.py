@@ -100,11 +100,12 @@ def _max_over_taps(
 def _joined_padding(values: jax.Array, filler: jax.Array, padding_config) -> jax.Array:
     """Padding by concatenation: converters can't pad arrays whose batch is a symbol."""
     for axis, (before, after, _) in enumerate(padding_config):
-        pieces = [
-            lax.broadcast(filler, (*values.shape[:axis], count, *values.shape[axis + 1 :]))
-            for count in (before, after)
-        ]
-        parts = [*pieces[:1] * (before > 0), values, *pieces[1:] * (after > 0)]
+
+        def filled(count, values=values, axis=axis):
+            shape = (*values.shape[:axis], int(count), *values.shape[axis + 1 :])
+            return [lax.broadcast(filler, shape)] if count else []
+
+        parts = [*filled(before), values, *filled(after)]
         values = lax.concatenate(parts, axis) if len(parts) > 1 else values
     return values
 
