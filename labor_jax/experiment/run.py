@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from labor_jax import compilation_cache
 from labor_jax.annotation import Oracle, SharedStore
 from labor_jax.data import Pair, pair_description, pipeline
-from labor_jax.experiment import batch_inputs, config_checks, shape_checks
+from labor_jax.experiment import batch_inputs, config_checks, shape_checks, size_checks
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
@@ -91,5 +91,6 @@ def _check_data(components: Components) -> None:
     for domain in sorted(read):
         images = batch_inputs.training_images(components, domain)
         pipeline.check_training(images, batch_inputs.training_spec(components, domain))
+    size_checks.check_image_sizes(components, phases)
     if config.rounds and config.annotator == "oracle":
         Oracle(components.pair.pool).check()
