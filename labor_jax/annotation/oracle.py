@@ -5,7 +5,7 @@ If a strategy leaves the choice of pixels to the annotator, the oracle makes tha
 
 import numpy as np
 
-from labor_jax.data.base import IGNORE_LABEL, Split
+from labor_jax.data.base import IGNORE_LABEL, DataError, Split
 
 
 class Oracle:
@@ -29,8 +29,18 @@ class Oracle:
             )
 
     def check(self) -> None:
-        """Reads one label, so that a pool without labels fails at the start."""
-        self._split.label(0)
+        """Reads labels up to the first with a class, so that a pool without any fails at the start.
+
+        Raises:
+          DataError: the pool has no labels, or they are void everywhere.
+        """
+        for number in range(len(self._split)):
+            if (self._split.label(number) != IGNORE_LABEL).any():
+                return
+        raise DataError(
+            f"The labels of all {len(self._split)} pool images are void everywhere, so the oracle "
+            "has no answer. Put classes in them, or let people answer: --config.annotator=human."
+        )
 
     def answer(self, name: str, query: np.ndarray) -> np.ndarray:
         """Returns the labels at the asked pixels.

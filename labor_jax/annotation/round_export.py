@@ -1,5 +1,6 @@
 """Exports a round's queries and answers for another labelling tool."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,14 +47,20 @@ def describe_round(
             f"{len(unasked)} images of round {round} have no query yet, such as {unasked[0]!r}; "
             "continue the run until it waits for answers"
         )
-    names, sizes = {}, {}
+    names, sizes, fingerprints = {}, {}, {}
     for number, image in enumerate(store.images(round)):
         query = store.query(image, round)
         if query.any():
             names[number], sizes[number] = image, query.shape
+            fingerprints[number] = _fingerprint(store.run, round, image, query)
     if not names:
         raise DataError(f"round {round} asks nothing, so there is nothing to label")
-    return ExportedRound(round, classes, palette, names, sizes)
+    return ExportedRound(round, classes, palette, names, sizes, fingerprints)
+
+
+def _fingerprint(run: str, round: int, image: str, query: np.ndarray) -> str:
+    described = repr((run, round, image, query.shape)).encode()
+    return hashlib.sha256(described + np.packbits(query).tobytes()).hexdigest()[:12]
 
 
 def export_round(

@@ -100,20 +100,19 @@ class ColourMap:
     def _describe(self, keys: np.ndarray, path: pathlib.Path) -> str:
         """Says which colours are unknown, the most frequent first, and which known one is near."""
         found, counts = np.unique(keys, return_counts=True)
-        order = np.argsort(-counts, kind="stable")[: messages.LISTED]
+        most = np.argsort(-counts, kind="stable")[: 1 if len(found) > _MANY else messages.LISTED]
         listed = ", ".join(
-            self._unknown(colours.of_key(int(found[i])), int(counts[i])) for i in order
+            self._unknown(colours.of_key(int(found[i])), int(counts[i])) for i in most
         )
-        if len(found) > len(order):
-            listed += f" and {len(found) - len(order)} more"
+        more = f" and {len(found) - len(most)} more" if len(found) > len(most) else ""
         plural = "s" if len(found) > 1 else ""
-        message = f"{path}: {len(found)} colour{plural} of no class: {listed}. "
+        message = f"{path}: {len(found)} colour{plural} of no class: {listed}{more}. "
         if len(found) > _MANY:
             return message + (
                 "So many come from smoothed edges, resizing or lossy compression: export the "
                 "labels anew without these (other:void in data.label_map makes them void)."
             )
-        first = colours.text(colours.of_key(int(found[order[0]])))
+        first = colours.text(colours.of_key(int(found[most[0]])))
         return message + (
             f"Correct the file or the palette, or map the colour in data.label_map ({first}:void; "
             "other:void makes all further colours void)."

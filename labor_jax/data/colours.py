@@ -62,11 +62,12 @@ def keys(pixels: np.ndarray) -> np.ndarray:
     Returns:
       uint32[H, W], below 2**24.
     """
-    if pixels.shape[2] == 3:
-        padded = np.empty((*pixels.shape[:2], 4), np.uint8)
-        padded[..., :3] = pixels
-        pixels = padded
-    return np.ascontiguousarray(pixels).view("<u4")[..., 0] & np.uint32(0xFFFFFF)
+    height, width, channels = pixels.shape
+    # Four bytes from each colour on, the last of which doesn't count.
+    content = np.empty(pixels.size + 4 - channels, np.uint8)
+    content[: pixels.size] = pixels.reshape(-1)
+    packed = np.ndarray((height, width), "<u4", content, strides=(channels * width, channels))
+    return packed & np.uint32(0xFFFFFF)
 
 
 def key(colour: Iterable[int]) -> int:

@@ -7,7 +7,7 @@ from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
 from labor_jax.annotation import Oracle
 from labor_jax.data import Augment, Split, pipeline
-from labor_jax.experiment import batch_inputs, held_out
+from labor_jax.experiment import batch_inputs, held_out, size_checks
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import before_rounds, plan
@@ -38,6 +38,7 @@ def check_data(components: Components) -> None:
             _by(config.data.augment.crop),
             " and ".join(too_small),
         )
+    size_checks.check_image_sizes(components, phases)
     if config.rounds and config.annotator == "oracle":
         Oracle(components.pair.pool).check()
 

@@ -18,6 +18,7 @@ from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import Phase, before_rounds, plan
+from labor_jax.experiment.summary import Results
 from labor_jax.experiment.workdir import (
     FREE_FIELDS,
     ConfigError,
@@ -36,12 +37,14 @@ class RestoredModel(NamedTuple):
       model: the segmentation model's variables.
       phase: name of the phase that the checkpoint is of.
       step: its global step.
+      results: what the run had found at that step.
     """
 
     components: Components
     model: dict[str, Any]
     phase: str
     step: int
+    results: Results
 
 
 def checkpoint_template(
@@ -105,7 +108,8 @@ def restore_model(
         raise CheckpointError(f"{folder.path} has no checkpoint yet; let the run take some steps.")
     step, tree, progress = found
     model = tree["handover"].model or tree["state"].variables
-    return RestoredModel(components, model, progress["phase"], step)
+    results = Results.from_json(progress["results"])
+    return RestoredModel(components, model, progress["phase"], step, results)
 
 
 def load_warm_start(

@@ -165,8 +165,13 @@ def summarise(config: ConfigDict, results: Results, existing: ExistingLabels) ->
         "per_class_iou": results.per_class_iou,
         "subset_miou": results.subset_miou,
         "wall_seconds": sum(results.seconds.values()),
-        "versions": {
-            "labor_jax": labor_jax.__version__,
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
+        "versions": package_versions(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of this package and of those that a run's numbers depend on."""
+    return {
+        "labor_jax": labor_jax.__version__,
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
     }

@@ -20,6 +20,7 @@ from labor_jax.models.weights import (
     WeightsError,
     installed_weights,
     load_weights,
+    read_weights,
     save_weights,
     to_torch,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "load_weights",
     "network_input",
     "normalize_images",
+    "read_weights",
     "register_backbone",
     "register_head",
     "save_weights",

@@ -1,12 +1,10 @@
 """The output-space discriminator of AdaptSegNet (Tsai et al., CVPR 2018, arXiv 1802.10349)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-
-_TOTAL_STRIDE = 32
 
 
 class Discriminator(nn.Module):
@@ -23,6 +21,8 @@ class Discriminator(nn.Module):
     width: int = 64
     dtype: Any = jnp.float32
 
+    TOTAL_STRIDE: ClassVar[int] = 32
+
     @nn.compact
     def __call__(self, maps: jax.Array) -> jax.Array:
         """Scores maps.
@@ -36,9 +36,10 @@ class Discriminator(nn.Module):
         Raises:
           ValueError: when the maps are smaller than 32 x 32.
         """
-        if min(maps.shape[1:3]) < _TOTAL_STRIDE:
+        least = self.TOTAL_STRIDE
+        if min(maps.shape[1:3]) < least:
             raise ValueError(
-                f"The discriminator needs maps of at least {_TOTAL_STRIDE}x{_TOTAL_STRIDE} pixels, "
+                f"The discriminator needs maps of at least {least}x{least} pixels, "
                 f"got {maps.shape[1]}x{maps.shape[2]}; upsample the logits to the image size first."
             )
         x = maps.astype(self.dtype)

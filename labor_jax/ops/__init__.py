@@ -2,13 +2,15 @@
 
 XLA runs some convolutions and poolings, or their gradients, several times slower on a CPU than
 possible, so these have a second form here. `jax.lax.platform_dependent` chooses when a program is
-lowered for a platform; the other form is never compiled. Both forms give the same values and
-gradients, up to rounding, under every transformation except forward-mode differentiation.
+lowered for a platform; the other form is never compiled. Within `portable`, which converters to
+other formats need, the forms for CPUs are left out. Both forms give the same values and gradients,
+up to rounding, under every transformation except forward-mode differentiation.
 """
 
 from labor_jax.ops.atrous import atrous_convolution
 from labor_jax.ops.depthwise import depthwise_convolution
 from labor_jax.ops.gradient_reversal import reverse_gradient
+from labor_jax.ops.platforms import portable
 from labor_jax.ops.pooling import max_pool
 from labor_jax.ops.resize import (
     Taps,
@@ -25,6 +27,7 @@ __all__ = [
     "depthwise_convolution",
     "interpolate",
     "max_pool",
+    "portable",
     "resize_bilinear_align_corners",
     "reverse_gradient",
     "taps_align_corners",

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from labor_jax.ops import platforms
 from labor_jax.ops.convolution import dilated_convolution
 from labor_jax.ops.varying import vary_together
 
@@ -22,7 +23,7 @@ def atrous_convolution(inputs: jax.Array, kernel: jax.Array, dilation: int) -> j
     Returns:
       [B, H, W, D] in the dtype of `inputs`.
     """
-    return jax.lax.platform_dependent(
+    return platforms.choose(
         inputs,
         kernel,
         cpu=lambda inputs, kernel: shifted_matrix_product(inputs, kernel, dilation),

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from labor_jax.ops import platforms
 from labor_jax.ops.varying import vary_together
 
 # Measured on CPUs: folding into more rows is no faster and takes longer to compile.
@@ -28,7 +29,7 @@ def depthwise_convolution(
     Returns:
       [B, ceil(H / stride), ceil(W / stride), C] in the dtype of `inputs`.
     """
-    return jax.lax.platform_dependent(
+    return platforms.choose(
         inputs,
         kernel,
         cpu=lambda inputs, kernel: shifted_products(inputs, kernel, stride, dilation),

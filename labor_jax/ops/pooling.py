@@ -5,6 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from labor_jax.ops import platforms
+
 _OUTSIDE = 9  # an index that no tap has
 # Which taps of which windows read a padded row (or column) 2r or 2r + 1: window r - 1 + offset.
 _READERS = (((1, 0), (0, 2)), ((1, 1),))
@@ -24,7 +26,7 @@ def max_pool(inputs: jax.Array, border: tuple[int, int] = (1, 1)) -> jax.Array:
     Returns:
       [B, (H + sum(border) - 1) // 2, (W + sum(border) - 1) // 2, C] in the dtype of `inputs`.
     """
-    return jax.lax.platform_dependent(
+    return platforms.choose(
         inputs,
         cpu=lambda inputs: max_over_taps(inputs, border),
         default=lambda inputs: max_over_windows(inputs, border),

@@ -12,6 +12,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from labor_jax.ops import platforms
 from labor_jax.ops.convolution import dilated_convolution
 from labor_jax.ops.varying import vary_together
 
@@ -48,9 +49,9 @@ def convolution_3x3(inputs: jax.Array, kernel: jax.Array, dilation: int = 1) -> 
     def by_taps(inputs, kernel):
         return dilated_convolution(inputs, kernel, dilation)
 
-    if not _pays(inputs, kernel, dilation):
+    if platforms.is_portable() or not _pays(inputs, kernel, dilation):
         return by_taps(inputs, kernel)
-    return jax.lax.platform_dependent(
+    return platforms.choose(
         inputs,
         kernel,
         cpu=lambda inputs, kernel: winograd(inputs, kernel, dilation),
@@ -66,6 +67,7 @@ def winograd(inputs: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
 def _pays(inputs, kernel, dilation) -> bool:
     """Whether Winograd's method is faster on a CPU."""
     batch, height, width, _ = inputs.shape
+    batch = batch if isinstance(batch, int) else 1  # a symbol, in a program that is exported
     tiles = batch * dilation**2 * _tiles(height, dilation) * _tiles(width, dilation)
     return (
         inputs.dtype == jnp.float32

@@ -1,5 +1,6 @@
 """A round that goes out and comes back: nothing is lost, and nothing wrong comes in."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -103,7 +104,9 @@ def store(tmp_path):
 
 @pytest.fixture
 def exported(store):
-    return describe_round(store, CLASSES, PALETTE, 2)
+    """The round without fingerprints, so that tests can name its files."""
+    described = describe_round(store, CLASSES, PALETTE, 2)
+    return dataclasses.replace(described, fingerprints={})
 
 
 class Pool:
@@ -402,3 +405,19 @@ def test_answers_to_the_questions_of_another_round_are_recognised(store, exporte
         labels[ASKED_BEFORE] = 1
     result = import_answers(store, exported, "png", delivery(wrong))
     assert result.other_round == 1 and not result.imported
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_the_export_of_another_run_is_not_imported(store, tmp_path, format):
+    queries = [store.query(name, 2) for name in NAMES]
+    with asked_store(tmp_path / "other.sqlite", queries) as other:
+        for name in NAMES:
+            other.answer(name, 2, np.zeros(other.query(name, 2).shape, np.uint8))
+        theirs = describe_round(other, CLASSES, PALETTE, 2)
+        export_round(other, theirs, format, tmp_path / "out", pool=None)
+    mine = describe_round(store, CLASSES, PALETTE, 2)
+    result = import_answers(store, mine, format, tmp_path / "out")
+    assert not result.imported and len(result.violations) == 3
+    (line,) = by_cause(result.violations)
+    assert "is of another run, or asks other pixels, than this round, in 3 images" in line
+    assert not any(store.answered(name, 2) for name in NAMES[:3])

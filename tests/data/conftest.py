@@ -5,6 +5,7 @@ import types
 import ml_collections
 import numpy as np
 import pytest
+from ml_collections.config_dict import FieldReference
 
 from labor_jax.data.base import DataError
 from labor_jax.data.pairs import folders as folders_pair
@@ -51,8 +52,8 @@ def tree(tmp_path):
             "evaluation_size": None,
             "cache_bytes": 0,
             "verify": "headers",
-            "classes": ("road", "car", "sky"),
-            "palette": (),
+            "classes": FieldReference(("road", "car", "sky"), field_type=object),
+            "palette": FieldReference((), field_type=object),
             "label_map": "",
             "label_coding": "auto",
             **{
@@ -64,7 +65,7 @@ def tree(tmp_path):
                     "label_pattern": "{stem}.png",
                     "label_map": "",
                     "label_coding": "",
-                    "classes": (),
+                    "classes": FieldReference((), field_type=object),
                 }
                 for role in ("source", "pool", "evaluation")
             },

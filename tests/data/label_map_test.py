@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labor_jax.data.base import DataError
+from labor_jax.data.class_table import ClassTable
 from labor_jax.data.label_map import LabelMap
 
 _PATH = pathlib.Path("labels/a.png")
@@ -71,3 +72,53 @@ def test_values_out_of_16_bits_are_named():
 def test_impossible_entries(entries, message):
     with pytest.raises(ValueError, match=message):
         LabelMap(entries, 2, "data.x.label_map")
+
+
+_TABLE = ClassTable(("road", "sky", "1"), numbers={0: 255, 7: 0, 8: 1, 11: 2})
+
+
+def test_classes_by_name():
+    label_map = LabelMap("7:sky, 8:road, 9:void, 10:2, 11:1", 3, "f", table=_TABLE)
+    np.testing.assert_array_equal(
+        label_map(np.array([[7, 8, 9, 10, 11]]), _PATH), [[1, 0, 255, 2, 2]]
+    )
+    with pytest.raises(
+        ValueError, match=r"maps 7 to car, .*\(0 to 2: road, sky, 1\) nor 255 or void"
+    ):
+        LabelMap("7:car", 3, "f", table=_TABLE)
+
+
+def test_a_tables_numbers_stand_unless_a_value_gets_a_class():
+    values = np.array([[0, 7, 8, 11, 255]])
+    expected = [[255, 0, 1, 2, 255]]
+    np.testing.assert_array_equal(LabelMap("", 3, "f", table=_TABLE)(values, _PATH), expected)
+    more = LabelMap("30:void", 3, "f", table=_TABLE)
+    np.testing.assert_array_equal(more(values, _PATH), expected)
+    np.testing.assert_array_equal(more(np.array([[30]]), _PATH), [[255]])
+    with pytest.raises(DataError, match=r"value 0 .* valid here: 7, 255"):
+        LabelMap("7:road", 3, "f", table=_TABLE)(np.array([[0, 7]]), _PATH)
+
+
+def test_void_entries_beyond_the_classes_leave_the_classes():
+    label_map = LabelMap("30:void, other:void", 2, "f")
+    np.testing.assert_array_equal(label_map(np.array([[0, 1, 30, 31]]), _PATH), [[0, 1, 255, 255]])
+    # A class number that becomes void may stand for shifted numbers, so all have to be named.
+    with pytest.raises(DataError, match=r"value 1 .* valid here: 0, 255"):
+        LabelMap("0:void", 2, "f")(np.array([[0, 1]]), _PATH)
+
+
+def test_whether_255_is_named():
+    assert LabelMap("", 2, "f").implies_void and LabelMap("0:1", 2, "f").implies_void
+    assert not LabelMap("0:0,255:1", 2, "f").implies_void
+    named = LabelMap("255:void", 2, "f")
+    assert not named.implies_void
+    np.testing.assert_array_equal(named(np.array([[0, 1, 255]]), _PATH), [[0, 1, 255]])
+
+
+def test_codings():
+    with pytest.raises(ValueError, match="must be one of auto, numbers, colours; got 'rgb'"):
+        LabelMap("", 2, "f", coding="rgb")
+    with pytest.raises(ValueError, match=r"label_coding is colours, but no class has one"):
+        LabelMap("#000000:void", 2, "f", coding="colours")
+    assert LabelMap("#000000:0", 2, "f", coding="colours").file_coding == "colours"
+    assert LabelMap("", 2, "f").file_coding == "numbers"

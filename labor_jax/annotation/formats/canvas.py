@@ -92,4 +92,4 @@ def polygon_pixels(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if outline > 4 * height * width:
         raise ValueError("its polygon's outline is longer than the outlines of all pixels")
     (encoded,) = coco_mask.frPyObjects([corners.ravel().tolist()], height, width)
-    return from_columns(compressed_run_lengths(encoded["counts"].decode()), size)
+    return from_columns(compressed_run_lengths(encoded["counts"].decode(), height * width), size)

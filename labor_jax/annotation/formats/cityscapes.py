@@ -73,7 +73,7 @@ def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
 
 def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage:
     try:
-        _, document = documents.read_json(file)
+        _, document = documents.read_json(file, existing)
         size = (document["imgHeight"], document["imgWidth"])
         objects = list(document["objects"])
     except DataError as error:

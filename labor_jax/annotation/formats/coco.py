@@ -98,7 +98,7 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     Raises:
       DataError: If it is not a COCO file.
     """
-    where, document = documents.read_json(path)
+    where, document = documents.read_json(path, exported)
     try:
         images, annotations = list(document["images"]), list(document["annotations"])
         categories = {each["id"]: each["name"] for each in document["categories"]}
@@ -152,5 +152,5 @@ def _pixels(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         raise ValueError(f"its segmentation has size {segmentation['size']}, not {list(size)}")
     counts = segmentation["counts"]
     if isinstance(counts, str):
-        counts = compressed_run_lengths(counts)
+        counts = compressed_run_lengths(counts, size[0] * size[1])
     return from_columns(counts, size)

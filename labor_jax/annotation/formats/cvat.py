@@ -19,8 +19,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import defusedxml
-import defusedxml.ElementTree
 import numpy as np
 
 from labor_jax.annotation.formats import documents
@@ -129,16 +127,7 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     Raises:
       DataError: If it is not XML, defines entities, or is not in this format.
     """
-    where, content = documents.read_document(path, ".xml")
-    try:
-        # Entities could expand without bounds or refer to other files. CVAT never writes any.
-        root = defusedxml.ElementTree.fromstring(content, forbid_dtd=True)
-    except defusedxml.DefusedXmlException as error:
-        raise DataError(
-            f"{where} has a document type definition, which CVAT never writes"
-        ) from error
-    except ElementTree.ParseError as error:
-        raise DataError(f"{where} is not XML: {error}") from error
+    where, root = documents.read_xml(path, exported)
     if root.tag != "annotations":
         raise DataError(f"{where} has no CVAT <annotations>, but <{root.tag}>")
     if root.find("track") is not None:

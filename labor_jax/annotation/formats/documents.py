@@ -1,12 +1,18 @@
 """Reads and writes the files of an export: JSON, zip archives and the manifest."""
 
 import json
+import lzma
 import re
 import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+import defusedxml
+import defusedxml.ElementTree
 
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedRound
 from labor_jax.data.base import DataError
@@ -15,6 +21,12 @@ MANIFEST = "manifest.json"
 
 MAX_BYTES = 2**30
 """The largest document that is read, in bytes; far more than any published data set needs."""
+
+# What a document may hold besides its images' pixels, and for each of these, in bytes: a mask of
+# single pixels in Label Studio's run lengths needs less.
+_BASE_BYTES, _BYTES_PER_PIXEL = 2**24, 32
+
+_MAX_DEPTH = 64  # of XML elements; CVAT's files have 6
 
 # Characters that XML can't contain, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -61,21 +73,68 @@ def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
     path.write_text(json.dumps(value, indent=indent) + "\n", encoding="ascii")
 
 
-def read_json(path: Path, suffix: str = ".json") -> tuple[str, Any]:
+def read_json(path: Path, exported: ExportedRound) -> tuple[str, Any]:
     """Reads the JSON document that `read_document` finds at a path.
 
     Raises:
       DataError: As `read_document`, or if it is not JSON.
     """
-    where, content = read_document(path, suffix)
+    where, content = read_document(path, ".json", exported)
     try:
         return where, json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not JSON: {error}") from error
 
 
-def read_document(path: Path, suffix: str) -> tuple[str, bytes]:
+def read_xml(path: Path, exported: ExportedRound) -> tuple[str, ElementTree.Element]:
+    """Reads the XML document that `read_document` finds at a path.
+
+    Raises:
+      DataError: As `read_document`, or if it is not XML, defines entities, or is nested too deeply.
+    """
+    where, content = read_document(path, ".xml", exported)
+    try:
+        _check_depth(content)
+        # Entities could expand without bounds or refer to other files. No tool writes any.
+        return where, defusedxml.ElementTree.fromstring(content, forbid_dtd=True)
+    except defusedxml.DefusedXmlException as error:
+        raise DataError(
+            f"{where} has a document type definition, which CVAT never writes"
+        ) from error
+    except (ElementTree.ParseError, expat.ExpatError, LookupError, ValueError) as error:
+        raise DataError(f"{where} is not XML: {error}") from error
+
+
+def _check_depth(content: bytes) -> None:
+    """Raises a ValueError if elements are nested too deeply: freeing them would end Python."""
+    depth = 0
+
+    def start(name: str, attributes: dict) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"its elements are nested more than {_MAX_DEPTH} deep")
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def refuse(*unused: Any) -> None:
+        raise defusedxml.DTDForbidden(*unused[:3])
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(content, True)
+
+
+def read_document(path: Path, suffix: str, exported: ExportedRound) -> tuple[str, bytes]:
     """Reads a file, or the only file in a folder or zip archive whose name ends in `suffix`.
+
+    Args:
+      path: The file, folder or archive.
+      suffix: The ending, in lower case.
+      exported: What it tells of, which limits how large it can be.
 
     Returns:
       Where it was found, for error messages, and its content.
@@ -83,6 +142,7 @@ def read_document(path: Path, suffix: str) -> tuple[str, bytes]:
     Raises:
       DataError: If there is not exactly one, or it is too large.
     """
+    limit = min(MAX_BYTES, _BASE_BYTES + _BYTES_PER_PIXEL * exported.pixels)
     try:
         if path.is_dir():
             path = path / _only(
@@ -92,12 +152,22 @@ def read_document(path: Path, suffix: str) -> tuple[str, bytes]:
         if path.suffix.lower() != suffix and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 member = _only(archive.namelist(), suffix, path)
-                _check_bytes(archive.getinfo(member).file_size, f"{member} in {path}")
+                _check_bytes(archive.getinfo(member).file_size, f"{member} in {path}", limit)
                 with archive.open(member) as file:  # reads at most what the archive's index says
-                    return f"{path.name}/{member}", file.read(MAX_BYTES)
-        _check_bytes(path.stat().st_size, path)
+                    return f"{path.name}/{member}", file.read(limit)
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} is not a regular file")
+        _check_bytes(path.stat().st_size, path, limit)
         return path.name, path.read_bytes()
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,  # an encrypted member; a compression that zipfile lacks
+        UnicodeError,  # the name of a member
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise DataError(f"{path} can't be read: {error}") from error
 
 
@@ -124,9 +194,9 @@ def _only(names: Iterable[str], suffix: str, path: Path) -> str:
     return found[0]
 
 
-def _check_bytes(size: int, path: Any) -> None:
-    if size > MAX_BYTES:
+def _check_bytes(size: int, path: Any, limit: int) -> None:
+    if size > limit:
         raise DataError(
-            f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read. Split the round into "
-            "several files"
+            f"{path} has {size:,} bytes; answers to these images need at most {limit:,}. Give the "
+            "file of this round alone, or split it into several"
         )

@@ -18,7 +18,7 @@ _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 _STORAGE_PREFIX = "?d="
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class ExistingRound(ExportedRound):
     """The pool's images, which files name by the images' own names.
 

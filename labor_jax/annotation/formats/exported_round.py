@@ -16,7 +16,9 @@ VOID = 254
 UNANSWERED = 255
 """In exported files, a pixel without an answer. As a shape's label: asked, not yet answered."""
 
-_FILE_NAME = re.compile(r"(?:^|[^0-9A-Za-z])round(\d{1,9})_(\d{1,9})(?:\.\w{1,5})?$")
+_FILE_NAME = re.compile(
+    r"(?:^|[^0-9A-Za-z])round(\d{1,9})_(\d{1,9})(?:_([0-9a-f]{12}))?(?:\.\w{1,5})?$"
+)
 
 
 class Problem(NamedTuple):
@@ -67,6 +69,9 @@ class ExportedRound:
       palette: Their colours, `uint8[C, 3]`.
       names: The names of the images that are asked something, by their numbers.
       sizes: (height, width) of each of them, by number.
+      fingerprints: What identifies the run, the round, the image and its query, by number: 12
+        hexadecimal digits that every tool keeps, because they are part of the file's name. Empty
+        for files that any run may have written.
     """
 
     round: int
@@ -74,10 +79,17 @@ class ExportedRound:
     palette: np.ndarray
     names: Mapping[int, str]
     sizes: Mapping[int, tuple[int, int]]
+    fingerprints: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     def file_name(self, number: int) -> str:
         """The name of an image's file. Unlike the image's own name, it is always a safe path."""
-        return f"round{self.round}_{number:06}.png"
+        fingerprint = f"_{self.fingerprints[number]}" if number in self.fingerprints else ""
+        return f"round{self.round}_{number:06}{fingerprint}.png"
+
+    @functools.cached_property
+    def pixels(self) -> int:
+        """The number of pixels of all images."""
+        return sum(height * width for height, width in self.sizes.values())
 
     @functools.cached_property
     def label_names(self) -> dict[int, str]:
@@ -111,12 +123,15 @@ class ExportedRound:
             return None, (
                 Problem.about(f"{shortened(name)} ", "is not the name of an exported file"),
             )
-        round, number = map(int, found.groups())
+        round, number, fingerprint = int(found[1]), int(found[2]), found[3]
         if round != self.round:
             text = f"is of round {round}, not of round {self.round}"
             return None, (Problem.about(f"{shortened(name)} ", text, round=round),)
         if number not in self.sizes:
             text = "is not an image that the round asks"
+            return None, (Problem.about(f"{shortened(name)} ", text),)
+        if self.fingerprints.get(number, fingerprint) != fingerprint:
+            text = "is of another run, or asks other pixels, than this round"
             return None, (Problem.about(f"{shortened(name)} ", text),)
         return number, self.check_size(number, size)
 
@@ -166,6 +181,18 @@ class ImportedImage(NamedTuple):
     labels: np.ndarray | None
     problems: tuple[Problem, ...] = ()
     seconds: float | None = None
+
+
+def file_number(name: str) -> int:
+    """The number of the image that an exported file is of.
+
+    Raises:
+      ValueError: If it is not the name of an exported file.
+    """
+    found = _FILE_NAME.search(name)
+    if found is None:
+        raise ValueError(f"{shortened(name)} is not the name of an exported file")
+    return int(found[2])
 
 
 def shortened(value: Any) -> str:

@@ -136,7 +136,7 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     Raises:
       DataError: If it is not a list of tasks.
     """
-    where, document = documents.read_json(path)
+    where, document = documents.read_json(path, exported)
     if not isinstance(document, list) or not all(
         isinstance(each, dict) and isinstance(each.get("data"), dict) for each in document
     ):

@@ -81,7 +81,7 @@ def _check_manifest(path: Path, exported: ExportedRound) -> None:
             f"{file} is missing; for png, --input is a folder as exported, with its manifest"
         )
     documents.check_inside(file, path)
-    _, manifest = documents.read_json(file)
+    _, manifest = documents.read_json(file, exported)
     try:
         classes = tuple(each["name"] for each in manifest["classes"])
         round, values = manifest["round"], (manifest["void"], manifest["unanswered"])

@@ -70,7 +70,7 @@ def from_columns(lengths: Sequence[int], size: tuple[int, int]) -> np.ndarray:
     return rows * size[1] + columns
 
 
-def compressed_run_lengths(text: str) -> list[int]:
+def compressed_run_lengths(text: str, size: int) -> list[int]:
     """The run lengths in COCO's compressed string.
 
     Each character holds six bits, counted from "0". Five belong to a number, low bits first, and
@@ -78,8 +78,12 @@ def compressed_run_lengths(text: str) -> list[int]:
     run on, the number is the difference to the run before the last. pycocotools can read this too,
     but if the runs are too short, it fills the mask with uninitialised memory.
 
+    Args:
+      text: The string.
+      size: The number of pixels of the image.
+
     Raises:
-      ValueError: If it is damaged.
+      ValueError: If it is damaged, or has more runs than the image has pixels.
     """
     counts: list[int] = []
     value = shift = 0
@@ -94,6 +98,8 @@ def compressed_run_lengths(text: str) -> list[int]:
                 value -= 1 << shift
             counts.append(value + (counts[-2] if len(counts) > 2 else 0))
             value = shift = 0
+            if len(counts) > size + 2:
+                raise ValueError("its compressed run lengths are more than the image has pixels")
     if shift:
         raise ValueError("its compressed run lengths are cut off")
     return counts

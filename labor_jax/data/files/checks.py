@@ -128,7 +128,7 @@ def _check(
     messages.raise_if_any(
         f"{what} cannot be read",
         [str(error) for error in found if isinstance(error, DataError)],
-        "Copy or download them again.",
+        "Copy or download them again, or remove them.",
     )
     faults = collections.defaultdict(list)
     for each in found:

@@ -79,7 +79,7 @@ def read_image(path: pathlib.Path, content: bytes | None = None) -> np.ndarray:
     """
     with naming_file(path):
         content = _bytes(path) if content is None else content
-        if not exif.may_turn_png(content):
+        if _png_format(content)[1] == _RGB and not exif.may_turn_png(content):
             pixels = _decode_plain_png(content, _RGB)
             if pixels is not None:
                 return pixels
@@ -178,14 +178,15 @@ def naming_file(path: pathlib.Path) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             reason = "no such file"
         elif isinstance(error, Image.UnidentifiedImageError):
-            reason = "not an image of a known format"
+            is_empty = path.is_file() and not path.stat().st_size
+            reason = "the file is empty" if is_empty else "not an image of a known format"
         raise DataError(f"{path} cannot be read: {reason}") from error
 
 
 def check_regular(path: pathlib.Path) -> None:
     """Raises DataError for a pipe, a device or a socket, which would be waited for without end."""
     if path.exists() and not path.is_file():
-        raise DataError(f"{path} cannot be read: not a file")
+        raise DataError(f"{path} cannot be read: it is no file, but a pipe or a device")
 
 
 def is_deep_png(path: pathlib.Path) -> bool:

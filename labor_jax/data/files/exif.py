@@ -48,8 +48,9 @@ def orientation(image: Image.Image, path: pathlib.Path) -> int:
 
 
 def may_turn_png(content: bytes) -> bool:
-    """Whether the bytes of a PNG hold data that may turn it."""
-    return any(mark in content for mark in _PNG_MARKS)
+    """Whether the bytes of a PNG hold data that may turn it, before its pixels or near its end."""
+    ends = content[: content.find(b"IDAT")] + content[-_TAIL_BYTES:]
+    return any(mark in ends for mark in _PNG_MARKS)
 
 
 def turned_size(image: Image.Image, orientation: int) -> tuple[int, int]:

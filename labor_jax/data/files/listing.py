@@ -6,17 +6,23 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Iterable
+from typing import NoReturn
 
 from labor_jax.data import threads
+from labor_jax.data.base import DataError
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 """Extensions of the files that count as images, in lower case."""
 
 
 def list_files(folder: pathlib.Path) -> list[str]:
-    """Returns the paths below a folder of all its files, with "/", sorted. Skips hidden files."""
+    """Returns the paths below a folder of all its files, with "/", sorted. Skips hidden files.
+
+    Raises:
+      DataError: a folder may not be read.
+    """
     files, seen = [], set()
-    for directory, folders, names in os.walk(folder, followlinks=True):
+    for directory, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(directory)
         if real in seen:  # a link to a folder above it
             folders.clear()
@@ -26,6 +32,13 @@ def list_files(folder: pathlib.Path) -> list[str]:
         below = pathlib.Path(directory).relative_to(folder)
         files += [(below / name).as_posix() for name in names if not name.startswith(".")]
     return sorted(files)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(
+        f"The folder {error.filename} cannot be read: {error.strerror}. Change its permissions, or "
+        "move it elsewhere."
+    ) from error
 
 
 def files_key(paths: Iterable[pathlib.Path], *more: object) -> str:

@@ -18,7 +18,8 @@ class FolderLayout:
       images: images folder, below the root or absolute. Its subfolders are read too.
       labels: labels folder with the same subfolders; empty for a split without labels.
       pattern: globs on a file's path below `images` ("0006R0*", "*_leftImg8bit.png"). A file that
-        matches any of them belongs to the split. `*` also matches "/".
+        matches any of them belongs to the split. `*` also matches "/". A text may hold several
+        between commas.
       image_suffix: ending of image file names, before the extension, that label names lack
         ("_leftImg8bit").
       label_pattern: file name of an image's label; "{stem}" is the image's file name without
@@ -51,7 +52,7 @@ class FolderLayout:
 
     def matches(self, file: str) -> bool:
         """Whether a file, by its path below `images`, matches one of the patterns."""
-        patterns = (self.pattern,) if isinstance(self.pattern, str) else self.pattern
+        patterns = self.pattern.split(",") if isinstance(self.pattern, str) else self.pattern
         return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)
 
     def matches_name(self, name: str) -> bool:

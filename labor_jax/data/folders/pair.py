@@ -50,7 +50,10 @@ def read_pair(
       ValueError: invalid classes or palette.
     """
     if not classes:
-        raise ValueError(f"{name} needs the names of its classes: set data.classes")
+        raise ValueError(
+            f"{name} needs the names of its classes: set data.classes (road,sky,tree, or a table "
+            "file such as classes.csv)."
+        )
     base.check_classes(classes)
     given = palette is not None
     if palette is None:

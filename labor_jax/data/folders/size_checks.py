@@ -60,8 +60,8 @@ def check_sizes(
             if name in as_stored
         ],
         layout.advice
-        or "Turn these labels as the images are shown, or remove the orientation from the images' "
-        "EXIF data if the labels show them upright.",
+        or "Turn these labels as the images are shown; or, if the images are the right way up as "
+        "they are stored, take the orientation out of their EXIF data.",
     )
     messages.raise_if_any(
         f"{split} images differ in size from their labels (height x width)",

@@ -29,7 +29,7 @@ _LAYOUT_FIELDS = (
 )
 
 _NO_EVALUATION = (
-    "There are no labels to measure on in %s, so mIoU will show as a dash. To measure, put "
+    'There are no labels to measure on in %s, so mIoU will show as "\N{EN DASH}". To measure, put '
     "target images and their labels in evaluation/images and evaluation/labels below data.root."
 )
 

@@ -34,6 +34,9 @@ class Layout:
       is_unused: whether a tensor of this name may be in a file without a variable for it.
       after_reading: turns arrays by variable path, as read, into variables. It is called with the
         file's path, its tensors and the tensor names by variable path as well, for errors.
+      misfit_of_file: given a file's path and a segmenter, as `misfit`, of what only the file itself
+        shows.
+      in_torch_layout: whether filters are [out, in, h, w] as PyTorch's; else they are as ours.
       removes_epsilon: whether, when written, batch norm of this segmenter becomes one without
         epsilon in the denominator.
     """
@@ -45,13 +48,20 @@ class Layout:
     tensor_name: Callable[[Segmenter, Path], str]
     is_unused: Callable[[str], Any]
     after_reading: Callable[..., dict[Path, Any]] = _as_they_are
+    misfit_of_file: Callable[[str, Segmenter], str | None] = lambda path, segmenter: None
+    in_torch_layout: bool = True
     removes_epsilon: Callable[[Segmenter], bool] = lambda segmenter: False
 
     def to_tensors(
         self, segmenter: Segmenter, arrays: Mapping[Path, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Names the arrays of variables and brings them into PyTorch's layout."""
+        """Names the arrays of variables and brings them into the file's layout."""
         tensors: dict[str, np.ndarray] = {}
+        if not self.in_torch_layout:
+            return {
+                self.tensor_name(segmenter, path): np.ascontiguousarray(array)
+                for path, array in arrays.items()
+            }
         without_epsilon = self.removes_epsilon(segmenter)
         for path, array in arrays.items():
             name = self.tensor_name(segmenter, path)
@@ -62,6 +72,14 @@ class Layout:
             if is_variance and not without_epsilon:
                 tensors[name.replace("running_var", COUNTER)] = np.asarray(0, np.int64)
         return tensors
+
+    def file_shape(self, path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape in a file of a variable of a shape."""
+        return torch_shape(path, shape) if self.in_torch_layout else shape
+
+    def from_file(self, path: Path, tensor: np.ndarray, ndim: int) -> np.ndarray:
+        """A file's tensor as a variable of `ndim` axes."""
+        return from_torch_layout(path, tensor, ndim) if self.in_torch_layout else tensor
 
 
 LAYOUTS: dict[str, Layout] = {}

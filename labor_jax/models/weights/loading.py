@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from flax import traverse_util
 
 from labor_jax.models import registry
+from labor_jax.models.building import init_variables
 from labor_jax.models.segmenter import Segmenter
 from labor_jax.models.weights.files import SUFFIXES, WeightsError, read_tensors, write_tensors
 from labor_jax.models.weights.layouts import IMAGENET_FILES, LAYOUTS, Layout, Path
@@ -47,7 +49,7 @@ def load_weights(
     path = _find_file(source, segmenter)
     tensors = read_tensors(path)
     layout = _recognise(path, tensors)
-    problem = layout.misfit(segmenter, tensors.keys())
+    problem = layout.misfit(segmenter, tensors.keys()) or layout.misfit_of_file(path, segmenter)
     if problem:
         raise WeightsError(f"{path} holds {layout.holds}; {problem}.")
     flat = traverse_util.flatten_dict(variables)
@@ -57,7 +59,7 @@ def load_weights(
         tensors,
         wanted,
         names=names,
-        is_unused=layout.is_unused,
+        layout=layout,
         problem=f"{path}, {layout.holds}, does not fit the model, whose backbone is "
         f"{registry.name_of(segmenter.backbone)!r}:",
         advice=_ADVICE,
@@ -81,6 +83,29 @@ def installed_weights() -> tuple[str, ...]:
     return tuple(installed)
 
 
+def read_weights(source: str | os.PathLike[str], segmenter: Segmenter) -> dict[str, Any]:
+    """Reads the weights of a whole model: `load_weights` without variables to replace.
+
+    Args:
+      source: see `load_weights`.
+      segmenter: from `build_segmenter`, without an auxiliary head.
+
+    Returns:
+      The segmenter's variables, float32.
+
+    Raises:
+      WeightsError: see `load_weights`; or the file holds a backbone alone.
+    """
+    shapes = jax.eval_shape(lambda: init_variables(segmenter, jax.random.key(0), (64, 64)))
+    variables = load_weights(source, segmenter, shapes)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(variables)):
+        raise WeightsError(
+            f"{source} holds a backbone alone; name the weights of a whole model, or use "
+            "load_weights, which keeps the other variables."
+        )
+    return variables
+
+
 def to_torch(
     segmenter: Segmenter, variables: Mapping[str, Any], layout: str
 ) -> dict[str, np.ndarray]:
@@ -96,7 +121,7 @@ def to_torch(
       layout: name of a registered layout.
 
     Returns:
-      {name: f32 array in PyTorch's layout}.
+      {name: f32 array in PyTorch's layout, or in ours for the layout "labor_jax"}.
 
     Raises:
       ValueError: for an unknown layout, or one that holds another network than the segmenter.

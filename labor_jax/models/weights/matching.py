@@ -1,13 +1,13 @@
 """Finds the tensor of every variable, by name and shape."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from labor_jax.models.weights.files import WeightsError
-from labor_jax.models.weights.layouts import Path, from_torch_layout, torch_shape
+from labor_jax.models.weights.layouts import Layout, Path
 
 _LISTED = 12  # tensors of each kind that an error names; the rest are counted
 
@@ -17,7 +17,7 @@ def match_tensors(
     variables: Mapping[Path, Any],
     *,
     names: Mapping[Path, str],
-    is_unused: Callable[[str], Any],
+    layout: Layout,
     problem: str,
     advice: str,
 ) -> dict[Path, Any]:
@@ -27,7 +27,7 @@ def match_tensors(
       tensors: a file's.
       variables: by path, anything with a shape.
       names: by path, the name of the variable's tensor.
-      is_unused: whether a tensor of this name may be there without a variable.
+      layout: the file's.
       problem: first line of an error.
       advice: last line of an error.
 
@@ -45,17 +45,17 @@ def match_tensors(
             problems["missing"].append(name)
             continue
         tensor = tensors[name]
-        shape = torch_shape(path, np.shape(value))
+        shape = layout.file_shape(path, np.shape(value))
         if tensor.shape != shape:
             problems["wrong shape"].append(f"{name} (model {shape}, file {tensor.shape})")
         elif not np.all(np.isfinite(tensor)):
             problems["not finite"].append(name)
         else:
-            array = from_torch_layout(path, tensor, np.ndim(value))
+            array = layout.from_file(path, tensor, np.ndim(value))
             loaded[path] = jnp.asarray(array, jnp.float32)
     expected = set(names.values())
     problems["unexpected"] = [
-        name for name in tensors if name not in expected and not is_unused(name)
+        name for name in tensors if name not in expected and not layout.is_unused(name)
     ]
     if any(problems.values()):
         lines = [problem]

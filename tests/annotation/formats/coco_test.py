@@ -71,13 +71,13 @@ def test_pycocotools_reads_the_same_answers_and_what_is_asked(tmp_path, images):
 def test_compressed_run_lengths(mask):
     text = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
     lengths = run_lengths(np.flatnonzero(mask.T), mask.size)
-    assert compressed_run_lengths(text) == lengths.tolist()
+    assert compressed_run_lengths(text, mask.size) == lengths.tolist()
 
 
 @hypothesis.given(st.text(st.characters(max_codepoint=200), max_size=12))
 def test_damaged_compressed_run_lengths_raise_nothing_else(text):
     try:
-        compressed_run_lengths(text)
+        compressed_run_lengths(text, 99)
     except ValueError as error:
         assert "compressed run lengths" in str(error)
 

@@ -1,5 +1,7 @@
 """Names of files and labels."""
 
+import dataclasses
+
 import pytest
 
 from labor_jax.annotation.formats.exported_round import (
@@ -64,3 +66,14 @@ def test_void_and_asked_have_names_that_no_class_has():
     for name in ("Road", None, 3, ["road"]):
         with pytest.raises(ValueError, match="not one of the classes"):
             ROUND.label_named(name)
+
+
+def test_a_fingerprint_is_part_of_the_name_and_compared():
+    mine = dataclasses.replace(ROUND, fingerprints={3: "0123456789ab"})
+    assert mine.file_name(3) == "round2_000003_0123456789ab.png"
+    assert mine.identify("1a2b3c4d-round2_000003_0123456789ab.png", None) == (3, ())
+    for name in ("round2_000003_ba9876543210.png", "round2_000003.png"):
+        number, (problem,) = mine.identify(name, None)
+        assert number is None and "is of another run" in problem.text
+    # Names without one are still found where nothing is known of the run.
+    assert ROUND.identify("round2_000003_0123456789ab.png", None) == (3, ())

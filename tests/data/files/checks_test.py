@@ -36,7 +36,10 @@ def test_a_complete_jpeg_with_bytes_behind_its_end_is_fine(tmp_path, write_image
 def test_a_file_that_is_no_image(tmp_path, content):
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.png cannot be read: not an image of a known format"):
+    with pytest.raises(
+        DataError,
+        match=r"a\.png cannot be read: (not an image of a known format|the file is empty)",
+    ):
         checks.check_images([path], "x")
     with pytest.raises(DataError, match=r"a\.png cannot be read"):
         decoding.read_image(path)

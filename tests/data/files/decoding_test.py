@@ -1,3 +1,7 @@
+import os
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,6 +67,110 @@ def test_files_in_memory(tmp_path, write_image):
     np.testing.assert_array_equal(decoding.read_image(name, content)[..., 0], label)
     with pytest.raises(DataError, match="record 0 cannot be read"):
         decoding.read_image(name, content[:20])
+
+
+def _write_grey_png(path, values, bits):
+    """Writes a grey PNG of less than 8 bits a pixel, which Pillow can't."""
+
+    def chunk(name, content):
+        checksum = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+    height, width = values.shape
+    expanded = (values[..., None] >> np.arange(bits)[::-1]) & 1
+    rows = np.packbits(expanded.reshape(height, -1).astype(np.uint8), axis=1)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)))
+        + chunk(b"IEND", b"")
+    )
+    return path
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_labels_of_few_bits_are_the_numbers_that_they_hold(tmp_path, bits):
+    values = (np.arange(21).reshape(3, 7) % 2**bits).astype(np.uint8)
+    path = _write_grey_png(tmp_path / "a.png", values, bits)
+    np.testing.assert_array_equal(decoding.read_label_values(path), values)
+    np.testing.assert_array_equal(decoding.read_label_values(path, coding="auto"), values)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_indices_of_few_bits(tmp_path, bits):
+    values = (np.arange(21).reshape(3, 7) % 2**bits).astype(np.uint8)
+    image = Image.fromarray(values).convert("P")
+    image.putpalette([9, 8, 7] * 2**bits)
+    image.save(tmp_path / "a.png", bits=bits)
+    for coding in ("numbers", "auto"):
+        np.testing.assert_array_equal(
+            decoding.read_label_values(tmp_path / "a.png", coding=coding), values
+        )
+
+
+def test_colours_of_labels(tmp_path, write_image):
+    pixels = _NOISE[:5, :7]
+    opaque = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    rgb, rgba = write_image(tmp_path / "rgb.png", pixels), write_image(tmp_path / "a.png", opaque)
+    for coding in ("auto", "colours"):
+        np.testing.assert_array_equal(decoding.read_label_values(rgb, coding=coding), pixels)
+        np.testing.assert_array_equal(decoding.read_label_values(rgba, coding=coding), opaque)
+    indexed = Image.fromarray(np.array([[0, 1, 2]], np.uint8)).convert("P")
+    indexed.putpalette([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    indexed.save(tmp_path / "p.png")
+    colours = np.arange(1, 10).reshape(1, 3, 3)
+    read = decoding.read_label_values
+    np.testing.assert_array_equal(read(tmp_path / "p.png", coding="colours"), colours)
+    np.testing.assert_array_equal(read(tmp_path / "p.png", coding="auto"), [[0, 1, 2]])
+    indexed.save(tmp_path / "p.png", transparency=1)
+    found = read(tmp_path / "p.png", coding="colours")
+    np.testing.assert_array_equal(found[..., :3], colours)
+    np.testing.assert_array_equal(found[..., 3], [[255, 0, 255]])
+    grey = write_image(tmp_path / "l.png", np.array([[3, 200]], np.uint8))
+    np.testing.assert_array_equal(read(grey, coding="colours"), [[(3, 3, 3), (200, 200, 200)]])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.jpg", {}),
+        ("a.webp", {}),
+        ("a.webp", {"exif": b"Exif\0\0"}),
+        ("a.tif", {"compression": "jpeg"}),
+    ],
+)
+def test_labels_compressed_with_loss_are_refused(tmp_path, write_image, name, options):
+    path = write_image(tmp_path / name, _NOISE, **options)
+    for coding in ("numbers", "auto", "colours"):
+        with pytest.raises(DataError, match=rf"{name} is no label map: .* with loss .*as PNG"):
+            decoding.read_label_values(path, coding=coding)
+    with pytest.raises(DataError, match=rf"1 x were compressed with loss.*{name}.*as PNG"):
+        checks.check_labels([path], "x", coding="auto")
+
+
+def test_lossless_webp_labels_are_read(tmp_path, write_image):
+    path = write_image(tmp_path / "a.webp", _NOISE, lossless=True)
+    np.testing.assert_array_equal(decoding.read_label_values(path, coding="auto"), _NOISE)
+    checks.check_labels([path], "x", coding="auto")
+
+
+def test_a_pgm_of_another_largest_value_is_refused(tmp_path):
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5\n2 1\n255\n\x01\x02")
+    np.testing.assert_array_equal(decoding.read_label_values(path), [[1, 2]])
+    path.write_bytes(b"P5\n2 1\n15\n\x01\x02")
+    with pytest.raises(DataError, match=r"a\.pgm is no label map: .*largest value.*PNG"):
+        decoding.read_label_values(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    path = tmp_path / "a.png"
+    os.mkfifo(path)
+    for read in (decoding.read_image, decoding.read_label_values, decoding.image_size):
+        with pytest.raises(DataError, match=r"a\.png cannot be read: it is no file"):
+            read(path)
+    with pytest.raises(DataError, match=r"a\.png cannot be read: it is no file"):
+        checks.check_images([path], "x")
 
 
 def _pillow(path, *mode):

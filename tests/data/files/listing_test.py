@@ -1,3 +1,8 @@
+import os
+
+import pytest
+
+from labor_jax.data.base import DataError
 from labor_jax.data.files import listing
 
 
@@ -12,3 +17,18 @@ def test_list_files_follows_links_without_running_in_circles(tmp_path):
     (tmp_path / "other" / "z.png").touch()
     (tmp_path / "a" / "linked").symlink_to(tmp_path / "other")
     assert listing.list_files(tmp_path / "a") == ["b/x.png", "linked/z.png"]
+
+
+def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):  # as for a user who is not root
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"locked cannot be read: Permission denied"):
+        listing.list_files(tmp_path)

@@ -2,6 +2,7 @@ import concurrent.futures
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from labor_jax.data.base import DataError
 from labor_jax.data.folders import label_checks
@@ -81,3 +82,52 @@ def test_unknown_verify(tree):
     tree.config.verify = "some"
     with pytest.raises(ValueError, match='"headers" or "full", got \'some\''):
         folders_pair.load(tree.config)
+
+
+def _turn(path, orientation):
+    """Gives an image an EXIF orientation; its pixels stay as they are."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, exif=exif)
+
+
+def test_labels_fit_images_as_exif_turns_them(tree, write_image):
+    path = tree.root / "source" / "images" / "drive" / "source_0.png"
+    stored = folders_pair.load(tree.config).source.image(0)
+    _turn(path, 6)
+    tree.fails(
+        "1 source images are turned when shown",
+        "source_0.png is 8x6",
+        "source_0.png is 6x8 (EXIF orientation 6)",
+    )
+    write_image(
+        tree.root / "source" / "labels" / "drive" / "source_0.png", np.eye(8, 6, dtype="u1")
+    )
+    source = folders_pair.load(tree.config).source
+    assert source.size(0) == source.label(0).shape == (8, 6)
+    np.testing.assert_array_equal(source.image(0), np.rot90(stored, -1))
+
+
+def test_turns_that_sizes_do_not_tell_are_a_warning(tree, caplog):
+    path = tree.root / "source" / "images" / "drive" / "source_0.png"
+    stored = folders_pair.load(tree.config).source.image(0)
+    _turn(path, 3)
+    source = folders_pair.load(tree.config).source
+    np.testing.assert_array_equal(source.image(0), stored[::-1, ::-1])
+    assert "source: 1 images are turned or mirrored when shown" in caplog.text
+    assert f"{path} (EXIF orientation 3)" in caplog.text
+
+
+def test_of_large_splits_a_sample_is_checked_and_all_if_it_says_nothing(
+    tree, write_image, monkeypatch
+):
+    monkeypatch.setattr(label_checks, "_CHECK_LABEL_PIXELS", 1)
+    monkeypatch.setattr(label_checks, "_SAMPLE", 1)
+    labels = tree.root / "source" / "labels" / "drive"
+    for number in range(2):
+        write_image(labels / f"source_{number}.png", np.full((6, 8), 255, np.uint8))
+    folders_pair.load(tree.config)  # the last one has classes
+    write_image(labels / "source_2.png", np.full((6, 8), 255, np.uint8))
+    tree.fails("source labels are void everywhere: none of the 3 files")

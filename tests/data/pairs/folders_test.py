@@ -1,9 +1,14 @@
+import json
+import logging
 import shutil
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
+from PIL import Image
 
-from labor_jax import data
+from labor_jax import config as config_lib
+from labor_jax import config_argument, data
 from labor_jax.data import base
 from labor_jax.data.base import DataError
 from labor_jax.data.pairs import folders as folders_pair
@@ -106,3 +111,155 @@ def test_only_the_roles_asked_for_are_read(tree):
     assert some.source is some.evaluation is None
     tree.config.root = ""
     assert data.load_pair("folders", tree.config, []).classes == pair.classes
+
+
+_COLOURS = np.array([(128, 64, 128), (0, 0, 142), (70, 130, 180), (0, 0, 0)], np.uint8)
+
+
+def _numbers(tree, role):
+    """The labels of a role, by the names of their files."""
+    folder = tree.root / role / "labels" / "drive"
+    return {path: np.asarray(Image.open(path)) for path in sorted(folder.iterdir())}
+
+
+def _write_colours(tree, role, mode="RGB"):
+    """Writes the labels of a role anew in colours, void in black; returns the numbers."""
+    labels = _numbers(tree, role)
+    for path, label in labels.items():
+        image = Image.fromarray(_COLOURS[np.minimum(label, 3)])
+        image.convert(mode).save(path)
+    return list(labels.values())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_labels_in_colours_are_read_by_the_palette(tree, mode):
+    expected = _write_colours(tree, "source", mode)
+    tree.config.palette = "#804080,#00008e,#4682b4"
+    tree.config.label_map = "#000000:void"
+    pair = folders_pair.load(tree.config)
+    for number, label in enumerate(expected):
+        np.testing.assert_array_equal(pair.source.label(number), label)
+        assert pair.pool.label(number).max() == 255  # numbers, as before
+    np.testing.assert_array_equal(pair.palette, _COLOURS[:3])
+
+
+@pytest.mark.parametrize("name", ["classes.csv", "classes.CSV"])
+def test_a_class_table_gives_names_colours_and_coding(tree, write_image, name):
+    expected = _write_colours(tree, "source")
+    for role in ("pool", "evaluation"):
+        for path, label in _numbers(tree, role).items():
+            write_image(path, np.where(label == 255, 40, 9 - label).astype(np.uint8))
+    (tree.root / name).write_text(
+        "number,name,colour,void\n7,sky,#4682b4,\n8,car,#00008e,\n9,road,#804080,\n"
+        "40,nothing,#000000,yes\n"
+    )
+    tree.config.classes = name
+    pair = folders_pair.load(tree.config)
+    assert pair.classes == ("sky", "car", "road")
+    np.testing.assert_array_equal(pair.palette, _COLOURS[[2, 1, 0]])
+    for number, label in enumerate(expected):
+        reversed_ = np.where(label == 255, 255, 2 - label.astype(int))
+        np.testing.assert_array_equal(pair.source.label(number), reversed_)
+        for split in (pair.pool, pair.evaluation):
+            assert set(np.unique(split.label(number))) == {0, 1, 2, 255}
+
+
+def test_palette_files_are_numbers_unless_colours_are_asked_for(tree):
+    labels = _numbers(tree, "source")
+    for path, label in labels.items():
+        image = Image.fromarray((label + 1) % 4).convert("P")  # void is index 0
+        image.putpalette(_COLOURS[[3, 0, 1, 2]].ravel().tolist())
+        image.save(path)
+    tree.config.palette = "#804080,#00008e,#4682b4"
+    tree.config.label_map = "#000000:void"
+    tree.fails("source_0.png: label value 3")
+    tree.config.source.label_coding = "colours"
+    pair = folders_pair.load(tree.config)
+    for number, label in enumerate(labels.values()):
+        np.testing.assert_array_equal(pair.source.label(number), label)
+
+
+def test_one_label_map_for_all_roles_and_a_roles_own(tree, write_image):
+    for role, shift in (("source", 7), ("pool", 7), ("evaluation", 1)):
+        for path, label in _numbers(tree, role).items():
+            write_image(path, np.where(label == 255, 0, label + shift).astype(np.uint8))
+    tree.config.label_map = "7:road, 8:car, 9:sky, 0:void"
+    tree.config.evaluation.label_map = "1:0, 2:1, 3:2, other:void"
+    pair = folders_pair.load(tree.config)
+    for split in (pair.source, pair.pool, pair.evaluation):
+        assert set(np.unique(split.label(0))) == {0, 1, 2, 255}
+        assert split.label(0)[0, 0] == 255
+
+
+def test_a_binary_task_with_255_as_a_class(tree, write_image):
+    for role in ("source", "pool", "evaluation"):
+        for path, label in _numbers(tree, role).items():
+            write_image(path, np.where(label == 1, 255, 0).astype(np.uint8))
+    tree.config.classes = "sound,crack"
+    tree.fails("hold the values 0 and 255 alone", "--config.data.label_map=0:0,255:1")
+    tree.config.label_map = "0:0,255:1"
+    assert set(np.unique(folders_pair.load(tree.config).source.label(0))) == {0, 1}
+    tree.config.label_map = "255:void"
+    assert set(np.unique(folders_pair.load(tree.config).source.label(0))) == {0, 255}
+
+
+def test_missing_folders_under_their_default_names_are_optional(tree, caplog):
+    shutil.rmtree(tree.root / "pool" / "labels")
+    shutil.rmtree(tree.root / "evaluation" / "labels")
+    with caplog.at_level(logging.INFO):
+        pair = data.load_pair("folders", tree.config)
+    assert pair.evaluation is None
+    assert "mIoU will show as" in caplog.text and "evaluation/labels" in caplog.text
+    assert len(pair.pool) == 3 and pair.pool.label_paths is None
+    shutil.rmtree(tree.root / "evaluation")
+    assert data.load_pair("folders", tree.config).evaluation is None
+    tree.config.evaluation.images = "test"
+    tree.fails("test does not exist", "data.evaluation.images")
+    tree.config.evaluation.update(images="pool/images", labels="")
+    assert data.load_pair("folders", tree.config).evaluation is None
+
+
+def test_a_root_that_is_not_there_is_no_missing_evaluation(tree):
+    tree.config.root = str(tree.root / "none")
+    with pytest.raises(DataError, match="none/evaluation/images does not exist"):
+        data.load_pair("folders", tree.config, ["evaluation"])
+
+
+def test_void_labels_of_the_pool_are_a_warning(tree, write_image, caplog):
+    for path in _numbers(tree, "pool"):
+        write_image(path, np.full((6, 8), 255, np.uint8))
+    folders_pair.load(tree.config)
+    assert "pool labels are void everywhere" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("classes", "road,sky", "road,sky"),
+        ("classes", "classes.csv", "classes.csv"),
+        ("classes", "('road', 'sky')", ("road", "sky")),
+        ("palette", "#804080,#4682b4", "#804080,#4682b4"),
+        ("palette", "((1, 2, 3), (4, 5, 6))", ((1, 2, 3), (4, 5, 6))),
+        ("label_map", "0:void,#000000:1", "0:void,#000000:1"),
+        ("pool.classes", "road,sky", "road,sky"),
+    ],
+)
+def test_fields_on_the_command_line_and_in_config_json(field, text, value):
+    config = config_lib.get_config("spl", "folders")
+    config_argument.override(config, ["main", f"--config.data.{field}={text}"])
+    section = config.data
+    for name in field.split("."):
+        section = section[name]
+    assert section == value
+    described = json.loads(config.to_json())["data"]
+    for name in field.split("."):
+        described = described[name]
+    assert json.loads(json.dumps(value)) == described
+
+
+def test_what_config_json_holds_is_read_as_the_config(tree):
+    tree.config.palette = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    pair = folders_pair.load(tree.config)
+    again = folders_pair.load(ConfigDict(json.loads(tree.config.to_json())))
+    assert again.classes == pair.classes
+    np.testing.assert_array_equal(again.palette, pair.palette)

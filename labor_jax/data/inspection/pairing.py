@@ -1,0 +1,117 @@
+"""Pairs photos with the labels that belong to them, and guesses their roles in a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Sequence
+
+from labor_jax.data import base
+from labor_jax.data.inspection import folder_names
+from labor_jax.data.inspection.name_matching import NameMatch, match_names
+from labor_jax.data.inspection.series import Series
+
+# Of several kinds of labels beside the same photos, the one to take: by words in their endings.
+_PREFERENCE = ("trainid", "labelid", "", "color", "colour", "inv", "instance")
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoSet:
+    """Photos, with their labels if there are any.
+
+    Attributes:
+      photos: the photos.
+      labels: their labels; None if there are none.
+      match: how labels are named; None if there are none.
+    """
+
+    photos: Series
+    labels: Series | None = None
+    match: NameMatch | None = None
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether most of the photos have a label."""
+        return self.match is not None and len(self.match.labels) > len(self.photos.files) / 2
+
+
+def pair_series(series: Sequence[Series]) -> list[PhotoSet]:
+    """Pairs each series of photos with at most one series of labels, by folders and names."""
+    photos = [one for one in series if not one.is_labels]
+    labels = [one for one in series if one.is_labels]
+    candidates = []
+    for i, taken_from in enumerate(photos):
+        for j, label in enumerate(labels):
+            match = match_names(taken_from, label)
+            if match is not None:
+                candidates.append((_likeness(taken_from, label), len(match.labels), i, j, match))
+    # The most alike folders first: equal numbers as names occur in any folder.
+    candidates.sort(key=lambda c: (-c[0], -c[1], _preference(labels[c[3]])))
+    pairs: dict[int, tuple[int, NameMatch]] = {}
+    taken_by: dict[tuple[str, str], int] = {}
+    for _, _, i, j, match in candidates:
+        key = (labels[j].folder, labels[j].ending)
+        if i not in pairs and key not in taken_by:
+            pairs[i], taken_by[key] = (j, match), i
+            # Other kinds of labels in the same folder belong to the same photos.
+            taken_by |= {(one.folder, one.ending): i for one in labels if one.folder == key[0]}
+    return [
+        PhotoSet(one, labels[pairs[i][0]], pairs[i][1]) if i in pairs else PhotoSet(one)
+        for i, one in enumerate(photos)
+    ]
+
+
+def guess_roles(sets: Sequence[PhotoSet]) -> dict[str, PhotoSet]:
+    """Guesses which photos are the source, the pool and the evaluation split.
+
+    Words in the folders' names decide, then whether there are labels, then the number of photos.
+
+    Returns:
+      The photos of each role, of those that are found. Source and evaluation have labels.
+    """
+    roles: dict[str, PhotoSet] = {}
+    largest_first = sorted(sets, key=lambda one: -len(one.photos.files))
+
+    def take(role: str, candidates: Iterable[PhotoSet]) -> None:
+        if role not in roles:
+            free = (one for one in candidates if not any(one is other for other in roles.values()))
+            chosen = next(iter(free), None)
+            if chosen is not None:
+                roles[role] = chosen
+
+    words = {one.photos.folder: folder_names.roles(one.photos.folder) for one in sets}
+
+    def named(word: str, *without: str) -> list[PhotoSet]:
+        return [
+            one
+            for one in largest_first
+            if word in words[one.photos.folder] and not words[one.photos.folder] & set(without)
+        ]
+
+    labelled = [one for one in largest_first if one.is_labelled]
+    unlabelled = [one for one in largest_first if not one.is_labelled]
+    take("source", [one for one in named("source", "evaluation") if one.match])
+    take("pool", named("pool", "evaluation"))
+    if len(sets) > 1:
+        measured = [one for one in named("evaluation", "source") if one.match]
+        # Of "val" and "test" the latter: "val" may serve as the pool.
+        take("evaluation", [one for one in measured if "val" not in one.photos.folder.lower()])
+        take("evaluation", measured)
+    take("source", [one for one in named("train") if one.is_labelled])
+    take("source", [one for one in labelled if "pool" not in words[one.photos.folder]])
+    take("pool", named("train", "source"))
+    take("pool", unlabelled)
+    take("pool", labelled)
+    return {role: roles[role] for role in base.ROLES if role in roles}
+
+
+def _likeness(photos: Series, labels: Series) -> float:
+    """How alike the folders are, 0 to 1, apart from the words for photos and labels."""
+    a, b = map(folder_names.without_kind, (photos.folder, labels.folder))
+    return round(difflib.SequenceMatcher(None, a, b, autojunk=False).ratio(), 2)
+
+
+def _preference(labels: Series) -> int:
+    ending = labels.ending.lower()
+    found = [i for i, word in enumerate(_PREFERENCE) if word and word in ending]
+    return found[0] if found else _PREFERENCE.index("")

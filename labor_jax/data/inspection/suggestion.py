@@ -1,0 +1,131 @@
+"""Writes the config fields by which a run reads an inspected folder."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from labor_jax.data import base, colours, folders
+from labor_jax.data.inspection import name_patterns
+from labor_jax.data.inspection.codings import COLOURS, Coding
+from labor_jax.data.inspection.inspection import Inspection
+from labor_jax.data.inspection.pairing import PhotoSet
+
+_PLACEHOLDERS = ("CLASS_NAMES", "SOURCE_IMAGES", "SOURCE_LABELS", "POOL_IMAGES")
+
+Fields = dict[str, str]
+"""Values of config fields by name ("data.root"), as written on the command line."""
+
+
+def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
+    """Returns the fields that a run needs to read what was found, without those left at defaults.
+
+    What the folder doesn't tell is a placeholder in capitals.
+
+    Args:
+      inspection: what was found.
+      class_table: a class table file that has the classes and colours; empty for none.
+    """
+    root = inspection.scan.root.resolve()
+    fields = {"data.root": str(root)}
+    if inspection.coding is not None and not inspection.coding.problem:
+        fields |= _coding(inspection.coding, class_table)
+    else:
+        fields["data.classes"] = "CLASS_NAMES"
+    for role in base.ROLES:
+        if role in inspection.roles:
+            fields |= _layout(role, inspection.roles[role], inspection)
+        elif role == "evaluation":
+            if (root / role / "labels").exists():  # it would be read
+                fields["data.evaluation.labels"] = ""
+        else:
+            fields |= _missing(role)
+    pool = inspection.roles.get("pool")
+    if pool is None or not pool.is_labelled:
+        fields["annotator"] = "human"
+    if pool is not None and pool.match and not pool.is_labelled:
+        fields["annotation.existing_labels"] = str(root / pool.labels.folder)
+    return fields
+
+
+def command(fields: Mapping[str, str], name: str = "spl") -> str:
+    """Returns the command that runs with these fields, ready for a shell."""
+    lines = [f"labor-jax run {name}:folders"]
+    lines += [f"    --config.{field}={shlex.quote(value)}" for field, value in fields.items()]
+    return " \\\n".join(lines)
+
+
+def describe(inspection: Inspection, fields: Mapping[str, str], class_table: str = "") -> str:
+    """Returns the command, and what is left to do by hand."""
+    title = "To use it, when the problems are mended:" if inspection.problems else "To use it:"
+    lines = [title, "", command(fields), ""]
+    lines += _about_classes(inspection, class_table)
+    missing = [value for value in fields.values() if value in _PLACEHOLDERS]
+    if missing:
+        lines.append(f"This folder doesn't tell: {', '.join(missing)}.")
+    if "evaluation" not in inspection.roles:
+        lines += [
+            "Without labelled images to measure on, there is no mIoU;",
+            "--config.data.evaluation_from_answers=0.2 measures on a share of the answers instead.",
+        ]
+    return "\n".join(lines).rstrip()
+
+
+def _about_classes(inspection: Inspection, class_table: str) -> list[str]:
+    coding = inspection.coding
+    if coding is None or coding.problem:
+        return []
+    if coding.named:
+        return [f"{class_table} holds the classes."] if class_table else []
+    names = ", ".join(coding.classes[:2]) + (" …" if len(coding.classes) > 2 else "")
+    if class_table:
+        return [f"{class_table} holds {names} in place of the classes' names. Put them in."]
+    root = shlex.quote(str(inspection.scan.root))
+    return [
+        f"{names} stand for the classes' names, in this order: put them in. Or complete a table:",
+        f"labor-jax check {root} --write_classes classes.csv",
+    ]
+
+
+def _coding(coding: Coding, class_table: str) -> Fields:
+    fields = {"data.classes": class_table or ",".join(coding.classes)}
+    if coding.kind == COLOURS:
+        if coding.from_palettes:
+            fields["data.label_coding"] = "colours"
+        if not class_table:
+            fields["data.palette"] = ",".join(map(colours.text, coding.colours))
+            if coding.void:
+                fields["data.label_map"] = ",".join(f"{colours.text(c)}:void" for c in coding.void)
+    elif coding.codes is not None and not class_table:
+        entries = [f"{value}:{number}" for value, number in coding.codes.items()]
+        if coding.other_is_void:
+            entries.append("other:void")
+        fields["data.label_map"] = ",".join(entries)
+    return fields
+
+
+def _layout(role: str, one: PhotoSet, inspection: Inspection) -> Fields:
+    """The fields of `FolderLayout` of a role that differ from their defaults."""
+    default = folders.FolderLayout(images=f"{role}/images", labels=f"{role}/labels")
+    uses_labels = one.match is not None and (role != "pool" or one.is_labelled)
+    patterns = name_patterns.find_pattern(one.photos, inspection.scan.images) or ("*",)
+    found = {"images": one.photos.folder, "labels": "", "pattern": ",".join(patterns)}
+    if one.match is not None:
+        found["image_suffix"] = one.match.image_suffix
+        found["label_pattern"] = one.match.label_pattern
+    if uses_labels:
+        found["labels"] = one.labels.folder
+    elif not (inspection.scan.root / default.labels).exists():
+        del found["labels"]  # a pool without labels is the default
+    return {
+        f"data.{role}.{name}": value
+        for name, value in found.items()
+        if value != getattr(default, name)
+    }
+
+
+def _missing(role: str) -> Fields:
+    fields = {f"data.{role}.images": f"{role.upper()}_IMAGES"}
+    if role == "source":
+        fields["data.source.labels"] = "SOURCE_LABELS"
+    return fields

@@ -1,0 +1,217 @@
+"""The model card: a README.md with the front matter that Hugging Face reads."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from labor_jax.data import ROLES
+from labor_jax.deployment import weights_licence
+from labor_jax.deployment.check import Difference
+from labor_jax.deployment.formats import Format
+from labor_jax.deployment.run_facts import RunFacts
+from labor_jax.deployment.signature import hexadecimal
+
+_NOT_MEASURED = "\N{EN DASH}, no labels to measure on"
+_NO_IOU = "\N{EN DASH}, neither labelled nor predicted"
+
+
+def write(
+    facts: RunFacts, described: dict[str, Any], format: Format, differences: Sequence[Difference]
+) -> str:
+    """Returns the text of the card.
+
+    Args:
+      facts: of the run.
+      described: what `model.json` holds.
+      format: of the model.
+      differences: how far its logits are from the package's.
+    """
+    sections = {
+        "Use": _use(described, format),
+        "How good it is": _quality(facts),
+        "Data": _data(facts),
+        "Answers": _answers(facts),
+        "Training": _training(facts, described),
+        "Limits": _limits(facts, described, format, differences),
+        "Licence": _licence(facts),
+    }
+    title = f"{facts.config.method} on {facts.pair.name}: {', '.join(facts.pair.classes[:6])}"
+    title += ", …" if len(facts.pair.classes) > 6 else ""
+    text = "\n\n".join(f"## {name}\n\n{_joined(lines)}" for name, lines in sections.items())
+    return f"{_front_matter(facts, format)}\n# {title}\n\n{_summary(facts)}\n\n{text}\n"
+
+
+def _front_matter(facts: RunFacts, format: Format) -> str:
+    library = {"ONNX": "onnx", "StableHLO": "jax", "safetensors": "labor_jax"}[format.title]
+    tags = ["semantic-segmentation", "domain-adaptation", "active-learning", "labor_jax"]
+    return "\n".join(
+        (
+            "---",
+            "license: other",
+            "license_name: see-the-section-licence",
+            f"library_name: {library}",
+            "pipeline_tag: image-segmentation",
+            "tags:",
+            *(f"- {json.dumps(tag)}" for tag in (*tags, facts.config.method)),
+            *(("metrics:", "- mean_iou") if facts.miou else ()),
+            "---",
+            "",
+        )
+    )
+
+
+def _joined(lines: Iterator[str]) -> str:
+    return "\n".join(lines)
+
+
+def _summary(facts: RunFacts) -> str:
+    method, pair = facts.config.method, facts.pair
+    text = (
+        f"A segmentation network for {len(pair.classes)} classes, trained by labor_jax: method "
+        f"`{method}`, data pair `{facts.config.pair}`, seed {facts.config.seed}. It says for each "
+        "pixel of an RGB image which class it shows."
+    )
+    if not facts.is_final:
+        text += (
+            f" The run was not over at this checkpoint: it is of phase {facts.restored.phase}, "
+            f"step {facts.restored.step}; the last phase is {facts.last_phase}."
+        )
+    return text
+
+
+def _use(described: dict[str, Any], format: Format) -> Iterator[str]:
+    yield format.about
+    yield ""
+    for side in ("input", "output"):
+        tensor = described[side]
+        shape = ", ".join(map(str, tensor["shape"]))
+        yield (f"- {side} `{tensor['name']}`: {tensor['dtype']}[{shape}], {tensor['meaning']}.")
+    yield ""
+    yield f"In this folder, after `pip install {format.install}`:"
+    yield ""
+    yield f"```python\n{format.usage}```"
+
+
+def _quality(facts: RunFacts) -> Iterator[str]:
+    if facts.miou is None:
+        yield f"mIoU on the target's evaluation images: {_NOT_MEASURED}."
+    else:
+        phase, miou = facts.miou
+        yield f"mIoU on the target's evaluation images, after phase {phase}: {100 * miou:.2f}%."
+        if phase != facts.restored.phase:
+            yield f"The exported checkpoint is of the later phase {facts.restored.phase}."
+    yield ""
+    yield "| number | class | colour | IoU |"
+    yield "|---:|---|---|---:|"
+    colours = facts.pair.palette.tolist()
+    for number, (name, colour) in enumerate(zip(facts.pair.classes, colours, strict=True)):
+        iou = facts.per_class_iou.get(name)
+        none = _NO_IOU if facts.miou else _NOT_MEASURED
+        shown = none if iou is None or iou != iou else f"{100 * iou:.2f}%"
+        yield f"| {number} | {_cell(name)} | `{hexadecimal(colour)}` | {shown} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _data(facts: RunFacts) -> Iterator[str]:
+    roles = {
+        "source": "labelled source images",
+        "pool": "target images to train on",
+        "evaluation": "target images to measure on",
+    }
+    config = facts.config.data
+    for role in ROLES:
+        split = getattr(facts.pair, role)
+        if split is None:
+            yield f"- {roles[role]}: none, or not readable when the model was exported"
+            continue
+        height, width = split.size(0)
+        resized = config.get({"pool": "target_size"}.get(role, f"{role}_size"))
+        size = f", the first of {width}x{height} pixels"
+        if resized and tuple(resized) != (height, width):
+            size += f", used at {resized[1]}x{resized[0]}"
+        yield f"- {roles[role]}: {len(split)}{size}"
+
+
+def _answers(facts: RunFacts) -> Iterator[str]:
+    answers = facts.answers
+    if not answers.rounds:
+        yield "The model was trained without a label of the target."
+        return
+    yield f"- rounds: {answers.rounds}"
+    yield f"- images asked about: {answers.images:,}"
+    yield f"- points, regions or segments asked: {answers.questions:,}"
+    void = f", of which {answers.void:,} are void" if answers.void else ""
+    yield f"- answered pixels: {answers.pixels:,}{void}"
+    if answers.by_people:
+        measured = f"{answers.seconds:,.0f} seconds" if answers.seconds else "not measured"
+        yield f"- time of the people who answered: {measured}"
+    else:
+        yield "- answered by the pool's own labels, not by people"
+
+
+def _training(facts: RunFacts, described: dict[str, Any]) -> Iterator[str]:
+    config, run = facts.config, described["run"]
+    model = config.model
+    yield f"- config: `{config.method}:{config.pair}`, protocol `{config.protocol}`"
+    if config.rounds:
+        yield f"- acquisition: `{config.acquisition.method}`, {config.rounds} rounds"
+    yield (
+        f"- network: backbone `{model.backbone}`, head `{model.head}`, output stride "
+        f"{model.output_stride}; all fields are in model.json"
+    )
+    yield f"- weights to start from: {model.pretrained or 'random'}"
+    yield f"- checkpoint: {run['checkpoint']}, phase {run['phase']}, step {run['step']:,}"
+    versions = ", ".join(f"{name} {version}" for name, version in described["versions"].items())
+    yield f"- exported {described['exported']} with {versions}"
+
+
+def _limits(
+    facts: RunFacts, described: dict[str, Any], format: Format, differences: Sequence[Difference]
+) -> Iterator[str]:
+    _, height, width, _ = described["input"]["shape"]
+    yield f"- Every image is resized to {width}x{height}, whatever its shape."
+    yield "- Each pixel gets one of the classes, also where none of them is right."
+    for difference in differences:
+        yield (
+            f"- Checked on {_cell(difference.images)}: logits differ from labor_jax's by at most "
+            f"{difference.largest:.2g} (the largest logit is "
+            f"{difference.largest_logit:.3g}), {100 * difference.equal_classes:.3f}% of the pixels "
+            "get the same class."
+        )
+    for limit in inference_limits(facts):
+        yield f"- {limit}"
+    if facts.config.model.dtype != "float32":
+        yield f"- The run computed in {facts.config.model.dtype}; this model does in float32."
+    yield "- Images unlike those of the target domain were not tried."
+
+
+def inference_limits(facts: RunFacts) -> list[str]:
+    """How the run's own predictions differ from those of the exported network; a sentence each."""
+    config = facts.config
+    used = []
+    if config.evaluation_flip:
+        used.append("mirror images (evaluation_flip)")
+    if tuple(config.evaluation_scales) != (1.0,):
+        used.append("several scales (evaluation_scales)")
+    if config.evaluation_window:
+        used.append("windows (evaluation_window)")
+    limits = []
+    if used:
+        limits.append(
+            f"The run predicts with {', '.join(used)}, and its mIoU is measured so. The exported "
+            "network sees the whole image once, so its predictions differ."
+        )
+    return limits
+
+
+def _licence(facts: RunFacts) -> Iterator[str]:
+    yield weights_licence.describe(facts.config)
+    yield ""
+    yield (
+        f"The licence of the data (`{facts.config.pair}`) is not known to labor_jax: check whether "
+        "it allows what you do with a model trained on it. Choose the licence of this model, and "
+        "name it at the top of this file."
+    )

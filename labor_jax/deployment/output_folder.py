@@ -1,0 +1,62 @@
+"""The folder of an exported model; nothing foreign in it is replaced."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from labor_jax.deployment.errors import ExportError
+
+FILES = ("README.md", "classes.csv", "model.json")
+"""What lies beside the model."""
+
+
+def check(path: Path, model: str, *, overwrite: bool) -> None:
+    """Checks that a model may be written to a folder.
+
+    Args:
+      path: the folder; it need not exist.
+      model: the model's file name.
+      overwrite: whether an earlier export of the same format may be replaced.
+
+    Raises:
+      ExportError: the folder is a file, holds other files, or an export without `overwrite`.
+    """
+    if not os.path.lexists(path):
+        return
+    if not path.is_dir():
+        raise ExportError(f"{path} is a file; --output names a folder. Choose another.")
+    there = {each.name for each in path.iterdir()}
+    foreign = sorted(there - {model, *FILES})
+    if foreign or (there and "model.json" not in there):
+        name = (foreign or sorted(there))[0]
+        raise ExportError(
+            f"{path} holds {name}, which is of no export to {model}; choose another --output."
+        )
+    if there and not overwrite:
+        raise ExportError(
+            f"{path} holds an exported model already. --overwrite replaces it; or choose another "
+            "--output."
+        )
+
+
+@contextlib.contextmanager
+def writing(path: Path, model: str, *, overwrite: bool) -> Iterator[Path]:
+    """Writes a folder as a whole: yields a temporary one, which gets its name at the block's end.
+
+    Raises:
+      ExportError: see `check`.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".writing_{os.getpid()}_{path.name}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        check(path, model, overwrite=overwrite)  # what came meanwhile is not replaced either
+        if path.is_dir():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

