@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from labor_jax.data import DataError, pair_description
 from labor_jax.data.files import decoding
@@ -153,8 +152,7 @@ class _Images:
                     "uint8[H, W, 3], RGB."
                 )
             return image.shape[:2]
-        with decoding.naming_file(Path(image)), Image.open(image) as opened:
-            return opened.height, opened.width
+        return decoding.image_size(Path(image))
 
     def image(self, i: int) -> np.ndarray:
         image = self._images[i]
