@@ -73,6 +73,18 @@ def test_probabilities_agree_with_predictions(model, images):
         np.testing.assert_array_equal(probabilities.argmax(-1), predicted)
 
 
+def test_photos_are_predicted_as_they_are_shown(model, images, tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(images[0]).save(tmp_path / "photo.png", exif=exif)
+    shown = np.ascontiguousarray(np.rot90(images[0], -1))
+    for of_path, of_array in zip(
+        model.predict([tmp_path / "photo.png"]), model.predict([shown]), strict=True
+    ):
+        assert of_path.shape == shown.shape[:2]
+        np.testing.assert_array_equal(of_path, of_array)
+
+
 def test_paths_and_arrays_predict_the_same(model, images, tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(len(images))]
     for image, path in zip(images, paths, strict=True):

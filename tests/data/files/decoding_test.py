@@ -96,6 +96,25 @@ def test_grey_labels_of_few_bits_are_the_numbers_that_they_hold(tmp_path, bits):
     np.testing.assert_array_equal(decoding.read_label_values(path, coding="auto"), values)
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_tiffs_of_few_bits_are_the_numbers_that_they_hold(tmp_path, bits):
+    values = (np.arange(24).reshape(3, 8) % 2**bits).astype(np.uint8)
+    pixels = np.packbits(((values[..., None] >> np.arange(bits)[::-1]) & 1).ravel()).tobytes()
+    # Width, height, bits, no compression, black is 0, offset, channels, rows of a strip, bytes.
+    tags = {256: 8, 257: 3, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 3, 279: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    path = tmp_path / "a.tif"
+    path.write_bytes(
+        b"II*\0"
+        + struct.pack("<I", 8 + len(pixels))
+        + pixels
+        + struct.pack("<H", len(tags))
+        + entries
+        + bytes(4)
+    )
+    np.testing.assert_array_equal(decoding.read_label_values(path), values)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_indices_of_few_bits(tmp_path, bits):
     values = (np.arange(21).reshape(3, 7) % 2**bits).astype(np.uint8)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from labor_jax import data, experiment
+from labor_jax.experiment import components, plan, size_checks
+from labor_jax.experiment.workdir import ConfigError
+from tests.tiny import tiny_config
+
+
+def _pair(*sizes):
+    images = [np.zeros((*size, 3), np.uint8) for size in sizes]
+    split = (images, [image[..., 0] for image in images])
+    return data.pair_from_arrays("x", ("a", "b"), source=split, pool=split)
+
+
+def _check(config, pair):
+    size_checks.check_image_sizes(components.build(config, pair), plan.plan(config))
+
+
+def test_an_image_smaller_than_a_discriminator_needs_is_named(tmp_path):
+    config = tiny_config("spl")
+    with pytest.raises(ConfigError, match=r"source image source_0000 has 1x1 .* least 32x32\. L"):
+        experiment.run(config, tmp_path / "run", _pair((1, 1)))
+    assert not (tmp_path / "run").exists()
+    config.data.update(source_size=(32, 128), target_size=(32, 31))
+    with pytest.raises(ValueError, match=r"config\.data\.target_size has 32x31 .*enlarge them"):
+        _check(config, _pair((1, 1)))
+    config.data.target_size = (32, 32)
+    _check(config, _pair((1, 1)))
+
+
+def test_a_crop_counts():
+    config = tiny_config("spl")
+    config.data.augment.crop = (16, 32)
+    with pytest.raises(ValueError, match=r"config\.data\.augment\.crop has 16x32"):
+        _check(config, _pair((64, 64)))
+
+
+def test_without_such_a_term_any_size_will_do():
+    config = tiny_config("spl")
+    config.warmup.terms.adversarial = 0.0
+    _check(config, _pair((1, 1)))
