@@ -258,9 +258,10 @@ class Session:
             left = time_estimate.seconds_left(self.components, self.phases, phase, taken, pace)
             asking = self.config.annotator == "human" and phase.name != self.phases[-1].name
             logger.info(
-                "About %s for the %s steps to go on this machine (%s s a step at present)%s.",
+                "The %s to go %s %s on this machine (%s s a step at present)%s.",
+                "step" if steps == 1 else f"{steps:,} steps",
+                "takes" if steps == 1 else "take",
                 time_estimate.in_words(left),
-                f"{steps:,}",
                 f"{pace:.2g}",
                 ", and the time that people take to answer" if asking else "",
             )

@@ -55,11 +55,11 @@ def seconds_left(
 
 
 def in_words(seconds: float) -> str:
-    """A duration as people say it: "1 h 20 min", "40 min", "less than a minute"."""
+    """A duration as people say it: "about 1 h 20 min", "less than a minute"."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"
     if minutes >= 600:
-        return f"{round(minutes / 60)} h"
+        return f"about {round(minutes / 60)} h"
     hours, rest = divmod(minutes, 60)
-    return " ".join(f"{n} {unit}" for n, unit in ((hours, "h"), (rest, "min")) if n)
+    return "about " + " ".join(f"{n} {unit}" for n, unit in ((hours, "h"), (rest, "min")) if n)

@@ -42,11 +42,11 @@ def test_what_is_left_is_the_rest_of_the_phase_and_all_later_ones(components):
     ("seconds", "words"),
     [
         (0, "less than a minute"),
-        (40, "1 min"),
-        (40 * 60, "40 min"),
-        (3600, "1 h"),
-        (4830, "1 h 20 min"),
-        (11.2 * 3600, "11 h"),
+        (40, "about 1 min"),
+        (40 * 60, "about 40 min"),
+        (3600, "about 1 h"),
+        (4830, "about 1 h 20 min"),
+        (11.2 * 3600, "about 11 h"),
     ],
 )
 def test_a_duration_in_words(seconds, words):
@@ -59,5 +59,5 @@ def test_a_run_says_once_how_long_it_takes(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="labor_jax"):
         experiment.run(config, tmp_path)
     said = [line for line in caplog.messages if "on this machine" in line]
-    assert len(said) == 1 and said[0].startswith("About less than a minute for the 1 steps to go")
+    assert len(said) == 1 and said[0].startswith("The step to go takes less than a minute on")
     assert "8 steps in 1 phases to go." in caplog.messages

@@ -30,7 +30,8 @@ _LAYOUT_FIELDS = (
 
 _NO_EVALUATION = (
     'There are no labels to measure on in %s, so mIoU will show as "\N{EN DASH}". To measure, put '
-    "target images and their labels in evaluation/images and evaluation/labels below data.root."
+    "target images and their labels in evaluation/images and evaluation/labels below data.root, or "
+    "set data.evaluation_from_answers=0.2 to measure on a share of the answers."
 )
 
 
@@ -160,7 +161,7 @@ def _layouts(config: ConfigDict, roles: Collection[str]) -> Mapping[str, folders
         )
     ):
         del layouts["evaluation"]
-        if "evaluation" in roles:
+        if "evaluation" in roles and not config.get("evaluation_from_answers"):
             logging.info(_NO_EVALUATION, config.root)
     return layouts
 

@@ -219,6 +219,14 @@ def test_missing_folders_under_their_default_names_are_optional(tree, caplog):
     assert data.load_pair("folders", tree.config).evaluation is None
 
 
+def test_nothing_is_said_of_missing_evaluation_labels_if_answers_measure(tree, caplog):
+    shutil.rmtree(tree.root / "evaluation")
+    tree.config.evaluation_from_answers = 0.2
+    with caplog.at_level("INFO"):
+        assert data.load_pair("folders", tree.config).evaluation is None
+    assert "mIoU" not in caplog.text
+
+
 def test_a_root_that_is_not_there_is_no_missing_evaluation(tree):
     tree.config.root = str(tree.root / "none")
     with pytest.raises(DataError, match="none/evaluation/images does not exist"):
