@@ -157,7 +157,7 @@ def _training(facts: RunFacts, described: dict[str, Any]) -> Iterator[str]:
     model = config.model
     yield f"- config: `{config.method}:{config.pair}`, protocol `{config.protocol}`"
     if config.rounds:
-        yield f"- acquisition: `{config.acquisition.method}`, {config.rounds} rounds"
+        yield f"- acquisition: `{config.acquisition.method}`; rounds planned: {config.rounds}"
     yield (
         f"- network: backbone `{model.backbone}`, head `{model.head}`, output stride "
         f"{model.output_stride}; all fields are in model.json"

@@ -149,8 +149,8 @@ def _layouts(config: ConfigDict, roles: Collection[str]) -> Mapping[str, folders
         )
         fields["label_map"] = fields["label_map"] or config.label_map
         layouts[role] = folders.FolderLayout(**fields)
-    if not pathlib.Path(config.root).expanduser().is_dir():
-        return layouts  # reading says so
+    if not config.root or not pathlib.Path(config.root).expanduser().is_dir():
+        return layouts  # reading them says what is wrong
     if _is_absent(config, "pool", "labels"):
         layouts["pool"] = dataclasses.replace(layouts["pool"], labels="")
     if not config.evaluation.labels or (
