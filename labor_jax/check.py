@@ -43,14 +43,15 @@ def main(argv: Sequence[str]) -> None:
     inspection = inspect(root, _SAMPLE.value, _progress)
     if table is not None:
         class_table_template.write(inspection.coding, table)
-    fields = suggestion.suggest_fields(inspection, str(table or ""))
+    name = str(table) if table else suggestion.existing_class_table(inspection)
+    fields = suggestion.suggest_fields(inspection, name)
     problem = None if inspection.problems else _trial(fields, inspection.roles)
     if problem:
         if any(one.contents.num_files < len(one.labels.files) for one in inspection.labels):
             problem += f" More labels may tell more: --sample={10 * _SAMPLE.value}."
         inspection = dataclasses.replace(inspection, problems=(problem,))
     print(description.describe(inspection))
-    print(f"\n{suggestion.describe(inspection, fields, str(table or ''))}")
+    print(f"\n{suggestion.describe(inspection, fields, name, is_new=table is not None)}")
     if inspection.problems:
         count = len(inspection.problems)
         raise DataError(

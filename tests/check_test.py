@@ -30,6 +30,20 @@ def test_a_usable_folder(tmp_path):
     assert "#ff0000" in table.read_text().lower()
 
 
+def test_a_class_table_in_the_folder_is_used(tmp_path):
+    builders.write_roles(tmp_path, [(255, 0, 0), (0, 128, 255), (9, 9, 9)])
+    table = tmp_path / "classes.csv"
+    table.write_text("name,colour\nroad,#ff0000\nsky,#0080ff\ntree,#090909\n")
+    result = check(tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "--config.data.classes=classes.csv" in result.stdout
+    assert "palette" not in result.stdout and "Put them in" not in result.stdout
+    table.write_text("name,colour\nroad,#ff0000\nsky,#0080ff\n")
+    result = check(tmp_path)
+    assert result.returncode == 1
+    assert "colour of no class: #090909" in " ".join(result.stdout.split())
+
+
 def test_problems_come_first_and_set_the_exit_status(tmp_path):
     builders.write_roles(tmp_path, [0, 1])
     (tmp_path / "pool/images/0000.png").write_bytes(b"")

@@ -205,6 +205,7 @@ def test_check_finds_what_the_folder_holds(person, made):
     printed = " ".join(person.labor_jax("check", "mydata").stdout.split())
     assert "turned by 90°" in printed and "turned by 180°" in printed
     assert f"{IMAGES // 2} have a label in labelled_before" in printed
+    assert "--config.data.classes=classes.csv" in printed
     assert "--config.annotator=human" in printed
     assert "--config.annotation.existing_labels=" in printed
 

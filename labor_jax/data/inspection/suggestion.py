@@ -13,6 +13,8 @@ from labor_jax.data.inspection.pairing import PhotoSet
 
 _PLACEHOLDERS = ("CLASS_NAMES", "SOURCE_IMAGES", "SOURCE_LABELS", "POOL_IMAGES")
 
+_TABLES = ("classes.csv", "classes.txt")
+
 Fields = dict[str, str]
 """Values of config fields by name ("data.root"), as written on the command line."""
 
@@ -48,6 +50,17 @@ def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
     return fields
 
 
+def existing_class_table(inspection: Inspection) -> str:
+    """Returns the class table file in the folder itself that a run can use; empty for none.
+
+    A `.txt` file names no colours, so it is of no use for labels in colours.
+    """
+    coding = inspection.coding
+    names = ("classes.csv",) if coding and coding.kind == COLOURS else _TABLES
+    found = (name for name in names if (inspection.scan.root / name).is_file())
+    return next(found, "")
+
+
 def command(fields: Mapping[str, str], name: str = "spl") -> str:
     """Returns the command that runs with these fields, ready for a shell."""
     lines = [f"labor-jax run {name}:folders"]
@@ -55,11 +68,25 @@ def command(fields: Mapping[str, str], name: str = "spl") -> str:
     return " \\\n".join(lines)
 
 
-def describe(inspection: Inspection, fields: Mapping[str, str], class_table: str = "") -> str:
-    """Returns the command, and what is left to do by hand."""
+def describe(
+    inspection: Inspection,
+    fields: Mapping[str, str],
+    class_table: str = "",
+    *,
+    is_new: bool = True,
+) -> str:
+    """Returns the command, and what is left to do by hand.
+
+    Args:
+      inspection: what was found.
+      fields: those of `suggest_fields`.
+      class_table: the class table file that they name; empty for none.
+      is_new: whether that was written from what was found.
+    """
     title = "To use it, when the problems are mended:" if inspection.problems else "To use it:"
     lines = [title, "", command(fields), ""]
-    lines += _about_classes(inspection, class_table)
+    if is_new or not class_table:
+        lines += _about_classes(inspection, class_table)
     missing = [value for value in fields.values() if value in _PLACEHOLDERS]
     if missing:
         lines.append(f"This folder doesn't tell: {', '.join(missing)}.")
