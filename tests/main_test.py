@@ -244,8 +244,11 @@ def test_the_first_lines_name_device_and_workdir(workdir, tmp_path):
         (("predict", "--workdir=RUN", "--images=IMAGES", "--output=FILE"), "FILE is a file"),
         (("evaluate", "--workdir=FILE"), "FILE holds no run"),
         (("strip", "--workdir=RUN", "--output=FOLDER"), "name a .png, .jpg or .webp file"),
-        (("strip", "--workdir=RUN", "--output=FOLDER/no/s.png"), "There is no FOLDER/no."),
-        (("exchange", "--workdir=RUN", "--export=coco", "--output=FILE/x"), "is a file and no"),
+        (("strip", "--workdir=RUN", "--output=FILE/s.png"), "FILE is a file; the output"),
+        (
+            ("exchange", "--workdir=RUN", "--export=coco", "--output=FILE/x"),
+            "is a file, but a folder",
+        ),
         (("report", "--workdir=RUN", "--output=FOLDER"), "FOLDER is a folder, but a file"),
         (("build_dataset", "--dataset=gtav", "--folder=FILE", "--data_dir=FILE"), "FILE"),
     ],

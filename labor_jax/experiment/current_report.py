@@ -28,27 +28,35 @@ def write(workdir: str | os.PathLike, output: Path | None = None) -> Path:
       LabelStoreError: nor can the answers.
     """
     folder = Workdir.existing(workdir)
+    progress = None if folder.summary.exists() else _progress(folder)
     pair = folder.load_pair(["pool"])
     with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
-        described, phase = _results(folder, store)
+        described, phase = _results(folder, progress, store)
         note = "" if phase is None else _where_it_is(phase, store)
         report.write_report(folder, described, pair, store, output=output, note=note)
     return output or folder.report
 
 
-def _results(folder: Workdir, store: LabelStore) -> tuple[dict[str, Any], str | None]:
-    """What the summary holds, or would; and the last phase of a run that isn't over."""
-    if folder.summary.exists():
-        try:
-            return json.loads(folder.summary.read_text()), None
-        except ValueError as error:
-            raise ConfigError(f"{folder.summary} is damaged ({error}); restore it.") from error
+def _progress(folder: Workdir) -> dict[str, Any]:
+    """The progress of a run that isn't over."""
     progress = read_progress(folder.checkpoints)
     if progress is None:
         raise ConfigError(
             f"{folder.path} has no result yet; let the run end its first phase, or reach "
             "config.checkpoint_every steps."
         )
+    return progress
+
+
+def _results(
+    folder: Workdir, progress: dict[str, Any] | None, store: LabelStore
+) -> tuple[dict[str, Any], str | None]:
+    """What the summary holds, or would; and the last phase of a run that isn't over."""
+    if progress is None:
+        try:
+            return json.loads(folder.summary.read_text()), None
+        except ValueError as error:
+            raise ConfigError(f"{folder.summary} is damaged ({error}); restore it.") from error
     results = summary.Results.from_json(progress["results"])
     described = summary.summarise(folder.read_config(), results, store.existing())
     return metrics.jsonable(described), progress["phase"]

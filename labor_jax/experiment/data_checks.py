@@ -2,6 +2,9 @@
 
 import logging
 import math
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
 
 from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
@@ -10,7 +13,7 @@ from labor_jax.data import Augment, Split, pipeline
 from labor_jax.experiment import batch_inputs, held_out, size_checks
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
-from labor_jax.experiment.plan import before_rounds, plan
+from labor_jax.experiment.plan import Phase, before_rounds, plan
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +28,8 @@ def check_data(components: Components) -> None:
     held_out.check_held_out(config, components.pair)
     if config.warm_start:  # what comes before the rounds is another run's
         phases = phases[len(before_rounds(phases)) :]
-    read = {domain for phase in phases for domain in KINDS[phase.kind].domains(config, phase)}
     too_small = []
-    for domain in sorted(read):
+    for domain in sorted(_domains(config, phases)):
         images = batch_inputs.training_images(components, domain)
         pipeline.check_training(images, batch_inputs.training_spec(components, domain))
         too_small += _smaller_than_crop(domain, images.split, images.augment, config.data)
@@ -41,6 +43,18 @@ def check_data(components: Components) -> None:
     size_checks.check_image_sizes(components, phases)
     if config.rounds and config.annotator == "oracle":
         Oracle(components.pair.pool).check()
+
+
+def roles_in_use(config: ConfigDict) -> set[str]:
+    """The splits whose images a run reads; RIPU without source reads none of the source."""
+    phases = plan(config)
+    if config.warm_start:
+        phases = phases[len(before_rounds(phases)) :]
+    return {"pool", "evaluation"} | ({"source"} & _domains(config, phases))
+
+
+def _domains(config: ConfigDict, phases: Sequence[Phase]) -> set[str]:
+    return {domain for phase in phases for domain in KINDS[phase.kind].domains(config, phase)}
 
 
 def check_budget(components: Components) -> None:

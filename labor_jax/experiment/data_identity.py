@@ -12,13 +12,20 @@ logger = logging.getLogger(__name__)
 
 
 def check_and_keep(
-    folder: Workdir, pair: Pair, *, verify: str, begun: bool, accept_changes: bool
+    folder: Workdir,
+    pair: Pair,
+    *,
+    roles: Collection[str] = ROLES,
+    verify: str,
+    begun: bool,
+    accept_changes: bool,
 ) -> None:
     """Compares a run's data with what it began with, and writes down what they are now.
 
     Args:
       folder: the run's.
       pair: its data.
+      roles: the splits that it reads.
       verify: `config.data.verify`.
       begun: whether the run has results; before that, data may change.
       accept_changes: `config.data.accept_changes`.
@@ -27,7 +34,7 @@ def check_and_keep(
       DataError: the data differ; the message names images.
     """
     before = _read(folder) if begun else {}
-    found = fingerprint.of_pair(pair, verify=verify)
+    found = fingerprint.of_pair(pair, verify=verify, roles=roles)
     if accept_changes:
         for role, phrases in _differences(before, found).items():
             logger.warning("Going on with other data. %s: %s.", role, "; ".join(phrases))

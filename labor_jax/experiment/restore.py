@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from labor_jax import acquisition, adaptation, models
 from labor_jax.data import PAIRS, Pair
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import config_checks, data_identity
+from labor_jax.experiment import config_checks, data_checks, data_identity
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
@@ -147,7 +147,8 @@ def load_warm_start(
                 for name, (old, new) in differing.items()
             )
         )
-    data_identity.check(folder, components.pair, roles=("source", "pool"))
+    roles = data_checks.roles_in_use(components.config) - {"evaluation"}
+    data_identity.check(folder, components.pair, roles=roles)
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         found = checkpoints.restore_latest(
             lambda progress: checkpoint_template(components, their_phases, progress)

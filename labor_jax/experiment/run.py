@@ -100,6 +100,7 @@ def _keep_data(folder: Workdir, components: Components) -> None:
     data_identity.check_and_keep(
         folder,
         components.pair,
+        roles=data_checks.roles_in_use(components.config),
         verify=data.verify,
         begun=folder.begun,
         accept_changes=data.accept_changes,

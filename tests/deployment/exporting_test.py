@@ -3,12 +3,12 @@
 import csv
 import json
 import shutil
+import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
-from absl import flags
 
 import labor_jax
 from labor_jax import deployment, models
@@ -210,38 +210,30 @@ def test_the_licence_of_the_weights(fields, says):
         (["--workdir=/nope", "--to=safetensors"], "/nope holds no run"),
     ],
 )
-def test_the_command_says_what_is_wrong(run, arguments, says, monkeypatch, capsys):
-    status, _, error = command(arguments, run, monkeypatch, capsys)
+def test_the_command_says_what_is_wrong(run, arguments, says):
+    status, _, error = command(arguments, run)
     assert status == 1
     assert says in error
     assert "Traceback" not in error
 
 
-def test_the_command_prints_how_exact_and_where(run, tmp_path, monkeypatch, capsys):
+def test_the_command_prints_how_exact_and_where(run, tmp_path):
     arguments = ["--workdir=RUN", "--to=safetensors", f"--output={tmp_path}/o", "--size=(16, 24)"]
-    status, output, _ = command(arguments, run, monkeypatch, capsys)
+    status, output, _ = command(arguments, run)
     assert status == 0
     assert "Largest difference from labor_jax's logits on two random images: 0 " in output
     assert output.splitlines()[-1] == f"{tmp_path}/o/model.safetensors"
 
 
-def command(arguments, run, monkeypatch, capsys):
-    from labor_jax import command_line
-    from labor_jax import export as export_command
-
-    monkeypatch.setattr(
-        sys, "argv", ["export.py", *(each.replace("RUN", str(run)) for each in arguments)]
+def command(arguments, run):
+    arguments = [each.replace("RUN", str(run)) for each in arguments]
+    process = subprocess.run(
+        [sys.executable, "-m", "labor_jax.export", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
-    flags.FLAGS.unparse_flags()
-    names = ("workdir", "to", "output", "checkpoint", "size", "overwrite")
-    for name in names:
-        flags.FLAGS[name].unparse()
-    try:
-        status = command_line.run(export_command.main)
-    finally:
-        for name in names:
-            flags.FLAGS[name].unparse()
-    return status, *capsys.readouterr()
+    return process.returncode, process.stdout, process.stderr
 
 
 def test_the_documentation_names_every_format():

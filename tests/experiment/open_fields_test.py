@@ -102,7 +102,9 @@ def test_a_resumed_run_keeps_its_settings_though_images_and_packages_changed(tmp
     monkeypatch.setattr(models, "installed_weights", lambda: ("efficientnet_lite0",))
     new = open_fields.filled(config, data.load_pair("folders", config.data))
     assert (new.data.source_size, new.model.backbone) == ((96, 64), "efficientnet_lite0")
+    config.data.accept_changes = True
     experiment.run(config, workdir)
+    before["data"]["accept_changes"] = True
     assert json.loads((workdir / "config.json").read_text()) == before
     config.data.source_size = (64, 64)
     with pytest.raises(ConfigError, match=r"source_size: \[32, 64\] there, \[64, 64\] now"):

@@ -88,6 +88,7 @@ def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
     other.update(log_every=7, checkpoint_every=9, warm_start="elsewhere", compilation_cache="")
     other.update(gradient_accumulation=2, per_device_batch_size=1)
     other.data.update(cache_bytes=1, cache_folder="c", num_threads=3, verify="full")
+    other.data.accept_changes = True
     other.data.update(root="moved", source_root="moved", target_root="moved")
     open_and_close(tmp_path, other)
     read = Workdir.existing(tmp_path).read_config()

@@ -6,10 +6,11 @@ from labor_jax import get_config, recipes
 from labor_jax.config import base_config
 from labor_jax.data import own_data
 
+METHODS = ["active:entropy" if name == "active" else name for name in recipes.NAMES]
 FACTS = own_data.Facts({role: ((360, 480),) * 9 for role in ("source", "pool", "evaluation")})
 
 
-@pytest.mark.parametrize("method", [name for name in recipes.NAMES])
+@pytest.mark.parametrize("method", METHODS)
 def test_open_fields_exist_and_have_the_base_configs_types(method):
     config, base = get_config(method, "folders"), base_config()
     fields = own_data.open_fields(config)
@@ -25,7 +26,7 @@ def test_open_fields_exist_and_have_the_base_configs_types(method):
 
 
 @pytest.mark.parametrize("installed", [(), ("efficientnet_lite0",)])
-@pytest.mark.parametrize("method", recipes.NAMES)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_choice_is_of_open_fields_and_is_made_once(method, installed):
     config = get_config(method, "folders")
     facts = own_data.Facts(FACTS.sizes, installed)
