@@ -23,7 +23,7 @@ from labor_jax.annotation.formats.exported_round import ExportedRound
 from labor_jax.annotation.label_store import EXISTING_ROUND
 from labor_jax.annotation.labelling_tool.checks import checked_annotator
 from labor_jax.annotation.round_export import describe_round, export_round
-from labor_jax.annotation.violations import by_cause
+from labor_jax.annotation.violations import Violation, by_cause
 from labor_jax.data import DataError
 from labor_jax.experiment.workdir import ConfigError, Workdir
 
@@ -123,8 +123,7 @@ def _import_existing(folder: Workdir) -> None:
             skip_invalid=_SKIP_INVALID.value,
             replace=_REPLACE.value,
         )
-    for line in by_cause(result.violations):
-        print(line, file=sys.stderr)
+    _print_violations(result.violations)
     print(
         f"Round 0, labels from before the run: {len(result.imported)} images imported, "
         f"{len(result.unchanged)} stored before, with {result.pixels:,} labelled pixels"
@@ -151,8 +150,7 @@ def _import(store: LabelStore, exported: ExportedRound) -> None:
         clip=_CLIP.value,
         replace=_REPLACE.value,
     )
-    for line in by_cause(result.violations):
-        print(line, file=sys.stderr)
+    _print_violations(result.violations)
     print(
         f"Round {exported.round}, {len(exported.names)} images: {len(result.imported)} imported, "
         f"{len(result.unchanged)} stored before, {len(result.waiting)} without answers"
@@ -165,6 +163,11 @@ def _import(store: LabelStore, exported: ExportedRound) -> None:
             f"{exported.round}, so nothing was imported. Give --round {result.other_round}"
         )
     _check_violations(len(result.violations))
+
+
+def _print_violations(violations: Sequence[Violation]) -> None:
+    for line in by_cause(violations):
+        print(line, file=sys.stderr)
 
 
 def _check_violations(count: int) -> None:

@@ -202,12 +202,19 @@ def new_folder(
         raise OutputError(f"{path} already exists and isn't an empty folder; choose another.")
     check_outside(path, inputs)
     path = path.resolve()  # to replace the folder that a link leads to, not the link
+    with folder_beside(path) as temporary:
+        yield temporary
+        temporary.rename(path)  # an empty folder gives way
+
+
+@contextlib.contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """Makes a temporary folder to rename to `path`; nothing is left of it if that isn't done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".writing_{os.getpid()}_{path.name}")
     temporary.mkdir()
     try:
         yield temporary
-        temporary.rename(path)  # an empty folder gives way
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

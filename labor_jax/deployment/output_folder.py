@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from labor_jax import output_files
 from labor_jax.deployment.errors import ExportError
 
 FILES = ("README.md", "classes.csv", "model.json")
@@ -49,14 +50,9 @@ def writing(path: Path, model: str, *, overwrite: bool) -> Iterator[Path]:
       ExportError: see `check`.
     """
     path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".writing_{os.getpid()}_{path.name}")
-    temporary.mkdir()
-    try:
+    with output_files.folder_beside(path) as temporary:
         yield temporary
         check(path, model, overwrite=overwrite)  # what came meanwhile is not replaced either
         if path.is_dir():
             shutil.rmtree(path)
         temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

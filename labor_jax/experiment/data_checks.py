@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
@@ -24,12 +23,10 @@ def check_data(components: Components) -> None:
     Raises:
       DataError, ValueError: see `pipeline.check_training` and `Oracle.check`.
     """
-    config, phases = components.config, plan(components.config)
+    config, phases = components.config, _own_phases(components.config)
     held_out.check_held_out(config, components.pair)
-    if config.warm_start:  # what comes before the rounds is another run's
-        phases = phases[len(before_rounds(phases)) :]
     too_small = []
-    for domain in sorted(_domains(config, phases)):
+    for domain in sorted(_domains(config)):
         images = batch_inputs.training_images(components, domain)
         pipeline.check_training(images, batch_inputs.training_spec(components, domain))
         too_small += _smaller_than_crop(domain, images.split, images.augment, config.data)
@@ -47,14 +44,22 @@ def check_data(components: Components) -> None:
 
 def roles_in_use(config: ConfigDict) -> set[str]:
     """The splits whose images a run reads; RIPU without source reads none of the source."""
+    return {"pool", "evaluation"} | ({"source"} & _domains(config))
+
+
+def _own_phases(config: ConfigDict) -> tuple[Phase, ...]:
+    """The phases that a run takes itself: a warm start leaves those before the rounds out."""
     phases = plan(config)
-    if config.warm_start:
-        phases = phases[len(before_rounds(phases)) :]
-    return {"pool", "evaluation"} | ({"source"} & _domains(config, phases))
+    return phases[len(before_rounds(phases)) :] if config.warm_start else phases
 
 
-def _domains(config: ConfigDict, phases: Sequence[Phase]) -> set[str]:
-    return {domain for phase in phases for domain in KINDS[phase.kind].domains(config, phase)}
+def _domains(config: ConfigDict) -> set[str]:
+    """The domains whose training images a run reads."""
+    return {
+        domain
+        for phase in _own_phases(config)
+        for domain in KINDS[phase.kind].domains(config, phase)
+    }
 
 
 def check_budget(components: Components) -> None:

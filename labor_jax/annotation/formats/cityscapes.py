@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from labor_jax.annotation.formats import documents
-from labor_jax.annotation.formats.existing_round import ExistingRound
+from labor_jax.annotation.formats.existing_round import ExistingRound, list_label_files
 from labor_jax.annotation.formats.exported_round import (
     UNANSWERED,
     VOID,
@@ -25,7 +25,6 @@ from labor_jax.annotation.formats.exported_round import (
 )
 from labor_jax.annotation.formats.label_maps import stem_of
 from labor_jax.data.base import DataError
-from labor_jax.data.files.listing import list_files
 
 _PATTERNS = (
     "{stem}_gtFine_polygons.json",
@@ -59,16 +58,13 @@ def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
     Raises:
       DataError: If there are no such files.
     """
-    root, files = (path, list_files(path)) if path.is_dir() else (path.parent, [path.name])
-    files = [
-        file
-        for file in files
-        if file.lower().endswith(".json") and Path(file).name != documents.MANIFEST
-    ]
-    if not path.exists() or not files:
-        raise DataError(f"{path} holds no polygons (files *_gtFine_polygons.json)")
-    for file in files:
-        yield _read_file(root / file, file, existing)
+    files = list_label_files(path, _is_polygons, "polygons (files *_gtFine_polygons.json)")
+    for where, file in files.items():
+        yield _read_file(file, where, existing)
+
+
+def _is_polygons(file: str) -> bool:
+    return file.lower().endswith(".json") and Path(file).name != documents.MANIFEST
 
 
 def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage:

@@ -11,11 +11,33 @@ from typing import Any
 import numpy as np
 
 from labor_jax.annotation.formats.exported_round import VOID, ExportedRound, Problem, shortened
-from labor_jax.data.files.listing import IMAGE_EXTENSIONS
+from labor_jax.data.base import DataError
+from labor_jax.data.files.listing import IMAGE_EXTENSIONS, list_files
 
 # Label Studio puts this before the names of uploaded files, and this before a file of its storage.
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 _STORAGE_PREFIX = "?d="
+
+
+def list_label_files(path: Path, is_one: Callable[[str], bool], what: str) -> dict[str, Path]:
+    """Finds files of labels.
+
+    Args:
+      path: A folder, with its subfolders, or one file.
+      is_one: Whether a file, by its path below the folder, is one of them.
+      what: What they are, for the error.
+
+    Returns:
+      The files, by their paths below the folder.
+
+    Raises:
+      DataError: If there are none.
+    """
+    root, files = (path, list_files(path)) if path.is_dir() else (path.parent, [path.name])
+    found = {file: root / file for file in files if is_one(file)}
+    if not path.exists() or not found:
+        raise DataError(f"{path} holds no {what}")
+    return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

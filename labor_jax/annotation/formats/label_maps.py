@@ -8,10 +8,10 @@ pixel without a label, which the run may ask.
 from collections.abc import Iterator
 from pathlib import Path
 
-from labor_jax.annotation.formats.existing_round import ExistingRound
+from labor_jax.annotation.formats.existing_round import ExistingRound, list_label_files
 from labor_jax.annotation.formats.exported_round import ImportedImage, Problem, shortened
 from labor_jax.data.base import DataError
-from labor_jax.data.files.listing import IMAGE_EXTENSIONS, list_files
+from labor_jax.data.files.listing import IMAGE_EXTENSIONS
 
 
 def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
@@ -27,12 +27,10 @@ def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
     Raises:
       DataError: If there are no label maps.
     """
-    root, files = (path, list_files(path)) if path.is_dir() else (path.parent, [path.name])
-    files = [file for file in files if file.lower().endswith(IMAGE_EXTENSIONS)]
-    if not path.exists() or not files:
-        raise DataError(f"{path} holds no label maps ({', '.join(existing.label_patterns)})")
-    for file in files:
-        yield _read_file(root / file, file, existing)
+    what = f"label maps ({', '.join(existing.label_patterns)})"
+    files = list_label_files(path, lambda file: file.lower().endswith(IMAGE_EXTENSIONS), what)
+    for where, file in files.items():
+        yield _read_file(file, where, existing)
 
 
 def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage:
