@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -140,13 +139,15 @@ def _explained(error: Exception) -> str | None:
 def _report_uncaught(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Prints uncaught errors as Python does, but for those of TensorStore's own threads.
+    """Prints uncaught errors as Python does, but for those that TensorStore prints itself.
 
-    After an error of its own, which is raised to its caller too, they print that its event loop is
-    closed.
+    After an error of its own, which is raised to its caller too, it also prints that asyncio's
+    event loop is closed, from whichever thread it is in. Such a traceback begins within asyncio.
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread or str(error) != "Event loop is closed":
+    within_asyncio = (
+        trace is not None and "asyncio" in Path(trace.tb_frame.f_code.co_filename).parts
+    )
+    if not (within_asyncio and str(error) == "Event loop is closed"):
         sys.__excepthook__(kind, error, trace)
 
 
