@@ -6,7 +6,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NoReturn
 
 from absl import app, flags
@@ -95,7 +94,12 @@ def _run(main: Callable[..., Any], with_config: bool) -> int:
     )
     # Orbax logs every file that it writes, and each error again for each thread that it passed.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    sys.excepthook = _report_uncaught
+    # What fails in a background write is raised where it is waited for; asyncio and TensorStore
+    # would print it a second time, with tracebacks.
+    logging.getLogger("asyncio").addFilter(
+        lambda record: not (record.exc_info and file_errors.is_disk_full(record.exc_info[1]))
+    )
+    sys.unraisablehook = _report_unraisable
     # JAX logs every kind of device that it looked for and did not find, and its cache of programs.
     logging.getLogger("jax").setLevel(logging.WARNING)
     if "help" not in flags.FLAGS:
@@ -136,19 +140,18 @@ def _explained(error: Exception) -> str | None:
     return file_errors.describe(error)
 
 
-def _report_uncaught(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Prints uncaught errors as Python does, but for those that TensorStore prints itself.
+def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Prints what can't be raised as Python does, but for what TensorStore leaves behind.
 
-    After an error of its own, which is raised to its caller too, it also prints that asyncio's
-    event loop is closed, from whichever thread it is in. Such a traceback begins within asyncio.
+    After an error that its caller gets too, TensorStore's own threads find that asyncio's event
+    loop is closed. The traceback of that begins within asyncio.
     """
+    trace = unraisable.exc_traceback
     within_asyncio = (
         trace is not None and "asyncio" in Path(trace.tb_frame.f_code.co_filename).parts
     )
-    if not (within_asyncio and str(error) == "Event loop is closed"):
-        sys.__excepthook__(kind, error, trace)
+    if not (within_asyncio and str(unraisable.exc_value) == "Event loop is closed"):
+        sys.__unraisablehook__(unraisable)
 
 
 def _parse(with_config: bool) -> tuple[Any, ...] | None:

@@ -295,15 +295,24 @@ class Database:
         On Linux and macOS an open file that is deleted or replaced can be written on, and all that
         is written is lost.
         """
-        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+        wal = self.path.with_name(self.path.name + "-wal")
+        self._files.setdefault(wal, _identity(wal))
+        displaced = self._displaced()
+        if displaced:
+            raise LabelStoreError(displaced)
+
+    def _displaced(self) -> str | None:
+        """Says which of the open files no longer lies at its path; None if all do."""
+        for path, opened in (self._files or {}).items():
             found = _identity(path)
-            if found is None or found != self._files.setdefault(path, found):
+            if found is None or found != opened:
                 problem = "is missing" if found is None else "is another file now"
-                raise LabelStoreError(
+                return (
                     f"label store {self.path} was moved, replaced or deleted while it was open: "
                     f"{path.name} {problem}. Nothing was stored; put it back and start this "
                     "program again"
                 )
+        return None
 
     @contextlib.contextmanager
     def explaining_errors(self) -> Iterator[None]:
@@ -311,7 +320,8 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise LabelStoreError(self._explained(error)) from error
+            # SQLite may notice first that a file is gone, and calls that a disk error.
+            raise LabelStoreError(self._displaced() or self._explained(error)) from error
 
     def _is_empty(self) -> bool:
         (objects,) = self.connection().execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
