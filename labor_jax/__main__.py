@@ -58,7 +58,9 @@ def _help() -> str:
     commands = {name: text for name, (_, text) in COMMANDS.items()}
     sections = {
         "Commands:": commands,
-        "Configs, for run CONFIG[:PAIR] or run active:METHOD[,PAIR]:": recipes.summaries(),
+        "Configs, for run CONFIG[:PAIR], or active:METHOD[,PAIR], uda:METHOD[,PAIR]:": (
+            recipes.summaries()
+        ),
         "Data pairs:": pairs,
     }
     return "\n\n".join(

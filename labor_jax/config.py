@@ -23,7 +23,7 @@ def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
 
     Args:
       name: one of `recipes.NAMES`; "active:METHOD" is the acquisition method METHOD under RIPU's
-        joint training.
+        joint training, and "uda:METHOD" the method of adaptation METHOD.
       pair: a registered data pair: street, camvid, gtav, synthia, folders, or one of yours.
 
     Returns:
@@ -158,6 +158,14 @@ def base_config() -> ConfigDict:
     # goes on (RIPU).
     config.protocol = "staged"
     config.rounds = 3  # of asking people and training on their answers
+
+    # Then training on pseudo labels, anew in each stage: methods of self-training, see
+    # docs/adaptation.md. LabOR and RIPU have none.
+    config.retraining = retraining = ConfigDict()
+    retraining.stages = 1  # at each start the terms look at the pool again
+    retraining.steps = 0  # of a stage; 0 leaves the phase out
+    retraining.learning_rate = 2.5e-4  # at the start of a stage
+    retraining.terms = _terms(source_labels=1.0)
 
     # LabOR's text says little about the following; the values are ours.
     config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)

@@ -18,9 +18,9 @@ def load(argument: str) -> LockedConfig:
     """Loads a config by name or from a user's file.
 
     Args:
-      argument: "spl", "spl:camvid", "active:entropy,camvid"; or a file with a function
-        `get_config`, such as "my_experiment.py" or "my_experiment.py:ARGUMENT", which gives the
-        function that argument. "configs/spl.py:camvid" is "spl:camvid" in any directory.
+      argument: "spl", "spl:camvid", "active:entropy,camvid", "uda:advent"; or a file with a
+        function `get_config`, such as "my_experiment.py" or "my_experiment.py:ARGUMENT", which
+        gives the function that argument. "configs/spl.py:camvid" is "spl:camvid" in any directory.
 
     Raises:
       app.UsageError: there is no such config.
@@ -40,9 +40,9 @@ def load(argument: str) -> LockedConfig:
                 f"{', '.join(recipes.NAMES)}."
             )
         name = path.stem
-    if name == "active":
+    if name in recipes.WITH_METHOD:
         method, _, pair = rest.partition(",")
-        name = f"active:{method}"
+        name = f"{name}:{method}"
     else:
         pair = rest
     try:

@@ -5,7 +5,6 @@ pair changes about a recipe is registered with the pair, see `labor_jax.data.reg
 """
 
 import difflib
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -96,6 +95,19 @@ def active(config: ConfigDict, method: str) -> None:
         acquisition.radius = 32  # RIPU's, at the 1024 rows of Cityscapes
 
 
+def uda(config: ConfigDict, method: str) -> None:
+    """Any method of adaptation before the rounds, as a baseline of its own."""
+    _only_source_labels(config)
+    for name in method.split("+"):
+        _adaptation_methods()[name](config)
+    config.rounds = 0
+
+
+def _only_source_labels(config: ConfigDict) -> None:
+    for section in (config.supervised, config.warmup):
+        section.terms.update({name: 0.0 for name in section.terms} | {"source_labels": 1.0})
+
+
 def _without_warmup(config: ConfigDict) -> None:
     config.warmup.steps = 0
     # Nor is there an auxiliary head, which only the warm-up uses.
@@ -116,36 +128,68 @@ _RECIPES: dict[str, Recipe] = {
         source_only,
         warmup,
         active,
+        uda,
     )
 }
 
 NAMES = tuple(_RECIPES)
 """The names that `find` knows."""
 
+WITH_METHOD = ("active", "uda")
+"""Those that take a method: "active:METHOD"."""
+
 
 def find(name: str) -> Recipe:
     """Looks up a recipe.
 
     Args:
-      name: one of `NAMES`, or "active:METHOD" with an acquisition method.
+      name: one of `NAMES`, with an acquisition method as "active:METHOD", or with a method of
+        adaptation, or several joined by "+", as "uda:METHOD".
 
     Returns:
       The recipe; it also sets `config.method`.
 
     Raises:
-      ValueError: there is no such recipe or acquisition method.
+      ValueError: there is no such recipe or method.
     """
     base, _, method = name.partition(":")
-    if base not in _RECIPES or (method and base != "active"):
+    if base not in _RECIPES or (method and base not in WITH_METHOD):
         raise ValueError(unknown_name(name))
     if base == "active":
         _acquisition_method(method)
+    elif base == "uda":
+        _check_adaptation(method)
 
     def recipe(config: ConfigDict) -> None:
-        (functools.partial(active, method=method) if method else _RECIPES[base])(config)
-        config.method = config.acquisition.method if base == "active" else base
+        if base in WITH_METHOD:
+            _RECIPES[base](config, method)
+        else:
+            _RECIPES[base](config)
+        config.method = method or base
 
     return recipe
+
+
+def _adaptation_methods() -> dict[str, Recipe]:
+    from labor_jax import adaptation  # imports JAX, which takes a second
+
+    return adaptation.METHODS
+
+
+def _check_adaptation(method: str) -> None:
+    """ValueError that lists all methods of adaptation unless each of the names is one."""
+    known = _adaptation_methods()
+    unknown = [name for name in method.split("+") if name not in known]
+    if not unknown:
+        return
+    close = difflib.get_close_matches(unknown[0], known, 1, 0.6)
+    problem = f"There is no method of adaptation {unknown[0]!r}." if unknown[0] else ""
+    meant = f" Did you mean {close[0]}?" if close else ""
+    raise ValueError(
+        f"{problem or 'uda needs a method of adaptation.'}{meant} Write uda:METHOD, or "
+        f"uda:METHOD,PAIR on the command line. METHOD is one of {', '.join(sorted(known))}, or "
+        "several joined by +."
+    )
 
 
 def _acquisition_method(name: str) -> Any:
@@ -167,7 +211,7 @@ def unknown_name(name: str) -> str:
     meant = f" Did you mean {close[0]}?" if close else ""
     return (
         f"Unknown config {name!r}.{meant} The names are {', '.join(NAMES)}; active:METHOD takes "
-        "any acquisition method."
+        "any acquisition method, uda:METHOD any method of adaptation."
     )
 
 

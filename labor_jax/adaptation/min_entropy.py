@@ -5,8 +5,10 @@ Reference:
   Segmentation, CVPR 2019, Eq. 3.
 """
 
+from ml_collections import ConfigDict
+
 from labor_jax import losses
-from labor_jax.adaptation.registry import register
+from labor_jax.adaptation.registry import register, register_method
 from labor_jax.training.terms import Term
 
 
@@ -20,3 +22,9 @@ class MinEntropy:
         """The mean over the target's pixels."""
         logits = outputs["target"].logits
         return Term.of_mean(losses.entropy(logits), logits[..., 0].size)
+
+
+@register_method("min_entropy")
+def min_entropy(config: ConfigDict) -> None:
+    """MinEnt: makes predictions on the target certain (Vu et al., CVPR 2019)."""
+    config.warmup.terms.min_entropy = 1e-3

@@ -1,4 +1,6 @@
-"""Loss terms by name: `config.PHASE.terms.NAME` is a weight, and 0 leaves the term out.
+"""Loss terms by name, and whole methods of adaptation by name.
+
+Terms: `config.PHASE.terms.NAME` is a weight, and 0 leaves the term out.
 
 Every registered term has a place in these tables at once; `labor_jax.config` lists none by name. A
 term of the package is imported in `adaptation/__init__`.
@@ -6,15 +8,22 @@ term of the package is imported in `adaptation/__init__`.
 A term is a class with `reads` and `loss`; `labor_jax.training.terms` lists all that it may have. If
 the class is a dataclass, its fields are the term's settings: `config.terms.NAME` holds them with
 the fields' defaults.
+
+Methods: a method is a function that sets the fields of a config which make up a published method:
+weights of terms, their settings, stages of retraining. `uda:NAME` is the config of one.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 TERMS: dict[str, type] = {}
 """The registered classes by name."""
 
+METHODS: dict[str, Callable[[ConfigDict], None]] = {}
+"""The registered methods by name."""
 
 _RESERVED = ("loss", "miou", "phase", "step")  # other entries of a line of metrics
 
@@ -101,6 +110,60 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
         return TERMS[name](**{field: own[field] for field in settings(name) if field in own})
     except ValueError as error:
         raise ValueError(f"config.terms.{name}: {error}") from error
+
+
+def register_method(
+    name: str,
+) -> Callable[[Callable[[ConfigDict], None]], Callable[[ConfigDict], None]]:
+    """Registers a function as a method of adaptation, so that `uda:NAME` is its config.
+
+    Example::
+
+      @adaptation.register_method("min_entropy")
+      def min_entropy(config):
+          config.warmup.terms.min_entropy = 1e-3
+
+    The function gets a config with the data pair's settings, in which the supervised phase and the
+    warm-up learn the source's labels alone, and changes it in place. The first line of its
+    docstring is what `--help` says.
+
+    Args:
+      name: what configs call it; letters, digits and underscores.
+
+    Raises:
+      ValueError: the name is taken or can't be part of a command.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} can't name a method; use letters, digits and underscores.")
+
+    def add(method: Callable[[ConfigDict], None]) -> Callable[[ConfigDict], None]:
+        if name in METHODS:
+            raise ValueError(
+                f"The method {name!r} is registered already, by {METHODS[name].__module__}; choose "
+                "another name."
+            )
+        METHODS[name] = method
+        return method
+
+    return add
+
+
+def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
+    """Gives steps of a method's warm-up to retraining, so that the method takes as many in all.
+
+    Args:
+      config: changed in place.
+      stages: of retraining.
+      share: of the warm-up's steps, from above 0 to 1, for all stages together.
+    """
+    steps = config.warmup.steps
+    moved = round(share * steps)
+    config.retraining.update(
+        stages=stages,
+        steps=-(-moved // stages),
+        learning_rate=config.warmup.learning_rate,
+    )
+    config.warmup.steps = steps - moved
 
 
 def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:

@@ -79,6 +79,7 @@ def _check_choices(config: ConfigDict, require: Require) -> None:
 def _check_numbers(config: ConfigDict, require: Require) -> None:
     """Batch sizes, and what else is counted."""
     for field in (
+        "retraining.stages",
         "source_batch_size",
         "target_batch_size",
         "evaluation_batch_size",
@@ -134,12 +135,13 @@ def _check_start(config: ConfigDict, require: Require) -> None:
         "frozen batch norm needs pretrained weights; name them in model.pretrained",
     )
     require(
-        config.supervised.steps + config.warmup.steps > 0
+        config.supervised.steps + config.warmup.steps + config.retraining.steps > 0
         or (config.protocol == "joint" and any(config.joint.query_steps[:1]))
         or config.model.pretrained not in ("", "imagenet"),
         "supervised.steps",
-        "without steps there, in config.warmup or before the first of config.joint.query_steps, "
-        "there is no model to start from, unless config.model.pretrained names a file of one",
+        "without steps there, in config.warmup, in config.retraining or before the first of "
+        "config.joint.query_steps, there is no model to start from, unless config.model.pretrained "
+        "names a file of one",
     )
     require(
         not (config.warm_start and not config.rounds),

@@ -9,6 +9,7 @@ import numpy as np
 from labor_jax import models
 from labor_jax.data import pipeline
 from labor_jax.experiment import batch_inputs
+from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.training import loop, processes
 from labor_jax.training import mesh as mesh_lib
@@ -32,6 +33,12 @@ class Passes:
         """
         self._components = components
         self._variables = variables
+
+    def first_model(self) -> models.Model:
+        """The model before the run's first step: with the weights of `config.model.pretrained`."""
+        variables = components_lib.initial_variables(self._components)
+        variables = components_lib.load_pretrained(self._components, variables)
+        return models.Model(variables=variables, network=self._components.segmenter)
 
     def images(
         self,

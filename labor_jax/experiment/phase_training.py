@@ -38,12 +38,14 @@ class Training:
       network: what is trained.
       terms: the loss.
       players: the terms', by term and name.
+      setup: what the terms may know of the phase.
       optimizer: over the network's parameters.
     """
 
     network: nn.Module
     terms: Terms
     players: dict[str, dict[str, Player]]
+    setup: Setup
     optimizer: optax.GradientTransformation
 
     def first_state(
@@ -76,7 +78,7 @@ class Training:
             variables,
             self.optimizer,
             key,
-            memory=with_players(self.terms.memory(model), drawn),
+            memory=with_players(self.terms.memory(model, self.setup), drawn),
             players=self.players,
         )
 
@@ -98,19 +100,27 @@ def build_training(
       learning_rate: the backbone's at step 0.
       schedule_steps: where the schedule reaches 0.
     """
-    config = components.config
+    config, pair = components.config, components.pair
     terms = components_lib.terms(config, phase.section)
     setup = Setup(
-        num_classes=components.pair.num_classes,
+        num_classes=pair.num_classes,
         image_size=components_lib.image_size(components),
         schedule=lambda rate: optimizers.polynomial_schedule(
             rate, schedule_steps, config.optimizer.power
         ),
+        classes=tuple(pair.classes),
+        num_images={
+            domain: 0 if split is None else len(split)
+            for domain, split in (("source", pair.source), ("target", pair.pool))
+        },
+        steps=config.joint.steps if phase.joint else phase.steps,
+        stage=phase.stage,
     )
     return Training(
         network=network,
         terms=terms,
         players=terms.players(setup),
+        setup=setup,
         optimizer=optimizers.segmentation_optimizer(
             config.optimizer,
             learning_rate=learning_rate,

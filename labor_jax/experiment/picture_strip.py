@@ -43,9 +43,10 @@ def draw_strip(
         asked = _colours(_thick(labels), pair.palette, background=image // 3)
         panels.append(("asked labels", asked))
     rounds = [f"round_{each}/train" for each in asked_rounds]
+    stages = sorted(each.name for each in folder.previews.glob("retraining_*"))
     trained = [
         phase
-        for phase in ("supervised", "warmup", "joint", *rounds)
+        for phase in ("supervised", "warmup", *stages, "joint", *rounds)
         if preview_path(folder.previews, phase, number).exists()
     ]
     before = [phase for phase in trained if not phase.startswith("round")][-1:]

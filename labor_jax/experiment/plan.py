@@ -1,5 +1,6 @@
 """The experiment as a list of phases."""
 
+import collections
 import dataclasses
 
 from ml_collections import ConfigDict
@@ -12,13 +13,14 @@ class Phase:
     """One phase: what it runs, in which round, for how many steps.
 
     Attributes:
-      name: unique: "supervised", "warmup", "joint" (of joint training, before it first asks),
-        "round_1/selector", "round_1/query", "round_1/train", ….
+      name: unique: "supervised", "warmup", "retraining_1", …, "joint" (of joint training, before it
+        first asks), "round_1/selector", "round_1/query", "round_1/train", ….
       kind: what it runs, a name in `experiment.phases.KINDS`.
       section: the section of the config with its terms, steps and learning rate; a query has none.
       round: 1, 2, …; 0 before the rounds.
       joint: whether the phase belongs to RIPU's joint training, through which one optimiser and one
         schedule go on.
+      stage: how many phases of the same section come before it.
       steps: optimiser steps; a query counts as one.
       first_step: the run's global step when the phase starts.
     """
@@ -30,6 +32,7 @@ class Phase:
     steps: int
     first_step: int = 0
     joint: bool = False
+    stage: int = 0
 
     @property
     def last_step(self) -> int:
@@ -43,6 +46,10 @@ def plan(config: ConfigDict) -> tuple[Phase, ...]:
     phases = [
         Phase("supervised", "train_model", "supervised", 0, config.supervised.steps),
         Phase("warmup", "train_model", "warmup", 0, config.warmup.steps),
+        *(
+            Phase(f"retraining_{number}", "train_model", "retraining", 0, config.retraining.steps)
+            for number in range(1, config.retraining.stages + 1)
+        ),
     ]
     train_steps = [config.round.steps] * config.rounds
     if joint:
@@ -70,11 +77,13 @@ def plan(config: ConfigDict) -> tuple[Phase, ...]:
             )
         phases.append(Phase(f"{name}/query", "query", "", number, 1, joint=joint))
         phases.append(Phase(f"{name}/train", "train_model", "round", number, steps, joint=joint))
-    listed, first_step = [], 0
+    listed, first_step, stages = [], 0, collections.Counter()
     for phase in phases:
         if phase.steps > 0:
-            listed.append(dataclasses.replace(phase, first_step=first_step))
+            stage = stages[phase.section]
+            listed.append(dataclasses.replace(phase, first_step=first_step, stage=stage))
             first_step += phase.steps
+            stages[phase.section] += 1
     return tuple(listed)
 
 

@@ -24,6 +24,7 @@ def table_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     before = (
         ("source-only", "source_only_miou"),
         ("warm-up", "warmup_miou"),
+        ("retraining", "retraining_miou"),
         ("before round 1", "before_rounds_miou"),
     )
     rows = [

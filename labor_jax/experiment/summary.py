@@ -150,6 +150,7 @@ def summarise(config: ConfigDict, results: Results, existing: ExistingLabels) ->
     stages = {
         "source_only_miou": "supervised",
         "warmup_miou": "warmup",
+        "retraining_miou": f"retraining_{config.retraining.stages}",
         "before_rounds_miou": "joint",  # joint training, before its first query
     }
     return {

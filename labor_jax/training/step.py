@@ -47,7 +47,8 @@ def make_train_step(
 
     Returns:
       `step(state, batch) -> (state, metrics)`. `batch` holds `terms.domains`, each
-      `{"image": uint8[B, h, w, 3], "label": int32[B, h, w]}`; `metrics` are f32[] means over all
+      `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where the terms
+      may do without the index; `metrics` are f32[] means over all
       devices: "loss", the weighted sum, and the loss of each term (NAME) and player (TERM_PLAYER).
     """
     players = players or {}

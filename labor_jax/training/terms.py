@@ -10,13 +10,15 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
 | `players(setup)`                                | networks trained beside the model             |
 | `player_losses(outputs, batch, memory)`         | a `Term` for each player                      |
-| `memory(model)`, `update(memory, model)`        | what it keeps from step to step, a teacher say|
+| `memory(model)` or `memory(model, setup)`       | what it keeps from step to step, a teacher say|
+| `update(memory, model)`                         | what it keeps after a step                    |
 | `before_phase(passes, memory)`                  | a pass over the pool or the source            |
 | `uses_auxiliary_head`                           | whether it reads `Outputs.auxiliary_logits`   |
 
 `reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
-from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w]}`, where a target label is 255
-wherever nobody has answered. `makes` maps each view that a term makes to the domains it is made of,
+from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a
+target label is 255 wherever nobody has answered, and an index is the image's number in its split.
+`makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
 parameters are in it under the player's name. It starts anew with each schedule, so with each staged
 phase, and goes on through all of joint training; players go on through the whole run. `update` and
@@ -26,6 +28,7 @@ Several terms may read one view, and the network sees each view once.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -69,17 +72,26 @@ class Player(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What a term may know of the phase when it builds its players.
+    """What a term may know of the phase when it builds its players and its memory.
 
     Attributes:
       num_classes: C.
       image_size: (height, width) of training images, for shapes.
       schedule: from a learning rate at step 0 to the phase's schedule of it.
+      classes: the classes' names, C of them.
+      num_images: how many images a domain has, by "source" and "target".
+      steps: the phase's; all phases of joint training together are one.
+      stage: how many phases with the same loss came before: 0, 1, … in the stages of retraining
+        and in the rounds.
     """
 
     num_classes: int
     image_size: tuple[int, int]
     schedule: Callable[[float], optax.Schedule]
+    classes: tuple[str, ...] = ()
+    num_images: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    steps: int = 0
+    stage: int = 0
 
 
 Outputs = Mapping[str, Any]
@@ -151,16 +163,14 @@ class Terms:
             if hasattr(term, "players")
         }
 
-    def memory(self, model: Any) -> Memory:
+    def memory(self, model: Any, setup: Setup | None = None) -> Memory:
         """What the terms keep at a phase's start, without the players' parameters.
 
         Args:
           model: the `Model` that the phase before handed on.
+          setup: the phase's, for terms whose `memory` takes it.
         """
-        return {
-            name: term.memory(model) if hasattr(term, "memory") else {}
-            for name, term in self.terms.items()
-        }
+        return {name: _first_memory(term, model, setup) for name, term in self.terms.items()}
 
     def before_phase(self, passes: Any, memory: Memory) -> Memory:
         """Lets the terms look at whole splits before the first step; see `experiment.passes`.
@@ -209,6 +219,14 @@ class Terms:
             name: term.update(memory[name], model) if hasattr(term, "update") else memory[name]
             for name, term in self.terms.items()
         }
+
+
+def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
+    """A term's memory at a phase's start."""
+    if not hasattr(term, "memory"):
+        return {}
+    takes_setup = "setup" in inspect.signature(term.memory).parameters
+    return term.memory(model, setup) if takes_setup else term.memory(model)
 
 
 def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:

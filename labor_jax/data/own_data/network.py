@@ -25,6 +25,7 @@ _FINE_TUNED_STAGED = {
     "optimizer.clip_norm": 1.0,
     "supervised.learning_rate": 2e-4,
     "warmup.learning_rate": 1e-4,
+    "retraining.learning_rate": 1e-4,
     "selector.learning_rate": 5e-5,
     "round.learning_rate": 2e-4,
 }
@@ -53,6 +54,7 @@ _SMALL_STAGED = {
     "optimizer.clip_norm": 1.0,
     "supervised.learning_rate": 1e-2,
     "warmup.learning_rate": 2e-3,
+    "retraining.learning_rate": 2e-3,
     "selector.learning_rate": 5e-4,
     "round.learning_rate": 5e-3,
 }

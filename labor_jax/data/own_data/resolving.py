@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from labor_jax.data.own_data import network, sizes, steps
 from labor_jax.data.own_data.facts import Choice, Facts
 
-_STEPS = ("supervised.steps", "warmup.steps", "selector.steps", "round.steps")
+_STEPS = ("supervised.steps", "warmup.steps", "retraining.steps", "selector.steps", "round.steps")
 
 _FIELDS = (
     "data.source_size",
@@ -32,6 +32,7 @@ _FIELDS = (
     "optimizer.clip_norm",
     "supervised.learning_rate",
     "warmup.learning_rate",
+    "retraining.learning_rate",
     "selector.learning_rate",
     "round.learning_rate",
     "joint.learning_rate",

@@ -25,8 +25,13 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     pool_passes = pool / config.target_batch_size
     supervised = _bounded(10 * source_passes, 400, 3000)
     before = config.supervised.steps or supervised
+    warmup = _bounded(before / 5, 100, 400)
     yield Choice(
-        {"supervised.steps": supervised, "warmup.steps": _bounded(before / 5, 100, 400)},
+        {
+            "supervised.steps": supervised,
+            "warmup.steps": warmup,
+            "retraining.steps": -(-warmup // config.retraining.stages),
+        },
         f"{source:,} images of the source",
     )
     # Answers are paid for: all of them are seen, however many there are.

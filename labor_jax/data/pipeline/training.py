@@ -68,7 +68,8 @@ def training_batches(
       start: number of the first batch.
 
     Returns:
-      Batches {"image": uint8[B, h, w, 3], "label": int32[B, h, w]}, B = spec.local_batch_size.
+      Batches {"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B], the images'
+      numbers in the split}, B = spec.local_batch_size.
       Their `next` raises what the split and `images.labels` raise, with the image's name added.
 
     Raises:
@@ -104,7 +105,7 @@ def training_batches(
                 augment=images.augment,
                 sparse=images.sparse_labels,
             )
-        return {"image": image, "label": label}
+        return {"image": image, "label": label, "index": index}
 
     examples = grain.MapDataset.range(start * local, sys.maxsize).map(example)
     return batches.read_ahead(examples, _stack, spec)
@@ -134,6 +135,7 @@ def _stack(examples: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {
         "image": np.stack([example["image"] for example in examples]),
         "label": np.stack([example["label"] for example in examples]).astype(np.int32),
+        "index": np.array([example["index"] for example in examples], np.int32),
     }
 
 
