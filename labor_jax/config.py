@@ -165,7 +165,7 @@ def base_config() -> ConfigDict:
     retraining.stages = 1  # at each start the terms look at the pool again
     retraining.steps = 0  # of a stage; 0 leaves the phase out
     retraining.learning_rate = 2.5e-4  # at the start of a stage
-    retraining.terms = _terms(source_labels=1.0)
+    retraining.terms = _terms()
 
     # LabOR's text says little about the following; the values are ours.
     config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)

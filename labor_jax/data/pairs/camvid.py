@@ -70,6 +70,7 @@ def defaults(config: ConfigDict) -> None:
     config.optimizer.update(name="adamw", weight_decay=1e-2, head_multiplier=10.0, clip_norm=1.0)
     config.supervised.update(steps=300, learning_rate=2e-4)
     config.warmup.update(steps=60, learning_rate=1e-4)
+    config.retraining.learning_rate = 1e-4
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 32
     config.selector.update(steps=20, learning_rate=5e-5)
     config.selector.terms.discrepancy = 0.05
