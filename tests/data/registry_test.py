@@ -34,7 +34,7 @@ def test_an_unknown_pair_lists_the_valid_ones_and_says_how_to_register():
     for look_up in (registry.pair_settings, lambda name: data.load_pair(name, _config())):
         with pytest.raises(
             ValueError,
-            match=r"unknown data pair 'strret'; valid pairs: street, camvid, gtav, synthia, "
+            match=r"unknown data pair 'strret'; valid pairs: street, camvid, camvid_reverse, gtav, synthia, "
             r"folders\. .*labor_jax\.data\.register_pair",
         ):
             look_up("strret")
