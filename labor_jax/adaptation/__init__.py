@@ -6,6 +6,9 @@ also registers the published method that its terms make up, which `uda:METHOD` n
 
 from labor_jax.adaptation import (
     adversarial,
+    cbst,
+    crst,
+    iast,
     labels,
     local_consistency,
     max_squares,
@@ -13,6 +16,7 @@ from labor_jax.adaptation import (
     negative_learning,
     pixel_selector,
     pseudo_labelling,
+    tpld,
     two_levels,
 )
 from labor_jax.adaptation.registry import (
@@ -34,6 +38,9 @@ __all__ = [
     "Term",
     "adversarial",
     "build",
+    "cbst",
+    "crst",
+    "iast",
     "labels",
     "local_consistency",
     "max_squares",
@@ -45,5 +52,6 @@ __all__ = [
     "register_method",
     "retrain",
     "settings",
+    "tpld",
     "two_levels",
 ]
