@@ -123,7 +123,7 @@ def histogram_thresholds(histogram: np.ndarray, portion: float) -> np.ndarray:
     References:
       Zou et al., CBST, ECCV 2018, https://arxiv.org/abs/1810.07911, Algorithm 2.
     """
-    so_far = np.cumsum(histogram, axis=-1, dtype=np.int64)
+    so_far = np.cumsum(np.asarray(histogram), axis=-1, dtype=np.int64)
     rank = np.floor(portion * so_far[:, -1])
     found = np.argmax(so_far >= np.maximum(rank, 1)[:, None], axis=-1)
     beyond = ((found + _FIRST_BIN) << _BIN_BITS).astype(np.int32).view(np.float32)
@@ -144,9 +144,10 @@ def class_balanced_labels(logits: jax.Array, thresholds: jax.Array) -> jax.Array
     References:
       Zou et al., CBST, ECCV 2018, https://arxiv.org/abs/1810.07911, Eq. 5.
     """
-    excess = jax.nn.softmax(logits.astype(jnp.float32)) / thresholds
-    labels = jnp.argmax(excess, axis=-1).astype(jnp.int32)
-    return jnp.where(jnp.max(excess, axis=-1) >= 1, labels, _IGNORE_LABEL)
+    probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+    labels = jnp.argmax(probabilities / thresholds, axis=-1).astype(jnp.int32)
+    # Not by the quotient, whose rounding may lose the pixel that the threshold was taken from.
+    return jnp.where(jnp.any(probabilities >= thresholds, axis=-1), labels, _IGNORE_LABEL)
 
 
 def soft_class_balanced_labels(
