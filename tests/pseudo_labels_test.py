@@ -113,7 +113,7 @@ def test_thresholds_from_a_histogram_label_the_portion_of_each_class(seed, porti
         assert labelled >= int(np.float32(portion) * np.float32(len(own)))
         assert abs(labelled / len(own) - portion) < 0.01 + 1 / len(own)
         assert found[number] <= exact[number]
-        assert 1 - found[number] <= (1 - exact[number]) * (1 + 1 / 128)
+        assert 1 - found[number] <= (1 - exact[number]) * (1 + 1 / 256)
 
 
 def test_pixels_of_full_confidence_have_a_bin_of_their_own():
@@ -126,9 +126,9 @@ def test_pixels_of_full_confidence_have_a_bin_of_their_own():
 
 def test_counts_of_a_large_pool_may_exceed_32_bits():
     counts = np.zeros((1, pseudo_labels.CONFIDENCE_BINS), np.int64)
-    counts[0, 100], counts[0, 200] = 2**33, 2**33
+    counts[0, 3000], counts[0, 4000] = 2**33, 2**33
     first, second = (pseudo_labels.histogram_thresholds(counts, each) for each in (0.5, 0.51))
-    assert 1 > first[0] > second[0] > 0.99
+    assert 1 > first[0] > second[0] > 0.9
 
 
 def test_class_balanced_labels_are_cbsts():
