@@ -87,6 +87,58 @@ def max_squares_twin(logits):
     return -0.5 * (softmax_twin(logits) ** 2).sum(-1).mean()
 
 
+def is_class(labels, num_classes):
+    return (labels >= 0) & (labels < num_classes)
+
+
+def soft(labels, num_classes):
+    """Soft labels f32[..., C], all 0 where there is no label."""
+    shares = np.linspace(1.0, 3.0, num_classes, dtype=np.float32) + 5 * np.eye(
+        num_classes, dtype=np.float32
+    )
+    shares /= shares.sum(1, keepdims=True)
+    valid = is_class(labels, num_classes)
+    return jnp.where(valid[..., None], jnp.asarray(shares)[jnp.where(valid, labels, 0)], 0.0)
+
+
+def soft_cross_entropy_twin(logits, labels):
+    terms = []
+    for pixel in pixels(labels):
+        shares = np.asarray(soft(labels[pixel], logits.shape[-1]), np.float64)
+        if shares.any():
+            terms.append(shares @ -log_softmax_twin(logits[pixel]))
+    return np.mean(terms) if terms else 0.0
+
+
+def log_softmax_twin(logits):
+    logits = np.asarray(logits, np.float64)
+    largest = logits.max(-1, keepdims=True)
+    return logits - largest - np.log(np.exp(logits - largest).sum(-1, keepdims=True))
+
+
+def mean_over_labelled(values, labels, num_classes):
+    counted = is_class(labels, num_classes)
+    return values[counted].mean() if counted.any() else 0.0
+
+
+def nats(logits):
+    return -(softmax_twin(logits) * log_softmax_twin(logits)).sum(-1)
+
+
+def bootstrapped_twin(logits, labels, trust):
+    own = mean_over_labelled(nats(logits), labels, logits.shape[-1])
+    return trust * cross_entropy_twin(logits, labels) + (1 - trust) * own
+
+
+def uniform_divergence_twin(logits, labels):
+    return mean_over_labelled(-log_softmax_twin(logits).mean(-1), labels, logits.shape[-1])
+
+
+def labelled_entropy_twin(logits, labels):
+    num_classes = logits.shape[-1]
+    return mean_over_labelled(nats(logits), labels, num_classes) / math.log(num_classes)
+
+
 # Each loss as a function of (logits, labels), so that one test can go through all of them.
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, cross_entropy_twin),
@@ -112,7 +164,23 @@ LOSSES = {
     ),
     "local_consistency": (losses.local_consistency, local_consistency_twin),
     "entropy": (lambda z, y: losses.entropy(z), lambda z, y: entropy_twin(z)),
+    "labelled_entropy": (
+        lambda z, y: losses.entropy(z, is_class(y, z.shape[-1])),
+        labelled_entropy_twin,
+    ),
     "max_squares": (lambda z, y: losses.max_squares(z), lambda z, y: max_squares_twin(z)),
+    "soft_cross_entropy": (
+        lambda z, y: losses.soft_cross_entropy(z, soft(y, z.shape[-1])),
+        soft_cross_entropy_twin,
+    ),
+    "bootstrapped_cross_entropy": (
+        lambda z, y: losses.bootstrapped_cross_entropy(z, y, trust=0.7),
+        lambda z, y: bootstrapped_twin(z, y, 0.7),
+    ),
+    "uniform_divergence": (
+        lambda z, y: losses.uniform_divergence(z, is_class(y, z.shape[-1])),
+        uniform_divergence_twin,
+    ),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -206,6 +274,14 @@ def nothing_counts():
     yield "all void", lambda z: losses.local_consistency(z, np.full(shape, 255, np.int32)), logits
     yield "no boundary", lambda z: losses.local_consistency(z, np.ones(shape, np.int32)), logits
     yield "all probable", losses.negative_learning, uniform
+    yield "no soft label", lambda z: losses.soft_cross_entropy(z, uniform), logits
+    yield "none counted", lambda z: losses.uniform_divergence(z, np.zeros(shape, bool)), logits
+    yield "no entropy counted", lambda z: losses.entropy(z, np.zeros(shape, bool)), logits
+    yield (
+        "void bootstrapped",
+        lambda z: losses.bootstrapped_cross_entropy(z, np.full(shape, 255, np.int32), trust=0.9),
+        logits,
+    )
     yield "empty cross-entropy", lambda z: losses.cross_entropy(z, no_labels), empty
     yield "empty consistency", lambda z: losses.local_consistency(z, no_labels), empty
     yield "empty negative", losses.negative_learning, empty
@@ -386,3 +462,8 @@ def test_label_boundary_is_what_local_consistency_counts():
     # Only the logits around counted pixels matter.
     far = jax.grad(lambda z: losses.local_consistency(z, labels))(logits)[0, 0]
     np.testing.assert_array_equal(far, 0)
+
+
+def test_soft_labels_must_fit():
+    with pytest.raises(ValueError, match=r"shape \(2, 3\) and soft_labels \(2, 4\)"):
+        losses.soft_cross_entropy(np.zeros((2, 3)), np.zeros((2, 4)))

@@ -6,12 +6,17 @@ also registers the published method that its terms make up, which `uda:METHOD` n
 
 from labor_jax.adaptation import (
     adversarial,
+    cbst,
+    crst,
+    iast,
     labels,
     local_consistency,
     max_squares,
     min_entropy,
     negative_learning,
     pixel_selector,
+    pseudo_labelling,
+    tpld,
     two_levels,
 )
 from labor_jax.adaptation.registry import (
@@ -33,15 +38,20 @@ __all__ = [
     "Term",
     "adversarial",
     "build",
+    "cbst",
+    "crst",
+    "iast",
     "labels",
     "local_consistency",
     "max_squares",
     "min_entropy",
     "negative_learning",
     "pixel_selector",
+    "pseudo_labelling",
     "register",
     "register_method",
     "retrain",
     "settings",
+    "tpld",
     "two_levels",
 ]

@@ -151,12 +151,14 @@ def register_method(
 def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     """Gives steps of a method's warm-up to retraining, so that the method takes as many in all.
 
+    Of several methods that retrain, joined by "+", the last one's stages and share count.
+
     Args:
       config: changed in place.
       stages: of retraining.
       share: of the warm-up's steps, from above 0 to 1, for all stages together.
     """
-    steps = config.warmup.steps
+    steps = config.warmup.steps + config.retraining.stages * config.retraining.steps
     moved = round(share * steps)
     config.retraining.update(
         stages=stages,

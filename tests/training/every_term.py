@@ -26,7 +26,10 @@ WEIGHTS = {
     "max_squares": 0.9,
     "auxiliary_source_labels": 0.3,
     "auxiliary_adversarial": 0.6,
+    "pseudo_labels": 0.8,
 }
+SETTINGS = {"pseudo_labels": {"threshold": 0.5}}
+"""Those that the tiny model needs: it isn't sure of much."""
 
 
 class TinyDiscriminator(nn.Module):
@@ -53,7 +56,7 @@ def terms(weights=None, **settings):
     built = {}
     for name, weight in weights.items():
         if weight:
-            built[name] = adaptation.build(name, {"adversarial": settings})
+            built[name] = adaptation.build(name, {**SETTINGS, "adversarial": settings})
             if hasattr(built[name], "players"):
                 built[name] = with_tiny_discriminator(built[name])
     return Terms(weights, built)
@@ -111,11 +114,13 @@ def louder(variables):
 def first_state(loss, model=None, optimizer=None, seed=7):
     own = players(tuple(loss.terms))
     params = {term: {"discriminator": own[term]["discriminator"].init(None)} for term in own}
+    model = model or variables()
+    kept = models.Model(variables=model, network=tiny_segmenter(CLASSES, auxiliary=True))
     return create_state(
-        model or variables(),
+        model,
         optimizer or optax.sgd(RATE),
         jax.random.key(seed),
-        memory=with_players(loss.memory(None), params),
+        memory=with_players(loss.memory(kept), params),
         players=own,
     )
 
