@@ -6,6 +6,7 @@ also registers the published method that its terms make up, which `uda:METHOD` n
 
 from labor_jax.adaptation import (
     adversarial,
+    fda,
     labels,
     local_consistency,
     max_squares,
@@ -33,6 +34,7 @@ __all__ = [
     "Term",
     "adversarial",
     "build",
+    "fda",
     "labels",
     "local_consistency",
     "max_squares",
