@@ -154,8 +154,9 @@ def random_texture(
 ) -> jax.Array:
     """Gives an image another texture at random, and leaves its shapes.
 
-    A random filter mixes neighbours and channels. Then each frequency's amplitude is scaled by a
-    random factor, while its phase stays. The result has the image's own mean and standard deviation
+    A random filter mixes neighbours and channels, and the result is blended with the image by a
+    random share. Then each frequency's amplitude is scaled by a random factor, while its phase
+    stays. The result has the image's own mean and standard deviation
     over all channels.
 
     Args:
@@ -168,8 +169,8 @@ def random_texture(
       `f32[H, W, 3]`; values may leave the range of the images.
 
     References:
-      The filter: Xu et al., RandConv, ICLR 2021, https://arxiv.org/abs/2007.13003, which also blends
-      the filtered image with the image by a random share.
+      The filter, and its blend with the image by a random share: Xu et al., RandConv, ICLR 2021,
+      https://arxiv.org/abs/2007.13003.
     """
     filter_key, share_key, amplitude_key = jax.random.split(key, 3)
     image = image.astype(jnp.float32)

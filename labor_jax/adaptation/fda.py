@@ -19,7 +19,7 @@ from labor_jax.training.terms import Term
 @register("fourier_swap")
 @dataclasses.dataclass(frozen=True)
 class FourierSwap:
-    """Cross-entropy on source images whose lowest-frequency amplitudes are a target image's (Eq. 4).
+    """Cross-entropy on source images with a target image's lowest-frequency amplitudes (Eq. 4).
 
     The phases, and so the shapes that the labels belong to, are the source's.
 
