@@ -24,7 +24,8 @@ def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
     Args:
       name: one of `recipes.NAMES`; "active:METHOD" is the acquisition method METHOD under RIPU's
         joint training, and "uda:METHOD" the method of adaptation METHOD.
-      pair: a registered data pair: street, camvid, gtav, synthia, folders, or one of yours.
+      pair: a registered data pair: street, camvid, camvid_reverse, gtav, synthia, folders, or one
+        of yours.
 
     Returns:
       The config. It is locked: setting a field that doesn't exist is an error.
@@ -165,7 +166,7 @@ def base_config() -> ConfigDict:
     retraining.stages = 1  # at each start the terms look at the pool again
     retraining.steps = 0  # of a stage; 0 leaves the phase out
     retraining.learning_rate = 2.5e-4  # at the start of a stage
-    retraining.terms = _terms(source_labels=1.0)
+    retraining.terms = _terms()
 
     # LabOR's text says little about the following; the values are ours.
     config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)

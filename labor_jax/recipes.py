@@ -104,7 +104,7 @@ def uda(config: ConfigDict, method: str) -> None:
 
 
 def _only_source_labels(config: ConfigDict) -> None:
-    for section in (config.supervised, config.warmup):
+    for section in (config.supervised, config.warmup, config.retraining):
         section.terms.update({name: 0.0 for name in section.terms} | {"source_labels": 1.0})
 
 

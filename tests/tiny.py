@@ -19,6 +19,8 @@ def tiny_config(method="spl", pair="street"):
         config.supervised.steps = 4
     if config.warmup.steps != 0:
         config.warmup.steps = 3
+    if config.retraining.steps:
+        config.retraining.steps = 2
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 4
     config.selector.steps = 3
     config.round.steps = 3

@@ -104,6 +104,6 @@ def bdl(config: ConfigDict) -> None:
     """BDL: translators, adversarial outputs, then pseudo labels as well (Li et al., CVPR 2019)."""
     adapted = {"source_labels": 0.0, "cycle_translation": 1.0, "translated_adversarial": 1e-3}
     config.warmup.terms.update(adapted)
-    config.retraining.terms.update(adapted | {"pseudo_labels": 1.0})
+    config.retraining.terms.update(adapted | {"median_labels": 1.0})
     config.terms.translated_adversarial.update(config.terms.adversarial)
     retrain(config, stages=2, share=0.5)

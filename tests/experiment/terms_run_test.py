@@ -86,6 +86,45 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(method, phase, ta
     assert comparable(experiment.run(config_of(method), tmp_path / "cut")) == comparable(summary)
 
 
+@dataclasses.dataclass(frozen=True)
+class ByImage:
+    """Keeps a number for each pool image and the stage; checks what a phase says of itself."""
+
+    reads = ("target",)
+
+    def memory(self, model, setup):
+        assert len(setup.classes) == setup.num_classes and setup.steps == 3
+        return {"values": jnp.zeros(setup.num_images["target"]), "stage": jnp.float32(setup.stage)}
+
+    def before_phase(self, passes, memory):
+        start = passes.first_model().variables["params"]["head"]["logits"]["kernel"]
+        assert np.any(start)
+        for numbers, _ in passes.images("target", lambda outputs: outputs.logits[:, 0, 0, 0]):
+            memory = {**memory, "values": memory["values"].at[numbers].set(0.1 * (1 + numbers))}
+        return memory
+
+    def loss(self, outputs, batch, memory):
+        own = memory["values"][batch["target"]["index"]] + memory["stage"]
+        losses = own * jnp.square(outputs["target"].logits).mean((1, 2, 3))
+        return adaptation.Term(losses.sum(), jnp.float32(len(own)))
+
+
+def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path):
+    adaptation.register("by_image")(ByImage)
+
+    def config():
+        config = tiny_config("warmup")
+        config.warmup.steps = 0
+        config.retraining.update(stages=2, steps=3)
+        config.retraining.terms.update(by_image=1.0, source_labels=1.0)
+        return config
+
+    summary = experiment.run(config(), tmp_path / "whole")
+    assert summary["retraining_miou"] == summary["final_miou"]
+    interrupt_training(config(), tmp_path / "cut", "retraining_2", 2)
+    assert comparable(experiment.run(config(), tmp_path / "cut")) == comparable(summary)
+
+
 def memory_at_the_end(workdir, config):
     """What the last checkpoint of joint training holds of the term, and its players so far."""
     built = experiment.components.build(config)

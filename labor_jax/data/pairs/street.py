@@ -24,6 +24,7 @@ def defaults(config: ConfigDict) -> None:
     config.optimizer.update(name="adamw", weight_decay=1e-2, head_multiplier=1.0, clip_norm=1.0)
     config.supervised.update(steps=500, learning_rate=1e-2)
     config.warmup.update(steps=100, learning_rate=2e-3)
+    config.retraining.learning_rate = 2e-3
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 16
     config.selector.update(steps=30, learning_rate=5e-4)
     config.selector.terms.discrepancy = 0.05
