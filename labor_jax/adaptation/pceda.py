@@ -44,7 +44,8 @@ class PhaseTranslation(Translation):
             self._translated("translator", source, memory),
             "image_discriminator",
         )
-        phases = losses.phase_consistency(translated, source)
+        # Of each image, so that the mean over devices and microbatches is exact.
+        phases = jnp.mean(jax.vmap(losses.phase_consistency)(translated, source))
         fooling = self._adversarial(discriminator, translated, False, memory)
         # Every device and microbatch holds as many images of each domain.
         return {
