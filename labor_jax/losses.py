@@ -16,6 +16,7 @@ import jax.numpy as jnp
 __all__ = [
     "adversarial",
     "bootstrapped_cross_entropy",
+    "charbonnier_entropy",
     "classifier_discrepancy",
     "cross_entropy",
     "entropy",
@@ -24,12 +25,17 @@ __all__ = [
     "local_consistency",
     "max_squares",
     "negative_learning",
+    "phase_consistency",
     "soft_cross_entropy",
     "uniform_divergence",
 ]
 
 # Inside the logarithm of negative learning, as published.
 _LOG_EPSILON = 1e-6
+# Added to the squared entropy of the Charbonnier penalty, as published.
+_CHARBONNIER_EPSILON = 1e-8
+# Below the square of any amplitude of an image's spectrum that matters.
+_AMPLITUDE_EPSILON = 1e-12
 
 
 def cross_entropy(
@@ -318,6 +324,27 @@ def entropy(logits: jax.Array, counted: jax.Array | None = None) -> jax.Array:
     return mean / math.log(max(logits.shape[-1], 2))
 
 
+def charbonnier_entropy(logits: jax.Array, *, eta: float = 2.0) -> jax.Array:
+    """Mean robust penalty of the predictions' entropies h: (h^2 + 1e-8)^eta.
+
+    With eta above 1/2 it penalises uncertain pixels more than `entropy` does, relative to those
+    that are certain already.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      eta: The exponent, above 0.
+
+    Returns:
+      The mean over pixels of (h^2 + 1e-8)^eta with h = -sum p log p / log C, `f32[]`.
+
+    References:
+      Yang and Soatto, FDA, CVPR 2020, https://arxiv.org/abs/2004.05498, Eq. 5: the Charbonnier
+      penalty with eta 2; the 1e-8 is of its published code.
+    """
+    normalised = _entropies(logits) / math.log(max(logits.shape[-1], 2))
+    return _mean((jnp.square(normalised) + _CHARBONNIER_EPSILON) ** eta)
+
+
 def max_squares(logits: jax.Array) -> jax.Array:
     """Negative mean of half the sum of squared probabilities.
 
@@ -334,6 +361,45 @@ def max_squares(logits: jax.Array) -> jax.Array:
       averages over classes: 1/C of this.
     """
     return -0.5 * _mean(jnp.sum(jnp.square(_softmax(logits)), axis=-1))
+
+
+def phase_consistency(images: jax.Array, references: jax.Array) -> jax.Array:
+    """How far images' Fourier phases are from those of their references.
+
+    Contrast, brightness and colour are in the amplitudes, and where things are is in the phases: an
+    image whose phases stay shows the same scene.
+
+    Args:
+      images: `float[..., H, W, C]`.
+      references: The same shape, such as the images that a translator has changed. Values from 0
+        up, so that the mean's phase is that of a positive number.
+
+    Returns:
+      The mean over images, channels and frequencies of 1 - cos(difference of phases), weighted by
+      the references' amplitudes, `f32[]` in [0, 2].
+
+    Raises:
+      ValueError: If the shapes differ.
+
+    References:
+      Yang et al., PCEDA, CVPR 2020, https://arxiv.org/abs/2004.04923, phase consistency loss. The
+      weights are of its published code, which divides them by the largest, not by their sum.
+    """
+    if images.shape != references.shape:
+        raise ValueError(
+            f"images has shape {images.shape} and references {references.shape}; they have to agree"
+        )
+    spectra, expected = (
+        jnp.fft.fft2(each.astype(jnp.float32), axes=(-3, -2)) for each in (images, references)
+    )
+    amplitudes, weights = (
+        jnp.sqrt(jnp.square(each.real) + jnp.square(each.imag) + _AMPLITUDE_EPSILON)
+        for each in (spectra, expected)
+    )
+    products = spectra.real * expected.real + spectra.imag * expected.imag
+    # weights * (1 - cos), in which the weight cancels against the reference's amplitude.
+    total = jnp.sum(weights)
+    return jnp.sum(weights - products / amplitudes) / jnp.where(total > 0, total, 1.0)
 
 
 def _entropies(logits: jax.Array) -> jax.Array:

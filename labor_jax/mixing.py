@@ -1,4 +1,4 @@
-"""Images made from others on the device: class mixing, block masks and Fourier swaps.
+"""Images made from others on the device: class mixing, block masks, Fourier swaps, textures.
 
 Pure functions of one image or one pair of images; use `jax.vmap` for a batch, with a key for each.
 """
@@ -126,3 +126,65 @@ def fourier_swap(source_image: jax.Array, target_image: jax.Array, beta: float) 
     amplitude = jnp.where(swapped, jnp.abs(target), jnp.abs(source))
     mixed = amplitude * jnp.exp(1j * jnp.angle(source))
     return jnp.real(jnp.fft.ifft2(mixed, axes=(0, 1))).astype(jnp.float32)
+
+
+def match_colours(image: jax.Array, reference: jax.Array) -> jax.Array:
+    """Gives an image the mean and the standard deviation of each channel of another image.
+
+    Args:
+      image: `[H, W, 3]`.
+      reference: `[H', W', 3]`.
+
+    Returns:
+      `f32[H, W, 3]`; values may leave the range of the images. A channel of one value becomes the
+      reference's mean.
+
+    References:
+      Reinhard et al., Color Transfer between Images, IEEE CG&A 2001; here on the image's own
+      channels.
+    """
+    image, reference = (each.astype(jnp.float32) for each in (image, reference))
+    mean, wanted_mean = (each.mean((0, 1)) for each in (image, reference))
+    deviation, wanted = (each.std((0, 1)) for each in (image, reference))
+    return (image - mean) * (wanted / jnp.maximum(deviation, 1e-3)) + wanted_mean
+
+
+def random_texture(
+    key: jax.Array, image: jax.Array, *, kernel_size: int = 3, amplitude: float = 0.5
+) -> jax.Array:
+    """Gives an image another texture at random, and leaves its shapes.
+
+    A random filter mixes neighbours and channels, and the result is blended with the image by a
+    random share. Then each frequency's amplitude is scaled by a random factor, while its phase
+    stays. The result has the image's own mean and standard deviation
+    over all channels.
+
+    Args:
+      key: A JAX random key.
+      image: `[H, W, 3]`.
+      kernel_size: Of the filter, in pixels.
+      amplitude: Standard deviation of the logarithm of the factors; 0 leaves the amplitudes.
+
+    Returns:
+      `f32[H, W, 3]`; values may leave the range of the images.
+
+    References:
+      The filter, and its blend with the image by a random share: Xu et al., RandConv, ICLR 2021,
+      https://arxiv.org/abs/2007.13003.
+    """
+    filter_key, share_key, amplitude_key = jax.random.split(key, 3)
+    image = image.astype(jnp.float32)
+    height, width, channels = image.shape
+    mean, deviation = image.mean(), image.std()
+    kernel = jax.random.normal(filter_key, (kernel_size, kernel_size, channels, channels))
+    kernel /= (channels * kernel_size**2) ** 0.5
+    centred = (image - mean) / jnp.maximum(deviation, 1e-3)
+    filtered = jax.lax.conv_general_dilated(
+        centred[None], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )[0]
+    share = jax.random.uniform(share_key)
+    spectrum = jnp.fft.rfft2(share * centred + (1 - share) * filtered, axes=(0, 1))
+    factors = jnp.exp(amplitude * jax.random.normal(amplitude_key, spectrum.shape[:2]))
+    textured = jnp.fft.irfft2(spectrum * factors[..., None], (height, width), axes=(0, 1))
+    textured -= textured.mean()
+    return mean + textured * (deviation / jnp.maximum(textured.std(), 1e-3))

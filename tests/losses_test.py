@@ -83,6 +83,22 @@ def entropy_twin(logits):
     return -terms.sum(-1).mean() / math.log(logits.shape[-1])
 
 
+def charbonnier_entropy_twin(logits, eta=2.0):
+    flat = softmax_twin(logits).reshape(-1, np.shape(logits)[-1])
+    entropies = [-sum(p * math.log(max(p, 1e-300)) for p in row) for row in flat]
+    return np.mean([((h / math.log(flat.shape[1])) ** 2 + 1e-8) ** eta for h in entropies])
+
+
+def phase_consistency_twin(images, references):
+    """Of the whole batch, frequency by frequency, from the phases themselves."""
+    spectra = [np.fft.fft2(np.asarray(x, np.float64), axes=(-3, -2)) for x in (images, references)]
+    total = weights = 0.0
+    for a, b in zip(*(x.ravel() for x in spectra), strict=True):
+        total += abs(b) * (1 - math.cos(np.angle(a) - np.angle(b)))
+        weights += abs(b)
+    return total / weights
+
+
 def max_squares_twin(logits):
     return -0.5 * (softmax_twin(logits) ** 2).sum(-1).mean()
 
@@ -167,6 +183,10 @@ LOSSES = {
     "labelled_entropy": (
         lambda z, y: losses.entropy(z, is_class(y, z.shape[-1])),
         labelled_entropy_twin,
+    ),
+    "charbonnier_entropy": (
+        lambda z, y: losses.charbonnier_entropy(z),
+        lambda z, y: charbonnier_entropy_twin(z),
     ),
     "max_squares": (lambda z, y: losses.max_squares(z), lambda z, y: max_squares_twin(z)),
     "soft_cross_entropy": (
@@ -286,7 +306,9 @@ def nothing_counts():
     yield "empty consistency", lambda z: losses.local_consistency(z, no_labels), empty
     yield "empty negative", losses.negative_learning, empty
     yield "empty entropy", losses.entropy, empty
+    yield "empty Charbonnier", losses.charbonnier_entropy, empty
     yield "empty squares", losses.max_squares, empty
+    yield "empty phases", lambda z: losses.phase_consistency(z, z + 1), empty
     yield "empty discrepancy", lambda z: losses.classifier_discrepancy(z, z + 1), empty
     yield "empty adversarial", lambda z: losses.adversarial(z, True), empty
 
@@ -467,3 +489,43 @@ def test_label_boundary_is_what_local_consistency_counts():
 def test_soft_labels_must_fit():
     with pytest.raises(ValueError, match=r"shape \(2, 3\) and soft_labels \(2, 4\)"):
         losses.soft_cross_entropy(np.zeros((2, 3)), np.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0, 3.0])
+def test_the_charbonnier_exponent(eta):
+    logits, _ = scene(seed=17)
+    value = losses.charbonnier_entropy(logits, eta=eta)
+    np.testing.assert_allclose(value, charbonnier_entropy_twin(logits, eta), rtol=1e-5)
+
+
+def pictures(seed, shape=(2, 8, 6, 3)):
+    return np.random.default_rng(seed).uniform(0, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 3), (2, 7, 5, 1)])
+def test_phase_consistency_equals_twin(shape):
+    images, references = pictures(0, shape), pictures(1, shape)
+    value = losses.phase_consistency(images, references)
+    np.testing.assert_allclose(value, phase_consistency_twin(images, references), rtol=1e-4)
+
+
+def test_contrast_and_brightness_keep_phases_and_a_shift_does_not():
+    images = pictures(2)
+    changed = images * np.array([0.3, 1.0, 2.0], np.float32) + np.array([0.1, 0.0, 0.3], np.float32)
+    np.testing.assert_allclose(losses.phase_consistency(changed, images), 0.0, atol=1e-5)
+    assert losses.phase_consistency(np.roll(images, 1, axis=1), images) > 0.3
+
+
+def test_descending_on_phase_consistency_restores_phases_and_is_finite_at_nothing():
+    images, references = jnp.asarray(pictures(3)), pictures(4)
+    value, gradient = jax.value_and_grad(losses.phase_consistency)(images, references)
+    assert losses.phase_consistency(images - 5 * gradient, references) < value
+    flat = jnp.zeros_like(images)
+    assert np.isfinite(jax.grad(losses.phase_consistency)(flat, references)).all()
+
+
+def test_phase_consistency_of_other_shapes_is_an_error():
+    with pytest.raises(
+        ValueError, match=r"images has shape .*8, 6, 3\) and references .*8, 5, 3\)"
+    ):
+        losses.phase_consistency(pictures(0), pictures(1, (2, 8, 5, 3)))
