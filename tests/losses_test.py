@@ -87,6 +87,21 @@ def max_squares_twin(logits):
     return -0.5 * (softmax_twin(logits) ** 2).sum(-1).mean()
 
 
+def image_wise_max_squares_twin(logits, exponent=0.2):
+    probabilities = softmax_twin(logits)
+    height, width, num_classes = logits.shape[-3:]
+    totals = []
+    for image in np.ndindex(*logits.shape[:-3]):
+        predicted = np.asarray(logits[image]).argmax(-1)
+        total = 0.0
+        for c in range(num_classes):
+            n_c = (predicted == c).sum()
+            weight = 1 / max(n_c**exponent * (height * width) ** (1 - exponent), 1)
+            total += weight * (probabilities[image][predicted == c] ** 2).sum()
+        totals.append(-total / 2)
+    return np.mean(totals) if totals else 0.0
+
+
 # Each loss as a function of (logits, labels), so that one test can go through all of them.
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, cross_entropy_twin),
@@ -113,6 +128,10 @@ LOSSES = {
     "local_consistency": (losses.local_consistency, local_consistency_twin),
     "entropy": (lambda z, y: losses.entropy(z), lambda z, y: entropy_twin(z)),
     "max_squares": (lambda z, y: losses.max_squares(z), lambda z, y: max_squares_twin(z)),
+    "image_wise_max_squares": (
+        lambda z, y: losses.image_wise_max_squares(z),
+        lambda z, y: image_wise_max_squares_twin(z),
+    ),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -211,6 +230,7 @@ def nothing_counts():
     yield "empty negative", losses.negative_learning, empty
     yield "empty entropy", losses.entropy, empty
     yield "empty squares", losses.max_squares, empty
+    yield "empty image-wise squares", losses.image_wise_max_squares, empty
     yield "empty discrepancy", lambda z: losses.classifier_discrepancy(z, z + 1), empty
     yield "empty adversarial", lambda z: losses.adversarial(z, True), empty
 
@@ -386,3 +406,25 @@ def test_label_boundary_is_what_local_consistency_counts():
     # Only the logits around counted pixels matter.
     far = jax.grad(lambda z: losses.local_consistency(z, labels))(logits)[0, 0]
     np.testing.assert_array_equal(far, 0)
+
+
+def test_an_image_of_one_class_has_the_plain_max_squares():
+    logits = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    logits[0, ..., 1] += 20
+    logits[1, ..., 2] += 20
+    plain, weighted = losses.max_squares(logits), losses.image_wise_max_squares(logits)
+    np.testing.assert_allclose(weighted, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.2, 1.0])
+def test_a_rare_classs_pixels_pull_harder_under_image_wise_weights(exponent):
+    """At equal probabilities a pixel's gradient is its class's weight: (N / n)^exponent apart."""
+    logits = np.zeros((1, 8, 3), np.float32)
+    logits[0, :6, 0] = logits[0, 6:, 1] = 1.0  # 6 pixels of class 0, 2 of class 1
+    gradient = jax.grad(lambda z: losses.image_wise_max_squares(z, exponent=exponent))(logits)
+    np.testing.assert_allclose(gradient[0, 7, 1] / gradient[0, 0, 0], 3.0**exponent, rtol=1e-5)
+
+
+def test_image_wise_weights_need_images():
+    with pytest.raises(ValueError, match="H, W, C"):
+        losses.image_wise_max_squares(np.zeros((4, 3)))
