@@ -1,7 +1,28 @@
-"""Which predictions to trust as labels: pure functions of confidences and predicted classes."""
+"""Which predictions to trust as labels: pure functions of logits, or of confidences and classes."""
 
 import jax
 import jax.numpy as jnp
+
+_IGNORE_LABEL = 255  # of a pixel whose prediction is not trusted
+
+
+def confident_labels(logits: jax.Array, threshold: float | jax.Array) -> jax.Array:
+    """The predicted classes of which the model is sure enough.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      threshold: The probability that a label needs: a number, or one for each class, `f32[C]` or
+        anything that broadcasts to `[..., C]`, such as `f32[B, 1, 1, C]` for each image.
+
+    Returns:
+      `int32[...]`: the most probable class, 255 where its probability is below its threshold.
+    """
+    probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+    labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    needed = jnp.broadcast_to(jnp.asarray(threshold, jnp.float32), logits.shape)
+    is_label = labels[..., None] == jnp.arange(logits.shape[-1])
+    sure = jnp.max(probabilities, -1) >= jnp.sum(jnp.where(is_label, needed, 0.0), -1)
+    return jnp.where(sure, labels, _IGNORE_LABEL)
 
 
 def class_balanced_thresholds(

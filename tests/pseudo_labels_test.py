@@ -49,3 +49,32 @@ def test_a_portion_is_a_share(portion):
 def test_shapes_must_fit():
     with pytest.raises(ValueError, match=r"shape \(3,\) and prediction \(2,\)"):
         pseudo_labels.class_balanced_thresholds(np.ones(3), np.zeros(2, int), 2, 0.5)
+
+
+LOGITS = np.random.default_rng(0).normal(size=(2, 3, 4, CLASSES)).astype(np.float32)
+
+
+def probabilities(logits):
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def test_without_a_threshold_labels_are_the_predictions():
+    labels = pseudo_labels.confident_labels(LOGITS, 0.0)
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, LOGITS.argmax(-1))
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.999])
+def test_unconfident_pixels_have_no_label(threshold):
+    expected = np.where(probabilities(LOGITS).max(-1) >= threshold, LOGITS.argmax(-1), 255)
+    np.testing.assert_array_equal(pseudo_labels.confident_labels(LOGITS, threshold), expected)
+
+
+def test_a_class_may_have_its_own_threshold_in_each_image():
+    needed = np.random.default_rng(1).uniform(0.3, 0.7, (2, CLASSES)).astype(np.float32)
+    labels = np.asarray(pseudo_labels.confident_labels(LOGITS, needed[:, None, None]))
+    for place in np.ndindex(labels.shape):
+        own = probabilities(LOGITS[place])
+        sure = own.max() >= needed[place[0], own.argmax()]
+        assert labels[place] == (own.argmax() if sure else 255)

@@ -12,6 +12,7 @@ from labor_jax.adaptation import (
     min_entropy,
     negative_learning,
     pixel_selector,
+    pseudo_labelling,
     two_levels,
 )
 from labor_jax.adaptation.registry import (
@@ -39,6 +40,7 @@ __all__ = [
     "min_entropy",
     "negative_learning",
     "pixel_selector",
+    "pseudo_labelling",
     "register",
     "register_method",
     "retrain",

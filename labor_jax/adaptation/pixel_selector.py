@@ -24,10 +24,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from labor_jax import losses, models
+from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import register
-from labor_jax.data import IGNORE_LABEL
 from labor_jax.ops import resize_bilinear_align_corners, reverse_gradient
 from labor_jax.training.terms import Term
 
@@ -165,7 +164,7 @@ class SelfTraining:
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
         """The target images, labelled by the un-primed model."""
         images = batch["target"]["image"]
-        labels = confident_labels(memory["model"](images).logits, self.threshold)
+        labels = pseudo_labels.confident_labels(memory["model"](images).logits, self.threshold)
         return {"pseudo_labelled": {"image": images, "label": labels}}
 
     def loss(self, outputs, batch, memory) -> Term:
@@ -185,17 +184,6 @@ class Discrepancy:
         """The mean over the target's pixels."""
         first, second = outputs["pseudo_labelled"].adversarial_logits
         return Term.of_mean(losses.classifier_discrepancy(first, second), first[..., 0].size)
-
-
-def confident_labels(
-    logits: jax.Array, threshold: float, ignore_label: int = IGNORE_LABEL
-) -> jax.Array:
-    """Predicted classes int32[...], `ignore_label` where the largest probability is < threshold."""
-    labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    if threshold <= 0:
-        return labels
-    confidence = jnp.max(jax.nn.softmax(logits.astype(jnp.float32)), axis=-1)
-    return jnp.where(confidence >= threshold, labels, ignore_label)
 
 
 def _perturbed(params, key, noise):

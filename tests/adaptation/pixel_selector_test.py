@@ -260,21 +260,6 @@ def test_both_heads_of_a_query_are_those_of_the_network():
     )
 
 
-def test_pseudo_labels_are_the_models_predictions():
-    logits = np.random.default_rng(0).normal(size=(2, 3, 4, CLASSES)).astype(np.float32)
-    labels = pixel_selector.confident_labels(logits, 0.0)
-    assert labels.dtype == jnp.int32
-    np.testing.assert_array_equal(labels, logits.argmax(-1))
-
-
-@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.999])
-def test_unconfident_pixels_have_no_pseudo_label(threshold):
-    logits = np.random.default_rng(0).normal(size=(2, 3, 4, CLASSES)).astype(np.float32)
-    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    expected = np.where(probabilities.max(-1) >= threshold, logits.argmax(-1), 255)
-    np.testing.assert_array_equal(pixel_selector.confident_labels(logits, threshold), expected)
-
-
 def test_without_any_confident_pixel_eq3_teaches_nothing():
     state, metrics = train(selector(), count=1, weight=0.0, threshold=1.1)
     assert metrics["self_training"] == 0
