@@ -276,7 +276,7 @@ def image_wise_max_squares(logits: jax.Array, *, exponent: float = 0.2) -> jax.A
       ValueError: If `logits` has fewer than three dimensions.
 
     References:
-      Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589, image-wise weighting factor. The
+      Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589, image-wise weighting. The
       published code leaves the 1/2 out and averages over classes: 2/C of this.
     """
     if logits.ndim < 3:

@@ -6,6 +6,7 @@ also registers the published method that its terms make up, which `uda:METHOD` n
 
 from labor_jax.adaptation import (
     adversarial,
+    intra_domain,
     labels,
     local_consistency,
     max_squares,
@@ -34,6 +35,7 @@ __all__ = [
     "Term",
     "adversarial",
     "build",
+    "intra_domain",
     "labels",
     "local_consistency",
     "max_squares",
