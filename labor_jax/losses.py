@@ -23,7 +23,9 @@ __all__ = [
     "label_boundary",
     "local_consistency",
     "max_squares",
+    "multi_label",
     "negative_learning",
+    "pooled_logits",
 ]
 
 # Inside the logarithm of negative learning, as published.
@@ -288,6 +290,44 @@ def image_wise_max_squares(logits: jax.Array, *, exponent: float = 0.2) -> jax.A
     weight = jnp.sum(jnp.where(is_predicted, weights, 0.0), axis=-1)
     squares = jnp.sum(jnp.square(_softmax(logits)), axis=-1)
     return -0.5 * _mean(jnp.sum(weight * squares, axis=(-2, -1)))
+
+
+def pooled_logits(logits: jax.Array, *, beta: float = 1.0) -> jax.Array:
+    """One logit for each class of an image: a smooth maximum of the class's logits.
+
+    Args:
+      logits: `float[..., H, W, C]`.
+      beta: How sharp the maximum is: near 0 the mean, at infinity the maximum.
+
+    Returns:
+      log(mean over pixels of exp(beta * logits)) / beta, `f32[..., C]`.
+
+    References:
+      Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 1, inside the sigmoid.
+    """
+    logits = logits.astype(jnp.float32)
+    pixels = logits.shape[-3] * logits.shape[-2]
+    summed = jax.nn.logsumexp(beta * logits, axis=(-3, -2))
+    return (summed - math.log(pixels)) / beta
+
+
+def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
+    """Binary cross-entropy of image-level labels, with logits.
+
+    Args:
+      logits: A logit for each class, `float[..., C]`, such as `pooled_logits`.
+      present: Whether the image holds the class, `bool[..., C]` or 0 and 1.
+
+    Returns:
+      The mean over images of the sum over classes, `f32[]`; 0.0 of no images.
+
+    References:
+      Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 2.
+    """
+    logits = logits.astype(jnp.float32)
+    # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
+    each = jax.nn.softplus(jnp.where(jnp.asarray(present, bool), -logits, logits))
+    return _mean(jnp.sum(each, axis=-1))
 
 
 def _softmax(logits: jax.Array) -> jax.Array:

@@ -102,6 +102,20 @@ def image_wise_max_squares_twin(logits, exponent=0.2):
     return np.mean(totals) if totals else 0.0
 
 
+def pooled_logits_twin(logits, beta=1.0):
+    logits = np.asarray(logits, np.float64)
+    return np.log(np.exp(beta * logits).mean((-3, -2))) / beta
+
+
+def multi_label_twin(logits, present):
+    total = 0.0
+    for image in np.ndindex(*present.shape[:-1]):
+        for x, y in zip(np.asarray(logits[image], np.float64), present[image], strict=True):
+            p = 1 / (1 + math.exp(-x))
+            total -= math.log(p if y else 1 - p)
+    return total / math.prod(present.shape[:-1])
+
+
 # Each loss as a function of (logits, labels), so that one test can go through all of them.
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, cross_entropy_twin),
@@ -428,3 +442,28 @@ def test_a_rare_classs_pixels_pull_harder_under_image_wise_weights(exponent):
 def test_image_wise_weights_need_images():
     with pytest.raises(ValueError, match="H, W, C"):
         losses.image_wise_max_squares(np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("beta", [0.1, 1.0, 5.0])
+def test_pooled_logits_equal_twin_and_lie_between_mean_and_maximum(beta):
+    logits, _ = scene(seed=3)
+    pooled = losses.pooled_logits(logits, beta=beta)
+    np.testing.assert_allclose(pooled, pooled_logits_twin(logits, beta), rtol=1e-4, atol=1e-5)
+    assert np.all(pooled <= logits.max((1, 2)) + 1e-5)
+    assert np.all(pooled >= logits.mean((1, 2)) - 1e-5)
+
+
+def test_pooled_logits_do_not_overflow():
+    logits = np.full((2, 2, 3), 1e4, np.float32)
+    np.testing.assert_allclose(losses.pooled_logits(logits), 1e4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch", BATCH_SHAPES)
+def test_multi_label_equals_twin(batch):
+    rng = np.random.default_rng(4)
+    logits, present = rng.normal(0, 3, (*batch, 5)), rng.random((*batch, 5)) < 0.5
+    expected = multi_label_twin(logits, present)
+    np.testing.assert_allclose(losses.multi_label(logits, present), expected, rtol=1e-5)
+    as_numbers = losses.multi_label(logits, present.astype(np.float32))
+    np.testing.assert_allclose(as_numbers, expected, rtol=1e-5)
+    assert float(losses.multi_label(np.zeros((0, 5)), np.zeros((0, 5)))) == 0.0

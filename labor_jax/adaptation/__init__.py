@@ -15,6 +15,7 @@ from labor_jax.adaptation import (
     pixel_selector,
     pseudo_labelling,
     two_levels,
+    weak_labels,
 )
 from labor_jax.adaptation.registry import (
     METHODS,
@@ -48,4 +49,5 @@ __all__ = [
     "retrain",
     "settings",
     "two_levels",
+    "weak_labels",
 ]
