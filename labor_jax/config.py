@@ -24,7 +24,8 @@ def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
     Args:
       name: one of `recipes.NAMES`; "active:METHOD" is the acquisition method METHOD under RIPU's
         joint training, and "uda:METHOD" the method of adaptation METHOD.
-      pair: a registered data pair: street, camvid, gtav, synthia, folders, or one of yours.
+      pair: a registered data pair: street, camvid, camvid_reverse, gtav, synthia, folders, or one
+        of yours.
 
     Returns:
       The config. It is locked: setting a field that doesn't exist is an error.

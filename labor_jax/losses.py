@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 __all__ = [
     "adversarial",
+    "bootstrapped_cross_entropy",
     "classifier_discrepancy",
     "cross_entropy",
     "entropy",
@@ -26,6 +27,8 @@ __all__ = [
     "multi_label",
     "negative_learning",
     "pooled_logits",
+    "soft_cross_entropy",
+    "uniform_divergence",
 ]
 
 # Inside the logarithm of negative learning, as published.
@@ -82,6 +85,81 @@ def cross_entropy(
         )
     weights = jnp.sum(jnp.where(is_label, class_weights, 0.0), axis=-1)
     return _masked_mean(losses, counted, weights)
+
+
+def soft_cross_entropy(logits: jax.Array, soft_labels: jax.Array) -> jax.Array:
+    """Mean cross-entropy to soft labels, over the pixels that have any.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      soft_labels: The classes' shares of each pixel, non-negative `float[..., C]`; a pixel where
+        all are 0 doesn't count.
+
+    Returns:
+      The mean of -sum y log p, `f32[]`; 0.0 where no pixel counts.
+
+    Raises:
+      ValueError: If the shapes differ.
+
+    References:
+      Zou et al., CRST, ICCV 2019, https://arxiv.org/abs/1908.09822, Eq. 3.
+    """
+    if logits.shape != soft_labels.shape:
+        raise ValueError(
+            f"logits has shape {logits.shape} and soft_labels {soft_labels.shape}; they have to "
+            "agree"
+        )
+    losses = -jnp.sum(soft_labels * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
+    return _masked_mean(losses, jnp.any(soft_labels > 0, axis=-1))
+
+
+def bootstrapped_cross_entropy(
+    logits: jax.Array, labels: jax.Array, *, trust: float, ignore_label: int = 255
+) -> jax.Array:
+    """Mean cross-entropy to labels of which a share is replaced by the prediction itself.
+
+    It is the soft bootstrapping for labels that may be wrong: trust * cross-entropy + (1 - trust) *
+    entropy.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      labels: Classes, `int[...]`, see `cross_entropy`.
+      trust: The labels' share, 0 to 1; 1 is `cross_entropy`.
+      ignore_label: The label of unlabelled and void pixels.
+
+    Returns:
+      The mean over the labelled pixels, `f32[]`; 0.0 where no pixel counts.
+
+    Raises:
+      ValueError: If the shapes of `logits` and `labels` don't fit.
+
+    References:
+      Reed et al., Training Deep Neural Networks on Noisy Labels with Bootstrapping, ICLR 2015
+      workshops, https://arxiv.org/abs/1412.6596, Eq. 6.
+    """
+    on_labels = cross_entropy(logits, labels, ignore_label=ignore_label)
+    counted = _is_class(_widened(labels), logits.shape[-1], ignore_label)
+    return trust * on_labels + (1 - trust) * _masked_mean(_entropies(logits), counted)
+
+
+def uniform_divergence(logits: jax.Array, counted: jax.Array) -> jax.Array:
+    """Mean cross-entropy of the predictions to the uniform distribution: keeps them smooth.
+
+    It is their Kullback-Leibler divergence from it plus log C.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      counted: The pixels that count, `bool[...]`.
+
+    Returns:
+      The mean over the pixels that count of -sum log p / C, `f32[]`; 0.0 where none does.
+
+    References:
+      Zou et al., CRST, ICCV 2019, https://arxiv.org/abs/1908.09822, Table 1 (MRKLD). IAST has it,
+      too (Mei et al., ECCV 2020, https://arxiv.org/abs/2008.12197, Eq. 8).
+    """
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    return _masked_mean(-jnp.mean(log_probabilities, axis=-1), counted)
 
 
 def adversarial(discriminator_logits: jax.Array, is_source: bool) -> jax.Array:
@@ -223,22 +301,24 @@ def label_boundary(labels: jax.Array, num_classes: int, *, ignore_label: int = 2
     return _is_class(labels, num_classes, ignore_label) & (largest != smallest)
 
 
-def entropy(logits: jax.Array) -> jax.Array:
+def entropy(logits: jax.Array, counted: jax.Array | None = None) -> jax.Array:
     """Mean entropy of the predictions, normalised by log C.
 
     Args:
       logits: Unnormalised log-probabilities, `float[..., C]`.
+      counted: The pixels that count, `bool[...]`; None for all.
 
     Returns:
-      The mean over pixels of -sum p log p / log C, `f32[]` in [0, 1]; 0.0 for a single class.
+      The mean over the pixels that count of -sum p log p / log C, `f32[]` in [0, 1]; 0.0 for a
+      single class, and where no pixel counts.
 
     References:
       Vu et al., ADVENT, CVPR 2019, https://arxiv.org/abs/1811.12833, Eq. 2 and 3 (MinEnt).
     """
-    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-    entropies = -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
+    entropies = _entropies(logits)
+    mean = _mean(entropies) if counted is None else _masked_mean(entropies, counted)
     # One class has no entropy, and log 1 = 0 nothing to divide by.
-    return _mean(entropies) / math.log(max(logits.shape[-1], 2))
+    return mean / math.log(max(logits.shape[-1], 2))
 
 
 def max_squares(logits: jax.Array) -> jax.Array:
@@ -328,6 +408,12 @@ def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
     # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
     each = jax.nn.softplus(jnp.where(jnp.asarray(present, bool), -logits, logits))
     return _mean(jnp.sum(each, axis=-1))
+
+
+def _entropies(logits: jax.Array) -> jax.Array:
+    """Each pixel's entropy in nats."""
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    return -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
 
 
 def _softmax(logits: jax.Array) -> jax.Array:

@@ -83,7 +83,10 @@ def test_a_mistake_in_a_users_file_is_said_with_its_line(code, says, tmp_path):
         ("slp", ("'slp'", "Did you mean spl?", "source_only")),
         ("configs/slp.py", ("no file configs/slp.py", "Did you mean --config spl?", "warmup")),
         ("elsewhere/spl.py", ("no file elsewhere/spl.py", "--config spl?")),
-        ("spl:gatv", ("'gatv'", "street, camvid, gtav, synthia, folders", "--extension")),
+        (
+            "spl:gatv",
+            ("'gatv'", "street, camvid, camvid_reverse, gtav", "--extension"),
+        ),
         ("active:entropi", ("'entropi'", "entropy", "--extension")),
         ("active:camvid", ("'camvid'", "entropy")),
         ("active", ("active needs an acquisition method: active:METHOD", "spl, ppl, ripu_ra")),

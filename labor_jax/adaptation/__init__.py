@@ -7,6 +7,9 @@ also registers the published method that its terms make up, which `uda:METHOD` n
 from labor_jax.adaptation import (
     adversarial,
     intra_domain,
+    cbst,
+    crst,
+    iast,
     labels,
     local_consistency,
     max_squares,
@@ -14,6 +17,7 @@ from labor_jax.adaptation import (
     negative_learning,
     pixel_selector,
     pseudo_labelling,
+    tpld,
     two_levels,
     weak_labels,
 )
@@ -37,6 +41,9 @@ __all__ = [
     "adversarial",
     "build",
     "intra_domain",
+    "cbst",
+    "crst",
+    "iast",
     "labels",
     "local_consistency",
     "max_squares",
@@ -48,6 +55,7 @@ __all__ = [
     "register_method",
     "retrain",
     "settings",
+    "tpld",
     "two_levels",
     "weak_labels",
 ]

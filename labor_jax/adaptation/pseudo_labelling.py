@@ -1,13 +1,13 @@
 """Self-training: labels of the target by the model as it was at the stage's start.
 
-`PseudoLabels` is the term of all methods that retrain on pseudo labels. It keeps a frozen copy of
+`PseudoLabelling` is what all terms that retrain on pseudo labels share. It keeps a frozen copy of
 the model, the labeller, which labels each batch on the way. So no label is written to a file, and
 a label fits the augmented image; published code labels each image once, before augmentation. An
 answer of a person is the label wherever there is one.
 
 A method's own rule is a subclass: it says in `labels` which predictions to trust, and in
 `before_phase` what it has to know of the pool for that, such as thresholds. The labelled images are
-the view "pseudo_labelled", which regularisers of the same pixels read as well.
+the view "pseudo_labelled", which other terms on the same pixels read as well.
 
 References:
   Lee, Pseudo-Label, ICML 2013 workshops. A constant threshold of 0.9: Li et al., Bidirectional
@@ -43,24 +43,11 @@ def with_answers(labels: jax.Array, target: dict[str, jax.Array]) -> jax.Array:
     return jnp.where(target["label"] == IGNORE_LABEL, labels, target["label"])
 
 
-@register("pseudo_labels")
-@dataclasses.dataclass(frozen=True)
-class PseudoLabels:
-    """Cross-entropy on the labels of the model at the stage's start.
-
-    Attributes:
-      threshold: the probability that a pseudo label needs; 0: every pixel has one.
-    """
-
-    threshold: float = 0.9
+class PseudoLabelling:
+    """Cross-entropy on labels of the model at the stage's start; subclasses choose the labels."""
 
     reads = (VIEW,)
     makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
-
-    def __post_init__(self):
-        """Checks the settings."""
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold is {self.threshold}; it is a probability, from 0 to 1.")
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Keeps the model that labels."""
@@ -68,7 +55,7 @@ class PseudoLabels:
         return {"labeller": model}
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
-        """Takes the model as it is now, which in joint training isn't that of the first query."""
+        """Takes the model as it is now: in joint training, memory is older than a query."""
         labeller = memory["labeller"].replace(variables=passes.variables)
         return {**memory, "labeller": labeller}
 
@@ -85,8 +72,7 @@ class PseudoLabels:
         Returns:
           int32[B, h, w], 255 where there is no label.
         """
-        del target, memory
-        return pseudo_labels.confident_labels(logits, self.threshold)
+        raise NotImplementedError
 
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
         """The target's images with pseudo labels, and with answers where there are any."""
@@ -99,3 +85,34 @@ class PseudoLabels:
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pixels with a label."""
         return cross_entropy(outputs[VIEW].logits, batch[VIEW]["label"])
+
+
+@register("pseudo_labels")
+@dataclasses.dataclass(frozen=True)
+class PseudoLabels(PseudoLabelling):
+    """Cross-entropy on the predictions of the model at the stage's start of which it is sure.
+
+    Attributes:
+      threshold: the probability that a pseudo label needs; 0: every pixel has one.
+    """
+
+    threshold: float = 0.9
+
+    def __post_init__(self):
+        """Checks the settings."""
+        share("threshold", self.threshold)
+
+    def labels(self, logits, target, memory) -> jax.Array:
+        """The predicted classes, above the threshold."""
+        return pseudo_labels.confident_labels(logits, self.threshold)
+
+
+def share(field: str, value: float) -> None:
+    """Raises a ValueError unless a term's setting is from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{field} is {value}; it is a share, from 0 to 1.")
+
+
+def growing_share(first: float, step: float, largest: float, stage: int) -> float:
+    """The share of a stage: it grows by a step from stage to stage up to the largest."""
+    return min(first + step * stage, largest)

@@ -8,7 +8,7 @@ order of `CLASSES`, 255 void. A file name begins with its drive.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -84,7 +84,10 @@ def _ripu_pa(config: ConfigDict) -> None:
     config.acquisition.radius = 11  # RIPU's 32 at 1024 rows, scaled to 360
 
 
-@register_pair("camvid", defaults=defaults, method_defaults={"ripu_pa": _ripu_pa})
+METHOD_DEFAULTS = {"ripu_pa": _ripu_pa}
+
+
+@register_pair("camvid", defaults=defaults, method_defaults=METHOD_DEFAULTS)
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `camvid`: 305 source, 62 pool and 62 evaluation images of 360x480.
 
@@ -96,10 +99,27 @@ def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     Raises:
       DataError: see `folders.read_split`.
     """
+    return read("camvid", LAYOUTS, config, roles)
+
+
+def read(
+    name: str,
+    layouts: Mapping[str, folders.FolderLayout],
+    config: ConfigDict,
+    roles: Collection[str],
+) -> base.Pair:
+    """Reads CamVid's files as a pair.
+
+    Args:
+      name: the pair's.
+      layouts: where each role's files are.
+      config: see `load`, like the following.
+      roles: which splits to read.
+    """
     return folders.read_pair(
-        "camvid",
+        name,
         config.root,
-        LAYOUTS,
+        layouts,
         CLASSES,
         PALETTE,
         verify=config.verify,
