@@ -6,10 +6,10 @@ also registers the published method that its terms make up, which `uda:METHOD` n
 
 from labor_jax.adaptation import (
     adversarial,
-    intra_domain,
     cbst,
     crst,
     iast,
+    intrada,
     labels,
     local_consistency,
     max_squares,
@@ -17,9 +17,10 @@ from labor_jax.adaptation import (
     negative_learning,
     pixel_selector,
     pseudo_labelling,
+    sim,
     tpld,
     two_levels,
-    weak_labels,
+    wda,
 )
 from labor_jax.adaptation.registry import (
     METHODS,
@@ -40,10 +41,10 @@ __all__ = [
     "Term",
     "adversarial",
     "build",
-    "intra_domain",
     "cbst",
     "crst",
     "iast",
+    "intrada",
     "labels",
     "local_consistency",
     "max_squares",
@@ -55,7 +56,8 @@ __all__ = [
     "register_method",
     "retrain",
     "settings",
+    "sim",
     "tpld",
     "two_levels",
-    "weak_labels",
+    "wda",
 ]

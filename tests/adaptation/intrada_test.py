@@ -11,24 +11,24 @@ import pytest
 
 import labor_jax
 from labor_jax import adaptation, experiment, models
-from labor_jax.adaptation import intra_domain
+from labor_jax.adaptation import intrada
 from tests.adaptation.exact_means import assert_exact_mean
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
 from tests.tiny_model import TinyDiscriminator, tiny_discriminator_params, tiny_segmenter
 
 CLASSES = 5
-VIEW = intra_domain.VIEW
+VIEW = intrada.VIEW
 
 
 @hypothesis.given(st.lists(st.integers(0, 4), max_size=12), st.floats(0.01, 0.99))
 def test_the_share_of_lowest_entropy_is_easy(entropies, share):
-    easy = intra_domain.easiest(np.array(entropies, np.float32), share)
+    easy = intrada.easiest(np.array(entropies, np.float32), share)
     ranked = sorted(range(len(entropies)), key=lambda i: (entropies[i], i))
     assert set(np.flatnonzero(easy)) == set(ranked[: int(share * len(entropies))])
 
 
-class Tiny(intra_domain.IntraDomainAdversarial):
+class Tiny(intrada.IntraDomainAdversarial):
     def _module(self):
         return TinyDiscriminator()
 
@@ -122,7 +122,7 @@ def test_easy_images_have_pseudo_labels_and_answers_stand_everywhere():
     answers[:, 2, 3] = 4
     batch = {"target": {"image": image, "label": answers, "index": np.array([5, 0, 2])}}
     memory = {"labeller": labeller, "easy": jnp.arange(6) == 5}
-    term = intra_domain.EasyPseudoLabels()
+    term = intrada.EasyPseudoLabels()
     view = term.views(jax.random.key(0), batch, memory)[VIEW]
     np.testing.assert_array_equal(view["easy"], [True, False, False])
     predicted = np.asarray(labeller(image).logits).argmax(-1)

@@ -8,7 +8,7 @@ import pytest
 
 import labor_jax
 from labor_jax import adaptation, experiment, models
-from labor_jax.adaptation import weak_labels
+from labor_jax.adaptation import wda
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
 from tests.adaptation.exact_means import assert_exact_mean
@@ -53,7 +53,7 @@ def scores(values):
 
 
 def test_guessed_labels_are_the_classes_of_a_high_score():
-    found = weak_labels.weak_labels(logits(), no_answers(), threshold=0.5, complete=False)
+    found = wda.weak_labels(logits(), no_answers(), threshold=0.5, complete=False)
     np.testing.assert_array_equal(found, scores(logits()) > 0.5)
     assert found.any() and not found.all()
 
@@ -61,15 +61,15 @@ def test_guessed_labels_are_the_classes_of_a_high_score():
 def test_answered_classes_are_present():
     answers = no_answers()
     answers[0, 1, 2], answers[0, 3, 3] = 1, 3
-    never = weak_labels.weak_labels(logits(), answers, threshold=1.0, complete=False)
+    never = wda.weak_labels(logits(), answers, threshold=1.0, complete=False)
     np.testing.assert_array_equal(never, [[False, True, False, True], [False] * 4])
-    always = weak_labels.weak_labels(logits(), answers, threshold=0.0, complete=True)
+    always = wda.weak_labels(logits(), answers, threshold=0.0, complete=True)
     np.testing.assert_array_equal(always, [[False, True, False, True], [True] * 4])
 
 
 def test_no_gradient_goes_through_a_weak_label():
     def count(values):
-        found = weak_labels.weak_labels(values, no_answers(), threshold=0.2, complete=False)
+        found = wda.weak_labels(values, no_answers(), threshold=0.2, complete=False)
         return jnp.sum(found.astype(jnp.float32) * values.sum((1, 2)))
 
     gradient = jax.grad(count)(jnp.asarray(logits()))
@@ -80,7 +80,7 @@ def test_no_gradient_goes_through_a_weak_label():
 def test_the_image_level_loss_is_binary_cross_entropy_summed_over_classes():
     answers = no_answers()
     answers[1, 0, 0] = 2
-    term = weak_labels.WeakLabels().loss(outputs(), batch(answers=answers), {})
+    term = wda.WeakLabels().loss(outputs(), batch(answers=answers), {})
     p = scores(np.asarray(outputs()["target"].logits))
     y = p > 0.2
     y[1, 2] = True
@@ -94,7 +94,7 @@ def test_descending_on_the_image_level_loss_raises_an_answered_class():
     values = jnp.asarray(logits(1))
 
     def loss(z):
-        term = weak_labels.WeakLabels(complete_answers=True).loss(
+        term = wda.WeakLabels(complete_answers=True).loss(
             {"target": models.Outputs(z, None)}, batch(answers=answers), {}
         )
         return term.total
@@ -105,7 +105,7 @@ def test_descending_on_the_image_level_loss_raises_an_answered_class():
 
 def test_attended_features_are_means_weighted_by_a_softmax_over_positions():
     values, maps = logits(2), features(3)
-    found = weak_labels.attended_features(jnp.asarray(values), jnp.asarray(maps))
+    found = wda.attended_features(jnp.asarray(values), jnp.asarray(maps))
     for image in range(2):
         for c in range(CLASSES):
             weights = np.exp(values[image, ..., c].astype(np.float64))
@@ -118,7 +118,7 @@ def test_attention_is_at_the_features_resolution():
     values = np.full((1, 8, 12, 2), -50.0, np.float32)
     values[0, 0, 0, 1] = 50.0  # a corner, which stays in place
     maps = features(0, 1, size=(2, 3))
-    found = weak_labels.attended_features(jnp.asarray(values), jnp.asarray(maps))
+    found = wda.attended_features(jnp.asarray(values), jnp.asarray(maps))
     np.testing.assert_allclose(found[0, 1], maps[0, 0, 0], rtol=1e-5)
     np.testing.assert_allclose(
         found[0, 0, :],
@@ -128,7 +128,7 @@ def test_attention_is_at_the_features_resolution():
     )
 
 
-TERM = weak_labels.ClassAdversarial(width=3)
+TERM = wda.ClassAdversarial(width=3)
 
 
 def memory():
@@ -147,7 +147,7 @@ def memory():
 
 
 def score_twin(outputs_, kept):
-    attended = np.asarray(weak_labels.attended_features(outputs_.logits, outputs_.features[-1]))
+    attended = np.asarray(wda.attended_features(outputs_.logits, outputs_.features[-1]))
     found = np.zeros(attended.shape[:2])
     for image, c in np.ndindex(*found.shape):
         x = attended[image, c]
@@ -196,7 +196,7 @@ def test_only_present_classes_are_aligned():
 
 def test_means_are_exact_however_a_batch_is_cut():
     kept, found, views = memory(), outputs(4), batch(4)
-    own = weak_labels.WeakLabels()
+    own = wda.WeakLabels()
     for compute in (
         lambda o, b: own.loss(o, b, {}),
         lambda o, b: TERM.loss(o, b, kept),
