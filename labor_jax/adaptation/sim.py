@@ -65,7 +65,9 @@ class Regions(NamedTuple):
     weights: jax.Array
 
 
-def regions(classes: jax.Array, features: jax.Array, is_thing: jax.Array, instances: int):
+def regions(
+    classes: jax.Array, features: jax.Array, is_thing: jax.Array, instances: int
+) -> Regions:
     """Finds the regions of each class, and their mean features.
 
     Args:
