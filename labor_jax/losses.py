@@ -20,12 +20,15 @@ __all__ = [
     "classifier_discrepancy",
     "cross_entropy",
     "entropy",
+    "image_wise_max_squares",
     "improbable_classes",
     "label_boundary",
     "local_consistency",
     "max_squares",
+    "multi_label",
     "negative_learning",
     "phase_consistency",
+    "pooled_logits",
     "soft_cross_entropy",
     "uniform_divergence",
 ]
@@ -400,6 +403,77 @@ def phase_consistency(images: jax.Array, references: jax.Array) -> jax.Array:
     # weights * (1 - cos), in which the weight cancels against the reference's amplitude.
     total = jnp.sum(weights)
     return jnp.sum(weights - products / amplitudes) / jnp.where(total > 0, total, 1.0)
+
+
+def image_wise_max_squares(logits: jax.Array, *, exponent: float = 0.2) -> jax.Array:
+    """`max_squares` in which a class weighs less the more pixels of its image are predicted as it.
+
+    A pixel predicted as class c weighs 1 / max(N_c^exponent N^(1 - exponent), 1), where N_c of its
+    image's N pixels are predicted as c. So an image of a single class has the plain loss, and
+    classes of an image differ by N_c^(1 - exponent) in what they add up to. The weights carry no
+    gradient.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., H, W, C]`; weights are an image's own.
+      exponent: How strongly a class's size counts, 0 to 1; at 0 all pixels weigh 1 / N.
+
+    Returns:
+      The mean over images of the weighted sum over pixels of -sum p^2 / 2, `f32[]`.
+
+    Raises:
+      ValueError: If `logits` has fewer than three dimensions.
+
+    References:
+      Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589, image-wise weighting. The
+      published code leaves the 1/2 out and averages over classes: 2/C of this.
+    """
+    if logits.ndim < 3:
+        raise ValueError(f"logits has shape {logits.shape}; [..., H, W, C] is needed")
+    num_classes, pixels = logits.shape[-1], logits.shape[-3] * logits.shape[-2]
+    is_predicted = jnp.argmax(logits, axis=-1)[..., None] == jnp.arange(num_classes)
+    counts = jnp.sum(is_predicted, axis=(-3, -2), keepdims=True, dtype=jnp.float32)
+    weights = 1.0 / jnp.maximum(counts**exponent * float(pixels) ** (1.0 - exponent), 1.0)
+    weight = jnp.sum(jnp.where(is_predicted, weights, 0.0), axis=-1)
+    squares = jnp.sum(jnp.square(_softmax(logits)), axis=-1)
+    return -0.5 * _mean(jnp.sum(weight * squares, axis=(-2, -1)))
+
+
+def pooled_logits(logits: jax.Array, *, beta: float = 1.0) -> jax.Array:
+    """One logit for each class of an image: a smooth maximum of the class's logits.
+
+    Args:
+      logits: `float[..., H, W, C]`.
+      beta: How sharp the maximum is: near 0 the mean, at infinity the maximum.
+
+    Returns:
+      log(mean over pixels of exp(beta * logits)) / beta, `f32[..., C]`.
+
+    References:
+      Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 1, inside the sigmoid.
+    """
+    logits = logits.astype(jnp.float32)
+    pixels = logits.shape[-3] * logits.shape[-2]
+    summed = jax.nn.logsumexp(beta * logits, axis=(-3, -2))
+    return (summed - math.log(pixels)) / beta
+
+
+def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
+    """Binary cross-entropy of image-level labels, with logits.
+
+    Args:
+      logits: A logit for each class, `float[..., C]`, such as `pooled_logits`.
+      present: Whether the image holds the class, `bool[..., C]` or 0 and 1.
+
+    Returns:
+      The mean over images of the sum over classes, `f32[]`; 0.0 of no images.
+
+    References:
+      Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 2.
+    """
+    logits = logits.astype(jnp.float32)
+    # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
+    each = jax.nn.softplus(jnp.where(jnp.asarray(present, bool), -logits, logits))
+    return _mean(jnp.sum(each, axis=-1))
 
 
 def _entropies(logits: jax.Array) -> jax.Array:

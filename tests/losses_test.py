@@ -155,6 +155,35 @@ def labelled_entropy_twin(logits, labels):
     return mean_over_labelled(nats(logits), labels, num_classes) / math.log(num_classes)
 
 
+def image_wise_max_squares_twin(logits, exponent=0.2):
+    probabilities = softmax_twin(logits)
+    height, width, num_classes = logits.shape[-3:]
+    totals = []
+    for image in np.ndindex(*logits.shape[:-3]):
+        predicted = np.asarray(logits[image]).argmax(-1)
+        total = 0.0
+        for c in range(num_classes):
+            n_c = (predicted == c).sum()
+            weight = 1 / max(n_c**exponent * (height * width) ** (1 - exponent), 1)
+            total += weight * (probabilities[image][predicted == c] ** 2).sum()
+        totals.append(-total / 2)
+    return np.mean(totals) if totals else 0.0
+
+
+def pooled_logits_twin(logits, beta=1.0):
+    logits = np.asarray(logits, np.float64)
+    return np.log(np.exp(beta * logits).mean((-3, -2))) / beta
+
+
+def multi_label_twin(logits, present):
+    total = 0.0
+    for image in np.ndindex(*present.shape[:-1]):
+        for x, y in zip(np.asarray(logits[image], np.float64), present[image], strict=True):
+            p = 1 / (1 + math.exp(-x))
+            total -= math.log(p if y else 1 - p)
+    return total / math.prod(present.shape[:-1])
+
+
 # Each loss as a function of (logits, labels), so that one test can go through all of them.
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, cross_entropy_twin),
@@ -200,6 +229,10 @@ LOSSES = {
     "uniform_divergence": (
         lambda z, y: losses.uniform_divergence(z, is_class(y, z.shape[-1])),
         uniform_divergence_twin,
+    ),
+    "image_wise_max_squares": (
+        lambda z, y: losses.image_wise_max_squares(z),
+        lambda z, y: image_wise_max_squares_twin(z),
     ),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -309,6 +342,7 @@ def nothing_counts():
     yield "empty Charbonnier", losses.charbonnier_entropy, empty
     yield "empty squares", losses.max_squares, empty
     yield "empty phases", lambda z: losses.phase_consistency(z, z + 1), empty
+    yield "empty image-wise squares", losses.image_wise_max_squares, empty
     yield "empty discrepancy", lambda z: losses.classifier_discrepancy(z, z + 1), empty
     yield "empty adversarial", lambda z: losses.adversarial(z, True), empty
 
@@ -529,3 +563,50 @@ def test_phase_consistency_of_other_shapes_is_an_error():
         ValueError, match=r"images has shape .*8, 6, 3\) and references .*8, 5, 3\)"
     ):
         losses.phase_consistency(pictures(0), pictures(1, (2, 8, 5, 3)))
+
+
+def test_an_image_of_one_class_has_the_plain_max_squares():
+    logits = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    logits[0, ..., 1] += 20
+    logits[1, ..., 2] += 20
+    plain, weighted = losses.max_squares(logits), losses.image_wise_max_squares(logits)
+    np.testing.assert_allclose(weighted, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.2, 1.0])
+def test_a_rare_classs_pixels_pull_harder_under_image_wise_weights(exponent):
+    """At equal probabilities a pixel's gradient is its class's weight: (N / n)^exponent apart."""
+    logits = np.zeros((1, 8, 3), np.float32)
+    logits[0, :6, 0] = logits[0, 6:, 1] = 1.0  # 6 pixels of class 0, 2 of class 1
+    gradient = jax.grad(lambda z: losses.image_wise_max_squares(z, exponent=exponent))(logits)
+    np.testing.assert_allclose(gradient[0, 7, 1] / gradient[0, 0, 0], 3.0**exponent, rtol=1e-5)
+
+
+def test_image_wise_weights_need_images():
+    with pytest.raises(ValueError, match="H, W, C"):
+        losses.image_wise_max_squares(np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("beta", [0.1, 1.0, 5.0])
+def test_pooled_logits_equal_twin_and_lie_between_mean_and_maximum(beta):
+    logits, _ = scene(seed=3)
+    pooled = losses.pooled_logits(logits, beta=beta)
+    np.testing.assert_allclose(pooled, pooled_logits_twin(logits, beta), rtol=1e-4, atol=1e-5)
+    assert np.all(pooled <= logits.max((1, 2)) + 1e-5)
+    assert np.all(pooled >= logits.mean((1, 2)) - 1e-5)
+
+
+def test_pooled_logits_do_not_overflow():
+    logits = np.full((2, 2, 3), 1e4, np.float32)
+    np.testing.assert_allclose(losses.pooled_logits(logits), 1e4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch", BATCH_SHAPES)
+def test_multi_label_equals_twin(batch):
+    rng = np.random.default_rng(4)
+    logits, present = rng.normal(0, 3, (*batch, 5)), rng.random((*batch, 5)) < 0.5
+    expected = multi_label_twin(logits, present)
+    np.testing.assert_allclose(losses.multi_label(logits, present), expected, rtol=1e-5)
+    as_numbers = losses.multi_label(logits, present.astype(np.float32))
+    np.testing.assert_allclose(as_numbers, expected, rtol=1e-5)
+    assert float(losses.multi_label(np.zeros((0, 5)), np.zeros((0, 5)))) == 0.0

@@ -11,6 +11,7 @@ from labor_jax.adaptation import (
     crst,
     fda,
     iast,
+    intrada,
     labels,
     local_consistency,
     ltir,
@@ -21,9 +22,11 @@ from labor_jax.adaptation import (
     pceda,
     pixel_selector,
     pseudo_labelling,
+    sim,
     tpld,
     translation,
     two_levels,
+    wda,
 )
 from labor_jax.adaptation.registry import (
     METHODS,
@@ -49,6 +52,7 @@ __all__ = [
     "crst",
     "fda",
     "iast",
+    "intrada",
     "labels",
     "local_consistency",
     "ltir",
@@ -63,7 +67,9 @@ __all__ = [
     "register_method",
     "retrain",
     "settings",
+    "sim",
     "tpld",
     "translation",
     "two_levels",
+    "wda",
 ]

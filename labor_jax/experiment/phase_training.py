@@ -115,6 +115,7 @@ def build_training(
         },
         steps=config.joint.steps if phase.joint else phase.steps,
         stage=phase.stage,
+        network=network,
     )
     return Training(
         network=network,

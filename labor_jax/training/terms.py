@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 
 DOMAINS = ("source", "target")
 """The views that come from files."""
@@ -83,6 +84,7 @@ class Setup:
       steps: the phase's; all phases of joint training together are one.
       stage: how many phases with the same loss came before: 0, 1, … in the stages of retraining
         and in the rounds.
+      network: what is trained, a `models.Segmenter` say.
     """
 
     num_classes: int
@@ -92,6 +94,16 @@ class Setup:
     num_images: Mapping[str, int] = dataclasses.field(default_factory=dict)
     steps: int = 0
     stage: int = 0
+    network: nn.Module | None = None
+
+    def feature_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the backbone's last map of a training image."""
+
+        def extract(key):
+            images = jnp.zeros((1, *self.image_size, 3))
+            return self.network.init_with_output(key, images, method="extract")[0]
+
+        return jax.eval_shape(extract, jax.random.key(0)).maps[-1].shape[1:]
 
 
 Outputs = Mapping[str, Any]

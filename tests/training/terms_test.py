@@ -1,9 +1,12 @@
 """Tables of terms: which views and domains they need, and what cannot be."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
-from labor_jax.training.terms import Term, Terms
+from labor_jax import models
+from labor_jax.training.terms import Setup, Term, Terms
+from tests.tiny_model import tiny_segmenter
 
 
 class Reads:
@@ -44,3 +47,12 @@ def test_two_makers_of_a_view_are_an_error(view):
 def test_a_mean_as_a_term():
     total, count = Term.of_mean(jnp.float32(2.5), 4)
     assert (total, count, count.dtype) == (10, 4, jnp.float32)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (20, 12)])
+def test_a_term_may_know_the_shape_of_features(size):
+    network = tiny_segmenter()
+    setup = Setup(num_classes=5, image_size=size, schedule=lambda rate: rate, network=network)
+    variables = models.init_variables(network, jax.random.key(0), size)
+    features = network.apply(variables, jnp.zeros((1, *size, 3))).features[-1]
+    assert setup.feature_shape() == features.shape[1:]
