@@ -5,7 +5,9 @@ also registers the published method that its terms make up, which `uda:METHOD` n
 """
 
 from labor_jax.adaptation import (
+    advent,
     adversarial,
+    clan,
     labels,
     local_consistency,
     max_squares,
@@ -31,8 +33,10 @@ __all__ = [
     "Player",
     "Setup",
     "Term",
+    "advent",
     "adversarial",
     "build",
+    "clan",
     "labels",
     "local_consistency",
     "max_squares",
