@@ -13,6 +13,7 @@ from labor_jax.adaptation import (
     max_squares,
     min_entropy,
     negative_learning,
+    patch_adapt,
     pixel_selector,
     two_levels,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "max_squares",
     "min_entropy",
     "negative_learning",
+    "patch_adapt",
     "pixel_selector",
     "register",
     "register_method",

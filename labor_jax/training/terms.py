@@ -18,7 +18,8 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 `reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
 from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a
 target label is 255 wherever nobody has answered, and an index is the image's number in its split.
-`model` is the `models.Model` in training: a loss of its weights moves them. `makes` maps each view that a term makes to the domains it is made of,
+`model` is the `models.Model` in training, through whose variables a loss moves its weights.
+`makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
 parameters are in it under the player's name. It starts anew with each schedule, so with each staged
 phase, and goes on through all of joint training; players go on through the whole run. `update` and
