@@ -455,6 +455,12 @@ def test_a_loss_of_nothing_is_zero_with_zero_gradient():
     assert value == 0 and not np.any(gradient)
 
 
+def test_each_mean_of_a_sum_is_over_its_own_count():
+    """Two devices: the first mean counts 1 and 3 there, the second 1 and 1."""
+    totals, counts = np.array([[1.0, 5.0], [9.0, 7.0]]), np.array([[1.0, 1.0], [3.0, 1.0]])
+    np.testing.assert_allclose(mean_over_devices(totals, counts), 10 / 4 + 12 / 2, rtol=1e-6)
+
+
 def test_counts_go_beyond_int32():
     counts = jnp.full(4, 2**30, jnp.int32)
     totals = counts * jnp.array([1.0, 2.0, 3.0, 4.0])
