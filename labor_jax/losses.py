@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 __all__ = [
+    "ADVERSARIAL_OBJECTIVES",
     "adversarial",
     "bootstrapped_cross_entropy",
     "charbonnier_entropy",
@@ -32,6 +33,9 @@ __all__ = [
     "soft_cross_entropy",
     "uniform_divergence",
 ]
+
+ADVERSARIAL_OBJECTIVES = ("cross_entropy", "least_squares")
+"""The objectives of `adversarial`."""
 
 # Inside the logarithm of negative learning, as published.
 _LOG_EPSILON = 1e-6
@@ -168,26 +172,56 @@ def uniform_divergence(logits: jax.Array, counted: jax.Array) -> jax.Array:
     return _masked_mean(-jnp.mean(log_probabilities, axis=-1), counted)
 
 
-def adversarial(discriminator_logits: jax.Array, is_source: bool) -> jax.Array:
-    """Mean binary cross-entropy of a domain discriminator, with logits.
+def adversarial(
+    discriminator_logits: jax.Array,
+    is_source: bool,
+    *,
+    objective: str = "cross_entropy",
+    weights: jax.Array | None = None,
+) -> jax.Array:
+    """Mean binary cross-entropy of a domain discriminator, with logits, or its mean squared error.
 
     The discriminator minimises it with the true domain of its input; the segmentation model
     minimises it on target predictions with `is_source=True`.
 
     Args:
-      discriminator_logits: Log-odds that the input is from the source, `float[...]`.
+      discriminator_logits: Log-odds that the input is from the source, `float[...]`; with
+        "least_squares" the discriminator's guess itself.
       is_source: A Python bool, the domain to compare with: 1 is source and 0 target.
+      objective: "cross_entropy", or "least_squares": the mean of (guess - domain)^2.
+      weights: What multiplies each element, `float[...]` of the same shape; None for 1 each. The
+        mean is not divided by them.
 
     Returns:
       The mean over all elements, `f32[]`.
 
+    Raises:
+      ValueError: If there is no such objective, or the weights have another shape.
+
     References:
       Tsai et al., AdaptSegNet, CVPR 2018, https://arxiv.org/abs/1802.10349, Eq. 2 and 4; L_adv of
       LabOR's Eq. 1. The published code calls source 0 and target 1, which gives the same loss.
+      Least squares: Mao et al., LSGAN, ICCV 2017, https://arxiv.org/abs/1611.04076, Eq. 2, without
+      its factor 1/2, as in AdaptSegNet's code.
     """
-    discriminator_logits = discriminator_logits.astype(jnp.float32)
-    # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
-    return _mean(jax.nn.softplus(-discriminator_logits if is_source else discriminator_logits))
+    x = discriminator_logits.astype(jnp.float32)
+    if objective == "cross_entropy":
+        # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
+        values = jax.nn.softplus(-x if is_source else x)
+    elif objective == "least_squares":
+        values = jnp.square(x - (1.0 if is_source else 0.0))
+    else:
+        raise ValueError(
+            f"objective is {objective!r}; choose one of: {', '.join(ADVERSARIAL_OBJECTIVES)}"
+        )
+    if weights is None:
+        return _mean(values)
+    if weights.shape != values.shape:
+        raise ValueError(
+            f"weights has shape {weights.shape} and discriminator_logits {values.shape}; they have "
+            "to agree"
+        )
+    return _mean(weights * values)
 
 
 def classifier_discrepancy(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:

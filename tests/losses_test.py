@@ -50,6 +50,10 @@ def adversarial_twin(discriminator_logits, is_source):
     return np.mean(terms)
 
 
+def least_squares_twin(guesses, is_source):
+    return np.mean([(x - is_source) ** 2 for x in np.asarray(guesses, np.float64).ravel()])
+
+
 def classifier_discrepancy_twin(logits_a, logits_b):
     return np.abs(softmax_twin(logits_a) - softmax_twin(logits_b)).sum(-1).mean()
 
@@ -198,6 +202,14 @@ LOSSES = {
     "adversarial_target": (
         lambda z, y: losses.adversarial(z, is_source=False),
         lambda z, y: adversarial_twin(z, False),
+    ),
+    "least_squares_source": (
+        lambda z, y: losses.adversarial(z, is_source=True, objective="least_squares"),
+        lambda z, y: least_squares_twin(z, True),
+    ),
+    "least_squares_target": (
+        lambda z, y: losses.adversarial(z, is_source=False, objective="least_squares"),
+        lambda z, y: least_squares_twin(z, False),
     ),
     "classifier_discrepancy": (
         lambda z, y: losses.classifier_discrepancy(z, z[..., ::-1]),
@@ -431,6 +443,22 @@ def test_discrepancy_of_copies_has_no_gradient_and_of_opposites_is_two():
     assert not any(np.any(gradient) for gradient in gradients)
     opposite = 1e4 * np.eye(2, dtype=np.float32)
     np.testing.assert_allclose(losses.classifier_discrepancy(opposite, opposite[::-1]), 2.0)
+
+
+def test_adversarial_weights_multiply_each_element():
+    rng = np.random.default_rng(0)
+    logits, weights = rng.normal(size=(2, 2, 3, 1)).astype(np.float32)
+    expected = np.mean(weights * np.logaddexp(0, -logits))
+    found = losses.adversarial(logits, True, weights=weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_adversarial_refuses_unknown_objectives_and_weights_of_another_shape():
+    logits = jnp.zeros((2, 3))
+    with pytest.raises(ValueError, match="choose one of: cross_entropy, least_squares"):
+        losses.adversarial(logits, True, objective="hinge")
+    with pytest.raises(ValueError, match=r"weights has shape \(3,\) and discriminator_logits"):
+        losses.adversarial(logits, True, weights=jnp.zeros(3))
 
 
 def test_adversarial_domains_mirror_each_other():

@@ -6,10 +6,10 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | attribute or method                             | what it brings                                |
 |-------------------------------------------------|-----------------------------------------------|
 | `reads`                                         | names of the views whose outputs it reads     |
-| `loss(outputs, batch, memory) -> Term`          | the summand                                   |
+| `loss(outputs, batch, memory) -> Term`          | the summand; also `loss(…, memory, model)`    |
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
 | `players(setup)`                                | networks trained beside the model             |
-| `player_losses(outputs, batch, memory)`         | a `Term` for each player                      |
+| `player_losses(outputs, batch, memory)`         | a `Term` for each player; likewise            |
 | `memory(model)` or `memory(model, setup)`       | what it keeps from step to step, a teacher say|
 | `update(memory, model)`                         | what it keeps after a step                    |
 | `before_phase(passes, memory)`                  | a pass over the pool or the source            |
@@ -18,6 +18,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 `reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
 from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a
 target label is 255 wherever nobody has answered, and an index is the image's number in its split.
+`model` is the `models.Model` in training, through whose variables a loss moves its weights.
 `makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
 parameters are in it under the player's name. It starts anew with each schedule, so with each staged
@@ -45,8 +46,8 @@ class Term(NamedTuple):
     """A term's value on one microbatch of one device; the loss is total / count over all of them.
 
     Attributes:
-      total: f32[], the sum over what counts, pixels say.
-      count: f32[], how many that are, or their weights' sum; no gradient goes through it.
+      total: f32[], the sum over what counts, pixels say; or f32[n] of `sum_of`.
+      count: the same shape, how many that are, or their weights' sum; no gradient goes through it.
     """
 
     total: jax.Array
@@ -57,6 +58,18 @@ class Term(NamedTuple):
         """The term of a mean over `count` values."""
         count = jax.lax.stop_gradient(jnp.asarray(count, jnp.float32))
         return cls(mean * count, count)
+
+    @classmethod
+    def sum_of(cls, *weighted: tuple[jax.Array | float, "Term"]) -> "Term":
+        """The weighted sum of terms that each are a mean over their own count.
+
+        Args:
+          *weighted: pairs of a weight and a `Term` of f32[].
+        """
+        return cls(
+            jnp.stack([weight * term.total for weight, term in weighted]),
+            jnp.stack([jnp.asarray(term.count, jnp.float32) for _, term in weighted]),
+        )
 
 
 class Player(NamedTuple):
@@ -84,7 +97,9 @@ class Setup:
       steps: the phase's; all phases of joint training together are one.
       stage: how many phases with the same loss came before: 0, 1, … in the stages of retraining
         and in the rounds.
-      network: what is trained, a `models.Segmenter` say.
+      network: what is trained, a `models.Segmenter`, for shapes and for copies of its modules.
+      optimizer: the model's, over `{"backbone": …, "head": …}` or a part of it, for a player that
+        trains together with the model.
     """
 
     num_classes: int
@@ -95,6 +110,7 @@ class Setup:
     steps: int = 0
     stage: int = 0
     network: nn.Module | None = None
+    optimizer: optax.GradientTransformation | None = None
 
     def feature_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the backbone's last map of a training image."""
@@ -202,11 +218,16 @@ class Terms:
                 views.update(term.views(jax.random.fold_in(key, number), batch, memory[name]))
         return views
 
-    def losses(self, outputs: Outputs, batch: Batch, memory: Memory) -> dict[str, Term]:
-        """Each term's value on a microbatch."""
-        found = {name: term.loss(outputs, batch, memory[name]) for name, term in self.terms.items()}
+    def losses(
+        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
+    ) -> dict[str, Term]:
+        """Each term's value on a microbatch; `model` is the one in training."""
+        found = {
+            name: _with_model(term.loss, outputs, batch, memory[name], model)
+            for name, term in self.terms.items()
+        }
         for name, loss in found.items():
-            if not isinstance(loss, Term) or any(jnp.shape(each) for each in loss):
+            if not _is_term(loss):
                 got = [jnp.shape(each) for each in loss] if isinstance(loss, Term) else type(loss)
                 raise ValueError(
                     f"The loss of the term {name!r} returned {got}; return Term(total, count), "
@@ -215,12 +236,12 @@ class Terms:
         return found
 
     def player_losses(
-        self, outputs: Outputs, batch: Batch, memory: Memory
+        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
     ) -> dict[str, dict[str, Term]]:
-        """Each player's loss, by term and name, on outputs that carry no gradient to the model."""
-        outputs = jax.lax.stop_gradient(outputs)
+        """Each player's loss, by term and name, on what carries no gradient to the model."""
+        outputs, model = jax.lax.stop_gradient((outputs, model))
         return {
-            name: term.player_losses(outputs, batch, memory[name])
+            name: _with_model(term.player_losses, outputs, batch, memory[name], model)
             for name, term in self.terms.items()
             if hasattr(term, "players")
         }
@@ -237,8 +258,26 @@ def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
     """A term's memory at a phase's start."""
     if not hasattr(term, "memory"):
         return {}
-    takes_setup = "setup" in inspect.signature(term.memory).parameters
+    takes_setup = _takes(term.memory, "setup")
     return term.memory(model, setup) if takes_setup else term.memory(model)
+
+
+def _with_model(loss: Callable, outputs: Outputs, batch: Batch, memory: Any, model: Any) -> Any:
+    """A loss, of the model too where the function takes it."""
+    arguments = (outputs, batch, memory)
+    return loss(*arguments, model) if _takes(loss, "model") else loss(*arguments)
+
+
+def _takes(function: Callable, parameter: str) -> bool:
+    return parameter in inspect.signature(function).parameters
+
+
+def _is_term(value: Any) -> bool:
+    """Whether it is a `Term` of two numbers, or of two equally long rows of them."""
+    if not isinstance(value, Term):
+        return False
+    total, count = (jnp.shape(each) for each in value)
+    return total == count and len(total) <= 1
 
 
 def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
