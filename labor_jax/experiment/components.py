@@ -123,7 +123,7 @@ def terms(config: ConfigDict, section: str) -> Terms:
         term makes.
     """
     weights = {name: weight for name, weight in config[section].terms.items() if weight}
-    return Terms(weights, {name: adaptation.build(name, config.terms) for name in weights})
+    return Terms(weights, adaptation.build_all(weights, config.terms))
 
 
 def image_size(components: Components) -> tuple[int, int]:
