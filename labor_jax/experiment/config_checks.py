@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition
 from labor_jax.annotation.formats import EXISTING_FORMATS
-from labor_jax.data import class_sampling, DataError
+from labor_jax.data import DataError, class_sampling
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training import optimizers
