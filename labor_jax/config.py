@@ -293,9 +293,10 @@ def base_config() -> ConfigDict:
     data.num_threads = placeholder(int)  # that read and augment; None: the number of cores
     data.verify = "headers"  # or "full": decode and hash every file before the run starts
     data.accept_changes = False  # go on although files differ from those that the run began with
-    # Draw source images so that classes are balanced (RIPU), instead of each once an epoch. The
-    # first run reads all source labels for this.
-    data.balance_source = False
+    # How source images are drawn. "each_once": each once an epoch; "balanced": so that classes are
+    # (RIPU); "rare_classes": mostly for what is rare, and cropped there (DAFormer). The first run
+    # reads all source labels for the latter two.
+    data.source_sampling = "each_once"
     data.augment = _section(dataclasses.asdict(Augment()))  # of training images
     return config
 

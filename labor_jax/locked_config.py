@@ -35,6 +35,7 @@ RENAMED = {
         f"config.round.{name}_weight": f"config.round.terms.{name}"
         for name in ("adversarial", "local_consistency", "negative_learning")
     },
+    "config.data.balance_source": 'config.data.source_sampling, "balanced" for True',
     "config.round.discriminator_learning_rate": (
         "config.terms.adversarial.learning_rate, which the warm-up has too"
     ),

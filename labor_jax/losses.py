@@ -50,6 +50,7 @@ def cross_entropy(
     labels: jax.Array,
     *,
     class_weights: jax.Array | None = None,
+    pixel_weights: jax.Array | None = None,
     ignore_label: int = 255,
 ) -> jax.Array:
     """Mean cross-entropy over the labelled pixels.
@@ -64,16 +65,20 @@ def cross_entropy(
       class_weights: Non-negative weights, `float[C]`. The mean becomes weighted: each counted pixel
         weighs its label's weight, and the sum is divided by the weights of the counted pixels,
         so that scaling all weights changes nothing and weights of 1 are no weights.
+      pixel_weights: Non-negative factors of the pixels' losses, `float[...]`, such as the trust in
+        a pseudo label. The divisor stays as it is without them, so that less trust is a smaller
+        loss.
       ignore_label: The label of unlabelled and void pixels.
 
     Returns:
       The mean, `f32[]`; 0.0 where no pixel counts or all counted pixels weigh 0.
 
     Raises:
-      ValueError: If the shapes of `logits`, `labels` and `class_weights` don't fit.
+      ValueError: If the shapes of `logits`, `labels` and the weights don't fit.
 
     References:
-      Shin et al., LabOR, ICCV 2021, https://arxiv.org/abs/2108.05570, L_s of Eq. 1 and Eq. 5.
+      Shin et al., LabOR, ICCV 2021, https://arxiv.org/abs/2108.05570, L_s of Eq. 1 and Eq. 5;
+      Tranheden et al., DACS, WACV 2021, https://arxiv.org/abs/2007.08702, the pixel weights.
     """
     _check_labels(logits, labels)
     num_classes = logits.shape[-1]
@@ -84,6 +89,13 @@ def cross_entropy(
     # A masked sum instead of a gather: it fuses, and its gradient needs no scatter.
     is_label = labels[..., None] == jnp.arange(num_classes)
     losses = -jnp.sum(jnp.where(is_label, log_probabilities, 0.0), axis=-1)
+    if pixel_weights is not None:
+        if jnp.shape(pixel_weights) != labels.shape:
+            raise ValueError(
+                f"pixel_weights has shape {jnp.shape(pixel_weights)} and labels {labels.shape}; "
+                "they must be equal"
+            )
+        losses *= jnp.asarray(pixel_weights, jnp.float32)
     if class_weights is None:
         return _masked_mean(losses, counted)
 

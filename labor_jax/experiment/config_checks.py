@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition
 from labor_jax.annotation.formats import EXISTING_FORMATS
-from labor_jax.data import DataError
+from labor_jax.data import DataError, class_sampling
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training import optimizers
@@ -72,6 +72,7 @@ def _check_choices(config: ConfigDict, require: Require) -> None:
         ("protocol", config.protocol, PROTOCOLS),
         ("acquisition.method", config.acquisition.method, tuple(acquisition.METHODS)),
         ("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS),
+        ("data.source_sampling", config.data.source_sampling, class_sampling.SAMPLINGS),
     ):
         require(value in valid, field, f"choose one of: {', '.join(valid)}")
 

@@ -56,8 +56,8 @@ def make_train_step(
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
 
-        Batch norm normalises each view by itself. The running statistics follow the target where it
-        is read, since that is where the model is used (AdaBN, Li et al. 2017), else the last view.
+        Batch norm normalises each view by itself; its running statistics follow one of them, see
+        `Terms.statistics_view`.
         """
         outputs, statistics = {}, {}
         for number, view in enumerate(terms.reads):
@@ -68,7 +68,7 @@ def make_train_step(
                 rngs={"dropout": jax.random.fold_in(key, number)},
                 mutable=["batch_stats"],
             )
-        return outputs, statistics["target" if "target" in statistics else terms.reads[-1]]
+        return outputs, statistics[terms.statistics_view]
 
     def model_of(variables):
         return models.Model(variables=variables, network=network)
@@ -137,6 +137,7 @@ def make_train_step(
             microbatches,
         )
         counts = counts_over_all(state, batch, key)
+        measured = _sum_over_devices(terms.measure(batch, state.memory), axis_name)
         params = state.variables["params"]
 
         def differentiate(variables, microbatch, number):
@@ -155,7 +156,7 @@ def make_train_step(
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
         variables = {**variables, "params": optax.apply_updates(params, updates)}
         memory, player_optimizers = _moved_players(state, players, of_players)
-        memory = terms.update(memory, model_of(variables))
+        memory = terms.update(memory, model_of(variables), measured)
         state = state.replace(
             step=state.step + 1,
             variables=variables,

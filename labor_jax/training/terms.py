@@ -8,10 +8,14 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | `reads`                                         | names of the views whose outputs it reads     |
 | `loss(outputs, batch, memory) -> Term`          | the summand; also `loss(…, memory, model)`    |
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
+| `uses`                                          | terms whose views its own are made of         |
+| `statistics_of`                                 | the view that batch norm is to follow         |
 | `players(setup)`                                | networks trained beside the model             |
 | `player_losses(outputs, batch, memory)`         | a `Term` for each player; likewise            |
 | `memory(model)` or `memory(model, setup)`       | what it keeps from step to step, a teacher say|
-| `update(memory, model)`                         | what it keeps after a step                    |
+| `measure(batch, memory)`                        | sums over the views of all devices, per step  |
+| `update(memory, model)`, with `measure`         | what it keeps after a step                    |
+| `update(memory, model, measured)`               |                                               |
 | `before_phase(passes, memory)`                  | a pass over the pool or the source            |
 | `uses_auxiliary_head`                           | whether it reads `Outputs.auxiliary_logits`   |
 
@@ -25,7 +29,16 @@ parameters are in it under the player's name. It starts anew with each schedule,
 phase, and goes on through all of joint training; players go on through the whole run. `update` and
 `before_phase` return memory of the structure, shapes and dtypes that `memory` gave it.
 
-Several terms may read one view, and the network sees each view once.
+`uses` names other terms that the term can't do without, such as ("mean_teacher",): several terms
+then share one teacher. Where such a term has no weight, it brings its memory and its views, but
+neither its loss nor its players. Its views are in the `batch` that the using term's `views` gets.
+
+`measure` returns a tree of float arrays of the batch and its views. The step sums them over all
+microbatches and devices, and hands the sums to `update`, so that memory is the same everywhere.
+
+Several terms may read one view, and the network sees each view once. Batch norm's running
+statistics follow the target where it is read, else the view that a term names in `statistics_of`
+(which the network then sees, too), else the last view.
 """
 
 import dataclasses
@@ -135,14 +148,17 @@ class Terms:
         """Checks that every view that is read has a maker.
 
         Args:
-          weights: of the terms; those of weight 0 are left out.
-          terms: the objects, by the same names.
+          weights: of the terms; those of weight 0 are left out, unless another one uses them.
+          terms: the objects, by the same names; also those that they use.
 
         Raises:
           ValueError: a term reads a view that no other one makes, or two terms make one view.
         """
         self.weights = {name: float(weight) for name, weight in weights.items() if weight}
-        self.terms = {name: terms[name] for name in self.weights}
+        self.terms: dict[str, Any] = {}  # those that are used before those that use them
+        for name in self.weights:
+            self._add(name, terms)
+        self._weighted = {name: self.terms[name] for name in self.weights}
         self._makers: dict[str, str] = {}
         for name, term in self.terms.items():
             for view in getattr(term, "makes", {}):
@@ -152,7 +168,7 @@ class Terms:
                         f"{self._makers.get(view, 'the data')} brings already; rename one of them."
                     )
                 self._makers[view] = name
-        for name, term in self.terms.items():
+        for name, term in self._weighted.items():
             for view in term.reads:
                 if view not in (*DOMAINS, *self._makers):
                     raise ValueError(
@@ -160,14 +176,38 @@ class Terms:
                         "give the term that makes it a weight too."
                     )
 
+    def _add(self, name: str, terms: Mapping[str, Any]) -> None:
+        """Takes a term in, after those that it uses."""
+        if name not in self.terms:
+            for used in getattr(terms[name], "uses", ()):
+                self._add(used, terms)
+            self.terms[name] = terms[name]
+
     @property
     def reads(self) -> tuple[str, ...]:
         """The views that the network has to see; source and target first."""
-        read = {view for term in self.terms.values() for view in term.reads}
+        read = {view for term in self._weighted.values() for view in term.reads}
+        read.update(self._asked_statistics)
         return (
             *(view for view in DOMAINS if view in read),
             *(view for view in self._makers if view in read),
         )
+
+    @property
+    def statistics_view(self) -> str:
+        """The view that batch norm's running statistics follow.
+
+        The target where it is read, since that is where the model is used (AdaBN, Li et al. 2017);
+        else what a term asks for; else the last view.
+        """
+        if "target" in self.reads:
+            return "target"
+        return (*self._asked_statistics, self.reads[-1])[0]
+
+    @property
+    def _asked_statistics(self) -> tuple[str, ...]:
+        asked = (getattr(term, "statistics_of", "") for term in self._weighted.values())
+        return tuple(view for view in asked if view)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -181,13 +221,13 @@ class Terms:
     @property
     def uses_auxiliary_head(self) -> bool:
         """Whether a term reads the auxiliary head's logits."""
-        return any(getattr(term, "uses_auxiliary_head", False) for term in self.terms.values())
+        return any(getattr(term, "uses_auxiliary_head", False) for term in self._weighted.values())
 
     def players(self, setup: Setup) -> dict[str, dict[str, Player]]:
         """The players, by term and name."""
         return {
             name: term.players(setup)
-            for name, term in self.terms.items()
+            for name, term in self._weighted.items()
             if hasattr(term, "players")
         }
 
@@ -215,7 +255,7 @@ class Terms:
         views = dict(batch)
         for number, (name, term) in enumerate(self.terms.items()):
             if getattr(term, "makes", {}):
-                views.update(term.views(jax.random.fold_in(key, number), batch, memory[name]))
+                views.update(term.views(jax.random.fold_in(key, number), views, memory[name]))
         return views
 
     def losses(
@@ -224,7 +264,7 @@ class Terms:
         """Each term's value on a microbatch; `model` is the one in training."""
         found = {
             name: _with_model(term.loss, outputs, batch, memory[name], model)
-            for name, term in self.terms.items()
+            for name, term in self._weighted.items()
         }
         for name, loss in found.items():
             if not _is_term(loss):
@@ -242,16 +282,37 @@ class Terms:
         outputs, model = jax.lax.stop_gradient((outputs, model))
         return {
             name: _with_model(term.player_losses, outputs, batch, memory[name], model)
-            for name, term in self.terms.items()
+            for name, term in self._weighted.items()
             if hasattr(term, "players")
         }
 
-    def update(self, memory: Memory, model: Any) -> Memory:
-        """What the terms keep after a step that left `model`."""
+    def measure(self, batch: Batch, memory: Memory) -> dict[str, Any]:
+        """What the terms sum over the batch and its views, by term."""
         return {
-            name: term.update(memory[name], model) if hasattr(term, "update") else memory[name]
+            name: term.measure(batch, memory[name])
+            for name, term in self.terms.items()
+            if hasattr(term, "measure")
+        }
+
+    def update(self, memory: Memory, model: Any, measured: Mapping[str, Any]) -> Memory:
+        """What the terms keep after a step.
+
+        Args:
+          memory: before it.
+          model: as the step left it.
+          measured: the sums of `measure` over all devices.
+        """
+        return {
+            name: _updated(term, memory[name], model, measured.get(name))
             for name, term in self.terms.items()
         }
+
+
+def _updated(term: Any, memory: dict[str, Any], model: Any, measured: Any) -> dict[str, Any]:
+    """A term's memory after a step."""
+    if not hasattr(term, "update"):
+        return memory
+    return term.update(*(memory, model, measured)[: 3 if hasattr(term, "measure") else 2])
 
 
 def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def test_ripus_numbers(pair):
         }
         assert config.source_batch_size == config.target_batch_size == 2
         assert config.model.batch_norm == "frozen" and config.evaluation_flip
-        assert not config.data.augment.flip and config.data.balance_source
+        assert not config.data.augment.flip and config.data.source_sampling == "balanced"
         assert config.acquisition.reference_size == (640, 1280)
         assert config.data.source_size == (720, 1280)
         assert config.data.target_size == config.data.evaluation_size == (640, 1280)
@@ -148,11 +148,11 @@ def test_the_balanced_source_is_read_once(root):
     config = tiny_row(("ripu_ra:gtav",), root)
     config.data.cache_folder = str(root / "once")
     built = components.build(config)
-    presence = built.source_presence
-    assert presence.shape == (3, 19) and presence.all()
-    assert built.source_presence is presence
+    counts = built.source_class_counts
+    assert counts.shape == (3, 19) and counts.all()
+    assert built.source_class_counts is counts
     assert len(list((root / "once").iterdir())) == 1
-    assert components.build(tiny_row(("spl:gtav",), root)).source_presence is None
+    assert components.build(tiny_row(("spl:gtav",), root)).source_class_counts is None
 
 
 def test_the_other_targets(root):

@@ -42,7 +42,7 @@ def joint_defaults(config: ConfigDict) -> None:
     """RIPU's sizes and sampling."""
     # RIPU's 40 points refer to the network's input; label maps have 2.56 times the pixels.
     config.acquisition.reference_size = (640, 1280)
-    config.data.balance_source = True
+    config.data.source_sampling = "balanced"
     config.data.source_size = (720, 1280)
 
 
