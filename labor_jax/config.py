@@ -84,8 +84,9 @@ def base_config() -> ConfigDict:
     annotation.existing_labels = ""
     annotation.existing_format = "png"
     annotation.existing_unknown = "error"  # shapes of a name that is no class; or "void"
-    # Workdir of a finished run with --config.rounds=0 and otherwise the same settings up to that
-    # point. This run continues from there. Empty: start from the beginning.
+    # Workdir of a finished run with the same settings up to its end, and with no rounds: of this
+    # config with --config.rounds=0, or of one that has only the first of this config's phases, such
+    # as source_only. This run continues from there. Empty: start from the beginning.
     config.warm_start = ""
     # Folder that keeps compiled programs, so that the next run need not compile again. The default
     # honours $XDG_CACHE_HOME in place of ~/.cache. Empty: keep none.
