@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -41,6 +42,10 @@ RENAMED = {
 """Fields of version 0.1.0 that have another name now."""
 
 
+ON_CHANGE: dict[str, Callable[[LockedConfig, Any], None]] = {}
+"""What else changes with a field: called with the config and the new value, which it checks."""
+
+
 class UnknownFieldError(KeyError, AttributeError):
     """A config has no such field. The message lists those that it has."""
 
@@ -77,6 +82,9 @@ class LockedConfig(ConfigDict):
             if value is not self._fields[key]:
                 self._fields[key].update(value)  # of a section, the fields that are given
             return
+        name = f"{self._path}.{key}"
+        if self.is_locked and name in ON_CHANGE and value != self._fields[key]:
+            ON_CHANGE[name](self, value)
         try:
             super().__setitem__(key, value)
         except TypeError as error:

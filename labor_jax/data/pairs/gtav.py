@@ -68,6 +68,7 @@ def ripu_source_free(config: ConfigDict) -> None:
     defaults=defaults,
     joint_defaults=joint_defaults,
     method_defaults={"spl": spl, "ripu_source_free": ripu_source_free},
+    recipe="paper",
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `gtav`: GTAV to Cityscapes, ACDC or BDD100K, 19 classes.
