@@ -197,9 +197,10 @@ def base_config() -> ConfigDict:
     model.pretrained = ""
 
     config.optimizer = optimizer = ConfigDict()
-    optimizer.name = "sgd"  # "sgd" or "adamw"
+    # "sgd", "adam" (whose moments gather the weight decay too) or "adamw" (where they don't).
+    optimizer.name = "sgd"
     optimizer.momentum = 0.9  # of SGD
-    optimizer.weight_decay = 5e-4  # of SGD and AdamW
+    optimizer.weight_decay = 5e-4
     optimizer.head_multiplier = 10.0  # the head's learning rate over the backbone's
     optimizer.power = 0.9  # of the poly schedule
     optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping
