@@ -148,8 +148,9 @@ def base_config() -> ConfigDict:
     annotation.existing_labels = ""
     annotation.existing_format = "png"
     annotation.existing_unknown = "error"  # shapes of a name that is no class; or "void"
-    # Workdir of a finished run with --config.rounds=0 and otherwise the same settings up to that
-    # point. This run continues from there. Empty: start from the beginning.
+    # Workdir of a finished run with the same settings up to its end, and with no rounds: of this
+    # config with --config.rounds=0, or of one that has only the first of this config's phases, such
+    # as source_only. This run continues from there. Empty: start from the beginning.
     config.warm_start = ""
     # Folder that keeps compiled programs, so that the next run need not compile again. The default
     # honours $XDG_CACHE_HOME in place of ~/.cache. Empty: keep none.
@@ -196,9 +197,10 @@ def base_config() -> ConfigDict:
     model.pretrained = ""
 
     config.optimizer = optimizer = ConfigDict()
-    optimizer.name = "sgd"  # "sgd" or "adamw"
+    # "sgd", "adam" (whose moments gather the weight decay too) or "adamw" (where they don't).
+    optimizer.name = "sgd"
     optimizer.momentum = 0.9  # of SGD
-    optimizer.weight_decay = 5e-4  # of SGD and AdamW
+    optimizer.weight_decay = 5e-4
     optimizer.head_multiplier = 10.0  # the head's learning rate over the backbone's
     optimizer.power = 0.9  # of the poly schedule
     optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping

@@ -144,11 +144,6 @@ def _check_start(config: ConfigDict, require: Require) -> None:
         "config.joint.query_steps, there is no model to start from, unless config.model.pretrained "
         "names a file of one",
     )
-    require(
-        not (config.warm_start and not config.rounds),
-        "warm_start",
-        "without rounds there is nothing to do after it",
-    )
 
 
 def _check_selector(config: ConfigDict, require: Require) -> None:
@@ -172,7 +167,7 @@ def _check_selector(config: ConfigDict, require: Require) -> None:
 
 
 def _check_phases(config: ConfigDict, require: Require) -> None:
-    """That each phase learns something."""
+    """That each phase learns something, and that there are some after another run's."""
     if config.rounds and config.protocol == "staged":
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
     for section in sorted({phase.section for phase in plan(config)} - {""}):
@@ -181,6 +176,11 @@ def _check_phases(config: ConfigDict, require: Require) -> None:
             f"{section}.terms",
             "every weight in it is 0, so that its steps would learn nothing",
         )
+    require(
+        not config.warm_start or len(plan(config)) > 1,
+        "warm_start",
+        "without rounds or another phase there is nothing to do after it",
+    )
 
 
 def _check_training(config: ConfigDict, section: str, require: Require) -> None:
