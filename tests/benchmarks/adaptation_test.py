@@ -176,6 +176,10 @@ def test_without_methods_all_that_are_registered_are_run(run_all, tmp_path, monk
     ]
 
 
+def test_published_numbers_are_of_methods_that_exist():
+    assert set(benchmark.PUBLISHED) - {"source only"} <= set(adaptation.METHODS)
+
+
 def test_a_row_takes_the_last_checkpoint_of_a_run(tmp_path):
     workdir = write_run(tmp_path / "min_entropy_seed0", miou=0.3, rounds=0)
     summary = json.loads((workdir / "summary.json").read_text())

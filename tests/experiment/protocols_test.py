@@ -84,7 +84,9 @@ def test_labors_rows_have_iasts_settings(name):
     for section in ("supervised", "warmup", "round"):
         assert not components.terms(config, section).uses_auxiliary_head
     weights = components.terms(config, "round").weights
-    assert weights["adversarial"] == config.warmup.terms.adversarial > 0
+    assert weights["adversarial"] == config.warmup.terms.adversarial == 0.05
+    assert config.terms.adversarial.objective == "least_squares"
+    assert config.terms.self_training.thresholds == "instance_adaptive"
 
 
 @pytest.mark.parametrize("name", ["active:spl", "active:random", "ripu_ra", "source_only"])

@@ -74,12 +74,16 @@ def labor(config: ConfigDict) -> None:
     config.warmup.update(steps=50_000, learning_rate=2e-6)  # 4 epochs, head 2e-5
     config.round.update(steps=25_000, learning_rate=2.5e-6)  # 2 epochs, head 2.5e-5
     config.selector.learning_rate = 2.5e-6  # ours: that of the rounds
-    # One level, discriminator's rate 2e-5.
+    # The warm-up is a least-squares GAN on one level, of weight 0.05 and rate 2e-5.
     config.supervised.terms.auxiliary_source_labels = 0.0
-    config.warmup.terms.update(auxiliary_source_labels=0.0, auxiliary_adversarial=0.0)
-    config.terms.adversarial.learning_rate = 2e-5
-    # Two reviews of LabOR: the adversarial term stays on in the rounds.
+    config.warmup.terms.update(
+        adversarial=0.05, auxiliary_source_labels=0.0, auxiliary_adversarial=0.0
+    )
+    config.terms.adversarial.update(objective="least_squares", learning_rate=2e-5)
+    # By two reviews of LabOR, this term stays on in the rounds, and the selector's pseudo labels
+    # have IAST's thresholds.
     config.round.terms.adversarial = config.warmup.terms.adversarial
+    config.terms.self_training.thresholds = "instance_adaptive"
 
 
 def spl(config: ConfigDict) -> None:
