@@ -5,7 +5,7 @@ that the same portion of what is predicted as the class is labelled, a larger on
 thresholds are those of the whole pool: a pass counts its pixels in a histogram for each class.
 
 The published code also samples source images anew and shows crops of rare classes more often; that
-is the data's matter here (`config.data.balance_source`).
+is the data's matter here (`config.data.source_sampling`).
 
 Reference:
   Zou et al., Unsupervised Domain Adaptation for Semantic Segmentation via Class-Balanced

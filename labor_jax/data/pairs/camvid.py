@@ -89,10 +89,21 @@ def _ripu_pa(config: ConfigDict) -> None:
     config.acquisition.radius = 11  # RIPU's 32 at 1024 rows, scaled to 360
 
 
+def joint_defaults(config: ConfigDict) -> None:
+    """The pixel selector's rate has the ratio to the model's that it has in short rounds."""
+    config.selector.learning_rate = 2.5e-3
+
+
 METHOD_DEFAULTS = {"ripu_pa": _ripu_pa}
 
 
-@register_pair("camvid", defaults=defaults, method_defaults=METHOD_DEFAULTS, short=short)
+@register_pair(
+    "camvid",
+    defaults=defaults,
+    joint_defaults=joint_defaults,
+    method_defaults=METHOD_DEFAULTS,
+    short=short,
+)
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `camvid`: 305 source, 62 pool and 62 evaluation images of 360x480.
 

@@ -24,6 +24,7 @@ LAYOUTS = {
 @register_pair(
     "camvid_reverse",
     defaults=camvid.defaults,
+    joint_defaults=camvid.joint_defaults,
     method_defaults=camvid.METHOD_DEFAULTS,
     short=camvid.short,
 )

@@ -42,6 +42,7 @@ def short(config: ConfigDict) -> None:
 def joint_defaults(config: ConfigDict) -> None:
     """From random weights the head needs no higher rate than the backbone; the rate is high."""
     config.optimizer.update(head_multiplier=1.0, clip_norm=1.0)
+    config.selector.learning_rate = 0.03
 
 
 def _ripu_pa(config: ConfigDict) -> None:
