@@ -26,7 +26,7 @@ def _config(name, method="ppl", protocol="staged"):
         config[section] = ConfigDict()
     for phase in ("supervised", "warmup", "retraining", "selector", "round"):
         config[phase].terms = ConfigDict()
-    config.terms = ConfigDict({"adversarial": {}, "auxiliary_adversarial": {}})
+    config.terms = ConfigDict({"adversarial": {}, "auxiliary_adversarial": {}, "self_training": {}})
     config.acquisition.max_fraction = 0.05
     config.acquisition.radius = 32
     config.joint.schedule_steps = 52_500
@@ -49,7 +49,7 @@ def test_settings_are_possible(name, protocol):
 
 def test_two_levels_are_the_papers_alone():
     for name in ("gtav", "synthia"):
-        config = _config(name)
+        config = _config(name, "uda:adaptsegnet_two_level")
         assert config.supervised.terms.to_dict() == {"auxiliary_source_labels": 0.1}
         assert config.warmup.terms.to_dict() == {
             "auxiliary_source_labels": 0.1,
