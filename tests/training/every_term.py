@@ -108,7 +108,11 @@ def players(names):
     return {
         term: {
             player: Player(
-                lambda key, term=term, player=player: player_params(term, player), optax.sgd(RATE)
+                # A step that donates its state must not take the cached arrays along.
+                lambda key, term=term, player=player: jax.tree.map(
+                    jnp.copy, player_params(term, player)
+                ),
+                optax.sgd(RATE),
             )
             for player in own
         }
