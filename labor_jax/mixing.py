@@ -246,12 +246,18 @@ def color_jitter(
     happens, *draws = jax.random.split(key, 5)
     amounts = [jax.random.uniform(draw, minval=-strength, maxval=strength) for draw in draws]
     image = image.astype(jnp.float32)
-    changed = jnp.clip(image * (1 + amounts[0]), 0.0, 255.0)
-    for mean, amount in ((lambda grey: grey.mean(), amounts[1]), (lambda grey: grey, amounts[2])):
-        grey = mean(changed @ jnp.array(_GREY))[..., None]
-        changed = jnp.clip(grey + (1 + amount) * (changed - grey), 0.0, 255.0)
-    changed = _turned_hue(changed, amounts[3])
+    changed = _changed_colors(image, *amounts)
     return jnp.where(jax.random.bernoulli(happens, probability), changed, image)
+
+
+def _changed_colors(image, brightness, contrast, saturation, turn):
+    """An image f32[H, W, 3] in 0 to 255 with all four changes, one after the other."""
+    image = jnp.clip(image * (1 + brightness), 0.0, 255.0)
+    grey = jnp.mean(image @ jnp.array(_GREY))
+    image = jnp.clip(grey + (1 + contrast) * (image - grey), 0.0, 255.0)
+    grey = (image @ jnp.array(_GREY))[..., None]
+    image = jnp.clip(grey + (1 + saturation) * (image - grey), 0.0, 255.0)
+    return _turned_hue(image, turn)
 
 
 def gaussian_blur(image: jax.Array, sigma: jax.Array | float, radius: int) -> jax.Array:

@@ -423,6 +423,27 @@ def test_ignore_label_may_be_a_class():
         np.testing.assert_allclose(value, twin(logits, labels, ignore_label=0), rtol=2e-5)
 
 
+def test_pixel_weights_leave_the_divisor():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    labels = rng.integers(0, 5, (2, 3, 4))
+    labels[0, 0] = 255
+    weights = rng.random((2, 3, 4)).astype(np.float32)
+    total = sum(
+        weights[place] * cross_entropy_twin(logits[place][None], labels[place][None])
+        for place in pixels(labels)
+    )
+    value = losses.cross_entropy(logits, labels, pixel_weights=weights)
+    np.testing.assert_allclose(value, total / (labels != 255).sum(), rtol=1e-5)
+    half = losses.cross_entropy(logits, labels, pixel_weights=0.5 * weights)
+    np.testing.assert_allclose(half, value / 2, rtol=1e-5)
+    plain = losses.cross_entropy(logits, labels)
+    ones = losses.cross_entropy(logits, labels, pixel_weights=np.ones(labels.shape))
+    np.testing.assert_allclose(ones, plain, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"pixel_weights has shape \(2, 3\)"):
+        losses.cross_entropy(logits, labels, pixel_weights=np.ones((2, 3)))
+
+
 def test_class_weights_are_relative():
     logits, labels = scene(seed=23)
     weights = np.array([0.2, 3.0, 1.0, 0.0])

@@ -101,3 +101,50 @@ def test_a_term_of_other_shapes_is_an_error(shapes):
     mine.loss = lambda outputs, batch, memory: Term(*map(jnp.zeros, shapes))
     with pytest.raises(ValueError, match="The loss of the term 'mine' returned"):
         Terms({"mine": 1.0}, {"mine": mine}).losses({}, {}, {"mine": {}})
+
+
+class Counted(Reads):
+    """A term with memory and a view, which others use."""
+
+    def __init__(self, *reads, uses=(), **options):
+        super().__init__(*reads, **options)
+        self.uses = uses
+
+    def memory(self, model):
+        return {"seen": jnp.zeros(())}
+
+    def views(self, key, batch, memory):
+        return {view: {"image": len(batch)} for view in self.makes}
+
+    def measure(self, batch, memory):
+        return jnp.float32(len(batch))
+
+    def update(self, memory, model, measured):
+        return {"seen": memory["seen"] + measured}
+
+
+def test_a_term_brings_those_it_uses_before_itself_and_without_their_loss():
+    helper = Counted("helped", makes={"helped": ("target",)})
+    user = Counted("own", makes={"own": ("source",)}, uses=("helper",))
+    terms = Terms({"user": 1.0, "helper": 0.0}, {"user": user, "helper": helper})
+    assert list(terms.terms) == ["helper", "user"] and list(terms.weights) == ["user"]
+    assert terms.reads == ("own",) and terms.domains == ("source", "target")
+    memory = terms.memory(None)
+    views = terms.add_views(jax.random.key(0), {"source": {}, "target": {}}, memory)
+    assert views["own"]["image"] == 3  # the used term's view is among them
+    assert set(terms.losses({}, views, memory)) == {"user"}
+    updated = terms.update(memory, None, terms.measure(views, memory))
+    assert updated == {"helper": {"seen": 4}, "user": {"seen": 4}}
+
+
+def test_batch_norm_follows_the_target_else_what_is_asked_for_else_the_last_view():
+    plain, asks = Reads("source"), Reads("mixed", makes={"mixed": ("source",)})
+    assert Terms({"a": 1}, {"a": plain}).statistics_view == "source"
+    assert Terms({"a": 1, "b": 1}, {"a": plain, "b": asks}).statistics_view == "mixed"
+    asks.statistics_of = "target"
+    terms = Terms({"a": 1, "b": 1}, {"a": plain, "b": asks})
+    assert (terms.statistics_view, terms.domains) == ("target", ("source", "target"))
+    assert terms.reads == ("source", "target", "mixed")
+    asks.statistics_of = "source"
+    both = Terms({"a": 1, "b": 1}, {"a": Reads("target"), "b": asks})
+    assert both.statistics_view == "target"
