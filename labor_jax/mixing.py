@@ -56,6 +56,34 @@ def class_mix(
     return image, label, from_source
 
 
+def fitted(
+    key: jax.Array, image: jax.Array, label: jax.Array, size: tuple[int, int], void: int = 255
+) -> tuple[jax.Array, jax.Array]:
+    """Cuts an image and its label to a size at a random place, or pads them where they are smaller.
+
+    Args:
+      key: A JAX random key.
+      image: `[H, W, 3]`, padded with 0.
+      label: Classes, `int[H, W]`, padded with `void`.
+      size: (height, width) of the result.
+      void: A label that is no class.
+
+    Returns:
+      The image `[height, width, 3]` and the label `int[height, width]`.
+    """
+    for axis, side in enumerate(size):
+        missing = max(0, side - label.shape[axis])
+        padding = [(0, missing) if each == axis else (0, 0) for each in range(3)]
+        image = jnp.pad(image, padding)
+        label = jnp.pad(label, padding[:2], constant_values=void)
+        key, own_key = jax.random.split(key)
+        first = jax.random.randint(own_key, (), 0, label.shape[axis] - side + 1)
+        image, label = (
+            jax.lax.dynamic_slice_in_dim(each, first, side, axis) for each in (image, label)
+        )
+    return image, label
+
+
 def random_block_mask(
     key: jax.Array, size: tuple[int, int], *, block: int, ratio: float
 ) -> jax.Array:
@@ -188,3 +216,86 @@ def random_texture(
     textured = jnp.fft.irfft2(spectrum * factors[..., None], (height, width), axes=(0, 1))
     textured -= textured.mean()
     return mean + textured * (deviation / jnp.maximum(textured.std(), 1e-3))
+
+
+def color_jitter(
+    key: jax.Array, image: jax.Array, strength: float, probability: float = 0.8
+) -> jax.Array:
+    """Changes an image's colours by random amounts: brightness, contrast, saturation, then hue.
+
+    Args:
+      key: A JAX random key.
+      image: `[H, W, 3]`, RGB in 0 to 255, of any dtype.
+      strength: s, 0 to 0.5. Three factors are uniform in [1 - s, 1 + s]: of the colours, of their
+        distance from the image's mean grey, and of their distance from each pixel's grey. The hue
+        turns by a share of the circle uniform in [-s, s].
+      probability: How often an image is changed at all.
+
+    Returns:
+      `f32[H, W, 3]` in 0 to 255.
+
+    Raises:
+      ValueError: If `strength` is not from 0 to 0.5.
+
+    References:
+      Tranheden et al., DACS, WACV 2021, https://arxiv.org/abs/2007.08702; strength 0.25 in its
+      published code, whose order of the four is random.
+    """
+    if not 0 <= strength <= 0.5:
+        raise ValueError(f"strength is {strength}; it is from 0 to 0.5")
+    happens, *draws = jax.random.split(key, 5)
+    amounts = [jax.random.uniform(draw, minval=-strength, maxval=strength) for draw in draws]
+    image = image.astype(jnp.float32)
+    changed = jnp.clip(image * (1 + amounts[0]), 0.0, 255.0)
+    for mean, amount in ((lambda grey: grey.mean(), amounts[1]), (lambda grey: grey, amounts[2])):
+        grey = mean(changed @ jnp.array(_GREY))[..., None]
+        changed = jnp.clip(grey + (1 + amount) * (changed - grey), 0.0, 255.0)
+    changed = _turned_hue(changed, amounts[3])
+    return jnp.where(jax.random.bernoulli(happens, probability), changed, image)
+
+
+def gaussian_blur(image: jax.Array, sigma: jax.Array | float, radius: int) -> jax.Array:
+    """Blurs an image; its border pixels are repeated outwards.
+
+    Args:
+      image: `[H, W, 3]`.
+      sigma: The standard deviation in pixels, a scalar above 0 that may be traced.
+      radius: How many pixels the window reaches each way, static; three sigmas are enough.
+
+    Returns:
+      `f32[H, W, 3]`.
+    """
+    offsets = jnp.arange(-radius, radius + 1)
+    weights = jnp.exp(-0.5 * jnp.square(offsets / sigma))
+    weights /= weights.sum()
+    image = image.astype(jnp.float32)
+    for axis in (0, 1):
+        side = image.shape[axis]
+        padding = [(radius, radius) if each == axis else (0, 0) for each in range(3)]
+        padded = jnp.pad(image, padding, mode="edge")
+        image = sum(
+            weights[k] * jax.lax.slice_in_dim(padded, k, k + side, axis=axis)
+            for k in range(2 * radius + 1)
+        )
+    return image
+
+
+# Of the grey value of RGB, ITU-R 601.
+_GREY = (0.299, 0.587, 0.114)
+
+
+def _turned_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
+    """Turns the hue of RGB in 0 to 255 by a share of the circle, keeping HSV's S and V."""
+    value, least = image.max(-1), image.min(-1)
+    chroma = value - least
+    divisor = jnp.where(chroma > 0, chroma, 1.0)
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    sextant = jnp.select(
+        [value == red, value == green],
+        [(green - blue) / divisor, 2 + (blue - red) / divisor],
+        4 + (red - green) / divisor,
+    )
+    # A channel of HSV, from how far it is from the hue in sixths of the circle.
+    steps = (jnp.array([5.0, 3.0, 1.0]) + (sextant + 6 * turn)[..., None]) % 6
+    share = jnp.clip(jnp.minimum(steps, 4 - steps), 0.0, 1.0)
+    return value[..., None] - chroma[..., None] * share

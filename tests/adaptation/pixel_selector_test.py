@@ -231,7 +231,7 @@ def test_the_model_and_all_batch_statistics_stay():
     before = jax.tree.map(np.array, model())
     state, _ = train(selector(), dropout=0.5)
     assert_equal(model(), before)
-    assert_equal(state.memory["self_training"]["model"].variables, before)
+    assert_equal(state.memory["self_training"]["labeller"].variables, before)
     backbone = state.variables["params"]["backbone"]
     assert_equal(state.variables["batch_stats"], model()["batch_stats"])
     assert_equal(backbone["bn1"], model()["params"]["backbone"]["bn1"])

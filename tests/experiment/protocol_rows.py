@@ -19,10 +19,18 @@ _STEPS = {
     ("ripu_source_free",): 50_000,
 }
 
+_LABOR_STEPS = {
+    ("warmup",): 150_000,
+    ("ppl",): 231_000,
+    ("spl",): 231_000,
+    ("supervised",): 225_000,
+}
+"""On GTAV, by IAST's settings."""
+
 ROWS = {
     (f"{name}:{pair}", *overrides): steps
-    for pair in ("gtav", "synthia")
-    for (name, *overrides), steps in _STEPS.items()
+    for pair, own in (("gtav", _LABOR_STEPS), ("synthia", {}))
+    for (name, *overrides), steps in {**_STEPS, **own}.items()
 }
 
 
