@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 import labor_jax
 from labor_jax import adaptation, losses, models
 from labor_jax.adaptation.image_pairs import targets_for_sources
-from tests.training.every_term import both_domains, domain, first_state, make_step, only
+from tests.tiny_model import tiny_segmenter
+from tests.training.every_term import (
+    CLASSES,
+    assert_close,
+    both_domains,
+    domain,
+    first_state,
+    make_step,
+    only,
+    variables,
+)
 
 
 def spectrum(images):
@@ -63,6 +73,18 @@ def test_the_term_is_cross_entropy_on_the_swapped_images():
     plain = only("source_labels")
     _, expected = jax.jit(make_step(plain))(first_state(plain), {"source": view})
     np.testing.assert_allclose(metrics["fourier_swap"], expected["source_labels"], rtol=1e-4)
+
+
+def test_a_step_in_microbatches_swaps_with_the_same_targets():
+    loss, batch = only("fourier_swap"), both_domains(count=4)
+    batch["source"]["label"][0] = 255
+    state = first_state(loss, variables("frozen"))
+    segmenter = tiny_segmenter(CLASSES, batch_norm="frozen", auxiliary=True)
+    whole, cut = (
+        jax.jit(make_step(loss, segmenter, microbatches=number))(state, batch) for number in (1, 2)
+    )
+    assert_close(cut[1], whole[1])
+    assert_close(cut[0].variables, whole[0].variables, rtol=1e-3, atol=1e-5)
 
 
 def test_charbonnier_entropy_is_of_the_target():

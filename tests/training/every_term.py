@@ -24,6 +24,7 @@ WEIGHTS = {
     "negative_learning": 0.75,
     "min_entropy": 0.4,
     "max_squares": 0.9,
+    "charbonnier_entropy": 1.2,
     "auxiliary_source_labels": 0.3,
     "auxiliary_adversarial": 0.6,
     "pseudo_labels": 0.8,

@@ -104,6 +104,7 @@ def expected_losses():
         "negative_learning": losses.negative_learning(target),
         "min_entropy": losses.entropy(target),
         "max_squares": losses.max_squares(target),
+        "charbonnier_entropy": losses.charbonnier_entropy(target),
         "auxiliary_source_labels": losses.cross_entropy(
             logits_of("source", auxiliary=True), labels["source"]
         ),
