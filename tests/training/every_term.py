@@ -115,7 +115,10 @@ def first_state(loss, model=None, optimizer=None, seed=7):
     own = players(tuple(loss.terms))
     params = {term: {"discriminator": own[term]["discriminator"].init(None)} for term in own}
     model = model or variables()
-    kept = models.Model(variables=model, network=tiny_segmenter(CLASSES, auxiliary=True))
+    # A copy, since a step may donate the state's buffers, and each only once.
+    kept = models.Model(
+        variables=jax.tree.map(jnp.copy, model), network=tiny_segmenter(CLASSES, auxiliary=True)
+    )
     return create_state(
         model,
         optimizer or optax.sgd(RATE),

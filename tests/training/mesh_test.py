@@ -126,6 +126,9 @@ def test_the_numbers_compared_are_worth_comparing(on_one_device):
         assert abs(on_one_device[first.format(name)]) > 1e-3, name
     before = flat(([], state.variables, state.memory))
     for name, value in before.items():
+        if "['labeller']" in name:  # frozen
+            np.testing.assert_array_equal(on_one_device[name], value)
+            continue
         assert np.abs(on_one_device[name] - value).max() > 1e-4, name
 
 
