@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from labor_jax import losses, models
+from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
+from labor_jax.adaptation.pseudo_labelling import share, with_answers
 from labor_jax.adaptation.registry import register, register_method
 from labor_jax.adaptation.translation import Translation, domain_images, initial_parameters
-from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Player, Setup, Term
 
 
@@ -64,16 +64,19 @@ class ConditionalPrior:
     The prior, a `models.ConditionalPrior`, learns to rebuild the source's labels, with its classes
     permuted at random, so that it knows what shapes go with an image and not what they are called.
     Isolated pixels and shapes that contradict the image's edges don't pass, so the rebuilt
-    predictions are cleaner. In published code the prior is trained beforehand; here it
-    learns beside the model, and the model listens to it from a later step on. A person's answer is
-    the label wherever there is one.
+    predictions are cleaner. In published code the prior is trained beforehand, for as long as the
+    model, and all that it rebuilds is learnt. Here it learns beside the model, which listens to it
+    from a later step on, and where it is sure: what a young prior can't rebuild, small objects
+    first, would be unlearnt. A person's answer is the label wherever there is one.
 
     Attributes:
+      threshold: the probability that a rebuilt label needs; 0: every pixel has one, as published.
       start: share of the phase's steps after which the model learns from the prior.
       learning_rate: the prior's, at step 0; it follows the phase's schedule.
       width: channels of the prior's first stage.
     """
 
+    threshold: float = 0.9
     start: float = 0.5
     learning_rate: float = 1e-3
     width: int = 16
@@ -83,8 +86,8 @@ class ConditionalPrior:
 
     def __post_init__(self):
         """Checks the settings."""
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"start is {self.start}; it is a share of the steps, from 0 to 1.")
+        share("threshold", self.threshold)
+        share("start", self.start)
 
     def players(self, setup: Setup) -> dict[str, Player]:
         """The prior, trained by Adam."""
@@ -116,12 +119,12 @@ class ConditionalPrior:
         return {"permuted": {"label": jax.vmap(permuted)(labels, orders)}}
 
     def loss(self, outputs, batch, memory) -> Term:
-        """The mean over the target's pixels; 0 until the prior has learnt enough."""
+        """The mean over the pixels that the prior is sure of; 0 until it has learnt enough."""
         logits, target = outputs["target"].logits, batch["target"]
         predicted = jnp.argmax(logits, axis=-1)
-        rebuilt = jnp.argmax(self._rebuilt(target["image"], predicted, logits, memory), axis=-1)
-        labels = jnp.where(target["label"] == IGNORE_LABEL, rebuilt, target["label"])
-        term = Term.of_mean(losses.cross_entropy(logits, labels), labels.size)
+        rebuilt = self._rebuilt(target["image"], predicted, logits, memory)
+        labels = with_answers(pseudo_labels.confident_labels(rebuilt, self.threshold), target)
+        term = cross_entropy(logits, labels)
         return term._replace(total=jnp.where(memory["steps_to_wait"] > 0, 0.0, term.total))
 
     def player_losses(self, outputs, batch, memory) -> dict[str, Term]:

@@ -246,24 +246,27 @@ def test_permuted_classes_keep_their_shapes_and_void():
 
 
 def test_the_model_waits_for_the_prior_and_an_answer_overrides_it():
-    term, batch = term_of("conditional_prior", start=0.5), both_domains()
-    memory = memory_of(term, "conditional_prior")
+    batch, prior = both_domains(), models.ConditionalPrior(CLASSES, 16)
     logits = np.random.default_rng(0).normal(size=(2, 16, 24, CLASSES)).astype(np.float32)
-    outputs = {"target": models.Outputs(logits, None)}
+    images = models.normalize_images(batch["target"]["image"])
+    params = {"params": drawn("conditional_prior")["prior"]}
+    rebuilt = np.asarray(jax.nn.softmax(prior.apply(params, images, logits.argmax(-1))))
+    threshold = float(np.median(rebuilt.max(-1)))
+    term = term_of("conditional_prior", start=0.5, threshold=threshold)
+    memory, outputs = memory_of(term, "conditional_prior"), {"target": models.Outputs(logits, None)}
     waits = []
     for _ in range(4):
         waits.append(float(term.loss(outputs, batch, memory).total) == 0)
         memory = term.update(memory, MODEL)
     assert waits == [True, True, False, False]
-    prior = models.ConditionalPrior(CLASSES, term.width)
-    images = models.normalize_images(batch["target"]["image"])
-    rebuilt = prior.apply({"params": memory["prior"]}, images, logits.argmax(-1)).argmax(-1)
+    sure = rebuilt.max(-1) >= threshold
+    rebuilt = np.where(sure, rebuilt.argmax(-1), 255)
     labels = np.where(batch["target"]["label"] == 255, rebuilt, batch["target"]["label"])
     value = term.loss(outputs, batch, memory)
     np.testing.assert_allclose(
-        value.total / value.count, losses.cross_entropy(logits, labels), rtol=1e-5
+        value.total / value.count, losses.cross_entropy(logits, labels), rtol=5e-3
     )
-    assert value.count == labels.size
+    assert abs(value.count - np.sum(labels != 255)) <= 1  # rounding at the median itself
 
 
 def test_a_prior_learns_to_rebuild_label_maps():
