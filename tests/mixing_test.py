@@ -115,3 +115,21 @@ def test_a_swap_with_itself_changes_nothing():
 def test_fourier_swap_of_other_shapes_is_an_error():
     with pytest.raises(ValueError, match=r"shape \(8, 10, 3\) and target_image \(8, 9, 3\)"):
         mixing.fourier_swap(image(0), image(1, (8, 9)), 0.1)
+
+
+def test_match_colours_gives_each_channel_another_mean_and_deviation():
+    matched = np.asarray(mixing.match_colours(image(0), image(1, (5, 9)) / 3))
+    reference = image(1, (5, 9)) / 3
+    np.testing.assert_allclose(matched.mean((0, 1)), reference.mean((0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(matched.std((0, 1)), reference.std((0, 1)), rtol=1e-4)
+    straight = np.polyfit(image(0)[..., 1].ravel(), matched[..., 1].ravel(), 1)
+    np.testing.assert_allclose(np.polyval(straight, image(0)[..., 1]), matched[..., 1], atol=1e-2)
+
+
+def test_random_texture_is_drawn_anew_and_keeps_mean_and_deviation():
+    first, second = (mixing.random_texture(jax.random.key(seed), image(0)) for seed in (0, 1))
+    assert np.abs(first - second).max() > 20
+    for textured in (first, second):
+        np.testing.assert_allclose(textured.mean(), image(0).mean(), rtol=1e-4)
+        np.testing.assert_allclose(textured.std(), image(0).std(), rtol=1e-3)
+    assert np.isfinite(mixing.random_texture(jax.random.key(0), 0 * image(0) + 3)).all()

@@ -3,9 +3,9 @@
 import labor_jax
 
 
-def tiny_config(method="spl", pair="street"):
-    """Returns a method's config made tiny; "active:METHOD" as for `labor_jax.get_config`."""
-    config = labor_jax.get_config(method, pair)
+def tiny_config(method="spl", pair="street", recipe="paper"):
+    """Returns a method's config made tiny; arguments as for `labor_jax.get_config`."""
+    config = labor_jax.get_config(method, pair, recipe=recipe)
     if pair == "street":
         config.data.update(image_size=(32, 64), source_count=8, pool_count=4, evaluation_count=4)
     else:

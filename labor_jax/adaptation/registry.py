@@ -14,7 +14,7 @@ weights of terms, their settings, stages of retraining. `uda:NAME` is the config
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -110,6 +110,26 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
         return TERMS[name](**{field: own[field] for field in settings(name) if field in own})
     except ValueError as error:
         raise ValueError(f"config.terms.{name}: {error}") from error
+
+
+def build_all(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Builds terms, and the terms that they use (their attribute `uses`).
+
+    Args:
+      names: of registered terms.
+      config: the run's `config.terms`.
+
+    Raises:
+      ValueError: as `build`.
+    """
+    built: dict[str, Any] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in built:
+            built[name] = build(name, config)
+            waiting.extend(getattr(built[name], "uses", ()))
+    return built
 
 
 def register_method(

@@ -1,6 +1,7 @@
 """A term of a user's own in whole runs: its memory, player, view and pass live through a resume."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 
 from labor_jax import adaptation, experiment
 from labor_jax.adaptation import registry
+from labor_jax.experiment import phase_training
 from labor_jax.training.checkpoints import Checkpoints
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
@@ -123,6 +125,28 @@ def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path
     assert summary["retraining_miou"] == summary["final_miou"]
     interrupt_training(config(), tmp_path / "cut", "retraining_2", 2)
     assert comparable(experiment.run(config(), tmp_path / "cut")) == comparable(summary)
+
+
+def test_a_discriminator_goes_on_from_the_warm_up_through_the_rounds(tmp_path, monkeypatch):
+    train, kept = phase_training.train, {}
+
+    def recorded(session, phase, training, begin, *arguments, **more):
+        first = begin(jax.random.key(0)).memory
+        last = train(session, phase, training, begin, *arguments, **more)
+        kept[phase.name] = [
+            jax.device_get(each.get("adversarial")) for each in (first, dict(last.memory))
+        ]
+        return last
+
+    monkeypatch.setattr(phase_training, "train", recorded)
+    config = tiny_config("ppl")
+    config.round.terms.adversarial = 1e-3
+    experiment.run(config, tmp_path)
+    ends = [kept[name] for name in ("warmup", "round_1/train", "round_2/train")]
+    for (first, last), (following, _) in itertools.pairwise(ends):
+        jax.tree.map(np.testing.assert_array_equal, following, last)
+        assert any(jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), first, last)))
+    assert kept["supervised"] == kept["round_1/selector"] == [None, None]
 
 
 def memory_at_the_end(workdir, config):

@@ -74,10 +74,15 @@ def defaults(config: ConfigDict) -> None:
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 32
     config.selector.update(steps=20, learning_rate=5e-5)
     config.selector.terms.discrepancy = 0.05
-    config.round.update(steps=80, learning_rate=2e-4)
+    config.round.update(steps=240, learning_rate=5e-4)
     config.joint.update(
         steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420), learning_rate=1e-2
     )
+
+
+def short(config: ConfigDict) -> None:
+    """A third of the steps in each round."""
+    config.round.update(steps=80, learning_rate=2e-4)
 
 
 def _ripu_pa(config: ConfigDict) -> None:
@@ -87,7 +92,7 @@ def _ripu_pa(config: ConfigDict) -> None:
 METHOD_DEFAULTS = {"ripu_pa": _ripu_pa}
 
 
-@register_pair("camvid", defaults=defaults, method_defaults=METHOD_DEFAULTS)
+@register_pair("camvid", defaults=defaults, method_defaults=METHOD_DEFAULTS, short=short)
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `camvid`: 305 source, 62 pool and 62 evaluation images of 360x480.
 

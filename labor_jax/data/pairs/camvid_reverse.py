@@ -21,7 +21,12 @@ LAYOUTS = {
 """Where each role's files are, below `data.root`."""
 
 
-@register_pair("camvid_reverse", defaults=camvid.defaults, method_defaults=camvid.METHOD_DEFAULTS)
+@register_pair(
+    "camvid_reverse",
+    defaults=camvid.defaults,
+    method_defaults=camvid.METHOD_DEFAULTS,
+    short=camvid.short,
+)
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `camvid_reverse`: 62 source, 305 pool and 101 evaluation images of 360x480.
 

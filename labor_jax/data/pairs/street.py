@@ -28,10 +28,15 @@ def defaults(config: ConfigDict) -> None:
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 16
     config.selector.update(steps=30, learning_rate=5e-4)
     config.selector.terms.discrepancy = 0.05
-    config.round.update(steps=250, learning_rate=5e-3)
+    config.round.update(steps=500, learning_rate=1e-2)
     config.joint.update(
         steps=1000, schedule_steps=1050, query_steps=(500, 550, 600, 650, 700), learning_rate=0.3
     )
+
+
+def short(config: ConfigDict) -> None:
+    """Half of the steps in each round, at half the rate."""
+    config.round.update(steps=250, learning_rate=5e-3)
 
 
 def joint_defaults(config: ConfigDict) -> None:
@@ -48,6 +53,7 @@ def _ripu_pa(config: ConfigDict) -> None:
     defaults=defaults,
     joint_defaults=joint_defaults,
     method_defaults={"ripu_pa": _ripu_pa},
+    short=short,
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Draws the pair `street`: embedded scenes, a simulator's and a camera's.

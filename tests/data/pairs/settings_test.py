@@ -78,9 +78,9 @@ def test_joint_training():
     for name in ("gtav", "synthia"):
         config = _config(name, protocol="joint")
         assert config.acquisition.reference_size == (640, 1280)
-        assert config.data.balance_source
+        assert config.data.source_sampling == "balanced"
         assert config.data.source_size == (720, 1280)
-        assert "balance_source" not in _config(name).data
+        assert "source_sampling" not in _config(name).data
     assert _config("synthia").data.source_size == (760, 1280)
     street = _config("street", protocol="joint").optimizer
     assert (street.head_multiplier, street.clip_norm) == (1.0, 1.0)
