@@ -36,6 +36,7 @@ class Result(NamedTuple):
       miou: after the last round, from 0 to 1.
       source_only_miou: after training on source alone; None where that was no phase.
       classes: their names, in the order of the labels.
+      wall_seconds: what the phases took, those of the run that it started from included.
     """
 
     workdir: Path
@@ -48,6 +49,7 @@ class Result(NamedTuple):
     miou: float
     source_only_miou: float | None
     classes: tuple[str, ...]
+    wall_seconds: float
 
     def before_adaptation(self) -> Result:
         """The same run's result after training on source alone."""
@@ -163,6 +165,7 @@ def read(workdir: Path) -> Result | None:
         miou=summary["final_miou"],
         source_only_miou=summary["source_only_miou"],
         classes=tuple(summary["per_class_iou"] or ()),
+        wall_seconds=summary["wall_seconds"],
     )
 
 
@@ -265,7 +268,7 @@ def markdown_lines(
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
-_NUMBERS = ("seed", *COLUMNS, "miou")
+_NUMBERS = ("seed", *COLUMNS, "miou", "wall_seconds")
 
 
 def as_csv(table: Table) -> str:

@@ -1,6 +1,6 @@
 """A term: the model predicts, from images with hidden blocks, what a teacher sees in whole ones.
 
-    labor-jax run examples/term.py --workdir runs/masked --config.terms.masked_consistency.block=16
+    labor-jax run examples/term.py --workdir runs/masked --config.terms.hidden_blocks.block=16
 
 It shows settings, a view made on the device, and memory. The idea is that of MIC (Hoyer et al.,
 CVPR 2023); here pixels of which the teacher is unsure don't count, as in FixMatch.
@@ -15,9 +15,9 @@ import labor_jax
 from labor_jax import adaptation, mixing
 
 
-@adaptation.register("masked_consistency")
+@adaptation.register("hidden_blocks")
 @dataclasses.dataclass(frozen=True)
-class MaskedConsistency:
+class HiddenBlocks:
     """Cross-entropy on the teacher's classes."""
 
     block: int = 8  # pixels along a hidden block's side
@@ -51,6 +51,6 @@ class MaskedConsistency:
 def get_config(pair="street"):
     """LabOR's SPL with the term in its warm-up and in its rounds."""
     config = labor_jax.get_config("spl", pair)
-    config.method = "masked_consistency"
-    config.warmup.terms.masked_consistency = config.round.terms.masked_consistency = 1.0
+    config.method = "hidden_blocks"
+    config.warmup.terms.hidden_blocks = config.round.terms.hidden_blocks = 1.0
     return config

@@ -6,7 +6,8 @@ A config is the fields of `base_config`, then the data pair's settings, then the
 """
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -15,31 +16,50 @@ from ml_collections.config_dict import placeholder
 from labor_jax import acquisition as acquisition_lib
 from labor_jax import adaptation, recipes
 from labor_jax.data import Augment, registry
-from labor_jax.locked_config import LockedConfig, locked
+from labor_jax.locked_config import ON_CHANGE, LockedConfig, locked
 
 
-def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
+def get_config(
+    name: str = "spl",
+    pair: str = "street",
+    *,
+    recipe: str | None = None,
+    schedule: str = "full",
+) -> LockedConfig:
     """Returns the config of a method on a data pair.
 
     Args:
       name: one of `recipes.NAMES`; "active:METHOD" is the acquisition method METHOD under RIPU's
         joint training, and "uda:METHOD" the method of adaptation METHOD.
-      pair: a registered data pair: street, camvid, gtav, synthia, folders, or one of yours.
+      pair: a registered data pair: street, camvid, camvid_reverse, gtav, synthia, folders, or one
+        of yours.
+      recipe: see `config.recipe`; None for the pair's own: "paper" for the papers' pairs, else
+        "today".
+      schedule: see `config.schedule`.
 
     Returns:
-      The config. It is locked: setting a field that doesn't exist is an error.
+      The config. It is locked: setting a field that doesn't exist is an error. Setting
+      `config.recipe` or `config.schedule` sets the fields that depend on it, too.
 
     Raises:
-      ValueError: the name or the pair is unknown; the message lists those that are known.
+      ValueError: the name or the pair is unknown; the message lists those that are known. Or there
+        is no such recipe or schedule.
     """
-    recipe = recipes.find(name)
+    set_up = recipes.find(name)
     settings = registry.pair_settings(pair)
-    config = locked(base_config())
-    config.pair = pair
+    recipe = settings.recipe if recipe is None else recipe
+    _check_switches(pair, settings, recipe=recipe, schedule=schedule)
+    config = base_config()
+    config.update(pair=pair, recipe=recipe, schedule=schedule)
+    config = locked(config)
     with config.data.unlocked():  # a pair may have fields of its own there
         settings.defaults(config)
     config = locked(config)
-    recipe(config)
+    if schedule == "short":
+        settings.short(config)
+    set_up(config)
+    if recipe == "today":
+        recipes.today(config)
     if config.protocol == "joint":
         settings.joint_defaults(config)
     if config.method in settings.method_defaults:
@@ -47,6 +67,45 @@ def get_config(name: str = "spl", pair: str = "street") -> LockedConfig:
     for field in settings.open_fields(config):
         _leave_open(config, field)
     return config
+
+
+_SWITCHES = {"recipe": ("today", "paper"), "schedule": ("full", "short")}
+"""Fields that others follow, with their values."""
+
+
+def _check_switches(pair: str, settings: registry.RegisteredPair, **values: str) -> None:
+    for name, value in values.items():
+        if value not in _SWITCHES[name]:
+            choices = ", ".join(_SWITCHES[name])
+            raise ValueError(f"config.{name} is {value!r}; choose one of: {choices}.")
+    if values["schedule"] == "short" and settings.short is None:
+        raise ValueError(f"config.schedule is 'short', but the pair {pair!r} has no short one.")
+
+
+def _switch(field: str, config: LockedConfig, value: str) -> None:
+    """Sets the fields that follow one of `_SWITCHES`, where nobody has set them, and no others."""
+    chosen = {name: config[name] for name in _SWITCHES}
+    name = recipes.name_of(config)
+    before = get_config(name, config.pair, **chosen)
+    after = get_config(name, config.pair, **{**chosen, field: value})
+    config.update_from_flattened_dict(
+        {
+            path: own
+            for path, own in _flat(after)
+            if path not in _SWITCHES and before[path] != own and config[path] == before[path]
+        }
+    )
+
+
+def _flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+ON_CHANGE.update({f"config.{name}": functools.partial(_switch, name) for name in _SWITCHES})
 
 
 def _leave_open(config: LockedConfig, field: str) -> None:
@@ -63,6 +122,12 @@ def base_config() -> ConfigDict:
     config = ConfigDict()
     config.method = ""  # the method's name in tables, and in the name of the default workdir
     config.pair = ""  # the data pair
+    # "paper": as published. "today": the same question and budget, but training also learns from
+    # the target's unlabelled pixels (docs/adaptation.md). Other fields follow when it is set.
+    config.recipe = "paper"
+    # "full": as many steps as are worth taking. "short": for a first look; its numbers are lower,
+    # and compare how fast methods learn. Other fields follow when it is set.
+    config.schedule = "full"
     config.seed = 0  # of weights, order, augmentation, noise and random acquisition
     # Who answers queries. "oracle": the pool's own labels. "human": people, in the labelling tool
     # (python -m labor_jax.annotate); the run stops until they are done.
@@ -83,8 +148,9 @@ def base_config() -> ConfigDict:
     annotation.existing_labels = ""
     annotation.existing_format = "png"
     annotation.existing_unknown = "error"  # shapes of a name that is no class; or "void"
-    # Workdir of a finished run with --config.rounds=0 and otherwise the same settings up to that
-    # point. This run continues from there. Empty: start from the beginning.
+    # Workdir of a finished run with the same settings up to its end, and with no rounds: of this
+    # config with --config.rounds=0, or of one that has only the first of this config's phases, such
+    # as source_only. This run continues from there. Empty: start from the beginning.
     config.warm_start = ""
     # Folder that keeps compiled programs, so that the next run need not compile again. The default
     # honours $XDG_CACHE_HOME in place of ~/.cache. Empty: keep none.
@@ -131,9 +197,10 @@ def base_config() -> ConfigDict:
     model.pretrained = ""
 
     config.optimizer = optimizer = ConfigDict()
-    optimizer.name = "sgd"  # "sgd" or "adamw"
+    # "sgd", "adam" (whose moments gather the weight decay too) or "adamw" (where they don't).
+    optimizer.name = "sgd"
     optimizer.momentum = 0.9  # of SGD
-    optimizer.weight_decay = 5e-4  # of SGD and AdamW
+    optimizer.weight_decay = 5e-4
     optimizer.head_multiplier = 10.0  # the head's learning rate over the backbone's
     optimizer.power = 0.9  # of the poly schedule
     optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping
@@ -165,7 +232,7 @@ def base_config() -> ConfigDict:
     retraining.stages = 1  # at each start the terms look at the pool again
     retraining.steps = 0  # of a stage; 0 leaves the phase out
     retraining.learning_rate = 2.5e-4  # at the start of a stage
-    retraining.terms = _terms(source_labels=1.0)
+    retraining.terms = _terms()
 
     # LabOR's text says little about the following; the values are ours.
     config.selector = selector = ConfigDict()  # the pixel selector (Eq. 3 and 4)
@@ -228,9 +295,10 @@ def base_config() -> ConfigDict:
     data.num_threads = placeholder(int)  # that read and augment; None: the number of cores
     data.verify = "headers"  # or "full": decode and hash every file before the run starts
     data.accept_changes = False  # go on although files differ from those that the run began with
-    # Draw source images so that classes are balanced (RIPU), instead of each once an epoch. The
-    # first run reads all source labels for this.
-    data.balance_source = False
+    # How source images are drawn. "each_once": each once an epoch; "balanced": so that classes are
+    # (RIPU); "rare_classes": mostly for what is rare, and cropped there (DAFormer). The first run
+    # reads all source labels for the latter two.
+    data.source_sampling = "each_once"
     data.augment = _section(dataclasses.asdict(Augment()))  # of training images
     return config
 

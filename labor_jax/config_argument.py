@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,13 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from labor_jax import user_files
-from labor_jax.locked_config import LockedConfig, UnknownFieldError, locked, unknown_field
+from labor_jax.locked_config import (
+    ON_CHANGE,
+    LockedConfig,
+    UnknownFieldError,
+    locked,
+    unknown_field,
+)
 
 
 def load(argument: str) -> LockedConfig:
@@ -93,6 +100,7 @@ def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
         name = argument.lstrip("-").partition("=")[0]
         if argument.startswith("-") and name.startswith("config."):
             _check_field(config, name)
+    _set_leading(config, arguments)
     method, acquisition_method = config.method, config.get("acquisition.method")
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
@@ -105,6 +113,17 @@ def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
     if config.get("acquisition.method") != acquisition_method == method:
         config.method = config.acquisition.method  # a run is named after what it asks
     return rest
+
+
+def _set_leading(config: LockedConfig, arguments: Sequence[str]) -> None:
+    """Sets the fields that others follow before these, wherever they stand among the arguments."""
+    for argument, following in itertools.zip_longest(arguments, arguments[1:]):
+        flag, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and flag in ON_CHANGE:
+            try:
+                config[flag.removeprefix("config.")] = value if equals else following
+            except ValueError as error:
+                raise app.UsageError(str(error)) from error
 
 
 def _check_field(config: LockedConfig, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -34,11 +35,16 @@ RENAMED = {
         f"config.round.{name}_weight": f"config.round.terms.{name}"
         for name in ("adversarial", "local_consistency", "negative_learning")
     },
+    "config.data.balance_source": 'config.data.source_sampling, "balanced" for True',
     "config.round.discriminator_learning_rate": (
         "config.terms.adversarial.learning_rate, which the warm-up has too"
     ),
 }
 """Fields of version 0.1.0 that have another name now."""
+
+
+ON_CHANGE: dict[str, Callable[[LockedConfig, Any], None]] = {}
+"""What else changes with a field: called with the config and the new value, which it checks."""
 
 
 class UnknownFieldError(KeyError, AttributeError):
@@ -77,6 +83,9 @@ class LockedConfig(ConfigDict):
             if value is not self._fields[key]:
                 self._fields[key].update(value)  # of a section, the fields that are given
             return
+        name = f"{self._path}.{key}"
+        if self.is_locked and name in ON_CHANGE and value != self._fields[key]:
+            ON_CHANGE[name](self, value)
         try:
             super().__setitem__(key, value)
         except TypeError as error:

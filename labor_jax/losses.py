@@ -14,19 +14,35 @@ import jax
 import jax.numpy as jnp
 
 __all__ = [
+    "ADVERSARIAL_OBJECTIVES",
     "adversarial",
+    "bootstrapped_cross_entropy",
+    "charbonnier_entropy",
     "classifier_discrepancy",
     "cross_entropy",
     "entropy",
+    "image_wise_max_squares",
     "improbable_classes",
     "label_boundary",
     "local_consistency",
     "max_squares",
+    "multi_label",
     "negative_learning",
+    "phase_consistency",
+    "pooled_logits",
+    "soft_cross_entropy",
+    "uniform_divergence",
 ]
+
+ADVERSARIAL_OBJECTIVES = ("cross_entropy", "least_squares")
+"""The objectives of `adversarial`."""
 
 # Inside the logarithm of negative learning, as published.
 _LOG_EPSILON = 1e-6
+# Added to the squared entropy of the Charbonnier penalty, as published.
+_CHARBONNIER_EPSILON = 1e-8
+# Below the square of any amplitude of an image's spectrum that matters.
+_AMPLITUDE_EPSILON = 1e-12
 
 
 def cross_entropy(
@@ -34,6 +50,7 @@ def cross_entropy(
     labels: jax.Array,
     *,
     class_weights: jax.Array | None = None,
+    pixel_weights: jax.Array | None = None,
     ignore_label: int = 255,
 ) -> jax.Array:
     """Mean cross-entropy over the labelled pixels.
@@ -48,16 +65,20 @@ def cross_entropy(
       class_weights: Non-negative weights, `float[C]`. The mean becomes weighted: each counted pixel
         weighs its label's weight, and the sum is divided by the weights of the counted pixels,
         so that scaling all weights changes nothing and weights of 1 are no weights.
+      pixel_weights: Non-negative factors of the pixels' losses, `float[...]`, such as the trust in
+        a pseudo label. The divisor stays as it is without them, so that less trust is a smaller
+        loss.
       ignore_label: The label of unlabelled and void pixels.
 
     Returns:
       The mean, `f32[]`; 0.0 where no pixel counts or all counted pixels weigh 0.
 
     Raises:
-      ValueError: If the shapes of `logits`, `labels` and `class_weights` don't fit.
+      ValueError: If the shapes of `logits`, `labels` and the weights don't fit.
 
     References:
-      Shin et al., LabOR, ICCV 2021, https://arxiv.org/abs/2108.05570, L_s of Eq. 1 and Eq. 5.
+      Shin et al., LabOR, ICCV 2021, https://arxiv.org/abs/2108.05570, L_s of Eq. 1 and Eq. 5;
+      Tranheden et al., DACS, WACV 2021, https://arxiv.org/abs/2007.08702, the pixel weights.
     """
     _check_labels(logits, labels)
     num_classes = logits.shape[-1]
@@ -68,6 +89,13 @@ def cross_entropy(
     # A masked sum instead of a gather: it fuses, and its gradient needs no scatter.
     is_label = labels[..., None] == jnp.arange(num_classes)
     losses = -jnp.sum(jnp.where(is_label, log_probabilities, 0.0), axis=-1)
+    if pixel_weights is not None:
+        if jnp.shape(pixel_weights) != labels.shape:
+            raise ValueError(
+                f"pixel_weights has shape {jnp.shape(pixel_weights)} and labels {labels.shape}; "
+                "they must be equal"
+            )
+        losses *= jnp.asarray(pixel_weights, jnp.float32)
     if class_weights is None:
         return _masked_mean(losses, counted)
 
@@ -81,26 +109,131 @@ def cross_entropy(
     return _masked_mean(losses, counted, weights)
 
 
-def adversarial(discriminator_logits: jax.Array, is_source: bool) -> jax.Array:
-    """Mean binary cross-entropy of a domain discriminator, with logits.
+def soft_cross_entropy(logits: jax.Array, soft_labels: jax.Array) -> jax.Array:
+    """Mean cross-entropy to soft labels, over the pixels that have any.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      soft_labels: The classes' shares of each pixel, non-negative `float[..., C]`; a pixel where
+        all are 0 doesn't count.
+
+    Returns:
+      The mean of -sum y log p, `f32[]`; 0.0 where no pixel counts.
+
+    Raises:
+      ValueError: If the shapes differ.
+
+    References:
+      Zou et al., CRST, ICCV 2019, https://arxiv.org/abs/1908.09822, Eq. 3.
+    """
+    if logits.shape != soft_labels.shape:
+        raise ValueError(
+            f"logits has shape {logits.shape} and soft_labels {soft_labels.shape}; they have to "
+            "agree"
+        )
+    losses = -jnp.sum(soft_labels * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
+    return _masked_mean(losses, jnp.any(soft_labels > 0, axis=-1))
+
+
+def bootstrapped_cross_entropy(
+    logits: jax.Array, labels: jax.Array, *, trust: float, ignore_label: int = 255
+) -> jax.Array:
+    """Mean cross-entropy to labels of which a share is replaced by the prediction itself.
+
+    It is the soft bootstrapping for labels that may be wrong: trust * cross-entropy + (1 - trust) *
+    entropy.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      labels: Classes, `int[...]`, see `cross_entropy`.
+      trust: The labels' share, 0 to 1; 1 is `cross_entropy`.
+      ignore_label: The label of unlabelled and void pixels.
+
+    Returns:
+      The mean over the labelled pixels, `f32[]`; 0.0 where no pixel counts.
+
+    Raises:
+      ValueError: If the shapes of `logits` and `labels` don't fit.
+
+    References:
+      Reed et al., Training Deep Neural Networks on Noisy Labels with Bootstrapping, ICLR 2015
+      workshops, https://arxiv.org/abs/1412.6596, Eq. 6.
+    """
+    on_labels = cross_entropy(logits, labels, ignore_label=ignore_label)
+    counted = _is_class(_widened(labels), logits.shape[-1], ignore_label)
+    return trust * on_labels + (1 - trust) * _masked_mean(_entropies(logits), counted)
+
+
+def uniform_divergence(logits: jax.Array, counted: jax.Array) -> jax.Array:
+    """Mean cross-entropy of the predictions to the uniform distribution: keeps them smooth.
+
+    It is their Kullback-Leibler divergence from it plus log C.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      counted: The pixels that count, `bool[...]`.
+
+    Returns:
+      The mean over the pixels that count of -sum log p / C, `f32[]`; 0.0 where none does.
+
+    References:
+      Zou et al., CRST, ICCV 2019, https://arxiv.org/abs/1908.09822, Table 1 (MRKLD). IAST has it,
+      too (Mei et al., ECCV 2020, https://arxiv.org/abs/2008.12197, Eq. 8).
+    """
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    return _masked_mean(-jnp.mean(log_probabilities, axis=-1), counted)
+
+
+def adversarial(
+    discriminator_logits: jax.Array,
+    is_source: bool,
+    *,
+    objective: str = "cross_entropy",
+    weights: jax.Array | None = None,
+) -> jax.Array:
+    """Mean binary cross-entropy of a domain discriminator, with logits, or its mean squared error.
 
     The discriminator minimises it with the true domain of its input; the segmentation model
     minimises it on target predictions with `is_source=True`.
 
     Args:
-      discriminator_logits: Log-odds that the input is from the source, `float[...]`.
+      discriminator_logits: Log-odds that the input is from the source, `float[...]`; with
+        "least_squares" the discriminator's guess itself.
       is_source: A Python bool, the domain to compare with: 1 is source and 0 target.
+      objective: "cross_entropy", or "least_squares": the mean of (guess - domain)^2.
+      weights: What multiplies each element, `float[...]` of the same shape; None for 1 each. The
+        mean is not divided by them.
 
     Returns:
       The mean over all elements, `f32[]`.
 
+    Raises:
+      ValueError: If there is no such objective, or the weights have another shape.
+
     References:
       Tsai et al., AdaptSegNet, CVPR 2018, https://arxiv.org/abs/1802.10349, Eq. 2 and 4; L_adv of
       LabOR's Eq. 1. The published code calls source 0 and target 1, which gives the same loss.
+      Least squares: Mao et al., LSGAN, ICCV 2017, https://arxiv.org/abs/1611.04076, Eq. 2, without
+      its factor 1/2, as in AdaptSegNet's code.
     """
-    discriminator_logits = discriminator_logits.astype(jnp.float32)
-    # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
-    return _mean(jax.nn.softplus(-discriminator_logits if is_source else discriminator_logits))
+    x = discriminator_logits.astype(jnp.float32)
+    if objective == "cross_entropy":
+        # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
+        values = jax.nn.softplus(-x if is_source else x)
+    elif objective == "least_squares":
+        values = jnp.square(x - (1.0 if is_source else 0.0))
+    else:
+        raise ValueError(
+            f"objective is {objective!r}; choose one of: {', '.join(ADVERSARIAL_OBJECTIVES)}"
+        )
+    if weights is None:
+        return _mean(values)
+    if weights.shape != values.shape:
+        raise ValueError(
+            f"weights has shape {weights.shape} and discriminator_logits {values.shape}; they have "
+            "to agree"
+        )
+    return _mean(weights * values)
 
 
 def classifier_discrepancy(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
@@ -220,22 +353,45 @@ def label_boundary(labels: jax.Array, num_classes: int, *, ignore_label: int = 2
     return _is_class(labels, num_classes, ignore_label) & (largest != smallest)
 
 
-def entropy(logits: jax.Array) -> jax.Array:
+def entropy(logits: jax.Array, counted: jax.Array | None = None) -> jax.Array:
     """Mean entropy of the predictions, normalised by log C.
 
     Args:
       logits: Unnormalised log-probabilities, `float[..., C]`.
+      counted: The pixels that count, `bool[...]`; None for all.
 
     Returns:
-      The mean over pixels of -sum p log p / log C, `f32[]` in [0, 1]; 0.0 for a single class.
+      The mean over the pixels that count of -sum p log p / log C, `f32[]` in [0, 1]; 0.0 for a
+      single class, and where no pixel counts.
 
     References:
       Vu et al., ADVENT, CVPR 2019, https://arxiv.org/abs/1811.12833, Eq. 2 and 3 (MinEnt).
     """
-    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-    entropies = -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
+    entropies = _entropies(logits)
+    mean = _mean(entropies) if counted is None else _masked_mean(entropies, counted)
     # One class has no entropy, and log 1 = 0 nothing to divide by.
-    return _mean(entropies) / math.log(max(logits.shape[-1], 2))
+    return mean / math.log(max(logits.shape[-1], 2))
+
+
+def charbonnier_entropy(logits: jax.Array, *, eta: float = 2.0) -> jax.Array:
+    """Mean robust penalty of the predictions' entropies h: (h^2 + 1e-8)^eta.
+
+    With eta above 1/2 it penalises uncertain pixels more than `entropy` does, relative to those
+    that are certain already.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      eta: The exponent, above 0.
+
+    Returns:
+      The mean over pixels of (h^2 + 1e-8)^eta with h = -sum p log p / log C, `f32[]`.
+
+    References:
+      Yang and Soatto, FDA, CVPR 2020, https://arxiv.org/abs/2004.05498, Eq. 5: the Charbonnier
+      penalty with eta 2; the 1e-8 is of its published code.
+    """
+    normalised = _entropies(logits) / math.log(max(logits.shape[-1], 2))
+    return _mean((jnp.square(normalised) + _CHARBONNIER_EPSILON) ** eta)
 
 
 def max_squares(logits: jax.Array) -> jax.Array:
@@ -254,6 +410,122 @@ def max_squares(logits: jax.Array) -> jax.Array:
       averages over classes: 1/C of this.
     """
     return -0.5 * _mean(jnp.sum(jnp.square(_softmax(logits)), axis=-1))
+
+
+def phase_consistency(images: jax.Array, references: jax.Array) -> jax.Array:
+    """How far images' Fourier phases are from those of their references.
+
+    Contrast, brightness and colour are in the amplitudes, and where things are is in the phases: an
+    image whose phases stay shows the same scene.
+
+    Args:
+      images: `float[..., H, W, C]`.
+      references: The same shape, such as the images that a translator has changed. Values from 0
+        up, so that the mean's phase is that of a positive number.
+
+    Returns:
+      The mean over images, channels and frequencies of 1 - cos(difference of phases), weighted by
+      the references' amplitudes, `f32[]` in [0, 2].
+
+    Raises:
+      ValueError: If the shapes differ.
+
+    References:
+      Yang et al., PCEDA, CVPR 2020, https://arxiv.org/abs/2004.04923, phase consistency loss. The
+      weights are of its published code, which divides them by the largest, not by their sum.
+    """
+    if images.shape != references.shape:
+        raise ValueError(
+            f"images has shape {images.shape} and references {references.shape}; they have to agree"
+        )
+    spectra, expected = (
+        jnp.fft.fft2(each.astype(jnp.float32), axes=(-3, -2)) for each in (images, references)
+    )
+    amplitudes, weights = (
+        jnp.sqrt(jnp.square(each.real) + jnp.square(each.imag) + _AMPLITUDE_EPSILON)
+        for each in (spectra, expected)
+    )
+    products = spectra.real * expected.real + spectra.imag * expected.imag
+    # weights * (1 - cos), in which the weight cancels against the reference's amplitude.
+    total = jnp.sum(weights)
+    return jnp.sum(weights - products / amplitudes) / jnp.where(total > 0, total, 1.0)
+
+
+def image_wise_max_squares(logits: jax.Array, *, exponent: float = 0.2) -> jax.Array:
+    """`max_squares` in which a class weighs less the more pixels of its image are predicted as it.
+
+    A pixel predicted as class c weighs 1 / max(N_c^exponent N^(1 - exponent), 1), where N_c of its
+    image's N pixels are predicted as c. So an image of a single class has the plain loss, and
+    classes of an image differ by N_c^(1 - exponent) in what they add up to. The weights carry no
+    gradient.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., H, W, C]`; weights are an image's own.
+      exponent: How strongly a class's size counts, 0 to 1; at 0 all pixels weigh 1 / N.
+
+    Returns:
+      The mean over images of the weighted sum over pixels of -sum p^2 / 2, `f32[]`.
+
+    Raises:
+      ValueError: If `logits` has fewer than three dimensions.
+
+    References:
+      Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589, image-wise weighting. The
+      published code leaves the 1/2 out and averages over classes: 2/C of this.
+    """
+    if logits.ndim < 3:
+        raise ValueError(f"logits has shape {logits.shape}; [..., H, W, C] is needed")
+    num_classes, pixels = logits.shape[-1], logits.shape[-3] * logits.shape[-2]
+    is_predicted = jnp.argmax(logits, axis=-1)[..., None] == jnp.arange(num_classes)
+    counts = jnp.sum(is_predicted, axis=(-3, -2), keepdims=True, dtype=jnp.float32)
+    weights = 1.0 / jnp.maximum(counts**exponent * float(pixels) ** (1.0 - exponent), 1.0)
+    weight = jnp.sum(jnp.where(is_predicted, weights, 0.0), axis=-1)
+    squares = jnp.sum(jnp.square(_softmax(logits)), axis=-1)
+    return -0.5 * _mean(jnp.sum(weight * squares, axis=(-2, -1)))
+
+
+def pooled_logits(logits: jax.Array, *, beta: float = 1.0) -> jax.Array:
+    """One logit for each class of an image: a smooth maximum of the class's logits.
+
+    Args:
+      logits: `float[..., H, W, C]`.
+      beta: How sharp the maximum is: near 0 the mean, at infinity the maximum.
+
+    Returns:
+      log(mean over pixels of exp(beta * logits)) / beta, `f32[..., C]`.
+
+    References:
+      Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 1, inside the sigmoid.
+    """
+    logits = logits.astype(jnp.float32)
+    pixels = logits.shape[-3] * logits.shape[-2]
+    summed = jax.nn.logsumexp(beta * logits, axis=(-3, -2))
+    return (summed - math.log(pixels)) / beta
+
+
+def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
+    """Binary cross-entropy of image-level labels, with logits.
+
+    Args:
+      logits: A logit for each class, `float[..., C]`, such as `pooled_logits`.
+      present: Whether the image holds the class, `bool[..., C]` or 0 and 1.
+
+    Returns:
+      The mean over images of the sum over classes, `f32[]`; 0.0 of no images.
+
+    References:
+      Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 2.
+    """
+    logits = logits.astype(jnp.float32)
+    # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
+    each = jax.nn.softplus(jnp.where(jnp.asarray(present, bool), -logits, logits))
+    return _mean(jnp.sum(each, axis=-1))
+
+
+def _entropies(logits: jax.Array) -> jax.Array:
+    """Each pixel's entropy in nats."""
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    return -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
 
 
 def _softmax(logits: jax.Array) -> jax.Array:

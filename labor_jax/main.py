@@ -19,7 +19,7 @@ _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
     "The folder for everything the run writes. The same command resumes the run in it. Default: "
-    "runs/METHOD_PAIR_seedN, or runs/METHOD_joint_PAIR_seedN under joint training.",
+    "runs/METHOD_PAIR_seedN, with _joint, _paper, _today or _short after METHOD where they apply.",
 )
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
@@ -38,15 +38,29 @@ _PROCESS_ID = flags.DEFINE_integer(
 )
 
 
+def _name(config: ConfigDict) -> str:
+    """Names a run after what tells it from others with the same workdir's parent."""
+    from labor_jax.data import PAIRS
+
+    usual = PAIRS[config.pair].recipe if config.pair in PAIRS else config.recipe
+    parts = (
+        config.method,
+        "joint" if config.protocol == "joint" else "",
+        config.recipe if config.recipe != usual else "",
+        "short" if config.schedule == "short" else "",
+        config.pair,
+        f"seed{config.seed}",
+    )
+    return "_".join(part for part in parts if part)
+
+
 def main(argv: Sequence[str], config: ConfigDict | None) -> None:
     """Runs or resumes the experiment and prints its table."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument: {argv[1]}")
     if config is None:
         raise app.UsageError("Give an experiment, for example --config spl")
-    protocol = "_joint" if config.protocol == "joint" else ""
-    name = f"{config.method}{protocol}_{config.pair}_seed{config.seed}"
-    workdir = _WORKDIR.value or Path("runs") / name
+    workdir = _WORKDIR.value or Path("runs") / _name(config)
 
     _join_processes()
     from labor_jax import experiment  # slow to import, so after the flags are checked

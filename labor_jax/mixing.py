@@ -1,4 +1,4 @@
-"""Images made from others on the device: class mixing, block masks and Fourier swaps.
+"""Images made from others on the device: class mixing, block masks, Fourier swaps, textures.
 
 Pure functions of one image or one pair of images; use `jax.vmap` for a batch, with a key for each.
 """
@@ -54,6 +54,34 @@ def class_mix(
     image = jnp.where(from_source[..., None], source_image, target_image)
     label = jnp.where(from_source, source_label, target_label)
     return image, label, from_source
+
+
+def fitted(
+    key: jax.Array, image: jax.Array, label: jax.Array, size: tuple[int, int], void: int = 255
+) -> tuple[jax.Array, jax.Array]:
+    """Cuts an image and its label to a size at a random place, or pads them where they are smaller.
+
+    Args:
+      key: A JAX random key.
+      image: `[H, W, 3]`, padded with 0.
+      label: Classes, `int[H, W]`, padded with `void`.
+      size: (height, width) of the result.
+      void: A label that is no class.
+
+    Returns:
+      The image `[height, width, 3]` and the label `int[height, width]`.
+    """
+    for axis, side in enumerate(size):
+        missing = max(0, side - label.shape[axis])
+        padding = [(0, missing) if each == axis else (0, 0) for each in range(3)]
+        image = jnp.pad(image, padding)
+        label = jnp.pad(label, padding[:2], constant_values=void)
+        key, own_key = jax.random.split(key)
+        first = jax.random.randint(own_key, (), 0, label.shape[axis] - side + 1)
+        image, label = (
+            jax.lax.dynamic_slice_in_dim(each, first, side, axis) for each in (image, label)
+        )
+    return image, label
 
 
 def random_block_mask(
@@ -126,3 +154,154 @@ def fourier_swap(source_image: jax.Array, target_image: jax.Array, beta: float) 
     amplitude = jnp.where(swapped, jnp.abs(target), jnp.abs(source))
     mixed = amplitude * jnp.exp(1j * jnp.angle(source))
     return jnp.real(jnp.fft.ifft2(mixed, axes=(0, 1))).astype(jnp.float32)
+
+
+def match_colours(image: jax.Array, reference: jax.Array) -> jax.Array:
+    """Gives an image the mean and the standard deviation of each channel of another image.
+
+    Args:
+      image: `[H, W, 3]`.
+      reference: `[H', W', 3]`.
+
+    Returns:
+      `f32[H, W, 3]`; values may leave the range of the images. A channel of one value becomes the
+      reference's mean.
+
+    References:
+      Reinhard et al., Color Transfer between Images, IEEE CG&A 2001; here on the image's own
+      channels.
+    """
+    image, reference = (each.astype(jnp.float32) for each in (image, reference))
+    mean, wanted_mean = (each.mean((0, 1)) for each in (image, reference))
+    deviation, wanted = (each.std((0, 1)) for each in (image, reference))
+    return (image - mean) * (wanted / jnp.maximum(deviation, 1e-3)) + wanted_mean
+
+
+def random_texture(
+    key: jax.Array, image: jax.Array, *, kernel_size: int = 3, amplitude: float = 0.5
+) -> jax.Array:
+    """Gives an image another texture at random, and leaves its shapes.
+
+    A random filter mixes neighbours and channels, and the result is blended with the image by a
+    random share. Then each frequency's amplitude is scaled by a random factor, while its phase
+    stays. The result has the image's own mean and standard deviation
+    over all channels.
+
+    Args:
+      key: A JAX random key.
+      image: `[H, W, 3]`.
+      kernel_size: Of the filter, in pixels.
+      amplitude: Standard deviation of the logarithm of the factors; 0 leaves the amplitudes.
+
+    Returns:
+      `f32[H, W, 3]`; values may leave the range of the images.
+
+    References:
+      The filter, and its blend with the image by a random share: Xu et al., RandConv, ICLR 2021,
+      https://arxiv.org/abs/2007.13003.
+    """
+    filter_key, share_key, amplitude_key = jax.random.split(key, 3)
+    image = image.astype(jnp.float32)
+    height, width, channels = image.shape
+    mean, deviation = image.mean(), image.std()
+    kernel = jax.random.normal(filter_key, (kernel_size, kernel_size, channels, channels))
+    kernel /= (channels * kernel_size**2) ** 0.5
+    centred = (image - mean) / jnp.maximum(deviation, 1e-3)
+    filtered = jax.lax.conv_general_dilated(
+        centred[None], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )[0]
+    share = jax.random.uniform(share_key)
+    spectrum = jnp.fft.rfft2(share * centred + (1 - share) * filtered, axes=(0, 1))
+    factors = jnp.exp(amplitude * jax.random.normal(amplitude_key, spectrum.shape[:2]))
+    textured = jnp.fft.irfft2(spectrum * factors[..., None], (height, width), axes=(0, 1))
+    textured -= textured.mean()
+    return mean + textured * (deviation / jnp.maximum(textured.std(), 1e-3))
+
+
+def color_jitter(
+    key: jax.Array, image: jax.Array, strength: float, probability: float = 0.8
+) -> jax.Array:
+    """Changes an image's colours by random amounts: brightness, contrast, saturation, then hue.
+
+    Args:
+      key: A JAX random key.
+      image: `[H, W, 3]`, RGB in 0 to 255, of any dtype.
+      strength: s, 0 to 0.5. Three factors are uniform in [1 - s, 1 + s]: of the colours, of their
+        distance from the image's mean grey, and of their distance from each pixel's grey. The hue
+        turns by a share of the circle uniform in [-s, s].
+      probability: How often an image is changed at all.
+
+    Returns:
+      `f32[H, W, 3]` in 0 to 255.
+
+    Raises:
+      ValueError: If `strength` is not from 0 to 0.5.
+
+    References:
+      Tranheden et al., DACS, WACV 2021, https://arxiv.org/abs/2007.08702; strength 0.25 in its
+      published code, whose order of the four is random.
+    """
+    if not 0 <= strength <= 0.5:
+        raise ValueError(f"strength is {strength}; it is from 0 to 0.5")
+    happens, *draws = jax.random.split(key, 5)
+    amounts = [jax.random.uniform(draw, minval=-strength, maxval=strength) for draw in draws]
+    image = image.astype(jnp.float32)
+    changed = _changed_colors(image, *amounts)
+    return jnp.where(jax.random.bernoulli(happens, probability), changed, image)
+
+
+def _changed_colors(image, brightness, contrast, saturation, turn):
+    """An image f32[H, W, 3] in 0 to 255 with all four changes, one after the other."""
+    image = jnp.clip(image * (1 + brightness), 0.0, 255.0)
+    grey = jnp.mean(image @ jnp.array(_GREY))
+    image = jnp.clip(grey + (1 + contrast) * (image - grey), 0.0, 255.0)
+    grey = (image @ jnp.array(_GREY))[..., None]
+    image = jnp.clip(grey + (1 + saturation) * (image - grey), 0.0, 255.0)
+    return _turned_hue(image, turn)
+
+
+def gaussian_blur(image: jax.Array, sigma: jax.Array | float, radius: int) -> jax.Array:
+    """Blurs an image; its border pixels are repeated outwards.
+
+    Args:
+      image: `[H, W, 3]`.
+      sigma: The standard deviation in pixels, a scalar above 0 that may be traced.
+      radius: How many pixels the window reaches each way, static; three sigmas are enough.
+
+    Returns:
+      `f32[H, W, 3]`.
+    """
+    offsets = jnp.arange(-radius, radius + 1)
+    weights = jnp.exp(-0.5 * jnp.square(offsets / sigma))
+    weights /= weights.sum()
+    image = image.astype(jnp.float32)
+    for axis in (0, 1):
+        side = image.shape[axis]
+        padding = [(radius, radius) if each == axis else (0, 0) for each in range(3)]
+        padded = jnp.pad(image, padding, mode="edge")
+        image = sum(
+            weights[k] * jax.lax.slice_in_dim(padded, k, k + side, axis=axis)
+            for k in range(2 * radius + 1)
+        )
+    return image
+
+
+# Of the grey value of RGB, ITU-R 601.
+_GREY = (0.299, 0.587, 0.114)
+
+
+def _turned_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
+    """Turns the hue of RGB in 0 to 255 by a share of the circle, keeping HSV's S and V."""
+    value, least = image.max(-1), image.min(-1)
+    chroma = value - least
+    divisor = jnp.where(chroma > 0, chroma, 1.0)
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    sextant = jnp.select(
+        [value == red, value == green],
+        [(green - blue) / divisor, 2 + (blue - red) / divisor],
+        4 + (red - green) / divisor,
+    )
+    # A channel of HSV, from how far it is from the hue in sixths of the circle.
+    steps = (jnp.array([5.0, 3.0, 1.0]) + (sextant + 6 * turn)[..., None]) % 6
+    share = jnp.clip(jnp.minimum(steps, 4 - steps), 0.0, 1.0)
+    return value[..., None] - chroma[..., None] * share

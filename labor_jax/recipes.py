@@ -104,7 +104,7 @@ def uda(config: ConfigDict, method: str) -> None:
 
 
 def _only_source_labels(config: ConfigDict) -> None:
-    for section in (config.supervised, config.warmup):
+    for section in (config.supervised, config.warmup, config.retraining):
         section.terms.update({name: 0.0 for name in section.terms} | {"source_labels": 1.0})
 
 
@@ -203,6 +203,29 @@ def _acquisition_method(name: str) -> Any:
             f"command line. METHOD is one of {', '.join(acquisition.METHODS)}."
         )
     return strategies.method(name)
+
+
+def today(config: ConfigDict) -> None:
+    """Turns a method's recipe into today's, which learns from unlabelled target pixels too."""
+
+
+def name_of(config: ConfigDict) -> str:
+    """The name that `find` knows a config's recipe by.
+
+    Raises:
+      ValueError: `config.method` is none of the recipes' or methods' names.
+    """
+    method = config.method
+    if config.protocol == "joint" and method not in ("ripu_ra", "ripu_pa", "ripu_source_free"):
+        return f"active:{method}"
+    if method in _RECIPES:
+        return method
+    if set(method.split("+")) <= set(_adaptation_methods()):
+        return f"uda:{method}"
+    raise ValueError(
+        f"config.method is {method!r}, which names no recipe, so config.recipe and config.schedule "
+        "can't be changed. Give them to labor_jax.get_config."
+    )
 
 
 def unknown_name(name: str) -> str:

@@ -34,6 +34,8 @@ def overridden(name, *arguments):
         ("active:entropy", "active:entropy", "street"),
         ("active:core_set,camvid", "active:core_set", "camvid"),
         ("configs/active.py:entropy,camvid", "active:entropy", "camvid"),
+        ("uda:min_entropy", "uda:min_entropy", "street"),
+        ("configs/uda.py:min_entropy,camvid", "uda:min_entropy", "camvid"),
     ],
 )
 @pytest.mark.parametrize("anywhere", [True, False])
@@ -81,12 +83,18 @@ def test_a_mistake_in_a_users_file_is_said_with_its_line(code, says, tmp_path):
         ("slp", ("'slp'", "Did you mean spl?", "source_only")),
         ("configs/slp.py", ("no file configs/slp.py", "Did you mean --config spl?", "warmup")),
         ("elsewhere/spl.py", ("no file elsewhere/spl.py", "--config spl?")),
-        ("spl:gatv", ("'gatv'", "street, camvid, gtav, synthia, folders", "--extension")),
+        (
+            "spl:gatv",
+            ("'gatv'", "street, camvid, camvid_reverse, gtav", "--extension"),
+        ),
         ("active:entropi", ("'entropi'", "entropy", "--extension")),
         ("active:camvid", ("'camvid'", "entropy")),
         ("active", ("active needs an acquisition method: active:METHOD", "spl, ppl, ripu_ra")),
         ("active:,camvid", ("active needs an acquisition method", "entropy")),
         ("configs/active.py", ("active needs an acquisition method", "entropy")),
+        ("uda", ("uda needs a method of adaptation", "uda:METHOD,PAIR", "min_entropy")),
+        ("uda:min_entropi", ("'min_entropi'. Did you mean min_entropy?", "--extension")),
+        ("uda:min_entropy+x", ("no method of adaptation 'x'", "several joined by +")),
     ],
 )
 def test_an_unknown_config_is_one_line(argument, says, tmp_path, monkeypatch):
@@ -154,3 +162,13 @@ def test_a_bad_override_is_one_line(argument, says):
         overridden("spl", argument)
     assert all(text in str(raised.value) for text in says), str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("arguments", [["--config.schedule=short"], ["--config.schedule", "short"]])
+def test_a_switch_comes_before_the_fields_that_follow_it(arguments):
+    config = config_argument.load("spl")
+    own = config.round.steps
+    config_argument.override(config, ["main", f"--config.round.steps={own}", *arguments])
+    assert config.schedule == "short" and config.round.steps == own
+    with pytest.raises(app.UsageError, match=r"config\.recipe is 'x'"):
+        config_argument.override(config, ["main", "--config.recipe=x"])

@@ -1,5 +1,6 @@
 """Configs by name: their values, and what a misspelt or renamed field says."""
 
+import collections
 import copy
 import json
 import pickle
@@ -20,6 +21,10 @@ def golden(name):
     return (golden(entry["from"]) if entry["from"] else {}) | entry["fields"]
 
 
+SCHEDULES = collections.defaultdict(lambda: "full", street="short", camvid="short")
+"""Of the golden configs."""
+
+
 def flat(tree, prefix=""):
     fields = {}
     for name, value in tree.items():
@@ -33,7 +38,8 @@ def flat(tree, prefix=""):
 @pytest.mark.parametrize("case", [name for name in GOLDEN if name != "base"])
 def test_every_method_on_every_pair_keeps_its_values(case):
     name, _, pair = case.rpartition(":")
-    fields, expected = flat(get_config(name, pair).to_dict()), golden(case)
+    config = get_config(name, pair, recipe="paper", schedule=SCHEDULES[pair])
+    fields, expected = flat(config.to_dict()), golden(case)
     assert {field: fields.get(field, "no such field") for field in expected} == expected
     terms = {name for name in fields if ".terms." in name} - set(expected)
     assert all(fields[name] == 0 for name in terms)  # a term that is not named is off
@@ -120,3 +126,44 @@ def test_an_unknown_name_lists_the_valid_ones(name, pair, says):
 def test_every_recipe_says_what_it_is():
     assert set(recipes.summaries()) == set(recipes.NAMES)
     assert all(line.endswith(".") for line in recipes.summaries().values())
+
+
+@pytest.mark.parametrize("field", ["recipe", "schedule"])
+@pytest.mark.parametrize("name", ["spl", "active:entropy", "ripu_ra", "uda:min_entropy"])
+def test_a_switch_sets_what_follows_it_and_nothing_else(name, field):
+    value = {"recipe": "paper", "schedule": "short"}[field]
+    config, expected = get_config(name), get_config(name, **{field: value})
+    config.rounds, expected.rounds = 7, 7
+    setattr(config, field, value)
+    assert config == expected
+    config[field] = get_config(name)[field]
+    config.rounds = get_config(name).rounds
+    assert config == get_config(name)
+
+
+def test_a_switch_leaves_what_somebody_has_set():
+    config = get_config("spl")
+    assert get_config("spl", schedule="short").round.steps != config.round.steps != 77
+    config.round.steps = 77
+    config.schedule = "short"
+    assert config.round.steps == 77 and config.supervised == get_config("spl").supervised
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda: get_config("spl", recipe="old"), "config.recipe is 'old'; choose one of: today"),
+        (lambda: get_config("spl", "gtav", schedule="short"), "the pair 'gtav' has no short one"),
+        (lambda: setattr(get_config("spl"), "schedule", "shrt"), "config.schedule is 'shrt'"),
+    ],
+)
+def test_a_switch_has_two_values(change, says):
+    with pytest.raises(ValueError, match=says):
+        change()
+
+
+def test_a_config_of_another_name_has_no_recipe():
+    config = get_config("spl")
+    config.method = "mine"
+    with pytest.raises(ValueError, match="'mine', which names no recipe"):
+        config.recipe = "paper"

@@ -48,7 +48,7 @@ REGISTERED = {
     "backbone": ("model", "backbone", "convnext"),
     "data_pair": (None, "pair", "day_night"),
     "head": ("model", "head", "all_mlp"),
-    "term": (None, "method", "masked_consistency"),
+    "term": (None, "method", "hidden_blocks"),
 }
 """Where the config of each example names what the example registers."""
 
@@ -57,7 +57,7 @@ KINDS = {
     "backbone": "backbone 'convnext'",
     "data_pair": "data pair 'day_night'",
     "head": "head 'all_mlp'",
-    "term": "term 'masked_consistency'",
+    "term": "term 'hidden_blocks'",
 }
 
 

@@ -50,6 +50,10 @@ def adversarial_twin(discriminator_logits, is_source):
     return np.mean(terms)
 
 
+def least_squares_twin(guesses, is_source):
+    return np.mean([(x - is_source) ** 2 for x in np.asarray(guesses, np.float64).ravel()])
+
+
 def classifier_discrepancy_twin(logits_a, logits_b):
     return np.abs(softmax_twin(logits_a) - softmax_twin(logits_b)).sum(-1).mean()
 
@@ -83,8 +87,105 @@ def entropy_twin(logits):
     return -terms.sum(-1).mean() / math.log(logits.shape[-1])
 
 
+def charbonnier_entropy_twin(logits, eta=2.0):
+    flat = softmax_twin(logits).reshape(-1, np.shape(logits)[-1])
+    entropies = [-sum(p * math.log(max(p, 1e-300)) for p in row) for row in flat]
+    return np.mean([((h / math.log(flat.shape[1])) ** 2 + 1e-8) ** eta for h in entropies])
+
+
+def phase_consistency_twin(images, references):
+    """Of the whole batch, frequency by frequency, from the phases themselves."""
+    spectra = [np.fft.fft2(np.asarray(x, np.float64), axes=(-3, -2)) for x in (images, references)]
+    total = weights = 0.0
+    for a, b in zip(*(x.ravel() for x in spectra), strict=True):
+        total += abs(b) * (1 - math.cos(np.angle(a) - np.angle(b)))
+        weights += abs(b)
+    return total / weights
+
+
 def max_squares_twin(logits):
     return -0.5 * (softmax_twin(logits) ** 2).sum(-1).mean()
+
+
+def is_class(labels, num_classes):
+    return (labels >= 0) & (labels < num_classes)
+
+
+def soft(labels, num_classes):
+    """Soft labels f32[..., C], all 0 where there is no label."""
+    shares = np.linspace(1.0, 3.0, num_classes, dtype=np.float32) + 5 * np.eye(
+        num_classes, dtype=np.float32
+    )
+    shares /= shares.sum(1, keepdims=True)
+    valid = is_class(labels, num_classes)
+    return jnp.where(valid[..., None], jnp.asarray(shares)[jnp.where(valid, labels, 0)], 0.0)
+
+
+def soft_cross_entropy_twin(logits, labels):
+    terms = []
+    for pixel in pixels(labels):
+        shares = np.asarray(soft(labels[pixel], logits.shape[-1]), np.float64)
+        if shares.any():
+            terms.append(shares @ -log_softmax_twin(logits[pixel]))
+    return np.mean(terms) if terms else 0.0
+
+
+def log_softmax_twin(logits):
+    logits = np.asarray(logits, np.float64)
+    largest = logits.max(-1, keepdims=True)
+    return logits - largest - np.log(np.exp(logits - largest).sum(-1, keepdims=True))
+
+
+def mean_over_labelled(values, labels, num_classes):
+    counted = is_class(labels, num_classes)
+    return values[counted].mean() if counted.any() else 0.0
+
+
+def nats(logits):
+    return -(softmax_twin(logits) * log_softmax_twin(logits)).sum(-1)
+
+
+def bootstrapped_twin(logits, labels, trust):
+    own = mean_over_labelled(nats(logits), labels, logits.shape[-1])
+    return trust * cross_entropy_twin(logits, labels) + (1 - trust) * own
+
+
+def uniform_divergence_twin(logits, labels):
+    return mean_over_labelled(-log_softmax_twin(logits).mean(-1), labels, logits.shape[-1])
+
+
+def labelled_entropy_twin(logits, labels):
+    num_classes = logits.shape[-1]
+    return mean_over_labelled(nats(logits), labels, num_classes) / math.log(num_classes)
+
+
+def image_wise_max_squares_twin(logits, exponent=0.2):
+    probabilities = softmax_twin(logits)
+    height, width, num_classes = logits.shape[-3:]
+    totals = []
+    for image in np.ndindex(*logits.shape[:-3]):
+        predicted = np.asarray(logits[image]).argmax(-1)
+        total = 0.0
+        for c in range(num_classes):
+            n_c = (predicted == c).sum()
+            weight = 1 / max(n_c**exponent * (height * width) ** (1 - exponent), 1)
+            total += weight * (probabilities[image][predicted == c] ** 2).sum()
+        totals.append(-total / 2)
+    return np.mean(totals) if totals else 0.0
+
+
+def pooled_logits_twin(logits, beta=1.0):
+    logits = np.asarray(logits, np.float64)
+    return np.log(np.exp(beta * logits).mean((-3, -2))) / beta
+
+
+def multi_label_twin(logits, present):
+    total = 0.0
+    for image in np.ndindex(*present.shape[:-1]):
+        for x, y in zip(np.asarray(logits[image], np.float64), present[image], strict=True):
+            p = 1 / (1 + math.exp(-x))
+            total -= math.log(p if y else 1 - p)
+    return total / math.prod(present.shape[:-1])
 
 
 # Each loss as a function of (logits, labels), so that one test can go through all of them.
@@ -102,6 +203,14 @@ LOSSES = {
         lambda z, y: losses.adversarial(z, is_source=False),
         lambda z, y: adversarial_twin(z, False),
     ),
+    "least_squares_source": (
+        lambda z, y: losses.adversarial(z, is_source=True, objective="least_squares"),
+        lambda z, y: least_squares_twin(z, True),
+    ),
+    "least_squares_target": (
+        lambda z, y: losses.adversarial(z, is_source=False, objective="least_squares"),
+        lambda z, y: least_squares_twin(z, False),
+    ),
     "classifier_discrepancy": (
         lambda z, y: losses.classifier_discrepancy(z, z[..., ::-1]),
         lambda z, y: classifier_discrepancy_twin(z, z[..., ::-1]),
@@ -112,7 +221,31 @@ LOSSES = {
     ),
     "local_consistency": (losses.local_consistency, local_consistency_twin),
     "entropy": (lambda z, y: losses.entropy(z), lambda z, y: entropy_twin(z)),
+    "labelled_entropy": (
+        lambda z, y: losses.entropy(z, is_class(y, z.shape[-1])),
+        labelled_entropy_twin,
+    ),
+    "charbonnier_entropy": (
+        lambda z, y: losses.charbonnier_entropy(z),
+        lambda z, y: charbonnier_entropy_twin(z),
+    ),
     "max_squares": (lambda z, y: losses.max_squares(z), lambda z, y: max_squares_twin(z)),
+    "soft_cross_entropy": (
+        lambda z, y: losses.soft_cross_entropy(z, soft(y, z.shape[-1])),
+        soft_cross_entropy_twin,
+    ),
+    "bootstrapped_cross_entropy": (
+        lambda z, y: losses.bootstrapped_cross_entropy(z, y, trust=0.7),
+        lambda z, y: bootstrapped_twin(z, y, 0.7),
+    ),
+    "uniform_divergence": (
+        lambda z, y: losses.uniform_divergence(z, is_class(y, z.shape[-1])),
+        uniform_divergence_twin,
+    ),
+    "image_wise_max_squares": (
+        lambda z, y: losses.image_wise_max_squares(z),
+        lambda z, y: image_wise_max_squares_twin(z),
+    ),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -206,11 +339,22 @@ def nothing_counts():
     yield "all void", lambda z: losses.local_consistency(z, np.full(shape, 255, np.int32)), logits
     yield "no boundary", lambda z: losses.local_consistency(z, np.ones(shape, np.int32)), logits
     yield "all probable", losses.negative_learning, uniform
+    yield "no soft label", lambda z: losses.soft_cross_entropy(z, uniform), logits
+    yield "none counted", lambda z: losses.uniform_divergence(z, np.zeros(shape, bool)), logits
+    yield "no entropy counted", lambda z: losses.entropy(z, np.zeros(shape, bool)), logits
+    yield (
+        "void bootstrapped",
+        lambda z: losses.bootstrapped_cross_entropy(z, np.full(shape, 255, np.int32), trust=0.9),
+        logits,
+    )
     yield "empty cross-entropy", lambda z: losses.cross_entropy(z, no_labels), empty
     yield "empty consistency", lambda z: losses.local_consistency(z, no_labels), empty
     yield "empty negative", losses.negative_learning, empty
     yield "empty entropy", losses.entropy, empty
+    yield "empty Charbonnier", losses.charbonnier_entropy, empty
     yield "empty squares", losses.max_squares, empty
+    yield "empty phases", lambda z: losses.phase_consistency(z, z + 1), empty
+    yield "empty image-wise squares", losses.image_wise_max_squares, empty
     yield "empty discrepancy", lambda z: losses.classifier_discrepancy(z, z + 1), empty
     yield "empty adversarial", lambda z: losses.adversarial(z, True), empty
 
@@ -279,6 +423,27 @@ def test_ignore_label_may_be_a_class():
         np.testing.assert_allclose(value, twin(logits, labels, ignore_label=0), rtol=2e-5)
 
 
+def test_pixel_weights_leave_the_divisor():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    labels = rng.integers(0, 5, (2, 3, 4))
+    labels[0, 0] = 255
+    weights = rng.random((2, 3, 4)).astype(np.float32)
+    total = sum(
+        weights[place] * cross_entropy_twin(logits[place][None], labels[place][None])
+        for place in pixels(labels)
+    )
+    value = losses.cross_entropy(logits, labels, pixel_weights=weights)
+    np.testing.assert_allclose(value, total / (labels != 255).sum(), rtol=1e-5)
+    half = losses.cross_entropy(logits, labels, pixel_weights=0.5 * weights)
+    np.testing.assert_allclose(half, value / 2, rtol=1e-5)
+    plain = losses.cross_entropy(logits, labels)
+    ones = losses.cross_entropy(logits, labels, pixel_weights=np.ones(labels.shape))
+    np.testing.assert_allclose(ones, plain, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"pixel_weights has shape \(2, 3\)"):
+        losses.cross_entropy(logits, labels, pixel_weights=np.ones((2, 3)))
+
+
 def test_class_weights_are_relative():
     logits, labels = scene(seed=23)
     weights = np.array([0.2, 3.0, 1.0, 0.0])
@@ -299,6 +464,22 @@ def test_discrepancy_of_copies_has_no_gradient_and_of_opposites_is_two():
     assert not any(np.any(gradient) for gradient in gradients)
     opposite = 1e4 * np.eye(2, dtype=np.float32)
     np.testing.assert_allclose(losses.classifier_discrepancy(opposite, opposite[::-1]), 2.0)
+
+
+def test_adversarial_weights_multiply_each_element():
+    rng = np.random.default_rng(0)
+    logits, weights = rng.normal(size=(2, 2, 3, 1)).astype(np.float32)
+    expected = np.mean(weights * np.logaddexp(0, -logits))
+    found = losses.adversarial(logits, True, weights=weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_adversarial_refuses_unknown_objectives_and_weights_of_another_shape():
+    logits = jnp.zeros((2, 3))
+    with pytest.raises(ValueError, match="choose one of: cross_entropy, least_squares"):
+        losses.adversarial(logits, True, objective="hinge")
+    with pytest.raises(ValueError, match=r"weights has shape \(3,\) and discriminator_logits"):
+        losses.adversarial(logits, True, weights=jnp.zeros(3))
 
 
 def test_adversarial_domains_mirror_each_other():
@@ -386,3 +567,95 @@ def test_label_boundary_is_what_local_consistency_counts():
     # Only the logits around counted pixels matter.
     far = jax.grad(lambda z: losses.local_consistency(z, labels))(logits)[0, 0]
     np.testing.assert_array_equal(far, 0)
+
+
+def test_soft_labels_must_fit():
+    with pytest.raises(ValueError, match=r"shape \(2, 3\) and soft_labels \(2, 4\)"):
+        losses.soft_cross_entropy(np.zeros((2, 3)), np.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0, 3.0])
+def test_the_charbonnier_exponent(eta):
+    logits, _ = scene(seed=17)
+    value = losses.charbonnier_entropy(logits, eta=eta)
+    np.testing.assert_allclose(value, charbonnier_entropy_twin(logits, eta), rtol=1e-5)
+
+
+def pictures(seed, shape=(2, 8, 6, 3)):
+    return np.random.default_rng(seed).uniform(0, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 3), (2, 7, 5, 1)])
+def test_phase_consistency_equals_twin(shape):
+    images, references = pictures(0, shape), pictures(1, shape)
+    value = losses.phase_consistency(images, references)
+    np.testing.assert_allclose(value, phase_consistency_twin(images, references), rtol=1e-4)
+
+
+def test_contrast_and_brightness_keep_phases_and_a_shift_does_not():
+    images = pictures(2)
+    changed = images * np.array([0.3, 1.0, 2.0], np.float32) + np.array([0.1, 0.0, 0.3], np.float32)
+    np.testing.assert_allclose(losses.phase_consistency(changed, images), 0.0, atol=1e-5)
+    assert losses.phase_consistency(np.roll(images, 1, axis=1), images) > 0.3
+
+
+def test_descending_on_phase_consistency_restores_phases_and_is_finite_at_nothing():
+    images, references = jnp.asarray(pictures(3)), pictures(4)
+    value, gradient = jax.value_and_grad(losses.phase_consistency)(images, references)
+    assert losses.phase_consistency(images - 5 * gradient, references) < value
+    flat = jnp.zeros_like(images)
+    assert np.isfinite(jax.grad(losses.phase_consistency)(flat, references)).all()
+
+
+def test_phase_consistency_of_other_shapes_is_an_error():
+    with pytest.raises(
+        ValueError, match=r"images has shape .*8, 6, 3\) and references .*8, 5, 3\)"
+    ):
+        losses.phase_consistency(pictures(0), pictures(1, (2, 8, 5, 3)))
+
+
+def test_an_image_of_one_class_has_the_plain_max_squares():
+    logits = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    logits[0, ..., 1] += 20
+    logits[1, ..., 2] += 20
+    plain, weighted = losses.max_squares(logits), losses.image_wise_max_squares(logits)
+    np.testing.assert_allclose(weighted, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.2, 1.0])
+def test_a_rare_classs_pixels_pull_harder_under_image_wise_weights(exponent):
+    """At equal probabilities a pixel's gradient is its class's weight: (N / n)^exponent apart."""
+    logits = np.zeros((1, 8, 3), np.float32)
+    logits[0, :6, 0] = logits[0, 6:, 1] = 1.0  # 6 pixels of class 0, 2 of class 1
+    gradient = jax.grad(lambda z: losses.image_wise_max_squares(z, exponent=exponent))(logits)
+    np.testing.assert_allclose(gradient[0, 7, 1] / gradient[0, 0, 0], 3.0**exponent, rtol=1e-5)
+
+
+def test_image_wise_weights_need_images():
+    with pytest.raises(ValueError, match="H, W, C"):
+        losses.image_wise_max_squares(np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("beta", [0.1, 1.0, 5.0])
+def test_pooled_logits_equal_twin_and_lie_between_mean_and_maximum(beta):
+    logits, _ = scene(seed=3)
+    pooled = losses.pooled_logits(logits, beta=beta)
+    np.testing.assert_allclose(pooled, pooled_logits_twin(logits, beta), rtol=1e-4, atol=1e-5)
+    assert np.all(pooled <= logits.max((1, 2)) + 1e-5)
+    assert np.all(pooled >= logits.mean((1, 2)) - 1e-5)
+
+
+def test_pooled_logits_do_not_overflow():
+    logits = np.full((2, 2, 3), 1e4, np.float32)
+    np.testing.assert_allclose(losses.pooled_logits(logits), 1e4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch", BATCH_SHAPES)
+def test_multi_label_equals_twin(batch):
+    rng = np.random.default_rng(4)
+    logits, present = rng.normal(0, 3, (*batch, 5)), rng.random((*batch, 5)) < 0.5
+    expected = multi_label_twin(logits, present)
+    np.testing.assert_allclose(losses.multi_label(logits, present), expected, rtol=1e-5)
+    as_numbers = losses.multi_label(logits, present.astype(np.float32))
+    np.testing.assert_allclose(as_numbers, expected, rtol=1e-5)
+    assert float(losses.multi_label(np.zeros((0, 5)), np.zeros((0, 5)))) == 0.0

@@ -120,7 +120,10 @@ def test_a_bad_flag_is_named_before_anything_runs(arguments, says, tmp_path):
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ("configs/spl.py:gatv", ("'gatv'", "street, camvid, gtav, synthia, folders")),
+        (
+            "configs/spl.py:gatv",
+            ("'gatv'", "street, camvid, camvid_reverse, gtav"),
+        ),
         ("configs/slp.py", ("no file configs/slp.py", "spl")),
         ("slp", ("'slp'", "Did you mean spl?")),
         ("configs/spl.py:camvid", ("--config.data.root=DIR",)),

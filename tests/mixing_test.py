@@ -1,10 +1,13 @@
-"""The mixed, masked and Fourier-swapped images against NumPy."""
+"""The mixed, masked, recoloured and Fourier-swapped images against NumPy."""
+
+import colorsys
 
 import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from labor_jax import mixing
 
@@ -115,3 +118,88 @@ def test_a_swap_with_itself_changes_nothing():
 def test_fourier_swap_of_other_shapes_is_an_error():
     with pytest.raises(ValueError, match=r"shape \(8, 10, 3\) and target_image \(8, 9, 3\)"):
         mixing.fourier_swap(image(0), image(1, (8, 9)), 0.1)
+
+
+def test_match_colours_gives_each_channel_another_mean_and_deviation():
+    matched = np.asarray(mixing.match_colours(image(0), image(1, (5, 9)) / 3))
+    reference = image(1, (5, 9)) / 3
+    np.testing.assert_allclose(matched.mean((0, 1)), reference.mean((0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(matched.std((0, 1)), reference.std((0, 1)), rtol=1e-4)
+    straight = np.polyfit(image(0)[..., 1].ravel(), matched[..., 1].ravel(), 1)
+    np.testing.assert_allclose(np.polyval(straight, image(0)[..., 1]), matched[..., 1], atol=1e-2)
+
+
+def test_random_texture_is_drawn_anew_and_keeps_mean_and_deviation():
+    first, second = (mixing.random_texture(jax.random.key(seed), image(0)) for seed in (0, 1))
+    assert np.abs(first - second).max() > 20
+    for textured in (first, second):
+        np.testing.assert_allclose(textured.mean(), image(0).mean(), rtol=1e-4)
+        np.testing.assert_allclose(textured.std(), image(0).std(), rtol=1e-3)
+    assert np.isfinite(mixing.random_texture(jax.random.key(0), 0 * image(0) + 3)).all()
+
+
+def colors_twin(picture, brightness, contrast, saturation, turn):
+    """Pixel by pixel, with the standard library's HSV."""
+    grey_of = np.array([0.299, 0.587, 0.114])
+    picture = np.clip(picture.astype(np.float64) * (1 + brightness), 0, 255)
+    mean = (picture @ grey_of).mean()
+    picture = np.clip(mean + (1 + contrast) * (picture - mean), 0, 255)
+    result = np.empty_like(picture)
+    for place in np.ndindex(picture.shape[:2]):
+        grey = picture[place] @ grey_of
+        rgb = np.clip(grey + (1 + saturation) * (picture[place] - grey), 0, 255) / 255
+        hue, chroma, value = colorsys.rgb_to_hsv(*rgb)
+        result[place] = 255 * np.array(colorsys.hsv_to_rgb((hue + turn) % 1, chroma, value))
+    return result
+
+
+@given(*[st.floats(-0.5, 0.5) for _ in range(4)])
+def test_changed_colours_are_those_of_the_definition(brightness, contrast, saturation, turn):
+    picture = image(3, (4, 5))
+    picture[0, 0] = 40.0  # grey
+    picture[0, 1] = 0.0
+    amounts = (brightness, contrast, saturation, turn)
+    np.testing.assert_allclose(
+        mixing._changed_colors(picture, *amounts), colors_twin(picture, *amounts), atol=0.05
+    )
+
+
+def test_colour_jitter_happens_as_often_as_it_should():
+    keys = jax.random.split(jax.random.key(0), 300)
+    changed = jax.vmap(lambda key: mixing.color_jitter(key, image(0), 0.25, 0.6))(keys)
+    assert changed.dtype == np.float32 and changed.min() >= 0 and changed.max() <= 255
+    differs = np.any(np.abs(np.asarray(changed) - image(0)) > 1e-3, axis=(1, 2, 3))
+    assert abs(differs.mean() - 0.6) < 0.1
+    means = np.asarray(changed)[differs].mean((1, 2, 3))
+    assert len(np.unique(means)) == len(means)
+    unchanged = mixing.color_jitter(keys[0], image(0), 0.0, 1.0)
+    np.testing.assert_allclose(unchanged, image(0), atol=0.01)
+    with pytest.raises(ValueError, match=r"strength is 0\.7"):
+        mixing.color_jitter(keys[0], image(0), 0.7)
+
+
+@pytest.mark.parametrize(("sigma", "radius"), [(0.15, 4), (0.8, 4), (1.15, 4), (2.0, 3)])
+def test_a_blur_is_scipys(sigma, radius):
+    expected = ndimage.gaussian_filter(
+        image(0).astype(np.float64), (sigma, sigma, 0), mode="nearest", radius=(radius, radius, 0)
+    )
+    np.testing.assert_allclose(mixing.gaussian_blur(image(0), sigma, radius), expected, atol=0.01)
+
+
+@pytest.mark.parametrize("size", [(8, 10), (5, 10), (8, 13), (11, 6)])
+def test_a_fitted_image_is_a_window(size):
+    picture = np.arange(240).reshape(8, 10, 3).astype(np.uint8)
+    classes = picture[..., 0].astype(np.int32)
+    seen = set()
+    for seed in range(20):
+        key = jax.random.key(seed)
+        fitted, label = map(np.asarray, mixing.fitted(key, picture, classes, size, void=255))
+        assert fitted.shape == (*size, 3) and label.shape == size and fitted.dtype == np.uint8
+        rows, columns = np.nonzero(label != 255)
+        assert len(rows) == min(size[0], 8) * min(size[1], 10)
+        np.testing.assert_array_equal(fitted[rows, columns, 0], label[rows, columns])
+        top, left = divmod(label[rows[0], columns[0]] // 3, 10)
+        inside = classes[top : top + size[0], left : left + size[1]]
+        np.testing.assert_array_equal(label[: inside.shape[0], : inside.shape[1]], inside)
+        seen.add((top, left))
+    assert (len(seen) > 1) == (size[0] < 8 or size[1] < 10)

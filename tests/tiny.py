@@ -3,9 +3,9 @@
 import labor_jax
 
 
-def tiny_config(method="spl", pair="street"):
-    """Returns a method's config made tiny; "active:METHOD" as for `labor_jax.get_config`."""
-    config = labor_jax.get_config(method, pair)
+def tiny_config(method="spl", pair="street", recipe="paper"):
+    """Returns a method's config made tiny; arguments as for `labor_jax.get_config`."""
+    config = labor_jax.get_config(method, pair, recipe=recipe)
     if pair == "street":
         config.data.update(image_size=(32, 64), source_count=8, pool_count=4, evaluation_count=4)
     else:
@@ -19,6 +19,8 @@ def tiny_config(method="spl", pair="street"):
         config.supervised.steps = 4
     if config.warmup.steps != 0:
         config.warmup.steps = 3
+    if config.retraining.steps:
+        config.retraining.steps = 2
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 4
     config.selector.steps = 3
     config.round.steps = 3

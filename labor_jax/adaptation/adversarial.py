@@ -2,7 +2,8 @@
 
 References:
   AdaptSegNet: Tsai et al., Learning to Adapt Structured Output Space for Semantic Segmentation,
-  CVPR 2018. ADVENT: Vu et al., Adversarial Entropy Minimization, CVPR 2019.
+  CVPR 2018. ADVENT: Vu et al., Adversarial Entropy Minimization, CVPR 2019. Least squares: Mao et
+  al., Least Squares Generative Adversarial Networks, ICCV 2017.
 """
 
 import dataclasses
@@ -11,9 +12,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 from labor_jax import losses, models
-from labor_jax.adaptation.registry import one_of, register
+from labor_jax.adaptation.registry import one_of, register, register_method
 from labor_jax.training.terms import Player, Setup, Term
 
 INPUTS = ("softmax", "self_information")
@@ -38,7 +40,12 @@ def discriminator_input(logits: jax.Array, kind: str) -> jax.Array:
     return -probabilities * log_probabilities / jnp.log(logits.shape[-1])
 
 
-def model_loss(discriminate: Discriminate, target_logits: jax.Array, kind: str) -> jax.Array:
+def model_loss(
+    discriminate: Discriminate,
+    target_logits: jax.Array,
+    kind: str,
+    objective: str = "cross_entropy",
+) -> jax.Array:
     """The model's loss: target predictions should pass for source ones.
 
     Args:
@@ -46,17 +53,21 @@ def model_loss(discriminate: Discriminate, target_logits: jax.Array, kind: str) 
         be differentiated here.
       target_logits: f32[B, H, W, C].
       kind: see `discriminator_input`.
+      objective: see `losses.adversarial`.
 
     Returns:
       f32[].
     """
-    return losses.adversarial(
-        discriminate(discriminator_input(target_logits, kind)), is_source=True
-    )
+    maps = discriminator_input(target_logits, kind)
+    return losses.adversarial(discriminate(maps), is_source=True, objective=objective)
 
 
 def discriminator_loss(
-    discriminate: Discriminate, source_logits: jax.Array, target_logits: jax.Array, kind: str
+    discriminate: Discriminate,
+    source_logits: jax.Array,
+    target_logits: jax.Array,
+    kind: str,
+    objective: str = "cross_entropy",
 ) -> jax.Array:
     """The discriminator's loss: the mean over both domains, on detached predictions.
 
@@ -65,13 +76,16 @@ def discriminator_loss(
       source_logits: f32[B, H, W, C].
       target_logits: f32[B', H', W', C].
       kind: see `discriminator_input`.
+      objective: see `losses.adversarial`.
 
     Returns:
       f32[].
     """
     on_source, on_target = (
         losses.adversarial(
-            discriminate(discriminator_input(jax.lax.stop_gradient(logits), kind)), is_source
+            discriminate(discriminator_input(jax.lax.stop_gradient(logits), kind)),
+            is_source,
+            objective=objective,
         )
         for logits, is_source in ((source_logits, True), (target_logits, False))
     )
@@ -87,11 +101,14 @@ class Adversarial:
       learning_rate: the discriminator's, at step 0; it follows the phase's schedule.
       input: what the discriminator sees: "softmax" (AdaptSegNet) or "self_information" (ADVENT).
       width: channels of the discriminator's first convolution; 64 is the published network.
+      objective: "cross_entropy" (AdaptSegNet, ADVENT), or "least_squares" as in IAST's warm-up,
+        whose weight is 0.05.
     """
 
     learning_rate: float = 1e-4
     input: str = "softmax"
     width: int = 64
+    objective: str = "cross_entropy"
 
     reads = ("source", "target")
     smallest_image = models.Discriminator.TOTAL_STRIDE
@@ -99,6 +116,7 @@ class Adversarial:
     def __post_init__(self):
         """Checks the settings."""
         one_of("input", self.input, INPUTS)
+        one_of("objective", self.objective, losses.ADVERSARIAL_OBJECTIVES)
 
     def players(self, setup: Setup) -> dict[str, Player]:
         """The discriminator, trained by Adam (0.9, 0.99)."""
@@ -116,12 +134,15 @@ class Adversarial:
     def loss(self, outputs, batch, memory) -> Term:
         """The model's loss: low where target predictions pass for source ones."""
         logits = self._logits(outputs["target"])
-        return Term.of_mean(model_loss(self._discriminator(memory), logits, self.input), 1.0)
+        loss = model_loss(self._discriminator(memory), logits, self.input, self.objective)
+        return Term.of_mean(loss, 1.0)
 
     def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
         """The discriminator's loss: low where it tells the domains apart."""
         source, target = (self._logits(outputs[domain]) for domain in ("source", "target"))
-        loss = discriminator_loss(self._discriminator(memory), source, target, self.input)
+        loss = discriminator_loss(
+            self._discriminator(memory), source, target, self.input, self.objective
+        )
         # Every device and microbatch holds as many images of each domain.
         return {"discriminator": Term.of_mean(loss, 1.0)}
 
@@ -133,3 +154,9 @@ class Adversarial:
 
     def _discriminator(self, memory) -> Discriminate:
         return lambda maps: self._module().apply({"params": memory["discriminator"]}, maps)
+
+
+@register_method("adaptsegnet")
+def adaptsegnet(config: ConfigDict) -> None:
+    """AdaptSegNet, one level: target predictions should pass for source ones (CVPR 2018)."""
+    config.warmup.terms.adversarial = 1e-3

@@ -9,9 +9,18 @@ from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Term
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> Term:
-    """`losses.cross_entropy` as a term: of f32[B, H, W, C] and int[B, H, W], 255 for void."""
-    return Term.of_mean(losses.cross_entropy(logits, labels), jnp.sum(labels != IGNORE_LABEL))
+def cross_entropy(
+    logits: jax.Array, labels: jax.Array, pixel_weights: jax.Array | None = None
+) -> Term:
+    """`losses.cross_entropy` as a term.
+
+    Args:
+      logits: f32[B, H, W, C].
+      labels: int[B, H, W], 255 for void.
+      pixel_weights: f32[B, H, W], or None.
+    """
+    mean = losses.cross_entropy(logits, labels, pixel_weights=pixel_weights)
+    return Term.of_mean(mean, jnp.sum(labels != IGNORE_LABEL))
 
 
 @register("source_labels")

@@ -2,21 +2,50 @@
 
 Reference:
   Chen et al., Domain Adaptation for Semantic Segmentation with Maximum Squares Loss, ICCV 2019,
-  Eq. 2.
+  Eq. 2, and the image-wise weighting factor.
 """
 
+import dataclasses
+
+from ml_collections import ConfigDict
+
 from labor_jax import losses
-from labor_jax.adaptation.registry import register
+from labor_jax.adaptation.registry import register, register_method
 from labor_jax.training.terms import Term
 
 
 @register("max_squares")
+@dataclasses.dataclass(frozen=True)
 class MaxSquares:
-    """`losses.max_squares` of the target's predictions."""
+    """`losses.max_squares` of the target's predictions.
+
+    Attributes:
+      image_wise: whether a class weighs less the more of an image it fills, see
+        `losses.image_wise_max_squares`.
+      exponent: of the image-wise weights, how strongly a class's size counts, 0 to 1.
+    """
+
+    image_wise: bool = False
+    exponent: float = 0.2
 
     reads = ("target",)
 
+    def __post_init__(self):
+        """Checks the settings."""
+        if not 0 <= self.exponent <= 1:
+            raise ValueError(f"exponent is {self.exponent}; it is from 0 to 1.")
+
     def loss(self, outputs, batch, memory) -> Term:
-        """The mean over the target's pixels."""
+        """The mean over the target's pixels, or over its images."""
         logits = outputs["target"].logits
+        if self.image_wise:
+            mean = losses.image_wise_max_squares(logits, exponent=self.exponent)
+            return Term.of_mean(mean, len(logits))
         return Term.of_mean(losses.max_squares(logits), logits[..., 0].size)
+
+
+@register_method("max_squares")
+def max_squares(config: ConfigDict) -> None:
+    """MaxSquare with image-wise class weights (Chen et al., ICCV 2019)."""
+    config.warmup.terms.max_squares = 0.1
+    config.terms.max_squares.image_wise = True

@@ -24,12 +24,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from labor_jax import losses, models
+from labor_jax import losses, models, pseudo_labels
+from labor_jax.adaptation import iast
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import register
-from labor_jax.data import IGNORE_LABEL
+from labor_jax.adaptation.registry import one_of, register
 from labor_jax.ops import resize_bilinear_align_corners, reverse_gradient
-from labor_jax.training.terms import Term
+from labor_jax.training.terms import Setup, Term
+
+THRESHOLDS = ("constant", "instance_adaptive")
 
 _HEADS = ("head_1", "head_2")
 
@@ -150,23 +152,60 @@ class SelfTraining:
     """Both heads learn the un-primed model's predictions on the target (LabOR, Eq. 3).
 
     Attributes:
-      threshold: the probability that a pseudo label needs; 0: all pixels have one.
+      thresholds: "constant", or "instance_adaptive": those of IAST, by image and class, with which
+        a review of the paper says that LabOR filters its pseudo labels.
+      threshold: the probability that a pseudo label needs under "constant"; 0: all pixels have one.
+      portion: IAST's alpha in the first round, see `iast.InstanceAdaptiveLabels`.
+      portion_step: by how much it grows from round to round.
+      largest_portion: the most that it may become.
+      gamma: IAST's, likewise.
     """
 
+    thresholds: str = "constant"
     threshold: float = 0.0
+    portion: float = 0.2
+    portion_step: float = 0.05
+    largest_portion: float = 0.5
+    gamma: float = 8.0
 
     reads = ("pseudo_labelled",)
     makes = {"pseudo_labelled": ("target",)}  # noqa: RUF012, never changed
 
-    def memory(self, model: models.Model) -> dict[str, Any]:
-        """Keeps the un-primed model."""
-        return {"model": model}
+    def __post_init__(self):
+        """Checks the settings."""
+        one_of("thresholds", self.thresholds, THRESHOLDS)
+
+    @property
+    def _adaptive(self) -> iast.InstanceAdaptiveLabels:
+        """The rule of IAST with these settings."""
+        return iast.InstanceAdaptiveLabels(
+            portion=self.portion,
+            portion_step=self.portion_step,
+            largest_portion=self.largest_portion,
+            gamma=self.gamma,
+        )
+
+    def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
+        """Keeps the un-primed model, and IAST's thresholds if they are wanted."""
+        if self.thresholds == "instance_adaptive":
+            return self._adaptive.memory(model, setup)
+        return {"labeller": model}
+
+    def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
+        """Finds IAST's thresholds if they are wanted."""
+        if self.thresholds == "instance_adaptive":
+            return self._adaptive.before_phase(passes, memory)
+        return memory
 
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
         """The target images, labelled by the un-primed model."""
-        images = batch["target"]["image"]
-        labels = confident_labels(memory["model"](images).logits, self.threshold)
-        return {"pseudo_labelled": {"image": images, "label": labels}}
+        target = batch["target"]
+        logits = memory["labeller"](target["image"]).logits
+        if self.thresholds == "instance_adaptive":
+            labels = self._adaptive.labels(logits, target, memory)
+        else:
+            labels = pseudo_labels.confident_labels(logits, self.threshold)
+        return {"pseudo_labelled": {"image": target["image"], "label": labels}}
 
     def loss(self, outputs, batch, memory) -> Term:
         """The sum over the heads of the mean over the pixels with a pseudo label."""
@@ -185,17 +224,6 @@ class Discrepancy:
         """The mean over the target's pixels."""
         first, second = outputs["pseudo_labelled"].adversarial_logits
         return Term.of_mean(losses.classifier_discrepancy(first, second), first[..., 0].size)
-
-
-def confident_labels(
-    logits: jax.Array, threshold: float, ignore_label: int = IGNORE_LABEL
-) -> jax.Array:
-    """Predicted classes int32[...], `ignore_label` where the largest probability is < threshold."""
-    labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    if threshold <= 0:
-        return labels
-    confidence = jnp.max(jax.nn.softmax(logits.astype(jnp.float32)), axis=-1)
-    return jnp.where(confidence >= threshold, labels, ignore_label)
 
 
 def _perturbed(params, key, noise):

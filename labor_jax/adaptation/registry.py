@@ -14,7 +14,7 @@ weights of terms, their settings, stages of retraining. `uda:NAME` is the config
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -112,6 +112,26 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
         raise ValueError(f"config.terms.{name}: {error}") from error
 
 
+def build_all(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Builds terms, and the terms that they use (their attribute `uses`).
+
+    Args:
+      names: of registered terms.
+      config: the run's `config.terms`.
+
+    Raises:
+      ValueError: as `build`.
+    """
+    built: dict[str, Any] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in built:
+            built[name] = build(name, config)
+            waiting.extend(getattr(built[name], "uses", ()))
+    return built
+
+
 def register_method(
     name: str,
 ) -> Callable[[Callable[[ConfigDict], None]], Callable[[ConfigDict], None]]:
@@ -151,12 +171,14 @@ def register_method(
 def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     """Gives steps of a method's warm-up to retraining, so that the method takes as many in all.
 
+    Of several methods that retrain, joined by "+", the last one's stages and share count.
+
     Args:
       config: changed in place.
       stages: of retraining.
       share: of the warm-up's steps, from above 0 to 1, for all stages together.
     """
-    steps = config.warmup.steps
+    steps = config.warmup.steps + config.retraining.stages * config.retraining.steps
     moved = round(share * steps)
     config.retraining.update(
         stages=stages,

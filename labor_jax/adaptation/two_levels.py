@@ -11,11 +11,12 @@ Reference:
 import dataclasses
 
 import jax
+from ml_collections import ConfigDict
 
 from labor_jax import models
 from labor_jax.adaptation.adversarial import Adversarial
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import register
+from labor_jax.adaptation.registry import register, register_method
 from labor_jax.training.terms import Term
 
 
@@ -40,3 +41,11 @@ class AuxiliaryAdversarial(Adversarial):
 
     def _logits(self, outputs: models.Outputs) -> jax.Array:
         return outputs.auxiliary_logits
+
+
+@register_method("adaptsegnet_two_level")
+def adaptsegnet_two_level(config: ConfigDict) -> None:
+    """AdaptSegNet, two levels: adversarial on an auxiliary head's predictions too (CVPR 2018)."""
+    for phase in (config.supervised, config.warmup):
+        phase.terms.auxiliary_source_labels = 0.1
+    config.warmup.terms.update(adversarial=1e-3, auxiliary_adversarial=2e-4)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from labor_jax.data import transforms
+from labor_jax.data import class_sampling, transforms
+
+_CROPS = 10  # that are tried to show a class, as in DAFormer
 
 
 def _setting(default: Any, meaning: str, is_valid: Callable[[Any], bool]) -> Any:
@@ -128,6 +130,7 @@ def prepare(
     size: tuple[int, int] | None = None,
     augment: Augment | None = None,
     sparse: bool = False,
+    shown: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Makes a training example: resizes (once, to the scaled size), then augments.
 
@@ -138,6 +141,8 @@ def prepare(
       size: (h, w) to resize to before `augment`; None for the image's own size.
       augment: the augmentation; None for none.
       sparse: whether labels are single pixels, see `transforms.resize_labels`.
+      shown: a class that a crop should show: the first of up to 10 crops in which it fills half of
+        `class_sampling.RARE_SHARE`, else the last.
 
     Returns:
       uint8[h, w, 3] and uint8[h, w]; their size is `augment.crop` if that is set.
@@ -152,7 +157,7 @@ def prepare(
     if augment is None:
         return image, label
     if augment.crop:
-        image, label = transforms.random_crop(image, label, augment.crop, crop_rng)
+        image, label = _crop(image, label, augment.crop, crop_rng, shown)
     if augment.flip and flip_rng.random() < 0.5:
         image, label = transforms.flip(image, label)
     if augment.brightness or augment.contrast or augment.saturation or augment.hue:
@@ -167,3 +172,13 @@ def prepare(
     if augment.blur and blur_rng.random() < 0.5:
         image = transforms.gaussian_blur(image, blur_rng.uniform(0.0, augment.blur))
     return image, label
+
+
+def _crop(image, label, size, rng, shown):
+    """A random crop, if possible one that shows a class."""
+    enough = 0.5 * class_sampling.RARE_SHARE * size[0] * size[1]
+    for _ in range(1 if shown is None else _CROPS):
+        cropped = transforms.random_crop(image, label, size, rng)
+        if np.count_nonzero(cropped[1] == shown) >= enough:
+            break
+    return cropped

@@ -29,6 +29,9 @@ class RegisteredPair:
       defaults: the settings of every method on this pair; may add fields to `config.data`.
       joint_defaults: further settings under the protocol "joint", applied after the method's own.
       method_defaults: further settings of single methods by `config.method`, applied last.
+      short: turns the settings into those of a short schedule, for a first look; None if the pair
+        has none.
+      recipe: which recipe its configs have if none is named, see `labor_jax.config`.
       chosen_from_data: whether the fields of `own_data.open_fields` are left open, and chosen when
         a run starts, from its images.
     """
@@ -37,6 +40,8 @@ class RegisteredPair:
     defaults: Settings = _no_settings
     joint_defaults: Settings = _no_settings
     method_defaults: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
+    short: Settings | None = None
+    recipe: str = "today"
     chosen_from_data: bool = False
 
     def open_fields(self, config: ConfigDict) -> tuple[str, ...]:
@@ -56,6 +61,8 @@ def register_pair(
     defaults: Settings | None = None,
     joint_defaults: Settings | None = None,
     method_defaults: Mapping[str, Settings] | None = None,
+    short: Settings | None = None,
+    recipe: str = "today",
     chosen_from_data: bool = False,
 ) -> Callable[[Loader], Loader]:
     """Registers a data pair, so that `config.pair` can name it. A decorator of the pair's loader.
@@ -72,6 +79,8 @@ def register_pair(
       defaults: see `RegisteredPair`, like the following; None changes nothing.
       joint_defaults: settings under the protocol "joint".
       method_defaults: settings of single methods.
+      short: settings of a short schedule.
+      recipe: "today" or "paper", which of them configs have if none is named.
       chosen_from_data: whether sizes, steps and network are chosen from the images, as for the
         pair "folders", where they aren't set.
 
@@ -92,6 +101,8 @@ def register_pair(
             defaults or _no_settings,
             joint_defaults or _no_settings,
             dict(method_defaults or {}),
+            short,
+            recipe,
             chosen_from_data,
         )
         return load

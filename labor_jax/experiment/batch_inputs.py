@@ -26,8 +26,13 @@ def training_images(
     pair = components.pair
     augment = Augment.from_config(components.config.data.augment)
     if domain == "source":
-        presence = components.source_presence
-        return TrainingImages(pair.source, pair.source.label, augment, presence=presence)
+        return TrainingImages(
+            pair.source,
+            pair.source.label,
+            augment,
+            sampling=components.config.data.source_sampling,
+            class_counts=components.source_class_counts,
+        )
     return TrainingImages(pair.pool, target_labels, augment, sparse_labels=True)
 
 

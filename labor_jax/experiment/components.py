@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from labor_jax import adaptation, devices, models
-from labor_jax.data import ROLES, Pair, Split, class_presence, load_pair
+from labor_jax.data import ROLES, Pair, Split, class_counts, load_pair
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
 from labor_jax.experiment.keys import named_key
@@ -45,16 +45,16 @@ class Components:
     microbatches: int
 
     @functools.cached_property
-    def source_presence(self) -> np.ndarray | None:
-        """Which source image holds which class, bool[N, C]; None without data.balance_source.
+    def source_class_counts(self) -> np.ndarray | None:
+        """Pixels of each class in each source image, int64[N, C]; None if each is drawn once.
 
         Raises:
           DataError: a label of the source cannot be read.
         """
         data = self.config.data
-        if not data.balance_source:
+        if data.source_sampling == "each_once":
             return None
-        return class_presence.read_presence(
+        return class_counts.read_counts(
             self.pair.source,
             self.pair.num_classes,
             cache_folder=data.cache_folder,
@@ -123,7 +123,7 @@ def terms(config: ConfigDict, section: str) -> Terms:
         term makes.
     """
     weights = {name: weight for name, weight in config[section].terms.items() if weight}
-    return Terms(weights, {name: adaptation.build(name, config.terms) for name in weights})
+    return Terms(weights, adaptation.build_all(weights, config.terms))
 
 
 def image_size(components: Components) -> tuple[int, int]:

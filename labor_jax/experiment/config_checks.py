@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition
 from labor_jax.annotation.formats import EXISTING_FORMATS
-from labor_jax.data import DataError
+from labor_jax.data import DataError, class_sampling
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training import optimizers
@@ -72,6 +72,7 @@ def _check_choices(config: ConfigDict, require: Require) -> None:
         ("protocol", config.protocol, PROTOCOLS),
         ("acquisition.method", config.acquisition.method, tuple(acquisition.METHODS)),
         ("optimizer.name", config.optimizer.name, optimizers.OPTIMIZERS),
+        ("data.source_sampling", config.data.source_sampling, class_sampling.SAMPLINGS),
     ):
         require(value in valid, field, f"choose one of: {', '.join(valid)}")
 
@@ -143,11 +144,6 @@ def _check_start(config: ConfigDict, require: Require) -> None:
         "config.joint.query_steps, there is no model to start from, unless config.model.pretrained "
         "names a file of one",
     )
-    require(
-        not (config.warm_start and not config.rounds),
-        "warm_start",
-        "without rounds there is nothing to do after it",
-    )
 
 
 def _check_selector(config: ConfigDict, require: Require) -> None:
@@ -171,7 +167,7 @@ def _check_selector(config: ConfigDict, require: Require) -> None:
 
 
 def _check_phases(config: ConfigDict, require: Require) -> None:
-    """That each phase learns something."""
+    """That each phase learns something, and that there are some after another run's."""
     if config.rounds and config.protocol == "staged":
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
     for section in sorted({phase.section for phase in plan(config)} - {""}):
@@ -180,6 +176,11 @@ def _check_phases(config: ConfigDict, require: Require) -> None:
             f"{section}.terms",
             "every weight in it is 0, so that its steps would learn nothing",
         )
+    require(
+        not config.warm_start or len(plan(config)) > 1,
+        "warm_start",
+        "without rounds or another phase there is nothing to do after it",
+    )
 
 
 def _check_training(config: ConfigDict, section: str, require: Require) -> None:

@@ -9,10 +9,9 @@ from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
 from labor_jax.annotation import Oracle
 from labor_jax.data import Augment, Split, pipeline
-from labor_jax.experiment import batch_inputs, held_out, size_checks
+from labor_jax.experiment import batch_inputs, held_out, size_checks, warm_start
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
-from labor_jax.experiment.plan import Phase, before_rounds, plan
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ def check_data(components: Components) -> None:
     Raises:
       DataError, ValueError: see `pipeline.check_training` and `Oracle.check`.
     """
-    config, phases = components.config, _own_phases(components.config)
+    config, phases = components.config, warm_start.own_phases(components.config)
     held_out.check_held_out(config, components.pair)
     too_small = []
     for domain in sorted(_domains(config)):
@@ -47,17 +46,11 @@ def roles_in_use(config: ConfigDict) -> set[str]:
     return {"pool", "evaluation"} | ({"source"} & _domains(config))
 
 
-def _own_phases(config: ConfigDict) -> tuple[Phase, ...]:
-    """The phases that a run takes itself: a warm start leaves those before the rounds out."""
-    phases = plan(config)
-    return phases[len(before_rounds(phases)) :] if config.warm_start else phases
-
-
 def _domains(config: ConfigDict) -> set[str]:
     """The domains whose training images a run reads."""
     return {
         domain
-        for phase in _own_phases(config)
+        for phase in warm_start.own_phases(config)
         for domain in KINDS[phase.kind].domains(config, phase)
     }
 

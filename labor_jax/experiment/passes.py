@@ -34,6 +34,11 @@ class Passes:
         self._components = components
         self._variables = variables
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The model's variables, whose outputs `images` shows."""
+        return self._variables
+
     def first_model(self) -> models.Model:
         """The model before the run's first step: with the weights of `config.model.pretrained`."""
         variables = components_lib.initial_variables(self._components)

@@ -102,6 +102,13 @@ def build_training(
     """
     config, pair = components.config, components.pair
     terms = components_lib.terms(config, phase.section)
+    optimizer = optimizers.segmentation_optimizer(
+        config.optimizer,
+        learning_rate=learning_rate,
+        steps=schedule_steps,
+        decay_mask=lambda params: models.trainable_mask(network, params),
+        frozen=() if terms.uses_auxiliary_head else ("auxiliary_head",),
+    )
     setup = Setup(
         num_classes=pair.num_classes,
         image_size=components_lib.image_size(components),
@@ -115,19 +122,15 @@ def build_training(
         },
         steps=config.joint.steps if phase.joint else phase.steps,
         stage=phase.stage,
+        network=network,
+        optimizer=optimizer,
     )
     return Training(
         network=network,
         terms=terms,
         players=terms.players(setup),
         setup=setup,
-        optimizer=optimizers.segmentation_optimizer(
-            config.optimizer,
-            learning_rate=learning_rate,
-            steps=schedule_steps,
-            decay_mask=lambda params: models.trainable_mask(network, params),
-            frozen=() if terms.uses_auxiliary_head else ("auxiliary_head",),
-        ),
+        optimizer=optimizer,
     )
 
 

@@ -1,7 +1,7 @@
-"""Restores a run from its workdir: its state, its model, or its warm-up as another run's start."""
+"""Restores a run from its workdir: its state, its model, or its end as another run's start."""
 
 import contextlib
-import json
+import dataclasses
 import os
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -13,19 +13,14 @@ from ml_collections import ConfigDict
 from labor_jax import acquisition, adaptation, models
 from labor_jax.data import PAIRS, Pair
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import config_checks, data_checks, data_identity
+from labor_jax.experiment import config_checks, data_checks, data_identity, warm_start
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
-from labor_jax.experiment.plan import Phase, before_rounds, plan
+from labor_jax.experiment.plan import Phase, plan
 from labor_jax.experiment.summary import Results
-from labor_jax.experiment.workdir import (
-    FREE_FIELDS,
-    ConfigError,
-    Workdir,
-    differing_fields,
-    effective_fields,
-)
+from labor_jax.experiment.workdir import ConfigError, Workdir
+from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.checkpoints import CheckpointError, Checkpoints
 
 
@@ -125,43 +120,70 @@ def load_warm_start(
       (global step, checkpoint tree, results).
 
     Raises:
-      ConfigError: the other run warmed up differently, or has not finished.
+      ConfigError: the other run was configured differently up to there, or has not finished; or
+        nothing is left to do.
       CheckpointError: its checkpoint can't be read.
       DataError: its source or pool was another one.
     """
     folder = Workdir.existing(components.config.warm_start)
     their_config = folder.read_config()
     their_phases = plan(their_config)
-    theirs, ours = (_before_rounds_fields(config) for config in (their_config, components.config))
-    differing = {
-        name: values
-        for name, values in differing_fields(theirs, ours).items()
-        if name not in (*FREE_FIELDS, "data.evaluation_from_answers", "data.evaluation_size")
-    }
-    if differing:
+    try:
+        name = warm_start.shared_phase(components.config, their_config)
+    except ValueError as error:
         raise ConfigError(
-            f"config.warm_start names {folder.path}, which was configured differently before its "
-            "rounds: "
-            + "; ".join(
-                f"config.{name} is {old!r} there and {new!r} here"
-                for name, (old, new) in differing.items()
-            )
+            f"config.warm_start names {folder.path}, which {error}. Give the workdir of a finished "
+            "run of this config with --config.rounds=0, or of one that ends earlier, such as "
+            "source_only."
+        ) from error
+    (last,) = (phase for phase in phases if phase.name == name)
+    if last == phases[-1]:
+        raise ConfigError(
+            f"config.warm_start names {folder.path}, which ends where this run would: nothing is "
+            "left to do. Set config.rounds, or give a run that ends earlier."
         )
     roles = data_checks.roles_in_use(components.config) - {"evaluation"}
     data_identity.check(folder, components.pair, roles=roles)
+    theirs = _components_of(folder, their_config, components)
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         found = checkpoints.restore_latest(
-            lambda progress: checkpoint_template(components, their_phases, progress)
+            lambda progress: checkpoint_template(theirs, their_phases, progress)
         )
-    last = before_rounds(phases)[-1]
     if found is None or (found[2]["phase"], found[2]["taken"]) != (last.name, last.steps):
         raise ConfigError(
             f"config.warm_start names {folder.path}, whose last checkpoint is not the end of "
             f"phase {last.name}; give the workdir of a finished run of this config with "
-            "--config.rounds=0."
+            "--config.rounds=0, or of one that ends earlier."
         )
     _, tree, progress = found
-    return last.last_step, tree, progress["results"]
+    return last.last_step, _for_network(components, tree), progress["results"]
+
+
+def _components_of(folder: Workdir, config: ConfigDict, ours: Components) -> Components:
+    """The components of another run of this one's data, on this one's devices."""
+    _check_registered(folder, config, ours.pair)
+    return dataclasses.replace(components_lib.build(config, ours.pair), mesh=ours.mesh)
+
+
+def _for_network(components: Components, tree: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint tree for this run's network, which may have an auxiliary head more or less.
+
+    The supervised phase leaves a head that none of its terms reads as it was drawn.
+    """
+    model = tree["handover"].model
+    shapes = jax.eval_shape(lambda: components_lib.initial_variables(components))
+    if jax.tree.structure(model) == jax.tree.structure(shapes):
+        return tree
+    own = components_lib.load_pretrained(components, components_lib.initial_variables(components))
+    own = mesh_lib.replicate(own, components.mesh)
+    fitted = {
+        collection: {
+            module: model.get(collection, {}).get(module, variables)
+            for module, variables in modules.items()
+        }
+        for collection, modules in own.items()
+    }
+    return {**tree, "handover": tree["handover"].replace(model=fitted)}
 
 
 def _check_registered(folder: Workdir, config: ConfigDict, pair: Pair | None) -> None:
@@ -190,42 +212,3 @@ def _check_registered(folder: Workdir, config: ConfigDict, pair: Pair | None) ->
             f"{folder.path} is a run with {' and '.join(missing)}, which {verb} not registered. "
             "Name the Python file that does it: --extension FILE; in Python, import that file."
         )
-
-
-def _before_rounds_fields(config: ConfigDict) -> dict[str, Any]:
-    """The fields of a config that decide how its run comes to its rounds, as JSON has them.
-
-    All but those of the rounds: a field that a phase before them might read is one that matters.
-    """
-    effective = effective_fields(json.loads(config.to_json()))
-    fields = {name: value for name, value in effective.items() if name not in _OF_THE_ROUNDS}
-    phases = before_rounds(plan(config))
-    sections = {phase.section for phase in phases}
-    used = {name for section in sections for name in effective[section]["terms"]}
-    fields["terms"] = {name: own for name, own in fields["terms"].items() if name in used}
-    if any(phase.joint for phase in phases):
-        joint = effective["joint"]
-        fields["joint"] = {**joint, "query_steps": joint["query_steps"][0]}
-        del fields["joint"]["steps"]
-        fields["round"] = effective["round"]["terms"]
-        fields["protocol"] = config.protocol
-    return fields
-
-
-_OF_THE_ROUNDS = (
-    "acquisition",
-    "annotation",
-    "annotator",
-    "evaluation_batch_size",
-    "evaluation_flip",
-    "evaluation_overlap",
-    "evaluation_scales",
-    "evaluation_window",
-    "joint",
-    "method",
-    "preview_images",
-    "protocol",
-    "round",
-    "rounds",
-    "selector",
-)

@@ -107,8 +107,8 @@ class Session:
         elif self.config.warm_start:
             step, tree, results = restore.load_warm_start(self.components, self.phases)
             self.results = summary.Results.from_json(results)
-            logger.info("Starting after the warm-up of %s.", self.config.warm_start)
             (done,) = (phase for phase in self.phases if phase.last_step == step)
+            logger.info("Starting after phase %s of %s.", done.name, self.config.warm_start)
             self._write_previews(done.name, tree["handover"].model)
         else:
             with processes.fail_together("reading the first weights"):

@@ -30,6 +30,8 @@ FREE_FIELDS = (
     "gradient_accumulation",
     "log_every",
     "per_device_batch_size",
+    "recipe",  # the fields that follow it are compared, like those of the next
+    "schedule",
     "warm_start",
 )
 

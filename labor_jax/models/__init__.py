@@ -9,6 +9,7 @@ from labor_jax.models.backbones import (
 )
 from labor_jax.models.batch_norm import BatchNorm
 from labor_jax.models.building import build_segmenter, init_variables, trainable_mask
+from labor_jax.models.conditional_prior import ConditionalPrior
 from labor_jax.models.discriminator import Discriminator
 from labor_jax.models.features import Features, Window
 from labor_jax.models.heads import DeepLabV2, DeepLabV3Plus, Linear
@@ -16,6 +17,7 @@ from labor_jax.models.model import Model
 from labor_jax.models.normalization import denormalize_images, network_input, normalize_images
 from labor_jax.models.registry import BACKBONES, HEADS, register_backbone, register_head
 from labor_jax.models.segmenter import Outputs, Segmenter
+from labor_jax.models.translator import ImageDiscriminator, Translator
 from labor_jax.models.weights import (
     WeightsError,
     installed_weights,
@@ -30,6 +32,7 @@ __all__ = [
     "BACKBONES",
     "HEADS",
     "BatchNorm",
+    "ConditionalPrior",
     "DeepLabV2",
     "DeepLabV3Plus",
     "Discriminator",
@@ -37,11 +40,13 @@ __all__ = [
     "EfficientNetLite1",
     "EfficientNetLite2",
     "Features",
+    "ImageDiscriminator",
     "Linear",
     "Model",
     "Outputs",
     "ResNet",
     "Segmenter",
+    "Translator",
     "TwoLayers",
     "WeightsError",
     "Window",

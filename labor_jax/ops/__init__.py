@@ -8,6 +8,7 @@ up to rounding, under every transformation except forward-mode differentiation.
 """
 
 from labor_jax.ops.atrous import atrous_convolution
+from labor_jax.ops.connected_components import connected_components
 from labor_jax.ops.depthwise import depthwise_convolution
 from labor_jax.ops.gradient_reversal import reverse_gradient
 from labor_jax.ops.platforms import portable
@@ -23,6 +24,7 @@ from labor_jax.ops.winograd import convolution_3x3
 __all__ = [
     "Taps",
     "atrous_convolution",
+    "connected_components",
     "convolution_3x3",
     "depthwise_convolution",
     "interpolate",

@@ -7,7 +7,7 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-OPTIMIZERS = ("sgd", "adamw")
+OPTIMIZERS = ("sgd", "adam", "adamw")
 
 
 def polynomial_schedule(learning_rate: float, steps: int, power: float) -> optax.Schedule:
@@ -45,6 +45,9 @@ def segmentation_optimizer(
     if config.name == "sgd":
         # As PyTorch's SGD: the decay is part of the gradient that momentum gathers.
         rule = optax.chain(decay, optax.trace(config.momentum))
+    elif config.name == "adam":
+        # As PyTorch's Adam: the decay is part of the gradient that the moments gather.
+        rule = optax.chain(decay, optax.scale_by_adam())
     elif config.name == "adamw":
         rule = optax.chain(optax.scale_by_adam(), decay)
     else:

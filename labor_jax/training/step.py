@@ -56,8 +56,8 @@ def make_train_step(
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
 
-        Batch norm normalises each view by itself. The running statistics follow the target where it
-        is read, since that is where the model is used (AdaBN, Li et al. 2017), else the last view.
+        Batch norm normalises each view by itself; its running statistics follow one of them, see
+        `Terms.statistics_view`.
         """
         outputs, statistics = {}, {}
         for number, view in enumerate(terms.reads):
@@ -68,22 +68,27 @@ def make_train_step(
                 rngs={"dropout": jax.random.fold_in(key, number)},
                 mutable=["batch_stats"],
             )
-        return outputs, statistics["target" if "target" in statistics else terms.reads[-1]]
+        return outputs, statistics[terms.statistics_view]
 
-    def losses(outputs, batch, memory):
+    def model_of(variables):
+        return models.Model(variables=variables, network=network)
+
+    def losses(outputs, batch, memory, model):
         """The terms' and the players' losses, by the names of their metrics."""
-        own = terms.losses(outputs, batch, memory)
-        for term, by_player in terms.player_losses(outputs, batch, memory).items():
+        own = terms.losses(outputs, batch, memory, model)
+        for term, by_player in terms.player_losses(outputs, batch, memory, model).items():
             own |= {f"{term}_{player}": value for player, value in by_player.items()}
         return own
 
     def model_loss(params, variables, memory, batch, key, counts):
-        outputs, statistics = forward({**variables, "params": params}, batch, key)
-        shares = _shares(terms.losses(outputs, batch, memory), counts, axis_name)
+        variables = {**variables, "params": params}
+        outputs, statistics = forward(variables, batch, key)
+        own = terms.losses(outputs, batch, memory, model_of(variables))
+        shares = _shares(own, counts, axis_name)
         loss = sum(weight * shares[name] for name, weight in terms.weights.items())
         return loss, ({"loss": loss, **shares}, outputs, statistics)
 
-    def player_gradients(outputs, batch, memory, counts):
+    def player_gradients(outputs, batch, memory, model, counts):
         """Each player's gradient of its own loss, by term and name, and the losses."""
         gradients, metrics = {}, {}
         for term, own in players.items():
@@ -93,7 +98,7 @@ def make_train_step(
 
                 def loss(params, term=term, player=player, name=name):
                     remembered = {**memory, term: {**memory[term], player: params}}
-                    value = terms.player_losses(outputs, batch, remembered)[term][player]
+                    value = terms.player_losses(outputs, batch, remembered, model)[term][player]
                     return _shares({name: value}, counts, axis_name)[name]
 
                 metrics[name], gradients[term][player] = jax.value_and_grad(loss)(
@@ -109,11 +114,12 @@ def make_train_step(
         def count(variables, microbatch, number):
             shapes = jax.eval_shape(forward, variables, microbatch, key)
             outputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[0])
-            if _counts_depend(losses, outputs, microbatch, state.memory):
+            model = model_of(variables)
+            if _counts_depend(losses, outputs, microbatch, state.memory, model):
                 outputs, updated = forward(variables, microbatch, jax.random.fold_in(key, number))
                 variables = {**variables, **updated}
-            counts = {k: v.count for k, v in losses(outputs, microbatch, state.memory).items()}
-            return variables, counts
+            found = losses(outputs, microbatch, state.memory, model)
+            return variables, {name: loss.count for name, loss in found.items()}
 
         _, counts = add_up(count, state.variables, batch, microbatches)
         return _sum_over_devices(counts, axis_name)
@@ -131,6 +137,7 @@ def make_train_step(
             microbatches,
         )
         counts = counts_over_all(state, batch, key)
+        measured = _sum_over_devices(terms.measure(batch, state.memory), axis_name)
         params = state.variables["params"]
 
         def differentiate(variables, microbatch, number):
@@ -138,7 +145,9 @@ def make_train_step(
             gradients, (metrics, outputs, statistics) = jax.grad(model_loss, has_aux=True)(
                 params, variables, state.memory, microbatch, own_key, counts
             )
-            of_players, player_metrics = player_gradients(outputs, microbatch, state.memory, counts)
+            of_players, player_metrics = player_gradients(
+                outputs, microbatch, state.memory, model_of(variables), counts
+            )
             summed = (gradients, of_players, {**metrics, **player_metrics})
             return {**variables, **statistics}, summed
 
@@ -147,7 +156,7 @@ def make_train_step(
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
         variables = {**variables, "params": optax.apply_updates(params, updates)}
         memory, player_optimizers = _moved_players(state, players, of_players)
-        memory = terms.update(memory, models.Model(variables=variables, network=network))
+        memory = terms.update(memory, model_of(variables), measured)
         state = state.replace(
             step=state.step + 1,
             variables=variables,
@@ -178,26 +187,25 @@ def _shares(
     def share(name, loss):
         count = jax.lax.stop_gradient(jnp.asarray(loss.count, jnp.float32))
         everywhere = counts[name] if counts else _sum_over_devices(count, axis_name)
-        return jnp.where(
+        means = jnp.where(
             everywhere > 0, loss.total / jnp.where(everywhere > 0, everywhere, 1.0), 0.0
         )
+        return jnp.sum(means)  # of one mean, or of a `Term.sum_of`
 
     return {name: share(name, loss) for name, loss in losses.items()}
 
 
-def _counts_depend(losses: Callable, outputs: Any, batch: Any, memory: Any) -> bool:
+def _counts_depend(losses: Callable, outputs: Any, *others: Any) -> bool:
     """Whether a loss's count depends on the outputs, so that counting takes a forward pass.
 
     An operation counts as dependent as soon as one of its operands is: the answer may be a needless
     yes, never a wrong no.
     """
 
-    def counts(outputs, batch, memory):
-        return [loss.count for loss in losses(outputs, batch, memory).values()]
+    def counts(outputs, *others):
+        return [loss.count for loss in losses(outputs, *others).values()]
 
-    arguments = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (outputs, batch, memory)
-    )
+    arguments = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (outputs, *others))
     traced = jax.make_jaxpr(counts)(*arguments).jaxpr
     dependent = set(traced.invars[: len(jax.tree.leaves(outputs))])
     for equation in traced.eqns:

@@ -6,25 +6,39 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | attribute or method                             | what it brings                                |
 |-------------------------------------------------|-----------------------------------------------|
 | `reads`                                         | names of the views whose outputs it reads     |
-| `loss(outputs, batch, memory) -> Term`          | the summand                                   |
+| `loss(outputs, batch, memory) -> Term`          | the summand; also `loss(…, memory, model)`    |
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
+| `uses`                                          | terms whose views its own are made of         |
+| `statistics_of`                                 | the view that batch norm is to follow         |
 | `players(setup)`                                | networks trained beside the model             |
-| `player_losses(outputs, batch, memory)`         | a `Term` for each player                      |
+| `player_losses(outputs, batch, memory)`         | a `Term` for each player; likewise            |
 | `memory(model)` or `memory(model, setup)`       | what it keeps from step to step, a teacher say|
-| `update(memory, model)`                         | what it keeps after a step                    |
+| `measure(batch, memory)`                        | sums over the views of all devices, per step  |
+| `update(memory, model)`, with `measure`         | what it keeps after a step                    |
+| `update(memory, model, measured)`               |                                               |
 | `before_phase(passes, memory)`                  | a pass over the pool or the source            |
 | `uses_auxiliary_head`                           | whether it reads `Outputs.auxiliary_logits`   |
 
 `reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
 from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a
 target label is 255 wherever nobody has answered, and an index is the image's number in its split.
+`model` is the `models.Model` in training, through whose variables a loss moves its weights.
 `makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
 parameters are in it under the player's name. It starts anew with each schedule, so with each staged
 phase, and goes on through all of joint training; players go on through the whole run. `update` and
 `before_phase` return memory of the structure, shapes and dtypes that `memory` gave it.
 
-Several terms may read one view, and the network sees each view once.
+`uses` names other terms that the term can't do without, such as ("mean_teacher",): several terms
+then share one teacher. Where such a term has no weight, it brings its memory and its views, but
+neither its loss nor its players. Its views are in the `batch` that the using term's `views` gets.
+
+`measure` returns a tree of float arrays of the batch and its views. The step sums them over all
+microbatches and devices, and hands the sums to `update`, so that memory is the same everywhere.
+
+Several terms may read one view, and the network sees each view once. Batch norm's running
+statistics follow the target where it is read, else the view that a term names in `statistics_of`
+(which the network then sees, too), else the last view.
 """
 
 import dataclasses
@@ -35,6 +49,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 
 DOMAINS = ("source", "target")
 """The views that come from files."""
@@ -44,8 +59,8 @@ class Term(NamedTuple):
     """A term's value on one microbatch of one device; the loss is total / count over all of them.
 
     Attributes:
-      total: f32[], the sum over what counts, pixels say.
-      count: f32[], how many that are, or their weights' sum; no gradient goes through it.
+      total: f32[], the sum over what counts, pixels say; or f32[n] of `sum_of`.
+      count: the same shape, how many that are, or their weights' sum; no gradient goes through it.
     """
 
     total: jax.Array
@@ -56,6 +71,18 @@ class Term(NamedTuple):
         """The term of a mean over `count` values."""
         count = jax.lax.stop_gradient(jnp.asarray(count, jnp.float32))
         return cls(mean * count, count)
+
+    @classmethod
+    def sum_of(cls, *weighted: tuple[jax.Array | float, "Term"]) -> "Term":
+        """The weighted sum of terms that each are a mean over their own count.
+
+        Args:
+          *weighted: pairs of a weight and a `Term` of f32[].
+        """
+        return cls(
+            jnp.stack([weight * term.total for weight, term in weighted]),
+            jnp.stack([jnp.asarray(term.count, jnp.float32) for _, term in weighted]),
+        )
 
 
 class Player(NamedTuple):
@@ -83,6 +110,9 @@ class Setup:
       steps: the phase's; all phases of joint training together are one.
       stage: how many phases with the same loss came before: 0, 1, … in the stages of retraining
         and in the rounds.
+      network: what is trained, a `models.Segmenter`, for shapes and for copies of its modules.
+      optimizer: the model's, over `{"backbone": …, "head": …}` or a part of it, for a player that
+        trains together with the model.
     """
 
     num_classes: int
@@ -92,6 +122,17 @@ class Setup:
     num_images: Mapping[str, int] = dataclasses.field(default_factory=dict)
     steps: int = 0
     stage: int = 0
+    network: nn.Module | None = None
+    optimizer: optax.GradientTransformation | None = None
+
+    def feature_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the backbone's last map of a training image."""
+
+        def extract(key):
+            images = jnp.zeros((1, *self.image_size, 3))
+            return self.network.init_with_output(key, images, method="extract")[0]
+
+        return jax.eval_shape(extract, jax.random.key(0)).maps[-1].shape[1:]
 
 
 Outputs = Mapping[str, Any]
@@ -107,14 +148,17 @@ class Terms:
         """Checks that every view that is read has a maker.
 
         Args:
-          weights: of the terms; those of weight 0 are left out.
-          terms: the objects, by the same names.
+          weights: of the terms; those of weight 0 are left out, unless another one uses them.
+          terms: the objects, by the same names; also those that they use.
 
         Raises:
           ValueError: a term reads a view that no other one makes, or two terms make one view.
         """
         self.weights = {name: float(weight) for name, weight in weights.items() if weight}
-        self.terms = {name: terms[name] for name in self.weights}
+        self.terms: dict[str, Any] = {}  # those that are used before those that use them
+        for name in self.weights:
+            self._add(name, terms)
+        self._weighted = {name: self.terms[name] for name in self.weights}
         self._makers: dict[str, str] = {}
         for name, term in self.terms.items():
             for view in getattr(term, "makes", {}):
@@ -124,7 +168,7 @@ class Terms:
                         f"{self._makers.get(view, 'the data')} brings already; rename one of them."
                     )
                 self._makers[view] = name
-        for name, term in self.terms.items():
+        for name, term in self._weighted.items():
             for view in term.reads:
                 if view not in (*DOMAINS, *self._makers):
                     raise ValueError(
@@ -132,14 +176,38 @@ class Terms:
                         "give the term that makes it a weight too."
                     )
 
+    def _add(self, name: str, terms: Mapping[str, Any]) -> None:
+        """Takes a term in, after those that it uses."""
+        if name not in self.terms:
+            for used in getattr(terms[name], "uses", ()):
+                self._add(used, terms)
+            self.terms[name] = terms[name]
+
     @property
     def reads(self) -> tuple[str, ...]:
         """The views that the network has to see; source and target first."""
-        read = {view for term in self.terms.values() for view in term.reads}
+        read = {view for term in self._weighted.values() for view in term.reads}
+        read.update(self._asked_statistics)
         return (
             *(view for view in DOMAINS if view in read),
             *(view for view in self._makers if view in read),
         )
+
+    @property
+    def statistics_view(self) -> str:
+        """The view that batch norm's running statistics follow.
+
+        The target where it is read, since that is where the model is used (AdaBN, Li et al. 2017);
+        else what a term asks for; else the last view.
+        """
+        if "target" in self.reads:
+            return "target"
+        return (*self._asked_statistics, self.reads[-1])[0]
+
+    @property
+    def _asked_statistics(self) -> tuple[str, ...]:
+        asked = (getattr(term, "statistics_of", "") for term in self._weighted.values())
+        return tuple(view for view in asked if view)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -153,13 +221,13 @@ class Terms:
     @property
     def uses_auxiliary_head(self) -> bool:
         """Whether a term reads the auxiliary head's logits."""
-        return any(getattr(term, "uses_auxiliary_head", False) for term in self.terms.values())
+        return any(getattr(term, "uses_auxiliary_head", False) for term in self._weighted.values())
 
     def players(self, setup: Setup) -> dict[str, dict[str, Player]]:
         """The players, by term and name."""
         return {
             name: term.players(setup)
-            for name, term in self.terms.items()
+            for name, term in self._weighted.items()
             if hasattr(term, "players")
         }
 
@@ -187,14 +255,19 @@ class Terms:
         views = dict(batch)
         for number, (name, term) in enumerate(self.terms.items()):
             if getattr(term, "makes", {}):
-                views.update(term.views(jax.random.fold_in(key, number), batch, memory[name]))
+                views.update(term.views(jax.random.fold_in(key, number), views, memory[name]))
         return views
 
-    def losses(self, outputs: Outputs, batch: Batch, memory: Memory) -> dict[str, Term]:
-        """Each term's value on a microbatch."""
-        found = {name: term.loss(outputs, batch, memory[name]) for name, term in self.terms.items()}
+    def losses(
+        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
+    ) -> dict[str, Term]:
+        """Each term's value on a microbatch; `model` is the one in training."""
+        found = {
+            name: _with_model(term.loss, outputs, batch, memory[name], model)
+            for name, term in self._weighted.items()
+        }
         for name, loss in found.items():
-            if not isinstance(loss, Term) or any(jnp.shape(each) for each in loss):
+            if not _is_term(loss):
                 got = [jnp.shape(each) for each in loss] if isinstance(loss, Term) else type(loss)
                 raise ValueError(
                     f"The loss of the term {name!r} returned {got}; return Term(total, count), "
@@ -203,30 +276,69 @@ class Terms:
         return found
 
     def player_losses(
-        self, outputs: Outputs, batch: Batch, memory: Memory
+        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
     ) -> dict[str, dict[str, Term]]:
-        """Each player's loss, by term and name, on outputs that carry no gradient to the model."""
-        outputs = jax.lax.stop_gradient(outputs)
+        """Each player's loss, by term and name, on what carries no gradient to the model."""
+        outputs, model = jax.lax.stop_gradient((outputs, model))
         return {
-            name: term.player_losses(outputs, batch, memory[name])
-            for name, term in self.terms.items()
+            name: _with_model(term.player_losses, outputs, batch, memory[name], model)
+            for name, term in self._weighted.items()
             if hasattr(term, "players")
         }
 
-    def update(self, memory: Memory, model: Any) -> Memory:
-        """What the terms keep after a step that left `model`."""
+    def measure(self, batch: Batch, memory: Memory) -> dict[str, Any]:
+        """What the terms sum over the batch and its views, by term."""
         return {
-            name: term.update(memory[name], model) if hasattr(term, "update") else memory[name]
+            name: term.measure(batch, memory[name])
+            for name, term in self.terms.items()
+            if hasattr(term, "measure")
+        }
+
+    def update(self, memory: Memory, model: Any, measured: Mapping[str, Any]) -> Memory:
+        """What the terms keep after a step.
+
+        Args:
+          memory: before it.
+          model: as the step left it.
+          measured: the sums of `measure` over all devices.
+        """
+        return {
+            name: _updated(term, memory[name], model, measured.get(name))
             for name, term in self.terms.items()
         }
+
+
+def _updated(term: Any, memory: dict[str, Any], model: Any, measured: Any) -> dict[str, Any]:
+    """A term's memory after a step."""
+    if not hasattr(term, "update"):
+        return memory
+    return term.update(*(memory, model, measured)[: 3 if hasattr(term, "measure") else 2])
 
 
 def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
     """A term's memory at a phase's start."""
     if not hasattr(term, "memory"):
         return {}
-    takes_setup = "setup" in inspect.signature(term.memory).parameters
+    takes_setup = _takes(term.memory, "setup")
     return term.memory(model, setup) if takes_setup else term.memory(model)
+
+
+def _with_model(loss: Callable, outputs: Outputs, batch: Batch, memory: Any, model: Any) -> Any:
+    """A loss, of the model too where the function takes it."""
+    arguments = (outputs, batch, memory)
+    return loss(*arguments, model) if _takes(loss, "model") else loss(*arguments)
+
+
+def _takes(function: Callable, parameter: str) -> bool:
+    return parameter in inspect.signature(function).parameters
+
+
+def _is_term(value: Any) -> bool:
+    """Whether it is a `Term` of two numbers, or of two equally long rows of them."""
+    if not isinstance(value, Term):
+        return False
+    total, count = (jnp.shape(each) for each in value)
+    return total == count and len(total) <= 1
 
 
 def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:

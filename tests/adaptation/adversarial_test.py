@@ -6,8 +6,10 @@ import numpy as np
 import optax
 import pytest
 
+import labor_jax
 from labor_jax import adaptation
 from labor_jax.adaptation import adversarial
+from labor_jax.models import Outputs
 
 KINDS = adversarial.INPUTS
 
@@ -86,6 +88,68 @@ def test_the_models_gradient_comes_from_its_own_loss_alone(kind):
     )(maps(1), maps(2))
     for gradient in of_discriminator:
         np.testing.assert_array_equal(gradient, 0)
+
+
+def test_least_squares_is_the_squared_distance_to_the_domain():
+    source, target = maps(1), maps(2)
+    guess = {name: softmax_twin(x) @ WEIGHTS for name, x in (("s", source), ("t", target))}
+    of_model = adversarial.model_loss(discriminate, target, "softmax", "least_squares")
+    np.testing.assert_allclose(of_model, np.mean((guess["t"] - 1) ** 2), rtol=1e-5)
+    of_discriminator = adversarial.discriminator_loss(
+        discriminate, source, target, "softmax", "least_squares"
+    )
+    expected = (np.mean((guess["s"] - 1) ** 2) + np.mean(guess["t"] ** 2)) / 2
+    np.testing.assert_allclose(of_discriminator, expected, rtol=1e-5)
+
+
+def test_the_objective_is_a_setting_of_both_levels():
+    for name in ("adversarial", "auxiliary_adversarial"):
+        term = adaptation.build(name, {name: {"objective": "least_squares", "width": 4}})
+        logits = jnp.asarray(maps(1, size=(32, 32)))
+        outputs = dict.fromkeys(term.reads, Outputs(logits, None, logits))
+        setup = adaptation.Setup(num_classes=5, image_size=(32, 32), schedule=lambda rate: rate)
+        memory = {"discriminator": term.players(setup)["discriminator"].init(jax.random.key(0))}
+        guess = term._discriminator(memory)(jax.nn.softmax(logits))
+        loss = term.loss(outputs, {}, memory)
+        np.testing.assert_allclose(loss.total, np.mean((guess - 1) ** 2), rtol=1e-5)
+        of_player = term.player_losses(outputs, {}, memory)["discriminator"]
+        expected = (np.mean((guess - 1) ** 2) + np.mean(guess**2)) / 2
+        np.testing.assert_allclose(of_player.total, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="objective is 'hinge'; choose one of: cross_entropy, l"):
+        adaptation.build("adversarial", {"adversarial": {"objective": "hinge"}})
+
+
+def adversarial_settings(method, pair="street"):
+    config = labor_jax.get_config(f"uda:{method}", pair)
+    weights = {name: weight for name, weight in config.warmup.terms.items() if weight}
+    auxiliary = config.supervised.terms.auxiliary_source_labels
+    kinds = [config.terms[name].input for name in ("adversarial", "auxiliary_adversarial")]
+    return weights, auxiliary, kinds
+
+
+@pytest.mark.parametrize("pair", ["street", "gtav"])
+def test_the_published_settings(pair):
+    assert adversarial_settings("adaptsegnet", pair) == (
+        {"source_labels": 1.0, "adversarial": 1e-3},
+        0.0,
+        ["softmax", "softmax"],
+    )
+    two_levels = {
+        "source_labels": 1.0,
+        "adversarial": 1e-3,
+        "auxiliary_source_labels": 0.1,
+        "auxiliary_adversarial": 2e-4,
+    }
+    assert adversarial_settings("adaptsegnet_two_level", pair) == (
+        two_levels,
+        0.1,
+        ["softmax", "softmax"],
+    )
+    assert adversarial_settings("advent", pair) == (
+        two_levels,
+        0.1,
+        ["self_information", "self_information"],
+    )
 
 
 def test_descending_on_the_models_loss_fools_the_discriminator():

@@ -231,7 +231,7 @@ def test_the_model_and_all_batch_statistics_stay():
     before = jax.tree.map(np.array, model())
     state, _ = train(selector(), dropout=0.5)
     assert_equal(model(), before)
-    assert_equal(state.memory["self_training"]["model"].variables, before)
+    assert_equal(state.memory["self_training"]["labeller"].variables, before)
     backbone = state.variables["params"]["backbone"]
     assert_equal(state.variables["batch_stats"], model()["batch_stats"])
     assert_equal(backbone["bn1"], model()["params"]["backbone"]["bn1"])
@@ -258,21 +258,6 @@ def test_both_heads_of_a_query_are_those_of_the_network():
         tuple(upsampled),
         predictions(state.variables),
     )
-
-
-def test_pseudo_labels_are_the_models_predictions():
-    logits = np.random.default_rng(0).normal(size=(2, 3, 4, CLASSES)).astype(np.float32)
-    labels = pixel_selector.confident_labels(logits, 0.0)
-    assert labels.dtype == jnp.int32
-    np.testing.assert_array_equal(labels, logits.argmax(-1))
-
-
-@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.999])
-def test_unconfident_pixels_have_no_pseudo_label(threshold):
-    logits = np.random.default_rng(0).normal(size=(2, 3, 4, CLASSES)).astype(np.float32)
-    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    expected = np.where(probabilities.max(-1) >= threshold, logits.argmax(-1), 255)
-    np.testing.assert_array_equal(pixel_selector.confident_labels(logits, threshold), expected)
 
 
 def test_without_any_confident_pixel_eq3_teaches_nothing():

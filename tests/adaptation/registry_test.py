@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+import labor_jax
 from labor_jax import adaptation
 from labor_jax.adaptation import registry
 
@@ -11,6 +12,7 @@ from labor_jax.adaptation import registry
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch):
     monkeypatch.setattr(registry, "TERMS", dict(registry.TERMS))
+    monkeypatch.setattr(registry, "METHODS", dict(registry.METHODS))
 
 
 class Plain:
@@ -76,3 +78,25 @@ def test_a_term_needs_reads_and_loss():
 def test_an_unknown_term_lists_those_there_are():
     with pytest.raises(ValueError, match=r"no term 'magic'; choose one of: .*min_entropy.*own has"):
         adaptation.build("magic", {})
+
+
+def test_a_method_can_be_registered_once():
+    @registry.register_method("mine")
+    def mine(config):
+        config.warmup.terms.min_entropy = 0.5
+
+    assert registry.METHODS["mine"] is mine
+    with pytest.raises(ValueError, match="'mine' is registered already"):
+        registry.register_method("mine")(mine)
+    with pytest.raises(ValueError, match="'my-method' can't name a method"):
+        registry.register_method("my-method")
+
+
+@pytest.mark.parametrize(("stages", "share", "left"), [(1, 1.0, 0), (3, 1.0, 0), (2, 0.25, 75)])
+def test_retraining_takes_steps_of_the_warmup(stages, share, left):
+    config = labor_jax.get_config("warmup")
+    config.warmup.update(steps=100, learning_rate=0.5)
+    adaptation.retrain(config, stages=stages, share=share)
+    retraining = config.retraining
+    assert config.warmup.steps == left and retraining.learning_rate == 0.5
+    assert 0 <= retraining.steps * stages + left - 100 < stages == retraining.stages

@@ -116,3 +116,28 @@ def test_no_augmentation_is_all_of_it_off():
         got = augmentation.prepare(image, label, _rng(seed), augment=Augment(flip=False))
         np.testing.assert_array_equal(got[0], image)
         np.testing.assert_array_equal(got[1], label)
+
+
+def test_a_crop_shows_the_wanted_class_where_one_of_ten_does():
+    label = np.zeros((8, 400), np.uint8)
+    label[:, 30:38] = 3
+    image = np.zeros((8, 400, 3), np.uint8)
+    augment = Augment(flip=False, crop=(8, 8))
+
+    def shares(shown):
+        return np.array(
+            [
+                (
+                    augmentation.prepare(image, label, _rng(i), augment=augment, shown=shown)[1]
+                    == 3
+                ).mean()
+                for i in range(300)
+            ]
+        )
+
+    assert 0.01 < (shares(None) > 0).mean() < 0.09
+    chance = 1 - (1 - 15 / 393) ** 10  # of 393 places 15 show a column of it
+    assert abs((shares(3) > 0).mean() - chance) < 0.08
+    plain = augmentation.prepare(image, label, _rng(5), augment=augment)
+    unseen = augmentation.prepare(image, label, _rng(5), augment=augment, shown=9)
+    assert plain[1].shape == unseen[1].shape and (unseen[1] != 9).all()

@@ -79,7 +79,7 @@ def test_all_bad_fields_are_in_one_error():
 
 def test_choices_are_listed():
     config = with_fields(tiny_config("spl"), {"optimizer.name": "lion"})
-    with pytest.raises(ConfigError, match="choose one of: sgd, adamw"):
+    with pytest.raises(ConfigError, match="choose one of: sgd, adam, adamw"):
         check_config(config)
 
 

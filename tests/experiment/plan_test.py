@@ -56,6 +56,20 @@ def test_steps_are_numbered_through_the_run():
     assert trained == ["supervised", "warmup", "round", "round"]
 
 
+def test_retraining_comes_in_stages():
+    config = tiny_config("warmup")
+    config.retraining.update(stages=2, steps=5)
+    phases = plan(config)
+    assert [phase.name for phase in phases] == [*WARMUP, "retraining_1", "retraining_2"]
+    assert [phase.stage for phase in phases] == [0, 0, 0, 1]
+    assert before_rounds(phases) == phases
+
+
+def test_rounds_are_stages_of_their_section():
+    phases = [phase for phase in plan(tiny_config("spl")) if phase.section == "round"]
+    assert [phase.stage for phase in phases] == [0, 1]
+
+
 def test_joint_training_asks_at_the_steps_that_the_config_names():
     config = tiny_config("ripu_ra")
     config.joint.update(steps=20, schedule_steps=30, query_steps=(7, 9, 14, 15))

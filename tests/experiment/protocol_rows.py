@@ -19,11 +19,19 @@ _STEPS = {
     ("ripu_source_free",): 50_000,
 }
 
+_GTAV_STEPS = {
+    ("warmup",): 150_000,
+    ("ppl",): 231_000,
+    ("spl",): 231_000,
+    ("supervised",): 225_000,
+}
+"""On GTAV LabOR's rows have IAST's settings."""
+
 ROWS = {
     (f"{name}:{pair}", *overrides): steps
-    for pair in ("gtav", "synthia")
-    for (name, *overrides), steps in _STEPS.items()
-}
+    for pair, own in (("gtav", _GTAV_STEPS), ("synthia", {}))
+    for (name, *overrides), steps in {**_STEPS, **own}.items()
+} | {("uda:adaptsegnet_two_level,gtav",): 80_000}
 
 
 def row_config(row, *extra):

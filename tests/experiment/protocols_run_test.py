@@ -27,6 +27,9 @@ def tiny_row(row, root):
         target_size=SIZE,
         evaluation_size=SIZE,
     )
+    if config.data.augment.crop:
+        config.data.augment.crop = SIZE
+        config.evaluation_scales = config.evaluation_scales[:2]
     for section in (config.supervised, config.warmup, config.selector, config.round):
         section.steps = min(section.steps, 2)
     config.terms.update(tiny.terms)
@@ -65,7 +68,7 @@ def check_summary(config, summary):
 
 
 def test_the_warm_up_trains_two_levels_of_a_resnet(root, tmp_path):
-    config = tiny_row(("warmup:gtav",), root)
+    config = tiny_row(("warmup:synthia",), root)
     check_summary(config, experiment.run(config, tmp_path))
     logged = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses = [each for each in logged if "loss" in each]
@@ -80,8 +83,8 @@ def test_the_warm_up_trains_two_levels_of_a_resnet(root, tmp_path):
 
 
 def test_rounds_start_from_the_warm_up_of_two_levels(root, tmp_path):
-    experiment.run(two_layers(("warmup:gtav",), root), tmp_path / "warmup")
-    config = two_layers(("spl:gtav",), root)
+    experiment.run(two_layers(("warmup:synthia",), root), tmp_path / "warmup")
+    config = two_layers(("spl:synthia",), root)
     config.warm_start = str(tmp_path / "warmup")
     check_summary(config, experiment.run(config, tmp_path / "spl"))
 
@@ -89,7 +92,7 @@ def test_rounds_start_from_the_warm_up_of_two_levels(root, tmp_path):
 @pytest.mark.parametrize(
     "row",
     [
-        ("ppl:synthia",),
+        ("ppl:gtav",),
         ("ripu_pa:gtav",),
         next(row for row in ROWS if len(row) > 1 and "synthia" in row[0]),
         ("ripu_source_free:gtav",),

@@ -44,7 +44,7 @@ def test_ripus_numbers(pair):
         }
         assert config.source_batch_size == config.target_batch_size == 2
         assert config.model.batch_norm == "frozen" and config.evaluation_flip
-        assert not config.data.augment.flip and config.data.balance_source
+        assert not config.data.augment.flip and config.data.source_sampling == "balanced"
         assert config.acquisition.reference_size == (640, 1280)
         assert config.data.source_size == (720, 1280)
         assert config.data.target_size == config.data.evaluation_size == (640, 1280)
@@ -52,9 +52,8 @@ def test_ripus_numbers(pair):
     assert (points.acquisition.radius, points.acquisition.points) == (32, 40)
 
 
-@pytest.mark.parametrize("pair", ["gtav", "synthia"])
-def test_adaptsegnets_two_levels(pair):
-    config = get_config("warmup", pair)
+def test_adaptsegnets_two_levels():
+    config = get_config("warmup", "synthia")
     assert components.terms(config, "supervised").weights == {
         "source_labels": 1.0,
         "auxiliary_source_labels": 0.1,
@@ -65,6 +64,36 @@ def test_adaptsegnets_two_levels(pair):
         "adversarial": 1e-3,
         "auxiliary_adversarial": 2e-4,
     }
+
+
+@pytest.mark.parametrize("name", ["spl", "ppl", "random", "supervised", "warmup"])
+def test_labors_rows_have_iasts_settings(name):
+    config = get_config(name, "gtav")
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.weight_decay) == ("adam", 5e-4)
+    rates = {
+        section: config[section].learning_rate * optimizer.head_multiplier
+        for section in ("supervised", "warmup", "round")
+    }
+    assert rates == pytest.approx({"supervised": 1e-4, "warmup": 2e-5, "round": 2.5e-5})
+    heights = [config.data.augment.crop[0] / scale for scale in config.data.augment.scale]
+    assert heights == pytest.approx([950, 341])
+    height, width = config.data.evaluation_size
+    sizes = [(scale * width, scale * height) for scale in config.evaluation_scales]
+    assert sizes == [(1024, 512), (1280, 640), (1536, 768), (1800, 900), (2048, 1024)]
+    for section in ("supervised", "warmup", "round"):
+        assert not components.terms(config, section).uses_auxiliary_head
+    weights = components.terms(config, "round").weights
+    assert weights["adversarial"] == config.warmup.terms.adversarial == 0.05
+    assert config.terms.adversarial.objective == "least_squares"
+    assert config.terms.self_training.thresholds == "instance_adaptive"
+
+
+@pytest.mark.parametrize("name", ["active:spl", "active:random", "ripu_ra", "source_only"])
+def test_other_rows_have_not(name):
+    config = get_config(name, "gtav")
+    assert config.optimizer.name == "sgd" and config.data.augment.crop is None
+    assert config.round.terms.adversarial == 0
 
 
 def test_frozen_batch_norm_needs_weights():
@@ -100,7 +129,7 @@ def test_a_row_can_be_traced_at_the_papers_size(row, phase_names):
     key = jax.random.key(0)
 
     def images(domain):
-        size = config.data[f"{domain}_size"]
+        size = config.data.augment.crop or config.data[f"{domain}_size"]
         return {
             "image": jax.ShapeDtypeStruct((2, *size, 3), np.uint8),
             "label": jax.ShapeDtypeStruct((2, *size), np.int32),
@@ -148,11 +177,11 @@ def test_the_balanced_source_is_read_once(root):
     config = tiny_row(("ripu_ra:gtav",), root)
     config.data.cache_folder = str(root / "once")
     built = components.build(config)
-    presence = built.source_presence
-    assert presence.shape == (3, 19) and presence.all()
-    assert built.source_presence is presence
+    counts = built.source_class_counts
+    assert counts.shape == (3, 19) and counts.all()
+    assert built.source_class_counts is counts
     assert len(list((root / "once").iterdir())) == 1
-    assert components.build(tiny_row(("spl:gtav",), root)).source_presence is None
+    assert components.build(tiny_row(("spl:gtav",), root)).source_class_counts is None
 
 
 def test_the_other_targets(root):

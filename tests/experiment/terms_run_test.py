@@ -1,6 +1,7 @@
 """A term of a user's own in whole runs: its memory, player, view and pass live through a resume."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 
 from labor_jax import adaptation, experiment
 from labor_jax.adaptation import registry
+from labor_jax.experiment import phase_training
 from labor_jax.training.checkpoints import Checkpoints
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
@@ -84,6 +86,67 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(method, phase, ta
     summary = experiment.run(config_of(method), tmp_path / "whole")
     interrupt_training(config_of(method), tmp_path / "cut", phase, taken)
     assert comparable(experiment.run(config_of(method), tmp_path / "cut")) == comparable(summary)
+
+
+@dataclasses.dataclass(frozen=True)
+class ByImage:
+    """Keeps a number for each pool image and the stage; checks what a phase says of itself."""
+
+    reads = ("target",)
+
+    def memory(self, model, setup):
+        assert len(setup.classes) == setup.num_classes and setup.steps == 3
+        return {"values": jnp.zeros(setup.num_images["target"]), "stage": jnp.float32(setup.stage)}
+
+    def before_phase(self, passes, memory):
+        start = passes.first_model().variables["params"]["head"]["logits"]["kernel"]
+        assert np.any(start)
+        for numbers, _ in passes.images("target", lambda outputs: outputs.logits[:, 0, 0, 0]):
+            memory = {**memory, "values": memory["values"].at[numbers].set(0.1 * (1 + numbers))}
+        return memory
+
+    def loss(self, outputs, batch, memory):
+        own = memory["values"][batch["target"]["index"]] + memory["stage"]
+        losses = own * jnp.square(outputs["target"].logits).mean((1, 2, 3))
+        return adaptation.Term(losses.sum(), jnp.float32(len(own)))
+
+
+def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path):
+    adaptation.register("by_image")(ByImage)
+
+    def config():
+        config = tiny_config("warmup")
+        config.warmup.steps = 0
+        config.retraining.update(stages=2, steps=3)
+        config.retraining.terms.update(by_image=1.0, source_labels=1.0)
+        return config
+
+    summary = experiment.run(config(), tmp_path / "whole")
+    assert summary["retraining_miou"] == summary["final_miou"]
+    interrupt_training(config(), tmp_path / "cut", "retraining_2", 2)
+    assert comparable(experiment.run(config(), tmp_path / "cut")) == comparable(summary)
+
+
+def test_a_discriminator_goes_on_from_the_warm_up_through_the_rounds(tmp_path, monkeypatch):
+    train, kept = phase_training.train, {}
+
+    def recorded(session, phase, training, begin, *arguments, **more):
+        first = begin(jax.random.key(0)).memory
+        last = train(session, phase, training, begin, *arguments, **more)
+        kept[phase.name] = [
+            jax.device_get(each.get("adversarial")) for each in (first, dict(last.memory))
+        ]
+        return last
+
+    monkeypatch.setattr(phase_training, "train", recorded)
+    config = tiny_config("ppl")
+    config.round.terms.adversarial = 1e-3
+    experiment.run(config, tmp_path)
+    ends = [kept[name] for name in ("warmup", "round_1/train", "round_2/train")]
+    for (first, last), (following, _) in itertools.pairwise(ends):
+        jax.tree.map(np.testing.assert_array_equal, following, last)
+        assert any(jax.tree.leaves(jax.tree.map(lambda a, b: np.any(a != b), first, last)))
+    assert kept["supervised"] == kept["round_1/selector"] == [None, None]
 
 
 def memory_at_the_end(workdir, config):

@@ -24,9 +24,31 @@ WEIGHTS = {
     "negative_learning": 0.75,
     "min_entropy": 0.4,
     "max_squares": 0.9,
+    "charbonnier_entropy": 1.2,
     "auxiliary_source_labels": 0.3,
     "auxiliary_adversarial": 0.6,
+    "pseudo_labels": 0.8,
+    "clan": 0.8,
+    "patch_adapt": 0.7,
 }
+CLUSTERS = 3
+SETTINGS = {  # the tiny model isn't sure of much
+    "pseudo_labels": {"threshold": 0.5},
+    "clan": {"adversarial_weight": 0.5, "discrepancy_weight": 0.5, "start": 0.0},
+    "patch_adapt": {
+        "clusters": CLUSTERS,
+        "patches": 4,
+        "classification_weight": 1.0,
+        "adversarial_weight": 0.5,
+    },
+}
+PLAYERS = {
+    "adversarial": ("discriminator",),
+    "auxiliary_adversarial": ("discriminator",),
+    "clan": ("discriminator", "classifier"),
+    "patch_adapt": ("discriminator", "classifier"),
+}
+"""The terms with players, and their names."""
 
 
 class TinyDiscriminator(nn.Module):
@@ -53,7 +75,7 @@ def terms(weights=None, **settings):
     built = {}
     for name, weight in weights.items():
         if weight:
-            built[name] = adaptation.build(name, {"adversarial": settings})
+            built[name] = adaptation.build(name, {**SETTINGS, "adversarial": settings})
             if hasattr(built[name], "players"):
                 built[name] = with_tiny_discriminator(built[name])
     return Terms(weights, built)
@@ -69,17 +91,49 @@ def discriminator_params(seed):
 
 
 @functools.cache
+def player_params(term, player):
+    """First parameters: of a tiny discriminator, a second head, or a network of patches."""
+    if player == "discriminator" and term != "patch_adapt":
+        return discriminator_params(2 + list(PLAYERS).index(term))
+    if term == "clan":
+        segmenter = tiny_segmenter(CLASSES, auxiliary=True)
+        drawn = models.init_variables(segmenter, jax.random.key(5), (16, 24))
+        return {"head": drawn["params"]["head"]}
+    own = adaptation.build(term, SETTINGS).players(SETUP)
+    return own[player].init(jax.random.key(6))
+
+
+@functools.cache
 def players(names):
-    """A discriminator, trained by plain descent, for each term of these names."""
+    """The players of these terms, trained by plain descent."""
     return {
-        name: {
-            "discriminator": Player(
-                lambda key, seed=seed: discriminator_params(seed), optax.sgd(RATE)
+        term: {
+            player: Player(
+                # A step that donates its state must not take the cached arrays along.
+                lambda key, term=term, player=player: jax.tree.map(
+                    jnp.copy, player_params(term, player)
+                ),
+                optax.sgd(RATE),
             )
+            for player in own
         }
-        for seed, name in ((2, "adversarial"), (3, "auxiliary_adversarial"))
-        if name in names
+        for term, own in PLAYERS.items()
+        if term in names
     }
+
+
+SETUP = adaptation.Setup(
+    num_classes=CLASSES,
+    image_size=(16, 24),
+    schedule=lambda rate: rate,
+    num_images={"source": 4, "target": 4},
+    steps=20,
+)
+
+
+def centres():
+    """Clusters of patches, as if a pass had found them."""
+    return np.random.default_rng(4).random((CLUSTERS, 4 * CLASSES), np.float32)
 
 
 def domain(seed, size=(16, 24), count=2):
@@ -110,12 +164,18 @@ def louder(variables):
 
 def first_state(loss, model=None, optimizer=None, seed=7):
     own = players(tuple(loss.terms))
-    params = {term: {"discriminator": own[term]["discriminator"].init(None)} for term in own}
+    params = {term: {name: each.init(None) for name, each in own[term].items()} for term in own}
+    model = model or variables()
+    kept = models.Model(variables=model, network=tiny_segmenter(CLASSES, auxiliary=True))
+    # A copy, since a step may donate the state's buffers, and each only once.
+    memory = jax.tree.map(jnp.copy, with_players(loss.memory(kept, SETUP), params))
+    if "patch_adapt" in memory:
+        memory["patch_adapt"]["centres"] = jnp.asarray(centres())
     return create_state(
-        model or variables(),
+        model,
         optimizer or optax.sgd(RATE),
         jax.random.key(seed),
-        memory=with_players(loss.memory(None), params),
+        memory=memory,
         players=own,
     )
 

@@ -10,7 +10,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models
-from labor_jax.adaptation import adversarial
+from labor_jax.adaptation import adversarial, patch_adapt
+from labor_jax.adaptation.clan import weight_discrepancy
+from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training import optimizers
 from labor_jax.training.state import create_state
@@ -19,18 +21,22 @@ from labor_jax.training.terms import Term, Terms
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import (
     CLASSES,
+    CLUSTERS,
+    PLAYERS,
     RATE,
     WEIGHTS,
     TinyDiscriminator,
     assert_close,
     assert_equal,
     both_domains,
+    centres,
     discriminator_params,
     domain,
     first_state,
     followed,
     make_step,
     only,
+    player_params,
     running_statistics,
     terms,
     variables,
@@ -76,6 +82,16 @@ def discriminate(name, maps):
     return TinyDiscriminator().apply({"params": params}, maps)
 
 
+def pseudo_labelled():
+    """The target's labels, and elsewhere the classes of which the first model is sure."""
+    model = models.Model(variables=variables(), network=tiny_segmenter(CLASSES, auxiliary=True))
+    p = jax.nn.softmax(model(both_domains()["target"]["image"]).logits)
+    sure = jnp.where(p.max(-1) >= 0.5, p.argmax(-1), 255)
+    assert 0.1 < (sure == 255).mean() < 0.9
+    given = both_domains()["target"]["label"]
+    return jnp.where(given == 255, sure, given)
+
+
 @functools.cache
 def expected_losses():
     """Each term and player, from the losses' own functions on the model's logits."""
@@ -88,10 +104,13 @@ def expected_losses():
         "negative_learning": losses.negative_learning(target),
         "min_entropy": losses.entropy(target),
         "max_squares": losses.max_squares(target),
+        "charbonnier_entropy": losses.charbonnier_entropy(target),
         "auxiliary_source_labels": losses.cross_entropy(
             logits_of("source", auxiliary=True), labels["source"]
         ),
+        "pseudo_labels": losses.cross_entropy(target, pseudo_labelled()),
     }
+    expected |= clan_losses(labels["source"]) | patch_losses(labels["source"])
     for name in ADVERSARIAL:
         see, second = functools.partial(discriminate, name), name.startswith("auxiliary")
         pair = [logits_of(each, second) for each in ("source", "target")]
@@ -100,11 +119,65 @@ def expected_losses():
     return expected
 
 
+def clan_losses(source_labels):
+    """CLAN's at the first step, before which no pixel weighs more; see clan_test for later ones."""
+    head = player_params("clan", "classifier")["head"]
+    second = {}
+    for view in ("source", "target"):
+        features = outputs_of(both_domains()[view]["image"]).features
+        coarse = tiny_segmenter(CLASSES).head.apply({"params": head}, features)
+        second[view] = resize_bilinear_align_corners(coarse, (16, 24))
+
+    def judged(view, is_source):
+        probabilities = jax.nn.softmax(logits_of(view) + second[view])
+        patches = TinyDiscriminator().apply(
+            {"params": player_params("clan", "discriminator")}, probabilities
+        )
+        patches = resize_bilinear_align_corners(patches, (16, 24))
+        return losses.adversarial(patches, is_source)
+
+    of_both = losses.cross_entropy(second["source"], source_labels)
+    of_both += 0.5 * judged("target", True)
+    own = variables()["params"]["head"]
+    of_both += 0.5 * weight_discrepancy(own, head)
+    return {
+        "clan": of_both,
+        "clan_classifier": of_both,
+        "clan_discriminator": (judged("source", True) + judged("target", False)) / 2,
+    }
+
+
+def patch_losses(source_labels):
+    classifier, discriminator = (
+        player_params("patch_adapt", name) for name in ("classifier", "discriminator")
+    )
+    logits = {}
+    for view in ("source", "target"):
+        cells = patch_adapt.cell_means(jax.nn.softmax(logits_of(view)), 8)
+        module = patch_adapt.PatchClassifier(CLUSTERS)
+        logits[view] = module.apply({"params": classifier}, cells)
+
+    def judged(view, is_source):
+        probabilities = jax.nn.softmax(logits[view])
+        module = patch_adapt.PatchDiscriminator()
+        return losses.adversarial(module.apply({"params": discriminator}, probabilities), is_source)
+
+    clusters = patch_adapt.patch_clusters(
+        patch_adapt.label_patches(source_labels, CLASSES, 4), centres()
+    )
+    of_both = losses.cross_entropy(logits["source"], clusters) + 0.5 * judged("target", True)
+    return {
+        "patch_adapt": of_both,
+        "patch_adapt_classifier": of_both,
+        "patch_adapt_discriminator": (judged("source", True) + judged("target", False)) / 2,
+    }
+
+
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_a_single_term_is_its_loss_and_nothing_else_is_computed(name):
     _, metrics = taken(name)
-    player = [f"{name}_discriminator"] if name in ADVERSARIAL else []
-    assert set(metrics) == {"loss", name, *player}
+    players = {f"{name}_{player}" for player in PLAYERS.get(name, ())}
+    assert set(metrics) == {"loss", name, *players}
     assert abs(metrics[name]) > 1e-3
     np.testing.assert_allclose(metrics[name], expected_losses()[name], rtol=1e-4)
     np.testing.assert_allclose(metrics["loss"], metrics[name], rtol=1e-6)
@@ -392,6 +465,12 @@ def test_a_loss_of_nothing_is_zero_with_zero_gradient():
         lambda totals: mean_over_devices(totals, jnp.zeros(3, jnp.int32))
     )(jnp.zeros(3))
     assert value == 0 and not np.any(gradient)
+
+
+def test_each_mean_of_a_sum_is_over_its_own_count():
+    """Two devices: the first mean counts 1 and 3 there, the second 1 and 1."""
+    totals, counts = np.array([[1.0, 5.0], [9.0, 7.0]]), np.array([[1.0, 1.0], [3.0, 1.0]])
+    np.testing.assert_allclose(mean_over_devices(totals, counts), 10 / 4 + 12 / 2, rtol=1e-6)
 
 
 def test_counts_go_beyond_int32():

@@ -1,9 +1,13 @@
 """Tables of terms: which views and domains they need, and what cannot be."""
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from labor_jax.training.terms import Term, Terms
+from labor_jax import models
+from labor_jax.training.terms import Setup, Term, Terms
+from tests.tiny_model import tiny_segmenter
 
 
 class Reads:
@@ -44,3 +48,103 @@ def test_two_makers_of_a_view_are_an_error(view):
 def test_a_mean_as_a_term():
     total, count = Term.of_mean(jnp.float32(2.5), 4)
     assert (total, count, count.dtype) == (10, 4, jnp.float32)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (20, 12)])
+def test_a_term_may_know_the_shape_of_features(size):
+    network = tiny_segmenter()
+    setup = Setup(num_classes=5, image_size=size, schedule=lambda rate: rate, network=network)
+    variables = models.init_variables(network, jax.random.key(0), size)
+    features = network.apply(variables, jnp.zeros((1, *size, 3))).features[-1]
+    assert setup.feature_shape() == features.shape[1:]
+
+
+def test_a_sum_of_means_keeps_each_ones_count():
+    total, count = Term.sum_of(
+        (2.0, Term(jnp.float32(6), 3)), (jnp.float32(0.5), Term(jnp.float32(8), jnp.float32(1)))
+    )
+    np.testing.assert_array_equal(total, [12, 4])
+    np.testing.assert_array_equal(count, [3, 1])
+
+
+class OfModel(Reads):
+    """A term of the model in training, and a player that may look at it."""
+
+    players = None
+
+    def loss(self, outputs, batch, memory, model):
+        return Term(jnp.sum(model["weights"]), jnp.ones(()))
+
+    def player_losses(self, outputs, batch, memory, model):
+        return {"critic": Term(jnp.sum(model["weights"] * memory["critic"]), jnp.ones(()))}
+
+
+def test_a_loss_may_take_the_model_and_only_the_terms_gradient_reaches_it():
+    terms = Terms({"mine": 1.0, "plain": 1.0}, {"mine": OfModel("source"), "plain": Reads()})
+    memory = {"mine": {"critic": jnp.float32(3)}, "plain": {}}
+
+    def totals(weights):
+        model = {"weights": weights}
+        own = terms.losses({}, {}, memory, model)["mine"].total
+        critics = terms.player_losses({}, {}, memory, model)["mine"]["critic"].total
+        return own, critics
+
+    weights = jnp.array([1.0, 2.0])
+    assert totals(weights) == (3, 9)
+    np.testing.assert_array_equal(jax.grad(lambda w: totals(w)[0])(weights), 1)
+    np.testing.assert_array_equal(jax.grad(lambda w: totals(w)[1])(weights), 0)
+
+
+@pytest.mark.parametrize("shapes", [((2,), ()), ((2, 2), (2, 2)), ((3,), (2,))])
+def test_a_term_of_other_shapes_is_an_error(shapes):
+    mine = Reads("source")
+    mine.loss = lambda outputs, batch, memory: Term(*map(jnp.zeros, shapes))
+    with pytest.raises(ValueError, match="The loss of the term 'mine' returned"):
+        Terms({"mine": 1.0}, {"mine": mine}).losses({}, {}, {"mine": {}})
+
+
+class Counted(Reads):
+    """A term with memory and a view, which others use."""
+
+    def __init__(self, *reads, uses=(), **options):
+        super().__init__(*reads, **options)
+        self.uses = uses
+
+    def memory(self, model):
+        return {"seen": jnp.zeros(())}
+
+    def views(self, key, batch, memory):
+        return {view: {"image": len(batch)} for view in self.makes}
+
+    def measure(self, batch, memory):
+        return jnp.float32(len(batch))
+
+    def update(self, memory, model, measured):
+        return {"seen": memory["seen"] + measured}
+
+
+def test_a_term_brings_those_it_uses_before_itself_and_without_their_loss():
+    helper = Counted("helped", makes={"helped": ("target",)})
+    user = Counted("own", makes={"own": ("source",)}, uses=("helper",))
+    terms = Terms({"user": 1.0, "helper": 0.0}, {"user": user, "helper": helper})
+    assert list(terms.terms) == ["helper", "user"] and list(terms.weights) == ["user"]
+    assert terms.reads == ("own",) and terms.domains == ("source", "target")
+    memory = terms.memory(None)
+    views = terms.add_views(jax.random.key(0), {"source": {}, "target": {}}, memory)
+    assert views["own"]["image"] == 3  # the used term's view is among them
+    assert set(terms.losses({}, views, memory)) == {"user"}
+    updated = terms.update(memory, None, terms.measure(views, memory))
+    assert updated == {"helper": {"seen": 4}, "user": {"seen": 4}}
+
+
+def test_batch_norm_follows_the_target_else_what_is_asked_for_else_the_last_view():
+    plain, asks = Reads("source"), Reads("mixed", makes={"mixed": ("source",)})
+    assert Terms({"a": 1}, {"a": plain}).statistics_view == "source"
+    assert Terms({"a": 1, "b": 1}, {"a": plain, "b": asks}).statistics_view == "mixed"
+    asks.statistics_of = "target"
+    terms = Terms({"a": 1, "b": 1}, {"a": plain, "b": asks})
+    assert (terms.statistics_view, terms.domains) == ("target", ("source", "target"))
+    assert terms.reads == ("source", "target", "mixed")
+    asks.statistics_of = "source"
+    both = Terms({"a": 1, "b": 1}, {"a": Reads("target"), "b": asks})
+    assert both.statistics_view == "target"

@@ -27,7 +27,7 @@ _FINE_TUNED_STAGED = {
     "warmup.learning_rate": 1e-4,
     "retraining.learning_rate": 1e-4,
     "selector.learning_rate": 5e-5,
-    "round.learning_rate": 2e-4,
+    "round.learning_rate": 5e-4,
 }
 _FINE_TUNED_JOINT = {
     "joint.learning_rate": 1e-2,
@@ -56,7 +56,7 @@ _SMALL_STAGED = {
     "warmup.learning_rate": 2e-3,
     "retraining.learning_rate": 2e-3,
     "selector.learning_rate": 5e-4,
-    "round.learning_rate": 5e-3,
+    "round.learning_rate": 1e-2,
 }
 _SMALL_JOINT = {
     "optimizer.head_multiplier": 1.0,

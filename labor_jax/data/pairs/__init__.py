@@ -5,5 +5,7 @@ Importing this package registers them.
 
 import importlib
 
-for _name in ("street", "camvid", "gtav", "synthia", "folders"):  # the order in error messages
+_NAMES = ("street", "camvid", "camvid_reverse", "gtav", "synthia", "folders")
+
+for _name in _NAMES:  # the order in error messages
     importlib.import_module(f"{__name__}.{_name}")

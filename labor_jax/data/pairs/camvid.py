@@ -8,7 +8,7 @@ order of `CLASSES`, 255 void. A file name begins with its drive.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -70,20 +70,40 @@ def defaults(config: ConfigDict) -> None:
     config.optimizer.update(name="adamw", weight_decay=1e-2, head_multiplier=10.0, clip_norm=1.0)
     config.supervised.update(steps=300, learning_rate=2e-4)
     config.warmup.update(steps=60, learning_rate=1e-4)
+    config.retraining.learning_rate = 1e-4
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 32
     config.selector.update(steps=20, learning_rate=5e-5)
     config.selector.terms.discrepancy = 0.05
-    config.round.update(steps=80, learning_rate=2e-4)
+    config.round.update(steps=240, learning_rate=5e-4)
     config.joint.update(
         steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420), learning_rate=1e-2
     )
+
+
+def short(config: ConfigDict) -> None:
+    """A third of the steps in each round."""
+    config.round.update(steps=80, learning_rate=2e-4)
 
 
 def _ripu_pa(config: ConfigDict) -> None:
     config.acquisition.radius = 11  # RIPU's 32 at 1024 rows, scaled to 360
 
 
-@register_pair("camvid", defaults=defaults, method_defaults={"ripu_pa": _ripu_pa})
+def joint_defaults(config: ConfigDict) -> None:
+    """The pixel selector's rate has the ratio to the model's that it has in short rounds."""
+    config.selector.learning_rate = 2.5e-3
+
+
+METHOD_DEFAULTS = {"ripu_pa": _ripu_pa}
+
+
+@register_pair(
+    "camvid",
+    defaults=defaults,
+    joint_defaults=joint_defaults,
+    method_defaults=METHOD_DEFAULTS,
+    short=short,
+)
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `camvid`: 305 source, 62 pool and 62 evaluation images of 360x480.
 
@@ -95,10 +115,27 @@ def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     Raises:
       DataError: see `folders.read_split`.
     """
+    return read("camvid", LAYOUTS, config, roles)
+
+
+def read(
+    name: str,
+    layouts: Mapping[str, folders.FolderLayout],
+    config: ConfigDict,
+    roles: Collection[str],
+) -> base.Pair:
+    """Reads CamVid's files as a pair.
+
+    Args:
+      name: the pair's.
+      layouts: where each role's files are.
+      config: see `load`, like the following.
+      roles: which splits to read.
+    """
     return folders.read_pair(
-        "camvid",
+        name,
         config.root,
-        LAYOUTS,
+        layouts,
         CLASSES,
         PALETTE,
         verify=config.verify,

@@ -24,18 +24,25 @@ def defaults(config: ConfigDict) -> None:
     config.optimizer.update(name="adamw", weight_decay=1e-2, head_multiplier=1.0, clip_norm=1.0)
     config.supervised.update(steps=500, learning_rate=1e-2)
     config.warmup.update(steps=100, learning_rate=2e-3)
+    config.retraining.learning_rate = 2e-3
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 16
     config.selector.update(steps=30, learning_rate=5e-4)
     config.selector.terms.discrepancy = 0.05
-    config.round.update(steps=250, learning_rate=5e-3)
+    config.round.update(steps=500, learning_rate=1e-2)
     config.joint.update(
         steps=1000, schedule_steps=1050, query_steps=(500, 550, 600, 650, 700), learning_rate=0.3
     )
 
 
+def short(config: ConfigDict) -> None:
+    """Half of the steps in each round, at half the rate."""
+    config.round.update(steps=250, learning_rate=5e-3)
+
+
 def joint_defaults(config: ConfigDict) -> None:
     """From random weights the head needs no higher rate than the backbone; the rate is high."""
     config.optimizer.update(head_multiplier=1.0, clip_norm=1.0)
+    config.selector.learning_rate = 0.03
 
 
 def _ripu_pa(config: ConfigDict) -> None:
@@ -47,6 +54,7 @@ def _ripu_pa(config: ConfigDict) -> None:
     defaults=defaults,
     joint_defaults=joint_defaults,
     method_defaults={"ripu_pa": _ripu_pa},
+    short=short,
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Draws the pair `street`: embedded scenes, a simulator's and a camera's.

@@ -21,6 +21,12 @@ def defaults(config: ConfigDict) -> None:
     config.data.num_classes = 16  # or 19
 
 
+def spl(config: ConfigDict) -> None:
+    """SPL asks the whole inconsistency mask; LabOR has no settings for SYNTHIA."""
+    if config.protocol == "staged":
+        config.acquisition.max_fraction = 0.0
+
+
 def ripu_source_free(config: ConfigDict) -> None:
     """RIPU's source model and sizes."""
     gtav.ripu_source_free(config)
@@ -31,7 +37,8 @@ def ripu_source_free(config: ConfigDict) -> None:
     "synthia",
     defaults=defaults,
     joint_defaults=gtav.joint_defaults,
-    method_defaults={"spl": gtav.spl, "ripu_source_free": ripu_source_free},
+    method_defaults={"spl": spl, "ripu_source_free": ripu_source_free},
+    recipe="paper",
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `synthia`: SYNTHIA to Cityscapes, ACDC or BDD100K, 16 or 19 classes.

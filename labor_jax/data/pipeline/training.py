@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import sys
 from collections.abc import Callable, Sequence
 
 import grain
 import numpy as np
 
-from labor_jax.data import augmentation, base, class_balance
+from labor_jax.data import augmentation, base, class_sampling
 from labor_jax.data.augmentation import Augment
 from labor_jax.data.batch_spec import BatchSpec
 from labor_jax.data.pipeline import batches
@@ -27,28 +28,35 @@ class TrainingImages:
         without labels: then every label is 255 and `split.label` is never called.
       augment: the augmentation, which follows the resizing; None for none.
       sparse_labels: whether labels are single pixels, see `transforms.resize_labels`.
-      presence: which image holds which class, bool[images, classes], to draw images so that classes
-        are balanced (`class_balance.BalancedOrder`); None to visit every image once an epoch.
+      sampling: one of `class_sampling.SAMPLINGS`.
+      class_counts: how many pixels of each class each image holds, int[images, classes], see
+        `class_counts`; None if each image is visited once an epoch.
 
     Raises:
-      ValueError: the split is empty, or `presence` doesn't fit it.
+      ValueError: the split is empty, the sampling is unknown, or `class_counts` doesn't fit.
     """
 
     split: base.Split
     labels: Callable[[int], np.ndarray] | None
     augment: Augment | None = None
     sparse_labels: bool = False
-    presence: np.ndarray | None = None
+    sampling: str = "each_once"
+    class_counts: np.ndarray | None = None
 
     def __post_init__(self):
         batches.check_not_empty(self.split)
-        if self.presence is not None:
-            class_balance.check_presence(self.presence)
-            if len(self.presence) != len(self.split):
+        if self.sampling not in class_sampling.SAMPLINGS:
+            raise ValueError(
+                f"sampling is {self.sampling!r}; choose one of: "
+                f"{', '.join(class_sampling.SAMPLINGS)}"
+            )
+        if self.sampling != "each_once":
+            if self.class_counts is None or len(self.class_counts) != len(self.split):
+                about = 0 if self.class_counts is None else len(self.class_counts)
                 raise ValueError(
-                    f"presence is about {len(self.presence)} images, but the split holds "
-                    f"{len(self.split)}"
+                    f"class_counts is about {about} images, but the split holds {len(self.split)}"
                 )
+            class_sampling.check_presence(self.class_counts > 0)
 
 
 def training_batches(
@@ -57,7 +65,7 @@ def training_batches(
     """Returns endless training batches.
 
     Each epoch visits every image once, in its own order; a batch may hold the end of one epoch and
-    the beginning of the next. With `images.presence` there are no epochs. Batch k depends on the
+    the beginning of the next. Other samplings have no epochs. Batch k depends on the
     other arguments but not on `start`: an iterator that starts at k gives what one from 0 gives
     there, augmentation included.
 
@@ -80,10 +88,7 @@ def training_batches(
     if start < 0 or seed < 0:
         raise ValueError(f"seed and start must be 0 or more, got {seed} and {start}")
     split, labels, local = images.split, images.labels, spec.local_batch_size
-    if images.presence is None:
-        order = _epochs(len(split), seed)
-    else:
-        order = class_balance.BalancedOrder(images.presence, seed)
+    order = _order(images, spec, seed)
 
     def example(number: int) -> dict[str, np.ndarray]:
         # The position, in the order of all processes, of this process's example `number`.
@@ -104,6 +109,7 @@ def training_batches(
                 size=spec.size,
                 augment=images.augment,
                 sparse=images.sparse_labels,
+                shown=order.class_of(position) if images.sampling == "rare_classes" else None,
             )
         return {"image": image, "label": label, "index": index}
 
@@ -115,6 +121,22 @@ def check_training(images: TrainingImages, spec: BatchSpec) -> None:
     """Raises ValueError if images of a batch would differ in size, as `training_batches` does."""
     if spec.size is None and not (images.augment and images.augment.crop):
         _check_one_size(images.split)
+
+
+def _order(images: TrainingImages, spec: BatchSpec, seed: int) -> Callable[[int], int]:
+    """Returns the order that `images.sampling` names: position to image."""
+    split, counts = images.split, images.class_counts
+    if images.sampling == "each_once":
+        return _epochs(len(split), seed)
+    if images.sampling == "balanced":
+        return class_sampling.BalancedOrder(counts > 0, seed)
+    areas = np.array([math.prod(split.size(i)) for i in range(len(split))], float)
+    enough = np.full(len(split), class_sampling.RARE_SHARE)
+    if images.augment and images.augment.crop:
+        # What fills a share of the crop fills a smaller one of the image that it is cut out of.
+        whole = math.prod(spec.size) if spec.size else areas
+        enough *= np.minimum(1.0, math.prod(images.augment.crop) / whole)
+    return class_sampling.RareClassOrder(counts, counts >= (enough * areas)[:, None], seed)
 
 
 def _epochs(count: int, seed: int) -> Callable[[int], int]:

@@ -6,7 +6,8 @@ from labor_jax import get_config, recipes
 from labor_jax.config import base_config
 from labor_jax.data import own_data
 
-METHODS = ["active:entropy" if name == "active" else name for name in recipes.NAMES]
+WITH_METHOD = {"active": "active:entropy", "uda": "uda:min_entropy"}
+METHODS = [WITH_METHOD.get(name, name) for name in recipes.NAMES]
 FACTS = own_data.Facts({role: ((360, 480),) * 9 for role in ("source", "pool", "evaluation")})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labor_jax.data.base import DataError
-from labor_jax.data.pairs import camvid
+from labor_jax.data.pairs import camvid, camvid_reverse
 
 _ROOT = pathlib.Path(
     os.environ.get("LABOR_JAX_CAMVID")
@@ -63,3 +63,13 @@ def test_layout_in_another_root(tmp_path, write_image):
 def test_a_root_that_is_not_camvid(tmp_path):
     with pytest.raises(DataError, match=r"images/train does not exist.*data\.root"):
         camvid.load(_config(tmp_path))
+
+
+def test_dusk_to_day_on_the_data():
+    if not (_ROOT / "images").is_dir():
+        pytest.skip(f"CamVid is not at {_ROOT}; set LABOR_JAX_CAMVID to its folder")
+    there, back = camvid.load(_config(_ROOT)), camvid_reverse.load(_config(_ROOT))
+    assert (len(back.source), len(back.pool), len(back.evaluation)) == (62, 305, 101)
+    assert back.source.names == there.pool.names and back.pool.names == there.source.names
+    assert {name[:6] for name in back.evaluation.names} == {"0016E5"}
+    assert not set(back.pool.names) & set(back.evaluation.names)

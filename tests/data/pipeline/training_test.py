@@ -75,13 +75,14 @@ def test_processes_share_the_batches_of_one(array_split):
     assert_shared(whole, parts)
 
 
-_PRESENCE = np.eye(3, dtype=bool)[[0, 0, 0, 0, 0, 1, 2]]
+_COUNTS = np.eye(3, dtype=np.int64)[[0, 0, 0, 0, 0, 1, 2]]
+_BALANCED = {"sampling": "balanced", "class_counts": _COUNTS}
 
 
 def test_balanced_batches_hold_rare_classes_more_often(array_split):
-    with train(array_split(*numbered.images(7)), presence=_PRESENCE) as batches:
+    with train(array_split(*numbered.images(7)), **_BALANCED) as batches:
         numbers = numbered.numbers(batches, 75).ravel()
-    shares = np.bincount(_PRESENCE.argmax(1)[numbers]) / len(numbers)
+    shares = np.bincount(_COUNTS.argmax(1)[numbers]) / len(numbers)
     np.testing.assert_allclose(shares, 1 / 3, atol=0.08)
     # Each class goes through its own images.
     assert np.bincount(numbers[numbers < 5]).std() < 1
@@ -90,7 +91,7 @@ def test_balanced_batches_hold_rare_classes_more_often(array_split):
 def test_balanced_batches_start_later_and_are_shared(array_split):
     images = [np.random.default_rng(i).integers(0, 256, (9, 9, 3), np.uint8) for i in range(7)]
     split = array_split(images, [image[..., 1] for image in images])
-    options = {"batch_size": 4, "size": (8, 8), "augment": AUGMENT, "presence": _PRESENCE}
+    options = {"batch_size": 4, "size": (8, 8), "augment": AUGMENT, **_BALANCED}
     with train(split, **options) as batches:
         whole = list(itertools.islice(batches, 6))
     parts = []
@@ -146,8 +147,16 @@ def test_images_of_several_sizes_need_a_size_or_a_crop(array_split):
         ({"seed": -1}, "seed and start"),
         ({"num_threads": 0}, "num_threads must be 1 or more"),
         ({"share": ProcessShare(0, 3)}, "3 processes cannot share batches of 4 images equally"),
-        ({"presence": np.ones((2, 3), bool)}, "presence is about 2 images, but the split holds 3"),
-        ({"presence": np.zeros((3, 2), bool)}, "no label holds a class"),
+        (
+            {"sampling": "balanced", "class_counts": np.ones((2, 3), int)},
+            "class_counts is about 2 images, but the split holds 3",
+        ),
+        ({"sampling": "rare_classes"}, "class_counts is about 0 images"),
+        (
+            {"sampling": "rare_classes", "class_counts": np.zeros((3, 2), int)},
+            "no label holds a class",
+        ),
+        ({"sampling": "often"}, "sampling is 'often'; choose one of: each_once, balanced"),
     ],
 )
 def test_impossible_arguments(array_split, options, message):
@@ -158,3 +167,20 @@ def test_impossible_arguments(array_split, options, message):
 def test_an_empty_split(array_split):
     with pytest.raises(ValueError, match="no images"):
         train(array_split([], []))
+
+
+def test_rare_classes_are_drawn_and_shown_in_crops(array_split):
+    """Only image 6 holds class 1, in a corner; it is in nearly every crop of it."""
+    labels = [np.zeros((20, 20), np.uint8) for _ in range(7)]
+    labels[6][:10, :10] = 1
+    images = [np.full((20, 20, 3), i, np.uint8) for i in range(7)]
+    counts = np.array([[(label == c).sum() for c in range(2)] for label in labels])
+    options = {"augment": Augment(flip=False, crop=(8, 8)), "batch_size": 4}
+    split = array_split(images, labels)
+    with train(split, sampling="rare_classes", class_counts=counts, **options) as batches:
+        whole = list(itertools.islice(batches, 20))
+    assert all((batch["index"] == 6).all() for batch in whole)
+    shown = np.mean([(batch["label"] == 1).any((1, 2)).mean() for batch in whole])
+    assert shown > 0.95
+    with train(split, sampling="rare_classes", class_counts=counts, start=7, **options) as batches:
+        assert_same(next(batches), whole[7])

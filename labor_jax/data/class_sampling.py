@@ -1,8 +1,9 @@
-"""A class-balanced order of images, so that training sees rare classes more often.
+"""Orders of images in which training sees rare classes more often.
 
 Labelled driving scenes are mostly road, building and sky. RIPU (Xie et al., CVPR 2022, and its
 public code) picks a class for each training image, rare ones more likely, and then an image that
-holds it.
+holds it. DAFormer (Hoyer et al., CVPR 2022, arXiv 2111.14887, Eq. 7 and 8) picks rare classes far
+more often, and crops the image where they are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ import threading
 
 import numpy as np
 
+SAMPLINGS = ("each_once", "balanced", "rare_classes")
+"""How training images are drawn: each once an epoch, by `BalancedOrder`, by `RareClassOrder`."""
+
+RARE_SHARE = 0.01
+"""Of a training image, what pixels of a rare class should fill: 3,000 of 512x512 in DAFormer."""
+
+_TEMPERATURE = 0.01  # DAFormer's
 _BLOCK_DRAWS = 3000  # after which RIPU's code starts the classes' shares anew
 
 
@@ -31,7 +39,7 @@ class BalancedOrder:
         """Makes the order.
 
         Args:
-          presence: bool[N, C], which image holds which class, see `class_presence.read_presence`.
+          presence: bool[N, C], which image holds which class, see `class_counts`.
           seed: of the order, 0 or more.
 
         Raises:
@@ -78,6 +86,47 @@ class BalancedOrder:
             self._walks[column] = iter(generator.permutation(self._images[column]).tolist())
             image = next(self._walks[column])
         return image
+
+
+class RareClassOrder:
+    """An endless, seeded order of images. Image k depends on the arguments and k alone.
+
+    Each draw picks class c with probability softmax((1 - f_c) / 0.01), f_c its share of all
+    labelled pixels, and then one of the images with enough of it; if none has enough, one of those
+    that hold it. Classes that no image holds are never drawn.
+    """
+
+    def __init__(self, counts: np.ndarray, enough: np.ndarray, seed: int):
+        """Makes the order.
+
+        Args:
+          counts: int[N, C], pixels of each class in each image, see `class_counts`.
+          enough: bool[N, C], which image has enough of which class.
+          seed: of the order, 0 or more.
+
+        Raises:
+          ValueError: no image holds a class.
+        """
+        check_presence(counts > 0)
+        self._seed = seed
+        frequency = counts.sum(axis=0) / counts.sum()
+        heights = np.where(frequency > 0, np.exp((frequency.min() - frequency) / _TEMPERATURE), 0)
+        self._heights = np.cumsum(heights / heights.sum())
+        self._images = [
+            np.flatnonzero(column if column.any() else held)
+            for column, held in zip(enough.T, (counts > 0).T, strict=True)
+        ]
+
+    def __call__(self, number: int) -> int:
+        """Returns the index of image `number` of the order, from 0."""
+        images = self._images[self.class_of(number)]
+        generator = np.random.default_rng((self._seed, 3, number))
+        return int(images[generator.integers(len(images))])
+
+    def class_of(self, number: int) -> int:
+        """Returns the class for which image `number` of the order was drawn."""
+        drawn = np.random.default_rng((self._seed, 2, number)).random() * self._heights[-1]
+        return int(np.searchsorted(self._heights, drawn, side="right"))
 
 
 def check_presence(presence: np.ndarray) -> None:

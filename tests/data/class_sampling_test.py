@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labor_jax.data import class_balance
+from labor_jax.data import class_sampling
 
 
 def drawn(presence, count, seed=0):
-    order = class_balance.BalancedOrder(np.asarray(presence, bool), seed)
+    order = class_sampling.BalancedOrder(np.asarray(presence, bool), seed)
     return [order(i) for i in range(count)]
 
 
@@ -92,7 +92,7 @@ def test_the_order_depends_on_seed_and_number_alone():
     presence = np.random.default_rng(0).random((30, 4)) < 0.4
     expected = drawn(presence, 6500)
     assert drawn(presence, 100, seed=1) != expected[:100]
-    order = class_balance.BalancedOrder(presence, 0)
+    order = class_sampling.BalancedOrder(presence, 0)
     numbers = np.random.default_rng(1).permutation(6500).tolist()
     with concurrent.futures.ThreadPoolExecutor(8) as executor:
         for number, image in zip(numbers, executor.map(order, numbers), strict=True):
@@ -109,4 +109,43 @@ def test_the_order_depends_on_seed_and_number_alone():
 )
 def test_impossible_presence(presence, message):
     with pytest.raises(ValueError, match=message):
-        class_balance.BalancedOrder(presence, 0)
+        class_sampling.BalancedOrder(presence, 0)
+
+
+def rare_order(counts, enough=1, seed=0):
+    counts = np.asarray(counts)
+    return class_sampling.RareClassOrder(counts, counts >= enough, seed)
+
+
+def test_rare_classes_are_drawn_by_daformers_formula():
+    counts = np.array([[990, 5, 0, 0], [980, 0, 15, 0], [990, 0, 0, 0], [985, 10, 0, 0]])
+    shares = counts.sum(0) / counts.sum()
+    weights = np.exp((1 - shares) / 0.01) * (shares > 0)
+    order = rare_order(counts)
+    drawn = np.array([order.class_of(i) for i in range(4000)])
+    np.testing.assert_allclose(
+        np.bincount(drawn, minlength=4) / 4000, weights / weights.sum(), atol=0.03
+    )
+    assert 3 not in drawn and 0 not in drawn
+    images = np.array([order(i) for i in range(4000)])
+    assert set(images[drawn == 2]) == {1} and set(images[drawn == 1]) == {0, 3}
+
+
+def test_a_rare_class_comes_from_images_with_enough_of_it_if_there_are_any():
+    counts = np.array([[100, 1, 0], [100, 9, 2], [100, 8, 0]])
+    order = rare_order(counts, enough=5)
+    images = {number: set() for number in range(3)}
+    for i in range(2000):
+        images[order.class_of(i)].add(order(i))
+    assert images[1] == {1, 2}
+    assert images[2] == {1}  # too little, but nowhere more
+
+
+def test_rare_draws_depend_on_seed_and_number_alone():
+    counts = np.random.default_rng(0).integers(0, 9, (30, 4))
+    order = rare_order(counts)
+    expected = [order(i) for i in range(50)]
+    assert [rare_order(counts)(i) for i in reversed(range(50))] == expected[::-1]
+    assert [rare_order(counts, seed=1)(i) for i in range(50)] != expected
+    with pytest.raises(ValueError, match="no label holds a class"):
+        rare_order(np.zeros((3, 2), int))

@@ -1,0 +1,264 @@
+"""Accuracy of every method of adaptation on one data pair: docs/adaptation.md's table.
+
+    python benchmarks/adaptation.py --pair street --seeds 0 1 2 --jobs 2
+    python benchmarks/adaptation.py --pair camvid --methods advent dacs+mic --steps 1000 \\
+        -- --config.data.root=DIR
+
+All methods of a seed start from one run that is trained on the source alone, and take the pair's
+steps of warm-up, or `--steps`, in all their phases together. A method whose supervised phase is one
+of its own, with an auxiliary head say, trains that phase itself. "source only, as many steps"
+learns the source's labels in one phase as long as the start and the method together: what it gains
+over the start is no adaptation. mIoU is that of the last checkpoint. A run that exists is resumed
+or read, so the command can be repeated, also with more methods. What stands after `--` goes to each
+run. `benchmarks/adaptation_step.py` times a step of each method.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import results
+from benchmarks.results import Result, Row, Table
+from benchmarks.runner import (
+    ROOT,
+    Run,
+    RunError,
+    load_config,
+    print_problems,
+    run_all,
+    split_extra,
+)
+from labor_jax import adaptation, recipes
+from labor_jax.experiment import amounts, warm_start
+
+# GTAV to Cityscapes, 19 classes, DeepLab-v2 on ResNet-101, mIoU in %. By LabOR (Shin et al., ICCV
+# 2021), Table 1, unless another source is named.
+PUBLISHED = {
+    "source only": "36.6",
+    "adaptsegnet_two_level": "42.4",
+    "advent": "43.8",
+    "cbst": "45.9",
+    "clan": "43.2",  # Luo et al., CVPR 2019
+    "crst": "47.1",  # MRKLD
+    "dacs": "52.1",  # Tranheden et al., WACV 2021
+    "fda": "50.5",  # three models averaged; 50.45 in the published code's README
+    "intrada": "46.3",  # Pan et al., CVPR 2020
+    "iast": "51.5",
+    "ltir": "50.2",
+    "max_squares": "45.2",  # image-wise weights, one level; Chen et al., ICCV 2019
+    "mic": "59.4",  # on DAFormer's recipe, which reaches 56.0 alone; Hoyer et al., CVPR 2023
+    "min_entropy": "42.2",  # Chen et al., ICCV 2019
+    "pceda": "50.5",
+    "sim": "49.2",
+    "tpld": "51.2",
+    "wda": "56.4",  # point labels
+}
+
+START, LONGER = "source_only", "source_only_longer"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the methods and prints the table; returns the exit status."""
+    own, extra = split_extra(arguments)
+    given = _parser().parse_args(own)
+    output = (given.output or ROOT / "runs" / f"adaptation_{given.pair}").resolve()
+    methods = given.methods or sorted(adaptation.METHODS)
+    try:
+        runs = plan_runs(methods, given.pair, given.seeds, given.steps, tuple(extra), output)
+        problems = run_all(runs, output, given.jobs)
+        rows = read_rows(methods, given.seeds, output, problems)
+        if any(row.results for row in rows):
+            text = markdown(rows)
+            print(text, end="")
+            (output / "table.md").write_text(text)
+            results.write(Table(("method",), tuple(rows)), output / "table.csv")
+    except (RunError, results.ResultsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print_problems(problems)
+    return 1 if problems else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pair", default="street")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="which of them, or several joined by + (all that are registered)",
+    )
+    parser.add_argument("--steps", type=int, help="of each method (the pair's warm-up)")
+    parser.add_argument("--output", type=Path, help="folder of the runs")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once; they share the cores")
+    return parser
+
+
+def plan_runs(
+    methods: Sequence[str],
+    pair: str,
+    seeds: Sequence[int],
+    steps: int | None,
+    extra: tuple[str, ...],
+    output: Path,
+) -> list[Run]:
+    """The runs of all seeds: the start, as many steps on the source alone, then each method's.
+
+    Args:
+      methods: names of methods of adaptation, or several joined by "+".
+      pair: the data pair.
+      seeds: each method is run once for each.
+      steps: of each method; None for as many as the pair's warm-up has.
+      extra: further flags of all runs.
+      output: the folder of the workdirs.
+
+    Raises:
+      RunError: a config can't be loaded, a method is unknown, or `extra` sets a method's steps.
+    """
+    for method in methods:
+        try:
+            recipes.find(f"uda:{method}")
+        except ValueError as error:
+            raise RunError(str(error)) from error
+    for field in ("warmup.steps", "retraining.steps", "retraining.stages"):
+        if any(flag.split("=")[0].lstrip("-") == f"config.{field}" for flag in extra):
+            raise RunError(f"config.{field} is a method's own; give --steps for all of them.")
+    if steps is not None and steps < 1:
+        raise RunError(f"--steps is {steps}; a method needs at least 1.")
+    runs = []
+    for seed in seeds:
+        own = {"seed": str(seed)}
+        start = Run(f"{START}_seed{seed}", f"configs/source_only.py:{pair}", own, extra)
+        alone = load_config(start, output)["supervised"]["steps"]
+        warmup = load_config(Run("", f"configs/warmup.py:{pair}", own, extra), output)["warmup"]
+        budget = steps or warmup["steps"]
+        if alone is None or budget is None:
+            raise RunError(
+                f"The pair {pair} chooses its steps from the data, so that they can't be made "
+                "equal. Give --steps, and --config.supervised.steps=N after --."
+            )
+        longer = {**own, "supervised.steps": str(alone + budget)}
+        runs += [start, Run(f"{LONGER}_seed{seed}", start.config, longer, extra)]
+        runs += [method_run(method, pair, start, budget, output) for method in methods]
+    return runs
+
+
+def method_run(method: str, pair: str, start: Run, steps: int, output: Path) -> Run:
+    """A method's run: of so many steps, from the start if its supervised phase is that one's.
+
+    Args:
+      method: its name.
+      pair: the data pair.
+      start: the run on the source alone, of the same seed.
+      steps: of the method's phases together. They keep their shares; stages of retraining are as
+        long as each other, so that the last may go beyond.
+      output: the folder of the workdirs.
+    """
+    seed = start.overrides["seed"]
+    run = Run(
+        f"{method}_seed{seed}", f"configs/uda.py:{method},{pair}", {"seed": seed}, start.extra
+    )
+    fields = load_config(run, output)
+    run = dataclasses.replace(run, overrides={**run.overrides, **phase_steps(fields, steps)})
+    ours, theirs = (ConfigDict(load_config(each, output)) for each in (run, start))
+    try:
+        warm_start.shared_phase(ours, theirs)
+    except ValueError as error:
+        results.to_stderr(f"{run.name} trains its first phase itself: {start.name} {error}")
+        return run
+    return dataclasses.replace(run, start=start.name)
+
+
+def phase_steps(config: dict[str, Any], steps: int) -> dict[str, str]:
+    """The overrides by which a method's phases take so many steps together, in equal shares.
+
+    Args:
+      config: the method's, as JSON has it.
+      steps: at least 1; stages of retraining are equally long, so that the last may go beyond.
+    """
+    warmup, retraining = config["warmup"]["steps"], config["retraining"]
+    planned = warmup + retraining["stages"] * retraining["steps"]
+    own = round(steps * warmup / planned) if planned else 0
+    overrides = {"warmup.steps": str(own)}
+    if retraining["steps"]:
+        overrides["retraining.steps"] = str(-(-(steps - own) // retraining["stages"]))
+    return overrides
+
+
+def read_rows(
+    methods: Sequence[str], seeds: Sequence[int], output: Path, problems: dict[str, str]
+) -> list[Row]:
+    """The rows of the runs that are finished: the start, as many steps, the methods."""
+    headings = {START: "source only", LONGER: "source only, as many steps"}
+    return [
+        Row(
+            (headings.get(name, name),),
+            tuple(
+                results.read(output / f"{name}_seed{seed}")
+                for seed in seeds
+                if f"{name}_seed{seed}" not in problems
+            ),
+        )
+        for name in (START, LONGER, *methods)
+    ]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table; mIoU in %, differences in points, to "source only, as many steps".
+
+    Args:
+      rows: those of `read_rows`; the second is what the others are compared with.
+    """
+    longer = rows[1].by_seed()
+    seeds = sorted({result.seed for row in rows for result in row.results})
+    header = ["method", *(f"seed {seed}" for seed in seeds), "mean ± std", "to source only"]
+    header += ["time", "published, GTAV → Cityscapes"]
+    lines = []
+    for row in rows:
+        by_seed = row.by_seed()
+        gains = [
+            100 * (result.miou - longer[seed].miou)
+            for seed, result in by_seed.items()
+            if seed in longer
+        ]
+        lines.append(
+            [
+                *row.cells,
+                *(f"{100 * by_seed[seed].miou:.1f}" if seed in by_seed else "-" for seed in seeds),
+                _mean_and_spread([100 * result.miou for result in row.results]),
+                f"{statistics.mean(gains):+.1f}" if gains and row is not rows[1] else "-",
+                _time(row.results),
+                PUBLISHED.get(row.cells[0], "-"),
+            ]
+        )
+    return results.markdown_lines(header, lines, text_columns=1)
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
+    """Mean and the sample's standard deviation."""
+    if not values:
+        return "-"
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def _time(runs: Sequence[Result]) -> str:
+    """Mean wall time of whole runs, with the start that they went on from."""
+    return amounts.duration(statistics.mean(run.wall_seconds for run in runs)) if runs else "-"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

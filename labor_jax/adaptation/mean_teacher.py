@@ -1,0 +1,205 @@
+"""A mean teacher labels the target; the model learns its labels on images of changed colours.
+
+`class_mix` and `masked_consistency` use this term: they learn from the same teacher's labels. Used
+by them without a weight of its own it costs the teacher's forward pass alone.
+
+References:
+  Tarvainen and Valpola, Mean Teachers are Better Role Models, NeurIPS 2017, arXiv 1703.01780; as
+  pseudo labels for segmentation: Tranheden et al., DACS, WACV 2021, arXiv 2007.08702. Thresholds by
+  class: Zou et al., CBST, ECCV 2018, arXiv 1810.07911.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from labor_jax import mixing, models
+from labor_jax.adaptation.labels import cross_entropy
+from labor_jax.adaptation.registry import one_of, register, register_method
+from labor_jax.data import IGNORE_LABEL
+from labor_jax.training.terms import Setup, Term
+
+_CONFIDENCES = ("image_share", "pixel", "class_balanced")
+_BINS = 256  # of confidences, to find thresholds by class
+
+
+@register("mean_teacher")
+@dataclasses.dataclass(frozen=True)
+class MeanTeacher:
+    """Cross-entropy on the teacher's labels of target images, whose colours are changed.
+
+    It makes two views. "taught" has the target's images as they are with the teacher's "label"
+    int32[B, h, w] and how much each is trusted, "weight" f32[B, h, w]; a person's answer replaces
+    the teacher's label and has weight 1. "jittered" has the same labels on changed colours.
+
+    Attributes:
+      decay: α of the teacher θ' ← α_t θ' + (1 - α_t) θ after step t, α_t = min(1 - 1 / (t + 1), α).
+        0.99 in DACS, 0.999 in DAFormer.
+      confidence: what a label's weight is. "image_share": the share of the image's pixels whose
+        largest probability is above `threshold`, as published; "pixel": 1 where that of the pixel
+        is, else 0; "class_balanced": 1 where the pixel is among the `portion` of the most confident
+        pixels of its class, as counted over the last 1 / (1 - decay) steps.
+      threshold: of a probability, for "image_share" and "pixel".
+      portion: the share of each class's pixels that "class_balanced" trusts.
+      start: share of the phase's steps before the teacher's labels count; the teacher follows the
+        model from the first step on.
+      jitter: strength of the change of colours, see `mixing.color_jitter`; 0 is off.
+      blur: largest σ of the blur, in pixels, which half of the images get; 0 is off.
+    """
+
+    decay: float = 0.99
+    confidence: str = "image_share"
+    threshold: float = 0.968
+    portion: float = 0.5
+    start: float = 0.0
+    jitter: float = 0.25
+    blur: float = 1.15
+
+    reads = ("jittered",)
+    makes = {"taught": ("target",), "jittered": ("target",)}  # noqa: RUF012, never changed
+    statistics_of = "target"
+
+    def __post_init__(self):
+        """Checks the settings."""
+        one_of("confidence", self.confidence, _CONFIDENCES)
+        for name in ("decay", "threshold", "portion", "start"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is from 0 to 1.")
+        check_jitter(self.jitter, self.blur)
+
+    def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
+        """Starts the teacher as the model that the phase begins with."""
+        memory = {
+            "teacher": model,
+            "steps": jnp.zeros((), jnp.int32),
+            "start": jnp.asarray(round(self.start * setup.steps), jnp.int32),
+        }
+        if self.confidence == "class_balanced":
+            memory["confidences"] = jnp.zeros((setup.num_classes, _BINS), jnp.float32)
+        return memory
+
+    def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
+        """Asks the teacher about the target's images, and changes their colours."""
+        images, answers = batch["target"]["image"], batch["target"]["label"]
+        probabilities = jax.nn.softmax(memory["teacher"](images).logits)
+        confidence = jnp.max(probabilities, axis=-1)
+        prediction = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
+        weight = self._weight(confidence, prediction, memory)
+        weight *= memory["steps"] >= memory["start"]
+        answered = answers != IGNORE_LABEL
+        labels = {
+            "label": jnp.where(answered, answers, prediction),
+            "weight": jnp.where(answered, 1.0, weight),
+        }
+        guess = {"confidence": confidence, "prediction": prediction}
+        return {
+            "taught": {"image": images, **labels, **guess},
+            "jittered": {"image": jittered(key, images, self.jitter, self.blur), **labels},
+        }
+
+    def loss(self, outputs, batch, memory) -> Term:
+        """The sum of the weighted losses over the number of pixels."""
+        return taught_cross_entropy(outputs["jittered"].logits, batch["jittered"])
+
+    def measure(self, batch, memory) -> dict[str, jax.Array]:
+        """Counts the teacher's predictions by class and confidence."""
+        if self.confidence != "class_balanced":
+            return {}
+        view = batch["taught"]
+        return {"confidences": confidence_counts(view, len(memory["confidences"]))}
+
+    def update(self, memory, model, measured) -> dict[str, Any]:
+        """Moves the teacher, and the counts of confidences, towards what this step brought."""
+        share = 1 - jnp.minimum(1 - 1 / (memory["steps"] + 1.0), self.decay)
+        memory = {
+            **memory,
+            "teacher": memory["teacher"].moved_towards(model, share),
+            "steps": memory["steps"] + 1,
+        }
+        for name, counts in measured.items():
+            memory[name] = (1 - share) * memory[name] + share * counts
+        return memory
+
+    def _weight(self, confidence, prediction, memory):
+        if self.confidence == "class_balanced":
+            thresholds = counted_thresholds(memory["confidences"], self.portion)
+            return (confidence >= thresholds[prediction]).astype(jnp.float32)
+        sure = (confidence > self.threshold).astype(jnp.float32)
+        if self.confidence == "image_share":
+            sure = jnp.broadcast_to(jnp.mean(sure, axis=(1, 2), keepdims=True), sure.shape)
+        return sure
+
+
+def taught_cross_entropy(logits: jax.Array, view: dict[str, jax.Array]) -> Term:
+    """The weighted cross-entropy of f32[B, H, W, C] on a view's "label" and "weight"."""
+    return cross_entropy(logits, view["label"], view["weight"])
+
+
+def confidence_counts(view: dict[str, jax.Array], num_classes: int) -> jax.Array:
+    """How many pixels of a view are predicted as a class with a confidence: f32[C, bins]."""
+    bins = jnp.minimum((view["confidence"] * _BINS).astype(jnp.int32), _BINS - 1)
+    flat = (view["prediction"] * _BINS + bins).ravel()
+    counts = jnp.zeros(num_classes * _BINS, jnp.float32).at[flat].add(1.0)
+    return counts.reshape(num_classes, _BINS)
+
+
+def counted_thresholds(counts: jax.Array, portion: float) -> jax.Array:
+    """The confidence that at least a portion of each class's pixels have, but for a bin's width.
+
+    Args:
+      counts: f32[C, bins], how many pixels of a class have a confidence in each of equal bins.
+      portion: the share of a class's pixels, 0 to 1.
+
+    Returns:
+      f32[C]; above 1 for a class without pixels, and for a portion of 0.
+    """
+    bins = counts.shape[1]
+    at_least = jnp.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    wanted = portion * at_least[:, :1]
+    reached = (at_least >= wanted) & (wanted > 0)
+    return jnp.where(reached.any(1), (bins - 1 - jnp.argmax(reached[:, ::-1], 1)) / bins, 2.0)
+
+
+def jittered(key: jax.Array, images: jax.Array, jitter: float, blur: float) -> jax.Array:
+    """Changes the colours of images and blurs half of them.
+
+    Args:
+      key: a JAX random key.
+      images: uint8[B, h, w, 3].
+      jitter: strength of the change of colours, see `mixing.color_jitter`; 0 is off.
+      blur: largest σ of the blur in pixels; 0 is off. The least is 0.15, as in DACS.
+
+    Returns:
+      uint8[B, h, w, 3].
+    """
+    colours, happens, sigmas = jax.random.split(key, 3)
+    count = (len(images),)
+    changed = images.astype(jnp.float32)
+    if jitter:
+        change = functools.partial(mixing.color_jitter, strength=jitter)
+        changed = jax.vmap(change)(jax.random.split(colours, count), changed)
+    if blur:
+        sigma = jax.random.uniform(sigmas, count, minval=min(0.15, blur), maxval=blur)
+        change = functools.partial(mixing.gaussian_blur, radius=math.ceil(3 * blur))
+        blurred = jax.random.bernoulli(happens, 0.5, count)[:, None, None, None]
+        changed = jnp.where(blurred, jax.vmap(change)(changed, sigma), changed)
+    return jnp.rint(changed).astype(jnp.uint8)
+
+
+def check_jitter(jitter: float, blur: float) -> None:
+    """Raises a ValueError unless these are settings of `jittered`."""
+    if not 0 <= jitter <= 0.5:
+        raise ValueError(f"jitter is {jitter}; it is from 0 to 0.5.")
+    if blur < 0:
+        raise ValueError(f"blur is {blur}; it can't be negative.")
+
+
+@register_method("mean_teacher")
+def mean_teacher(config: ConfigDict) -> None:
+    """Mean teacher: learns an averaged model's labels (Tarvainen and Valpola, NeurIPS 2017)."""
+    config.warmup.terms.mean_teacher = 1.0

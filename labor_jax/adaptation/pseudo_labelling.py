@@ -1,0 +1,118 @@
+"""Self-training: labels of the target by the model as it was at the stage's start.
+
+`PseudoLabelling` is what all terms that retrain on pseudo labels share. It keeps a frozen copy of
+the model, the labeller, which labels each batch on the way. So no label is written to a file, and
+a label fits the augmented image; published code labels each image once, before augmentation. An
+answer of a person is the label wherever there is one.
+
+A method's own rule is a subclass: it says in `labels` which predictions to trust, and in
+`before_phase` what it has to know of the pool for that, such as thresholds. The labelled images are
+the view "pseudo_labelled", which other terms on the same pixels read as well.
+
+References:
+  Lee, Pseudo-Label, ICML 2013 workshops. A constant threshold of 0.9: Li et al., Bidirectional
+  Learning for Domain Adaptation of Semantic Segmentation, CVPR 2019.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from labor_jax import models, pseudo_labels
+from labor_jax.adaptation.labels import cross_entropy
+from labor_jax.adaptation.registry import register
+from labor_jax.data import IGNORE_LABEL
+from labor_jax.training.terms import Setup, Term
+
+VIEW = "pseudo_labelled"
+"""The name of the view with pseudo labels."""
+
+
+def with_answers(labels: jax.Array, target: dict[str, jax.Array]) -> jax.Array:
+    """Pseudo labels in which people's answers stand wherever there are any.
+
+    Args:
+      labels: int32[B, h, w], 255 where there is none.
+      target: the batch's view "target".
+
+    Returns:
+      int32[B, h, w].
+    """
+    return jnp.where(target["label"] == IGNORE_LABEL, labels, target["label"])
+
+
+class PseudoLabelling:
+    """Cross-entropy on labels of the model at the stage's start; subclasses choose the labels."""
+
+    reads = (VIEW,)
+    makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
+
+    def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
+        """Keeps the model that labels."""
+        del setup
+        return {"labeller": model}
+
+    def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
+        """Takes the model as it is now: in joint training, memory is older than a query."""
+        labeller = memory["labeller"].replace(variables=passes.variables)
+        return {**memory, "labeller": labeller}
+
+    def labels(
+        self, logits: jax.Array, target: dict[str, jax.Array], memory: dict[str, Any]
+    ) -> jax.Array:
+        """The rule: which predictions to trust.
+
+        Args:
+          logits: the labeller's, f32[B, h, w, C].
+          target: the batch's view "target".
+          memory: the term's.
+
+        Returns:
+          int32[B, h, w], 255 where there is no label.
+        """
+        raise NotImplementedError
+
+    def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
+        """The target's images with pseudo labels, and with answers where there are any."""
+        del key
+        target = batch["target"]
+        logits = memory["labeller"](target["image"]).logits
+        labels = with_answers(self.labels(logits, target, memory), target)
+        return {VIEW: {"image": target["image"], "label": labels}}
+
+    def loss(self, outputs, batch, memory) -> Term:
+        """The mean over the pixels with a label."""
+        return cross_entropy(outputs[VIEW].logits, batch[VIEW]["label"])
+
+
+@register("pseudo_labels")
+@dataclasses.dataclass(frozen=True)
+class PseudoLabels(PseudoLabelling):
+    """Cross-entropy on the predictions of the model at the stage's start of which it is sure.
+
+    Attributes:
+      threshold: the probability that a pseudo label needs; 0: every pixel has one.
+    """
+
+    threshold: float = 0.9
+
+    def __post_init__(self):
+        """Checks the settings."""
+        share("threshold", self.threshold)
+
+    def labels(self, logits, target, memory) -> jax.Array:
+        """The predicted classes, above the threshold."""
+        return pseudo_labels.confident_labels(logits, self.threshold)
+
+
+def share(field: str, value: float) -> None:
+    """Raises a ValueError unless a term's setting is from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{field} is {value}; it is a share, from 0 to 1.")
+
+
+def growing_share(first: float, step: float, largest: float, stage: int) -> float:
+    """The share of a stage: it grows by a step from stage to stage up to the largest."""
+    return min(first + step * stage, largest)

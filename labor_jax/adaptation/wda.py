@@ -1,0 +1,197 @@
+"""WDA: which classes an image holds, as weak labels of the target, and alignment class by class.
+
+`WeakLabels` pools each class's logits over the image to one score, and trains the scores on
+image-level labels. `ClassAdversarial` lets a class's logits attend to where the class is, and a
+discriminator for each class compares the attended features of both domains.
+
+Where people have answered in an image, the classes among their answers are present. Of all others,
+and in images without answers, a class is present where the model's own score is above a threshold:
+the paper's pseudo-weak labels, drawn anew at each step. The point labels of WDA(point) themselves
+are the term `answers`.
+
+The paper starts from a model that AdaptSegNet has adapted; here the method starts from the source.
+
+Reference:
+  Paul et al., Domain Adaptive Semantic Segmentation Using Weak Labels, ECCV 2020, arXiv 2007.15176.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from labor_jax import losses
+from labor_jax.adaptation.registry import register, register_method
+from labor_jax.ops import resize_bilinear_align_corners
+from labor_jax.training.terms import Player, Setup, Term
+
+
+def classes_in(labels: jax.Array, num_classes: int) -> jax.Array:
+    """The classes that an image's labels name.
+
+    Args:
+      labels: int[B, h, w], 255 for none.
+      num_classes: C.
+
+    Returns:
+      bool[B, C].
+    """
+    return jnp.any(labels[..., None] == jnp.arange(num_classes), axis=(-3, -2))
+
+
+def weak_labels(
+    logits: jax.Array, answers: jax.Array, *, threshold: float, complete: bool
+) -> jax.Array:
+    """The classes that an image of the target is taken to hold.
+
+    Args:
+      logits: f32[B, h, w, C].
+      answers: int[B, h, w], people's, 255 where there are none.
+      threshold: the score above which a class is present that no answer names.
+      complete: whether the answers in an image name every class that it holds.
+
+    Returns:
+      bool[B, C]; no gradient goes through it.
+    """
+    scores = jax.nn.sigmoid(losses.pooled_logits(jax.lax.stop_gradient(logits)))
+    answered = classes_in(answers, logits.shape[-1])
+    guessed = scores > threshold
+    if complete:
+        guessed &= ~jnp.any(answered, axis=-1, keepdims=True)
+    return answered | guessed
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnWeakLabels:
+    """What the terms on weak labels share."""
+
+    threshold: float = 0.2
+    complete_answers: bool = False
+
+    def __post_init__(self):
+        """Checks the settings."""
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold is {self.threshold}; it is a probability, from 0 to 1.")
+
+    def _present(self, outputs, batch) -> jax.Array:
+        """The target's weak labels, f32[B, C]."""
+        present = weak_labels(
+            outputs["target"].logits,
+            batch["target"]["label"],
+            threshold=self.threshold,
+            complete=self.complete_answers,
+        )
+        return present.astype(jnp.float32)
+
+
+@register("weak_labels")
+@dataclasses.dataclass(frozen=True)
+class WeakLabels(_OnWeakLabels):
+    """Cross-entropy of each class's pooled score with the target's image-level labels.
+
+    Attributes:
+      threshold: the score above which a class counts as present that no answer names.
+      complete_answers: whether the answers in an image name every class that it holds, as those of
+        the acquisition method `human_points` do; then no other class is present there.
+    """
+
+    reads = ("target",)
+
+    def loss(self, outputs, batch, memory) -> Term:
+        """The mean over images of the sum over classes."""
+        logits = outputs["target"].logits
+        mean = losses.multi_label(losses.pooled_logits(logits), self._present(outputs, batch))
+        return Term.of_mean(mean, len(logits))
+
+
+@register("class_adversarial")
+@dataclasses.dataclass(frozen=True)
+class ClassAdversarial(_OnWeakLabels):
+    """A discriminator for each class, on the features that the class's logits attend to.
+
+    Attributes:
+      threshold: see the term `weak_labels`.
+      complete_answers: likewise.
+      learning_rate: the discriminators', at step 0; it follows the phase's schedule.
+      width: of their two hidden layers; 2048 in the paper.
+    """
+
+    learning_rate: float = 1e-4
+    width: int = 256
+
+    reads = ("source", "target")
+
+    def players(self, setup: Setup) -> dict[str, Player]:
+        """A network of three layers for each class, trained by Adam (0.9, 0.99)."""
+        sizes = (setup.feature_shape()[-1], self.width, self.width, 1)
+
+        def init(key):
+            kernel = jax.nn.initializers.variance_scaling(
+                1 / 3, "fan_in", "uniform", batch_axis=(0,)
+            )
+            return [
+                {
+                    "kernel": kernel(layer_key, (setup.num_classes, inputs, outputs)),
+                    "bias": jnp.zeros((setup.num_classes, outputs)),
+                }
+                for layer_key, inputs, outputs in zip(
+                    jax.random.split(key, 3), sizes[:-1], sizes[1:], strict=True
+                )
+            ]
+
+        optimizer = optax.adam(setup.schedule(self.learning_rate), b1=0.9, b2=0.99)
+        return {"discriminators": Player(init, optimizer)}
+
+    def loss(self, outputs, batch, memory) -> Term:
+        """The mean over images of the sum over the classes present: pass for the source."""
+        scores = self._scores(outputs["target"], memory)
+        summed = jnp.sum(self._present(outputs, batch) * jax.nn.softplus(-scores))
+        return Term(summed, jnp.float32(len(scores)))
+
+    def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
+        """The sum over the domains of the mean over their images: tell the domains apart."""
+        source, target = (self._scores(outputs[name], memory) for name in ("source", "target"))
+        in_source = classes_in(batch["source"]["label"], source.shape[-1])
+        on_source = jnp.sum(in_source * jax.nn.softplus(-source)) / len(source)
+        on_target = jnp.sum(self._present(outputs, batch) * jax.nn.softplus(target)) / len(target)
+        # Every device and microbatch holds as many images of each domain.
+        return {"discriminators": Term.of_mean(on_source + on_target, 1.0)}
+
+    def _scores(self, outputs, memory) -> jax.Array:
+        """Each class's logit that its features are of the source, f32[B, C]."""
+        values = attended_features(outputs.logits, outputs.features[-1])
+        for number, layer in enumerate(memory["discriminators"]):
+            values = jnp.einsum("bci,cio->bco", values, layer["kernel"]) + layer["bias"]
+            values = jax.nn.relu(values) if number < 2 else values
+        return values[..., 0]
+
+
+def attended_features(logits: jax.Array, features: jax.Array) -> jax.Array:
+    """The mean feature of each class, weighted by the class's softmax over positions.
+
+    Args:
+      logits: f32[B, H, W, C].
+      features: [B, h, w, D].
+
+    Returns:
+      f32[B, C, D].
+    """
+    coarse = resize_bilinear_align_corners(logits.astype(jnp.float32), features.shape[1:3])
+    attention = jax.nn.softmax(coarse, axis=(-3, -2))
+    return jnp.einsum("bhwc,bhwd->bcd", attention, features.astype(jnp.float32))
+
+
+@register_method("wda")
+def wda(config: ConfigDict) -> None:
+    """WDA: image-level labels, guessed or asked, and alignment by class (Paul et al., ECCV 2020).
+
+    WDA(point) asks people a pixel of each class in each image, and goes on from there::
+
+      labor-jax run uda:wda --config.rounds=1 --config.terms.weak_labels.complete_answers=True \\
+        --config.terms.class_adversarial.complete_answers=True
+    """
+    for section in (config.warmup, config.round):
+        section.terms.update(weak_labels=0.2, class_adversarial=0.001)
+    config.acquisition.method = "human_points"

@@ -1,0 +1,51 @@
+"""IAST: thresholds of each image of the pool, by its recursion, and their use."""
+
+import numpy as np
+import pytest
+
+from labor_jax.adaptation.iast import InstanceAdaptiveLabels
+from labor_jax.adaptation.pixel_selector import SelfTraining
+from tests.adaptation import pool
+from tests.pseudo_labels_test import adapted_twin
+from tests.training.every_term import CLASSES
+
+
+def expected_thresholds(portion):
+    return adapted_twin(*pool.confidence_and_class(), [0.9] * CLASSES, portion, 2.0)
+
+
+TERMS = {
+    "labels": InstanceAdaptiveLabels(gamma=2.0),
+    "selector": SelfTraining(thresholds="instance_adaptive", gamma=2.0),
+}
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+@pytest.mark.parametrize(("stage", "portion"), [(0, 0.2), (2, 0.3)])
+def test_the_thresholds_of_the_pool_follow_the_recursion(term, stage, portion):
+    found = pool.prepared(term, stage)["thresholds"]
+    np.testing.assert_allclose(found, expected_thresholds(portion), atol=2e-5)
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_an_image_is_labelled_by_its_own_thresholds(term):
+    memory = pool.prepared(term)
+    # Of class c in image i; unlike the real ones they differ much.
+    thresholds = np.linspace(0.3, 0.9, pool.IMAGES * CLASSES).reshape(pool.IMAGES, CLASSES)
+    memory["thresholds"] = thresholds.astype(np.float32)
+    numbers = [4, 0, 2]
+    label = pool.view(term, memory, numbers)["label"]
+    confidence, predicted = (each[numbers] for each in pool.confidence_and_class())
+    needed = thresholds[np.array(numbers)[:, None, None], predicted]
+    np.testing.assert_array_equal(label, np.where(confidence >= needed, predicted, 255))
+    assert 0 < (label == 255).mean() < 1
+
+
+def test_labelled_predictions_are_kept_smooth():
+    term = InstanceAdaptiveLabels(smoothing=0.3)
+    view = pool.view(term, pool.prepared(term), [0, 1], answered=True)
+    log_p, labelled = np.log(pool.probabilities()[:2]), view["label"] != 255
+    own = -log_p[labelled, view["label"][labelled]].mean()
+    np.testing.assert_allclose(
+        pool.value(term, view), own - 0.3 * log_p[labelled].mean(), rtol=1e-4
+    )

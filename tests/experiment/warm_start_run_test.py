@@ -1,0 +1,117 @@
+"""Runs that go on from another run's end: they end as one whole run, or say why they can't."""
+
+import shutil
+
+import pytest
+
+from labor_jax import experiment
+from labor_jax.experiment.workdir import ConfigError
+from tests.runs import comparable, interrupt_training
+from tests.tiny import tiny_config
+
+
+def finished(workdir, method, **fields):
+    """A finished run of a method without rounds: its workdir."""
+    config = tiny_config(method)
+    config.rounds = 0
+    config.update_from_flattened_dict(fields)
+    experiment.run(config, workdir)
+    return str(workdir)
+
+
+@pytest.fixture(scope="module")
+def source_only(tmp_path_factory):
+    """The workdir of a finished run on the source alone."""
+    return finished(tmp_path_factory.mktemp("source_only") / "run", "source_only")
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A warm-up that started from nothing: (workdir, summary)."""
+    workdir = tmp_path_factory.mktemp("warm")
+    return workdir, experiment.run(tiny_config("warmup"), workdir)
+
+
+def test_a_warm_up_goes_on_from_training_on_the_source_alone(warm, source_only, tmp_path):
+    config = tiny_config("warmup")
+    config.warm_start = source_only
+    assert comparable(experiment.run(config, tmp_path)) == comparable(warm[1])
+
+
+def test_an_auxiliary_head_that_only_the_warm_up_trains_is_drawn(source_only, tmp_path):
+    def config():
+        config = tiny_config("warmup")
+        config.warmup.terms.update(auxiliary_source_labels=0.1, auxiliary_adversarial=2e-4)
+        return config
+
+    whole = experiment.run(config(), tmp_path / "whole")
+    started = config()
+    started.warm_start = source_only
+    assert comparable(experiment.run(started, tmp_path / "started")) == comparable(whole)
+
+
+def test_a_run_goes_on_between_the_stages_of_retraining(tmp_path):
+    def config(stages):
+        config = tiny_config("source_only")
+        config.retraining.update(stages=stages, steps=2)
+        config.retraining.terms.update(source_labels=1.0, min_entropy=0.1)
+        return config
+
+    whole = experiment.run(config(2), tmp_path / "whole")
+    experiment.run(config(1), tmp_path / "one")
+    started = config(2)
+    started.warm_start = str(tmp_path / "one")
+    assert comparable(experiment.run(started, tmp_path / "started")) == comparable(whole)
+
+
+def test_a_run_that_started_from_another_resumes_without_its_folder(warm, source_only, tmp_path):
+    shutil.copytree(source_only, tmp_path / "start")
+    config = tiny_config("warmup")
+    config.warm_start = str(tmp_path / "start")
+    interrupt_training(config, tmp_path / "run", "warmup", 3)
+    shutil.rmtree(tmp_path / "start")
+    assert comparable(experiment.run(config, tmp_path / "run")) == comparable(warm[1])
+
+
+@pytest.mark.parametrize(
+    ("start", "fields", "says"),
+    [
+        (
+            {"optimizer.weight_decay": 0.5},
+            {},
+            r"configured differently up to the end of phase supervised: "
+            r"config\.optimizer\.weight_decay is 0\.5 there and 0\.01 here",
+        ),
+        ({"supervised.steps": 3}, {}, r"config\.supervised\.steps is 3 there and 4 here"),
+        (
+            {"retraining.steps": 2, "retraining.terms.source_labels": 1.0},
+            {},
+            r"ends its training in phase retraining_1 .* \(its phases before the rounds: "
+            r"supervised, warmup\)",
+        ),
+        ({}, {"warmup.steps": 0, "rounds": 0}, r"config\.warm_start .* nothing to do after it"),
+    ],
+)
+def test_a_start_that_does_not_fit_says_why(start, fields, says, source_only, tmp_path):
+    config = tiny_config("spl")
+    config.update_from_flattened_dict(fields)
+    config.warm_start = source_only
+    if start:
+        config.warm_start = finished(tmp_path / "start", "source_only", **start)
+    with pytest.raises(ConfigError, match=says):
+        experiment.run(config, tmp_path / "run")
+
+
+def test_a_start_after_which_nothing_is_left_says_so(warm, tmp_path):
+    config = tiny_config("warmup")
+    config.warm_start = str(warm[0])
+    with pytest.raises(ConfigError, match="ends where this run would: nothing is left to do"):
+        experiment.run(config, tmp_path)
+
+
+def test_a_start_that_has_not_finished_is_refused(tmp_path):
+    interrupt_training(tiny_config("warmup"), tmp_path / "start", "warmup", 2)
+    config = tiny_config("spl")
+    config.warm_start = str(tmp_path / "start")
+    with pytest.raises(ConfigError, match="last checkpoint is not the end of phase warmup"):
+        experiment.run(config, tmp_path / "run")
