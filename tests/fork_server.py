@@ -7,6 +7,7 @@ so a fork finds and imports it as any process does.
 import atexit
 import gc
 import json
+import logging
 import os
 import runpy
 import socket
@@ -101,6 +102,7 @@ def _serve(connection):
     """Forks for each request; returns in the fork, with its arguments."""
     for module in _IMPORTED:
         __import__(module)
+    logging.root.handlers.clear()  # Grain has set logging up
     gc.collect()
     gc.freeze()
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
