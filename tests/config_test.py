@@ -131,7 +131,7 @@ def test_every_recipe_says_what_it_is():
 @pytest.mark.parametrize("field", ["recipe", "schedule"])
 @pytest.mark.parametrize("name", ["spl", "active:entropy", "ripu_ra", "uda:min_entropy"])
 def test_a_switch_sets_what_follows_it_and_nothing_else(name, field):
-    value = {"recipe": "paper", "schedule": "short"}[field]
+    value = {"recipe": "today", "schedule": "short"}[field]
     config, expected = get_config(name), get_config(name, **{field: value})
     config.rounds, expected.rounds = 7, 7
     setattr(config, field, value)
