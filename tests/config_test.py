@@ -166,4 +166,4 @@ def test_a_config_of_another_name_has_no_recipe():
     config = get_config("spl")
     config.method = "mine"
     with pytest.raises(ValueError, match="'mine', which names no recipe"):
-        config.recipe = "paper"
+        config.recipe = "today"
