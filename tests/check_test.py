@@ -1,21 +1,15 @@
 import contextlib
 import os
 import shlex
-import subprocess
-import sys
 
 import pytest
 
+from tests import fork_server
 from tests.data.inspection import builders
 
 
 def check(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "labor_jax", "check", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return fork_server.run(["-m", "labor_jax", "check", *arguments])
 
 
 def test_a_usable_folder(tmp_path):

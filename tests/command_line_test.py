@@ -8,23 +8,20 @@ import pytest
 
 from labor_jax import __main__ as labor_jax_command
 from labor_jax import command_line, recipes
+from tests import fork_server
 from tests.conftest import ROOT
 
 
 def labor_jax(*arguments, folder=ROOT):
     """Runs the command of the console script."""
-    return subprocess.run(
+    return fork_server.run(
         [
-            sys.executable,
             "-c",
             f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[1:] = "
             f"{[str(each) for each in arguments]!r}; from labor_jax.__main__ import main; "
             "sys.exit(main())",
         ],
         cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -57,13 +54,10 @@ def test_the_help_of_a_config_lists_its_fields(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "Fields of random on rain, with their values:" in shown.stdout
     assert "--config.acquisition.points=3 " in shown.stdout
-    module = subprocess.run(
-        [sys.executable, "-m", "labor_jax.main", "--config=spl", "--config.rounds=7", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+    module = fork_server.run(
+        ["-m", "labor_jax.main", "--config=spl", "--config.rounds=7", "--help"], cwd=ROOT
     )
+    assert module.returncode == 0, module.stderr
     assert "--config.rounds=7 " in module.stdout  # the command's own overrides are in it
     assert "LabOR" in module.stdout
     wrong = labor_jax("run", "slp", "--help")

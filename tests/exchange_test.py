@@ -2,9 +2,6 @@
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -14,19 +11,13 @@ from PIL import Image
 from labor_jax.annotation import LabelStore
 from labor_jax.data import load_pair
 from labor_jax.experiment.workdir import Workdir
+from tests import fork_server
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 
 
 def exchange(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "labor_jax.exchange", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return fork_server.run(["-m", "labor_jax.exchange", *arguments], cwd=ROOT)
 
 
 @pytest.fixture(scope="module")

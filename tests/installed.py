@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+from tests import fork_server
 from tests.conftest import ROOT
 
 
@@ -30,7 +31,7 @@ class Installed:
         return subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(self.site)},
+            env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -42,14 +43,13 @@ class Installed:
 
     def python(self, *arguments, cwd, check=True):
         """Runs Python in a folder; returns its output, errors and exit status."""
-        return _finish(self.start(*arguments, cwd=cwd), check)
+        result = fork_server.run(arguments, cwd=cwd, env=self._environment())
+        assert not check or result.returncode == 0, result.stdout + result.stderr
+        return result
 
     def labor_jax(self, *arguments, cwd, check=True):
         """Runs the console script in a folder; returns the same as `python`."""
-        return _finish(self.start_labor_jax(*arguments, cwd=cwd), check)
+        return self.python(self.site / "bin" / "labor-jax", *arguments, cwd=cwd, check=check)
 
-
-def _finish(process, check):
-    out, error = process.communicate()
-    assert not check or process.returncode == 0, out + error
-    return subprocess.CompletedProcess(process.args, process.returncode, out, error)
+    def _environment(self):
+        return {**os.environ, "PYTHONPATH": str(self.site)}

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,19 +13,13 @@ from labor_jax import experiment, models
 from labor_jax.data import DataError
 from labor_jax.evaluation import evaluator
 from labor_jax.experiment import components
+from tests import fork_server
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 
 
 def command(module, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"labor_jax.{module}", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return fork_server.run(["-m", f"labor_jax.{module}", *arguments], cwd=ROOT)
 
 
 def overrides(config, *names):

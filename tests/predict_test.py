@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from labor_jax.batch_prediction.outputs import Wanted
 from labor_jax.data import DataError
 from labor_jax.data.files import video
 from labor_jax.output_files import OutputError, OutputFolder
+from tests import fork_server
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
 from tests.videos import brightening, write_video
@@ -68,13 +67,10 @@ def content(folder):
 
 
 def predict(*arguments, folder=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "labor_jax", "predict", *map(str, arguments)],
+    return fork_server.run(
+        ["-m", "labor_jax", "predict", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 

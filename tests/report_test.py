@@ -1,28 +1,20 @@
 """`labor-jax report`: the report of a run that is over, waits, or was stopped."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from labor_jax import experiment
 from labor_jax.experiment import current_report
 from labor_jax.experiment.workdir import ConfigError
+from tests import fork_server
 from tests.conftest import ROOT
 from tests.runs import interrupt_training
 from tests.tiny import tiny_config
 
 
 def report(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "labor_jax.report", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return fork_server.run(["-m", "labor_jax.report", *arguments], cwd=ROOT)
 
 
 def human_config():

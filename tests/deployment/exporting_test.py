@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -18,6 +16,7 @@ from labor_jax.deployment import ExportError, check, weights_licence
 from labor_jax.experiment import components
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training.checkpoints import CheckpointError
+from tests import fork_server
 from tests.conftest import ROOT
 from tests.runs import interrupt_training
 from tests.tiny import tiny_config
@@ -227,12 +226,7 @@ def test_the_command_prints_how_exact_and_where(run, tmp_path):
 
 def command(arguments, run):
     arguments = [each.replace("RUN", str(run)) for each in arguments]
-    process = subprocess.run(
-        [sys.executable, "-m", "labor_jax.export", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    process = fork_server.run(["-m", "labor_jax.export", *arguments], cwd=ROOT)
     return process.returncode, process.stdout, process.stderr
 
 

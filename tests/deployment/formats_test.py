@@ -52,7 +52,10 @@ def format_named(name):
 
 
 def assert_same_logits(network, theirs, images, share):
-    ours = network.logits(images)
+    assert_close(theirs, network.logits(images), share)
+
+
+def assert_close(theirs, ours, share):
     assert theirs.dtype == np.float32
     np.testing.assert_allclose(theirs, ours, atol=share * max(1, abs(ours).max()), rtol=0)
 
@@ -63,9 +66,11 @@ def test_a_program_gives_our_logits_for_any_number_of_images(name, share, backbo
     format, network = format_named(name), network_of(backbone, head)
     path = tmp_path / format.file
     format.write(network, path, {})
+    images = images_of(network, 3)
+    ours = network.logits(images)
     for count in (1, 3):
-        images = images_of(network, count)
-        assert_same_logits(network, format.logits(path, network, images), images, share)
+        theirs = format.logits(path, network, images[:count])
+        assert_close(theirs, ours[:count], share)
 
 
 def test_a_resnets_own_stem_is_among_them():

@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from labor_jax.data import street
 from labor_jax.experiment import components
 from labor_jax.experiment.config_checks import check_config
 from labor_jax.experiment.workdir import ConfigError
+from tests import fork_server
 from tests.conftest import ROOT
 from tests.runs import Unlabelled, comparable, store_digest
 from tests.tiny import tiny_config
@@ -71,12 +70,8 @@ def test_the_command_says_what_to_do(tmp_path):
         "from tests.experiment.human_run_test import human_config\n"
         "def get_config():\n    return human_config(show_guess=True)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "labor_jax.main", f"--config={config}", f"--workdir={workdir}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = fork_server.run(
+        ["-m", "labor_jax.main", f"--config={config}", f"--workdir={workdir}"], cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     assert "Round 1 waits for the answers to 4 images" in done.stdout

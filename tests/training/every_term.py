@@ -166,11 +166,9 @@ def first_state(loss, model=None, optimizer=None, seed=7):
     own = players(tuple(loss.terms))
     params = {term: {name: each.init(None) for name, each in own[term].items()} for term in own}
     model = model or variables()
+    kept = models.Model(variables=model, network=tiny_segmenter(CLASSES, auxiliary=True))
     # A copy, since a step may donate the state's buffers, and each only once.
-    kept = models.Model(
-        variables=jax.tree.map(jnp.copy, model), network=tiny_segmenter(CLASSES, auxiliary=True)
-    )
-    memory = with_players(loss.memory(kept, SETUP), params)
+    memory = jax.tree.map(jnp.copy, with_players(loss.memory(kept, SETUP), params))
     if "patch_adapt" in memory:
         memory["patch_adapt"]["centres"] = jnp.asarray(centres())
     return create_state(

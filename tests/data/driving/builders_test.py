@@ -1,6 +1,4 @@
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from labor_jax.data.driving import DATASETS, GTAV, SYNTHIA, builders, official, 
 from labor_jax.data.driving.cityscapes import ALL_TRAIN_IDS
 from labor_jax.data.driving.synthia import TRAIN_IDS_16
 from labor_jax.output_files import OutputError
+from tests import fork_server
 from tests.driving import assert_same_split
 
 
@@ -77,6 +76,6 @@ def test_the_command_builds_without_tensorflow(driving, tmp_path):
         "status = command_line.run(build_dataset.main);"
         "print('tensorflow' in sys.modules); sys.exit(status)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = fork_server.run(["-c", code])
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-2:] == [str(tmp_path / "tfds" / "gtav" / "1.0.0"), "False"]
