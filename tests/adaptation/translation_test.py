@@ -212,6 +212,18 @@ def test_a_step_in_microbatches_is_the_step(name):
     assert_close(cut[0].variables, whole[0].variables, rtol=1e-2, atol=1e-5)
 
 
+def test_translators_and_discriminators_have_rates_of_their_own():
+    term = term_of("cycle_translation", learning_rate=0.03, discriminator_learning_rate=0.004)
+    for name, player in term.players(SETUP).items():
+        params = {"bias": np.zeros(3, np.float32)}
+        updates, _ = player.optimizer.update(
+            {"bias": np.ones(3, np.float32)}, player.optimizer.init(params), params
+        )
+        # Adam's first step is as long as the rate.
+        rate = 0.004 if name.endswith("discriminator") else 0.03
+        np.testing.assert_allclose(updates["bias"], -rate, rtol=1e-4)
+
+
 def test_translated_adversarial_is_between_translated_images_and_the_target():
     rng = np.random.default_rng(0)
     logits = {
