@@ -149,6 +149,7 @@ def permuted(labels: jax.Array, order: jax.Array) -> jax.Array:
 def pceda(config: ConfigDict) -> None:
     """PCEDA: translated source images of the same phases, and a prior (Yang et al., CVPR 2020).
 
-    The prior weighs 0.1 instead of 1: on `street` a young one of weight 1 costs more than it brings.
+    The prior weighs 0.1 instead of 1: on `street` a young one of weight 1 costs more than it
+    brings.
     """
     config.warmup.terms.update(source_labels=0.0, phase_translation=1.0, conditional_prior=0.1)
