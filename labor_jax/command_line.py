@@ -94,11 +94,9 @@ def _run(main: Callable[..., Any], with_config: bool) -> int:
     )
     # Orbax logs every file that it writes, and each error again for each thread that it passed.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    # What fails in a background write is raised where it is waited for; asyncio and TensorStore
-    # would print it a second time, with tracebacks.
-    logging.getLogger("asyncio").addFilter(
-        lambda record: not (record.exc_info and file_errors.is_disk_full(record.exc_info[1]))
-    )
+    # A checkpoint is written in the background. If that fails, whoever waits for it gets the error;
+    # asyncio and TensorStore print it too, with tracebacks.
+    logging.getLogger("asyncio").addFilter(_is_no_full_disk)
     sys.unraisablehook = _report_unraisable
     # JAX logs every kind of device that it looked for and did not find, and its cache of programs.
     logging.getLogger("jax").setLevel(logging.WARNING)
@@ -140,11 +138,16 @@ def _explained(error: Exception) -> str | None:
     return file_errors.describe(error)
 
 
-def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Prints what can't be raised as Python does, but for what TensorStore leaves behind.
+def _is_no_full_disk(record: logging.LogRecord) -> bool:
+    """Whether a log record tells of anything but a full disk."""
+    return not (record.exc_info and file_errors.is_disk_full(record.exc_info[1]))
 
-    After an error that its caller gets too, TensorStore's own threads find that asyncio's event
-    loop is closed. The traceback of that begins within asyncio.
+
+def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Prints an error that no code can catch, as Python does, except for one of TensorStore's.
+
+    When a write of TensorStore has failed, its threads still call asyncio, whose event loop is
+    closed by then. The traceback of that error starts in asyncio.
     """
     trace = unraisable.exc_traceback
     within_asyncio = (

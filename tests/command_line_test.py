@@ -1,8 +1,12 @@
 """What the commands share, and `labor-jax COMMAND`."""
 
+import asyncio
+import errno
 import importlib
+import logging
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -141,3 +145,54 @@ def test_an_extension_registers_what_a_config_names(tmp_path):
     result = labor_jax("evaluate", "--workdir=run", extension, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[0].startswith("dry")
+
+
+def caught(call):
+    """The error that a call raises."""
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def closed_loop():
+    """An error of a closed event loop, whose traceback starts in asyncio, as TensorStore's does."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    error = caught(lambda: loop.call_soon_threadsafe(print))
+    trace = error.__traceback__
+    while "asyncio" not in trace.tb_frame.f_code.co_filename:
+        trace = trace.tb_next
+    return error.with_traceback(trace)
+
+
+@pytest.mark.parametrize(
+    ("error", "printed"),
+    [
+        (closed_loop(), False),
+        (caught(lambda: int("x")), True),
+        (RuntimeError("Event loop is closed"), True),  # somebody else's
+    ],
+)
+def test_only_what_tensorstore_leaves_behind_is_not_printed(error, printed, monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "__unraisablehook__", shown.append)
+    found = types.SimpleNamespace(exc_value=error, exc_traceback=error.__traceback__)
+    command_line._report_unraisable(found)
+    assert shown == ([found] if printed else [])
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (ValueError("Failed to write: No space left on device [os_error_code='28']"), False),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (None, True),
+    ],
+)
+def test_asyncio_does_not_repeat_a_full_disk(error, logged):
+    info = None if error is None else (type(error), error, None)
+    record = logging.LogRecord("asyncio", logging.ERROR, "", 0, "never retrieved", (), info)
+    assert command_line._is_no_full_disk(record) == logged

@@ -296,13 +296,14 @@ class Database:
         is written is lost.
         """
         wal = self.path.with_name(self.path.name + "-wal")
-        self._files.setdefault(wal, _identity(wal))
+        if self._files.get(wal) is None:  # SQLite makes it with the first write
+            self._files[wal] = _identity(wal)
         displaced = self._displaced()
         if displaced:
             raise LabelStoreError(displaced)
 
     def _displaced(self) -> str | None:
-        """Says which of the open files no longer lies at its path; None if all do."""
+        """The message for a file that is open but no longer lies at its path; None without one."""
         for path, opened in (self._files or {}).items():
             found = _identity(path)
             if found is None or found != opened:
@@ -320,7 +321,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            # SQLite may notice first that a file is gone, and calls that a disk error.
+            # SQLite calls it a disk error if it is the first to notice that a file is gone.
             raise LabelStoreError(self._displaced() or self._explained(error)) from error
 
     def _is_empty(self) -> bool:

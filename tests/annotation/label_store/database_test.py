@@ -360,3 +360,24 @@ def test_works_after_pickling_and_after_a_fork(store):
         os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     assert store.round_complete(1) and store.labels("a")[0, 0] == 0
+
+
+@pytest.mark.parametrize("name", ["labels.sqlite", "labels.sqlite-wal"])
+def test_a_missing_file_is_said_also_where_sqlite_finds_a_disk_error_first(path, name):
+    store = LabelStore(path, classes=CLASSES)
+    store.open_round(1, ["a"])
+    (path.parent / name).unlink()
+    with (
+        pytest.raises(LabelStoreError, match=f"moved, replaced or deleted .*: {name} is missing"),
+        store.database.explaining_errors(),
+    ):
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+def test_a_disk_error_of_files_in_place_is_one(path):
+    with (
+        LabelStore(path, classes=CLASSES) as store,
+        pytest.raises(LabelStoreError, match="disk I/O error"),
+        store.database.explaining_errors(),
+    ):
+        raise sqlite3.OperationalError("disk I/O error")
