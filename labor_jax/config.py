@@ -199,7 +199,7 @@ def base_config() -> ConfigDict:
     # "sgd", "adam" (whose moments gather the weight decay too) or "adamw" (where they don't).
     optimizer.name = "sgd"
     optimizer.momentum = 0.9  # of SGD
-    optimizer.weight_decay = 5e-4
+    optimizer.weight_decay = 5e-4  # of every weight that isn't frozen
     optimizer.head_multiplier = 10.0  # the head's learning rate over the backbone's
     optimizer.power = 0.9  # of the poly schedule
     optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping

@@ -89,6 +89,8 @@ def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
     other.update(gradient_accumulation=2, per_device_batch_size=1)
     other.data.update(cache_bytes=1, cache_folder="c", num_threads=3, verify="full")
     other.data.accept_changes = True
+    with other.unlocked():  # the fields that follow these are compared, and stay as they are here
+        other.update(recipe="today", schedule="short")
     other.data.update(root="moved", source_root="moved", target_root="moved")
     open_and_close(tmp_path, other)
     read = Workdir.existing(tmp_path).read_config()

@@ -93,6 +93,11 @@ def discriminator_params(seed):
 @functools.cache
 def player_params(term, player):
     """First parameters: of a tiny discriminator, a second head, or a network of patches."""
+    with jax.ensure_compile_time_eval():  # they are kept, also if the first call is under a trace
+        return _player_params(term, player)
+
+
+def _player_params(term, player):
     if player == "discriminator" and term != "patch_adapt":
         return discriminator_params(2 + list(PLAYERS).index(term))
     if term == "clan":
