@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 run: setup
-	$(BIN)/python -m labor_jax.main --config spl
+	$(BIN)/python -m labor_jax.main --config spl --config.schedule=short
 
 lint: setup
 	$(BIN)/ruff check .

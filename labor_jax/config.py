@@ -33,8 +33,7 @@ def get_config(
         joint training, and "uda:METHOD" the method of adaptation METHOD.
       pair: a registered data pair: street, camvid, camvid_reverse, gtav, synthia, folders, or one
         of yours.
-      recipe: see `config.recipe`; None for the pair's own: "paper" for the papers' pairs, else
-        "today".
+      recipe: see `config.recipe`; None for the pair's own, which is "paper" for the package's.
       schedule: see `config.schedule`.
 
     Returns:

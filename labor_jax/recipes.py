@@ -206,7 +206,16 @@ def _acquisition_method(name: str) -> Any:
 
 
 def today(config: ConfigDict) -> None:
-    """Turns a method's recipe into today's, which learns from unlabelled target pixels too."""
+    """Turns a method's recipe into today's, which learns from unlabelled target pixels too.
+
+    The rounds mix classes of the source into the target under a mean teacher's labels, and follow
+    the supervised phase at once: the adversarial warm-up costs accuracy where it was measured.
+    """
+    if not config.rounds or not config.round.terms.source_labels:
+        return
+    _without_warmup(config)
+    config.round.terms.class_mix = 1.0
+    config.terms.mean_teacher.confidence = "class_balanced"
 
 
 def name_of(config: ConfigDict) -> str:

@@ -131,7 +131,7 @@ def test_every_recipe_says_what_it_is():
 @pytest.mark.parametrize("field", ["recipe", "schedule"])
 @pytest.mark.parametrize("name", ["spl", "active:entropy", "ripu_ra", "uda:min_entropy"])
 def test_a_switch_sets_what_follows_it_and_nothing_else(name, field):
-    value = {"recipe": "paper", "schedule": "short"}[field]
+    value = {"recipe": "today", "schedule": "short"}[field]
     config, expected = get_config(name), get_config(name, **{field: value})
     config.rounds, expected.rounds = 7, 7
     setattr(config, field, value)
@@ -166,4 +166,4 @@ def test_a_config_of_another_name_has_no_recipe():
     config = get_config("spl")
     config.method = "mine"
     with pytest.raises(ValueError, match="'mine', which names no recipe"):
-        config.recipe = "paper"
+        config.recipe = "today"

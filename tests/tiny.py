@@ -22,6 +22,9 @@ def tiny_config(method="spl", pair="street", recipe="paper"):
     if config.retraining.steps:
         config.retraining.steps = 2
     config.terms.adversarial.width = config.terms.auxiliary_adversarial.width = 4
+    for translation in (config.terms.cycle_translation, config.terms.phase_translation):
+        translation.update(width=4, blocks=1, discriminator_width=4)
+    config.terms.translated_adversarial.width = 4
     config.selector.steps = 3
     config.round.steps = 3
     if config.rounds:

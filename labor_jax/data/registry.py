@@ -41,7 +41,7 @@ class RegisteredPair:
     joint_defaults: Settings = _no_settings
     method_defaults: Mapping[str, Settings] = dataclasses.field(default_factory=dict)
     short: Settings | None = None
-    recipe: str = "today"
+    recipe: str = "paper"
     chosen_from_data: bool = False
 
     def open_fields(self, config: ConfigDict) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def register_pair(
     joint_defaults: Settings | None = None,
     method_defaults: Mapping[str, Settings] | None = None,
     short: Settings | None = None,
-    recipe: str = "today",
+    recipe: str = "paper",
     chosen_from_data: bool = False,
 ) -> Callable[[Loader], Loader]:
     """Registers a data pair, so that `config.pair` can name it. A decorator of the pair's loader.

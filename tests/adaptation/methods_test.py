@@ -26,7 +26,7 @@ def test_a_method_takes_the_warmups_steps_and_more_than_source_labels(method, pa
     config = labor_jax.get_config(f"uda:{method}", pair)
     assert (config.method, config.rounds) == (method, 0)
     if pair != "folders":  # there the steps are open
-        before = labor_jax.get_config("warmup", pair).warmup.steps
+        before = labor_jax.get_config("uda:min_entropy", pair).warmup.steps
         taken = config.warmup.steps + config.retraining.stages * config.retraining.steps
         assert 0 <= taken - before < config.retraining.stages
         assert set(trained_terms(config)) - {"source_labels", "auxiliary_source_labels"}

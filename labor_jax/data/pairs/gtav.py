@@ -113,7 +113,6 @@ def ripu_source_free(config: ConfigDict) -> None:
         **{name: labor for name in ("ppl", "random", "supervised", "warmup")},
         "ripu_source_free": ripu_source_free,
     },
-    recipe="paper",
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `gtav`: GTAV to Cityscapes, ACDC or BDD100K, 19 classes.

@@ -38,7 +38,6 @@ def ripu_source_free(config: ConfigDict) -> None:
     defaults=defaults,
     joint_defaults=gtav.joint_defaults,
     method_defaults={"spl": spl, "ripu_source_free": ripu_source_free},
-    recipe="paper",
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     """Reads the pair `synthia`: SYNTHIA to Cityscapes, ACDC or BDD100K, 16 or 19 classes.
