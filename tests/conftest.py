@@ -14,9 +14,14 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
-# Much of compiling is LLVM's optimisations. `XLA_FLAGS= make test` runs with them, as the tests of
-# eight devices do by their own flags.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Much of compiling is LLVM's optimisations, and as much the setting up of MLIR for each fusion.
+# `XLA_FLAGS= make test` runs with both, as the tests of eight devices do by their own flags.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
+
+# Tracing makes so many objects that Python looked for garbage a tenth of the time.
+gc.set_threshold(50_000, 20, 50)
 
 # The whole suite in minutes, on however slow a machine; `--hypothesis-profile=default` looks at 100
 # examples of each property.
@@ -25,13 +30,9 @@ hypothesis.settings.load_profile("suite")
 
 
 def pytest_collection_finish():
-    """Keeps Python from looking for garbage among what is imported, again and again.
-
-    Tracing makes so many objects that this took a tenth of the time.
-    """
+    """What is imported by now is no garbage."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(autouse=True, scope="module")
