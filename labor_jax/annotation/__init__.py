@@ -1,14 +1,6 @@
 """Questions and answers: label store, oracle, labelling tool, exchange, cost of a round."""
 
-from labor_jax.annotation.cost import (
-    MeasuredCost,
-    RoundCost,
-    annotation_seconds,
-    cost_so_far,
-    measured_cost,
-    round_cost,
-    segments,
-)
+from labor_jax.annotation.cost import Rates, Work, segments, work_of
 from labor_jax.annotation.label_store import (
     LabelStore,
     LabelStoreError,
@@ -20,14 +12,11 @@ from labor_jax.annotation.oracle import Oracle
 __all__ = [
     "LabelStore",
     "LabelStoreError",
-    "MeasuredCost",
     "Oracle",
-    "RoundCost",
+    "Rates",
     "RoundStatistics",
     "SharedStore",
-    "annotation_seconds",
-    "cost_so_far",
-    "measured_cost",
-    "round_cost",
+    "Work",
     "segments",
+    "work_of",
 ]

@@ -1,33 +1,48 @@
-"""What a round costs in people's time and money: measured, or by published rates.
+"""What labelling costs in people's time and money: counts of what they do, times seconds of each.
 
-The labelling tool measures people's active time (`measured_cost`). Without it, as with an oracle, a
-round is charged by published rates (`round_cost`). LabOR's cost table has three of them, for the
-2,975 training images of Cityscapes:
+`work_of` counts what a person does to answer a query, from the query and its answer: `Work`.
+`Rates` are the seconds of one of each, and `seconds` is their product. There are three of them,
+which tables show side by side:
 
-- `points` (PPL, PA, single pixels): 223,115 s for 40 points per image, 1.87 s per point. A point
-  costs the same in images of any size.
-- `regions` (RA): no table has them. A region of a few pixels takes one click, so it is charged as a
-  point. If it holds several classes, it takes longer than that.
-- `mask` (SPL): 3,599,750 s for 2.2% of the pixels, 1,210 s per image. The rate is scaled by the
-  *share* of the image that is asked, not by the number of pixels: at half the resolution people see
-  the same objects with the same outlines, in a quarter of the pixels. (For 1024x2048 pixels it is
-  0.026 s per pixel.) The rate is that of thin masks. A whole image would cost ten times its full
-  label, so a query never costs more than a full label.
-- `full` (supervised): 16,065,000 s, 5,400 s per image.
+- `PUBLISHED`, from studies that timed people. The price follows what was answered: a segment of a
+  mask that straddles three classes is three clicks, and a whole image costs an outline an object.
+- `LABOR`, LabOR's estimate, from the totals of its cost table. It charges a mask by its share of
+  the image, whatever is in it, which suits thin masks on images of 1024x2048 pixels and no others.
+- `measured`, from the labelling tool's own clock, once people have answered.
 
-The table only gives totals. We assume that time is proportional to points and to the share.
+References:
+  LabOR: Shin et al., ICCV 2021, arXiv 2108.05570, and the talk's cost table.
+  Bearman et al., What's the Point: Semantic Segmentation with Point Supervision, ECCV 2016.
+  Lin et al., Microsoft COCO, ECCV 2014. Cordts et al., Cityscapes, CVPR 2016.
+  Papadopoulos et al., We Don't Need No Bounding-Boxes: Training Object Class Detectors Using Only
+  Human Verification, CVPR 2016.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
 
-Kind = Literal["points", "regions", "mask", "full"]
+Kind = Literal["points", "regions", "mask", "full", "superpixels", "classes", "corrections"]
+"""How a query is answered. "points", "regions" and "mask": each part of one class is named.
+"superpixels": each part gets its commonest class. "classes": every class of a part is named.
+"corrections": the model's guess of a part is confirmed or replaced. "full": the image is outlined.
+"""
+
+KINDS_OF_PARTS: tuple[Kind, ...] = ("superpixels", "classes", "corrections")
+"""Kinds whose queries say which part each pixel is of."""
+
 Basis = Literal["measured", "partly measured", "published"]
 
-# LabOR (Shin et al., ICCV 2021, https://arxiv.org/abs/2108.05570) and the talk's cost table.
+LEAST_OBJECT = 1e-4
+"""The share of an image below which a speck of a whole image's label is no outline of its own."""
+
+# LabOR's cost table, for the 2,975 training images of Cityscapes: PPL with 40 points an image, SPL
+# with 2.2% of the pixels, and full labels.
 _IMAGES = 2_975
 _POINTS_PER_IMAGE = 40
 _MASK_FRACTION = 0.022
@@ -35,42 +50,120 @@ _POINT_SECONDS = 223_115
 _MASK_SECONDS = 3_599_750
 _FULL_SECONDS = 16_065_000
 
-SECONDS_PER_POINT = _POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE)
-"""Time of one point, from PPL's total."""
-
-MASK_SECONDS_PER_IMAGE = _MASK_SECONDS / (_IMAGES * _MASK_FRACTION)
-"""Time of a mask divided by its share of the image, from SPL's total."""
-
 FULL_SECONDS_PER_IMAGE = _FULL_SECONDS / _IMAGES
-"""Time of one full label."""
+"""Time of one full label of Cityscapes, 1.5 hours."""
+
+_SECONDS_OF_WHOLE_MASK = _MASK_SECONDS / (_IMAGES * _MASK_FRACTION)
 
 DOLLARS_PER_FULL_LABEL = 30.0
-"""Price of one full label, from the talk."""
+"""Price of one full label, from LabOR's talk."""
 
 DOLLARS_PER_HOUR = DOLLARS_PER_FULL_LABEL / FULL_SECONDS_PER_IMAGE * 3600
 """20 $: the price of a full label divided by its time on Cityscapes. The talk cites both, from two
 references, but no wage."""
 
 
-class RoundCost(NamedTuple):
-    """The cost of a round.
+class Work(NamedTuple):
+    """What people do to answer queries, counted. Equal to sums over queries and rounds.
 
     Attributes:
-      clicks: The number of points, regions or connected segments that were asked.
-      seconds: Their time.
-      dollars: Their pay.
+      images: Images opened: those that are asked anything.
+      points: Classes named for points, regions and superpixels: a region that holds two classes
+        takes two.
+      segments: Classes named for a mask: its 8-connected parts of one class each, void included.
+      further_classes: Where all classes of a part are asked, those beyond its first, which is
+        counted as a point.
+      confirmed: Guesses called right.
+      corrected: Guesses replaced by a class.
+      outlines: Objects outlined in whole images: 8-connected parts of one class of at least
+        `LEAST_OBJECT` of the image.
+      whole_images: Images labelled as a whole.
+      mask_share: Shares of images that masks ask, summed; LabOR's estimate charges these.
     """
 
-    clicks: int
-    seconds: float
-    dollars: float
+    images: int = 0
+    points: int = 0
+    segments: int = 0
+    further_classes: int = 0
+    confirmed: int = 0
+    corrected: int = 0
+    outlines: int = 0
+    whole_images: int = 0
+    mask_share: float = 0.0
+
+    @property
+    def clicks(self) -> int:
+        """One for each class named, guess confirmed and object outlined, two for a correction."""
+        named = self.points + self.segments + self.further_classes
+        return named + self.confirmed + 2 * self.corrected + self.outlines
+
+
+class Rates(NamedTuple):
+    """Seconds of one of each that `Work` counts, under the same names.
+
+    Attributes:
+      name: What tables call the rates.
+    """
+
+    name: str
+    images: float = 0.0
+    points: float = 0.0
+    segments: float = 0.0
+    further_classes: float = 0.0
+    confirmed: float = 0.0
+    corrected: float = 0.0
+    outlines: float = 0.0
+    whole_images: float = 0.0
+    mask_share: float = 0.0
+
+
+_NAME_CLASS = 2.4  # Bearman et al.: a point on a class's first object, found and named
+_CLASS_PRESENT = 1.0  # Bearman et al.: whether one class is in the image
+_VERIFY = 1.6  # Papadopoulos et al.: yes or no to a box
+_OUTLINE = 79.2  # Lin et al.: 22 hours for 1,000 outlines; Jain and Grauman (2013) measured 54 s
+
+PUBLISHED = Rates(
+    "published",
+    images=_CLASS_PRESENT,  # no study times it alone: a look at the image, as for one class
+    points=_NAME_CLASS,
+    segments=_NAME_CLASS,
+    further_classes=_CLASS_PRESENT,
+    confirmed=_VERIFY,
+    corrected=_VERIFY + _NAME_CLASS,
+    outlines=_OUTLINE,
+)
+"""Rates of studies that timed people. With them a Cityscapes label of 1.5 hours is 68 outlines."""
+
+LABOR = Rates(
+    "LabOR's estimate",
+    points=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
+    further_classes=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
+    confirmed=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
+    corrected=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
+    whole_images=FULL_SECONDS_PER_IMAGE,
+    mask_share=_SECONDS_OF_WHOLE_MASK,
+)
+"""LabOR's totals, taken as proportional to points and to the masks' share: 1.87 s a point, 1,210 s
+for 2.2% of an image, 5,400 s an image. It knows no other kinds: their clicks count as points."""
+
+_LARGEST_CHARGED_SHARE = FULL_SECONDS_PER_IMAGE / _SECONDS_OF_WHOLE_MASK
+
+
+def seconds(work: Work, rates: Rates) -> float:
+    """The time of some work."""
+    return float(sum(count * getattr(rates, name) for name, count in work._asdict().items()))
+
+
+def total(works: Iterable[Work]) -> Work:
+    """The sum of several works."""
+    summed = Work()
+    for work in works:
+        summed = Work(*map(sum, zip(summed, work, strict=True)))
+    return summed
 
 
 def segments(query: np.ndarray) -> int:
-    """Counts the 8-connected segments of a query: the clicks that a mask takes.
-
-    The labelling tool may divide them along edges of the image, which takes more clicks; measured
-    times have those in them.
+    """Counts the 8-connected segments of a query, whatever classes are in them.
 
     Args:
       query: The asked pixels, `bool[H, W]`.
@@ -88,57 +181,98 @@ def segments(query: np.ndarray) -> int:
     return int(count)
 
 
-def annotation_seconds(kind: Kind, *, clicks: int, fraction: float) -> float:
-    """Estimates how long a person takes to answer the query of one image in one round.
+def parts_of_one_class(labels: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """The sizes of the 8-connected parts of a query that hold one label each.
 
     Args:
-      kind: How it is answered: "points" and "regions" are charged per click, "mask" by the share of
-        the image, and "full" as a full label if anything is asked.
-      clicks: The number of clicks that it takes.
-      fraction: The share of the image that it asks.
+      labels: `integer[H, W]`; only asked pixels are looked at, and void is a label like others.
+      query: The asked pixels, `bool[H, W]`.
 
     Returns:
-      The time in seconds, at most that of a full label.
+      `int64[parts]`, in pixels.
+    """
+    number = np.full(query.shape, -1, np.int64)
+    count = int(np.count_nonzero(query))
+    number[query] = np.arange(count)
+    ends = []
+    for first, second in _neighbours(query.shape):
+        joined = (number[first] >= 0) & (number[second] >= 0) & (labels[first] == labels[second])
+        ends.append((number[first][joined], number[second][joined]))
+    rows, columns = (np.concatenate(each) for each in zip(*ends, strict=True))
+    graph = sparse.coo_matrix((np.ones(len(rows), bool), (rows, columns)), (count, count))
+    parts, component = csgraph.connected_components(graph, directed=False)
+    return np.bincount(component, minlength=parts)
+
+
+def _neighbours(shape: tuple[int, int]) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Views of an image and of it shifted by one pixel, to the right, down and both ways across."""
+    all_, but_first, but_last = slice(None), slice(1, None), slice(None, -1)
+    return [
+        ((all_, but_last), (all_, but_first)),
+        ((but_last, all_), (but_first, all_)),
+        ((but_last, but_last), (but_first, but_first)),
+        ((but_last, but_first), (but_first, but_last)),
+    ]
+
+
+def work_of(
+    kind: Kind,
+    query: np.ndarray,
+    answer: np.ndarray,
+    *,
+    picks: int = 0,
+    parts: np.ndarray | None = None,
+    guess: np.ndarray | None = None,
+    candidates: np.ndarray | None = None,
+) -> Work:
+    """Counts what a person does to answer the query of one image.
+
+    Args:
+      kind: How it is answered.
+      query: The asked pixels, `bool[H, W]`.
+      answer: Their labels, `integer[H, W]`, 255 for void; values elsewhere are ignored.
+      picks: How many points or regions were asked: touching ones of one class are clicks of their
+        own.
+      parts: Of "superpixels", "classes" and "corrections": which part an asked pixel is of,
+        `integer[H, W]`; values elsewhere are ignored.
+      guess: Of "corrections": the labels that were shown, `integer[H, W]`.
+      candidates: Of "classes": whether a part holds a class, `bool[parts, C]`.
+
+    Returns:
+      The image's work; all 0 if nothing is asked.
 
     Raises:
-      ValueError: If the kind is unknown.
+      ValueError: If the kind is unknown, or what it needs is missing.
     """
+    if kind not in get_args(Kind):
+        raise ValueError(f"unknown kind {kind!r}; valid are {', '.join(get_args(Kind))}")
+    if not query.any():
+        return Work()
     match kind:
         case "points" | "regions":
-            seconds = SECONDS_PER_POINT * clicks
+            return Work(images=1, points=max(picks, len(parts_of_one_class(answer, query))))
         case "mask":
-            seconds = MASK_SECONDS_PER_IMAGE * float(fraction)
+            share = min(float(query.mean()), _LARGEST_CHARGED_SHARE)
+            found = len(parts_of_one_class(answer, query))
+            return Work(images=1, segments=found, mask_share=share)
         case "full":
-            seconds = FULL_SECONDS_PER_IMAGE if fraction > 0 else 0.0
-        case _:
-            raise ValueError(f"unknown kind {kind!r}; valid are {', '.join(get_args(Kind))}")
-    return min(seconds, FULL_SECONDS_PER_IMAGE)
-
-
-def round_cost(
-    kind: Kind,
-    queries: Iterable[tuple[int, float]],
-    *,
-    dollars_per_hour: float = DOLLARS_PER_HOUR,
-) -> RoundCost:
-    """Adds up the cost of a round.
-
-    Args:
-      kind: How it is answered, see `annotation_seconds`.
-      queries: Clicks and share of the image of each query, see `LabelStore.query_sizes`.
-      dollars_per_hour: The annotators' pay.
-
-    Returns:
-      The round's clicks, seconds and dollars.
-
-    Raises:
-      ValueError: As `annotation_seconds`.
-    """
-    total_clicks, seconds = 0, 0.0
-    for clicks, fraction in queries:
-        total_clicks += clicks
-        seconds += annotation_seconds(kind, clicks=clicks, fraction=fraction)
-    return RoundCost(total_clicks, seconds, seconds / 3600 * dollars_per_hour)
+            sizes = parts_of_one_class(answer, query & (answer != 255))
+            outlines = int(np.count_nonzero(sizes >= LEAST_OBJECT * query.size))
+            return Work(images=1, outlines=outlines, whole_images=1)
+    if parts is None:
+        raise ValueError(f"the work of {kind!r} needs the parts of the query")
+    _, first = np.unique(parts[query], return_index=True)
+    if kind == "superpixels":
+        return Work(images=1, points=len(first))
+    if kind == "classes":
+        if candidates is None:
+            raise ValueError("the work of 'classes' needs the classes that each part holds")
+        named = np.maximum(np.count_nonzero(candidates, axis=1), 1)  # one key where all is void
+        return Work(images=1, points=len(first), further_classes=int((named - 1).sum()))
+    if guess is None:
+        raise ValueError("the work of 'corrections' needs the guesses that were shown")
+    right = int(np.count_nonzero((guess == answer)[query][first]))
+    return Work(images=1, confirmed=right, corrected=len(first) - right)
 
 
 class MeasuredCost(NamedTuple):
@@ -148,26 +282,21 @@ class MeasuredCost(NamedTuple):
       items: The number of images that were asked something.
       measured: How many of them have a measured time.
       seconds: The time of all; those without a measured time count as the mean of the others.
-      dollars: The pay for it.
     """
 
     items: int
     measured: int
     seconds: float
-    dollars: float
 
 
-def measured_cost(
-    seconds: Iterable[float], *, items: int, dollars_per_hour: float = DOLLARS_PER_HOUR
-) -> MeasuredCost | None:
+def measured_cost(times: Iterable[float], *, items: int) -> MeasuredCost | None:
     """Adds up measured times.
 
     Args:
-      seconds: People's active time on each image that they worked on, see
+      times: People's active seconds on each image that they worked on, see
         `LabelStore.measured_seconds`.
       items: The number of images that were asked something. Some may have been answered where no
         time is measured.
-      dollars_per_hour: The annotators' pay.
 
     Returns:
       The cost of all items; None if no time was measured.
@@ -175,46 +304,56 @@ def measured_cost(
     Raises:
       ValueError: If a time is negative or not finite, or if there are more times than items.
     """
-    times = np.fromiter(seconds, float)
+    times = np.fromiter(times, float)
     if not np.isfinite(times).all() or (times < 0).any():
         raise ValueError(f"measured times are seconds of 0 or more, not {times.tolist()}")
     if times.size > items:
         raise ValueError(f"{times.size} times were measured for {items} items")
     if not times.size:
         return None
-    total = float(times.mean()) * items
-    return MeasuredCost(items, times.size, total, total / 3600 * dollars_per_hour)
+    return MeasuredCost(items, times.size, float(times.mean()) * items)
 
 
 def cost_so_far(
-    published: RoundCost, measured: MeasuredCost | None, before: Mapping[str, Any]
+    work: Work,
+    measured: MeasuredCost | None,
+    before: Mapping[str, Any],
+    *,
+    dollars_per_hour: float = DOLLARS_PER_HOUR,
 ) -> dict[str, Any]:
     """A round's entries in `summary.json`, each the sum of all rounds up to this one.
 
     Args:
-      published: The round's cost by the published rates.
+      work: The round's.
       measured: Its measured cost, which is used if there is one.
       before: The entries of the round before; empty for the first.
+      dollars_per_hour: The annotators' pay.
 
     Returns:
-      "clicks", "annotation_seconds" and "annotation_dollars"; "published_seconds", the
-      seconds by the published rates alone; "annotation_source", a `Basis`.
+      "work", by the fields of `Work`; "clicks"; "annotation_seconds" and "annotation_dollars", by
+      measured times where there are any and by `PUBLISHED` otherwise; "annotation_source", a
+      `Basis`; "published_seconds" and "labor_seconds", by these rates alone.
     """
-    counted = published if measured is None else measured
+    published = seconds(work, PUBLISHED)
+    counted = published if measured is None else measured.seconds
     if measured is None:
         basis = "published"
     else:
         basis = "measured" if measured.measured == measured.items else "partly measured"
     # A round that asked nothing does not change the basis.
     earlier = before.get("annotation_source", "published") if before.get("clicks") else basis
-    if not published.clicks:
+    if not work.images:
         basis = earlier
+    together = total([Work(**before.get("work", {})), work])
     return {
-        "clicks": published.clicks + before.get("clicks", 0),
-        "annotation_seconds": counted.seconds + before.get("annotation_seconds", 0.0),
-        "annotation_dollars": counted.dollars + before.get("annotation_dollars", 0.0),
-        "published_seconds": published.seconds + before.get("published_seconds", 0.0),
+        "work": together._asdict(),
+        "clicks": together.clicks,
+        "annotation_seconds": counted + before.get("annotation_seconds", 0.0),
+        "annotation_dollars": counted / 3600 * dollars_per_hour
+        + before.get("annotation_dollars", 0.0),
         "annotation_source": basis if basis == earlier else "partly measured",
+        "published_seconds": published + before.get("published_seconds", 0.0),
+        "labor_seconds": seconds(work, LABOR) + before.get("labor_seconds", 0.0),
     }
 
 
@@ -223,7 +362,7 @@ class CostRow(NamedTuple):
 
     Attributes:
       name: What is labelled, and how.
-      basis: Whether the time was measured or follows from published rates.
+      basis: What the time follows from: measured, or the rates' name.
       images: The number of images.
       seconds_per_image: The mean time of one.
       hours: The time of all.
@@ -231,7 +370,7 @@ class CostRow(NamedTuple):
     """
 
     name: str
-    basis: Basis
+    basis: str
     images: int
     seconds_per_image: float
     hours: float
@@ -240,7 +379,7 @@ class CostRow(NamedTuple):
 
 def cost_row(
     name: str,
-    basis: Basis,
+    basis: str,
     seconds: float,
     *,
     images: int,
@@ -251,10 +390,10 @@ def cost_row(
     return CostRow(name, basis, images, seconds / max(images, 1), hours, hours * dollars_per_hour)
 
 
-def published_table(dollars_per_hour: float = DOLLARS_PER_HOUR) -> list[CostRow]:
+def labor_table(dollars_per_hour: float = DOLLARS_PER_HOUR) -> list[CostRow]:
     """LabOR's cost table: Cityscapes' training images by PPL, by SPL and in full."""
     return [
-        cost_row(name, "published", seconds, images=_IMAGES, dollars_per_hour=dollars_per_hour)
+        cost_row(name, LABOR.name, seconds, images=_IMAGES, dollars_per_hour=dollars_per_hour)
         for name, seconds in (
             ("PPL", _POINT_SECONDS),
             ("SPL", _MASK_SECONDS),

@@ -3,9 +3,25 @@
 If a strategy leaves the choice of pixels to the annotator, the oracle makes that choice too.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
+from labor_jax.annotation import cost
 from labor_jax.data.base import IGNORE_LABEL, DataError, Split
+
+
+class PartsAnswer(NamedTuple):
+    """The answer to a query whose parts are answered as wholes.
+
+    Attributes:
+      labels: `uint8[H, W]`: a part's class at its pixels; 255 where the part is void, has several
+        classes, or the pixel is not asked.
+      candidates: The classes that each part holds, `bool[parts, C]`; None if one was asked for.
+    """
+
+    labels: np.ndarray
+    candidates: np.ndarray | None = None
 
 
 class Oracle:
@@ -14,13 +30,18 @@ class Oracle:
     Nothing else in a run reads the labels of the pool.
     """
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split, num_classes: int = IGNORE_LABEL):
         """Answers for the images of the pool, whose names must be unique.
+
+        Args:
+          split: The pool.
+          num_classes: C, for answers that name all classes of a part.
 
         Raises:
           ValueError: If two of its images have the same name.
         """
         self._split = split
+        self._num_classes = num_classes
         self._index = {name: index for index, name in enumerate(split.names)}
         if len(self._index) != len(split):
             raise ValueError(
@@ -58,6 +79,54 @@ class Oracle:
         query = np.asarray(query)
         label = self._label(name, query, "query")
         return np.where(query, label, IGNORE_LABEL).astype(np.uint8)
+
+    def answer_parts(
+        self, name: str, query: np.ndarray, parts: np.ndarray, kind: cost.Kind
+    ) -> PartsAnswer:
+        """Answers each part of a query as a whole, as a person would.
+
+        Args:
+          name: Name of an image of the split.
+          query: The asked pixels, `bool[H, W]`.
+          parts: Which part each of them is of, `integer[H, W]`; values elsewhere are ignored.
+          kind: "superpixels": a part gets its commonest label, which may be void; of equally common
+            ones the lowest class. "classes": all classes that it holds. "corrections": the labels
+            as they are.
+
+        Raises:
+          ValueError: As `answer`.
+        """
+        labels = self.answer(name, query)
+        if kind == "corrections" or not query.any():
+            return PartsAnswer(labels)
+        _, number = np.unique(parts[query], return_inverse=True)
+        counts = np.zeros((number.max() + 1, IGNORE_LABEL + 1), np.int64)
+        np.add.at(counts, (number, labels[query]), 1)
+        if kind == "superpixels":
+            labels[query] = np.argmax(counts, axis=1)[number]
+            return PartsAnswer(labels)
+        candidates = counts[:, : self._num_classes] > 0
+        single = np.count_nonzero(candidates, axis=1) == 1
+        named = np.where(single, np.argmax(candidates, axis=1), IGNORE_LABEL)
+        labels[query] = named[number]
+        return PartsAnswer(labels, candidates)
+
+    def outlines(self, sample: int = 32) -> float | None:
+        """Objects to outline in a whole image: the mean over some images spread over the pool.
+
+        Args:
+          sample: How many images to look at, at most.
+
+        Returns:
+          The mean.
+
+        Raises:
+          DataError: The pool has no labels.
+        """
+        numbers = np.unique(np.linspace(0, len(self._split) - 1, sample).round().astype(int))
+        labels = (self._split.label(int(number)) for number in numbers)
+        works = [cost.work_of("full", np.ones(each.shape, bool), each) for each in labels]
+        return cost.total(works).outlines / len(works)
 
     def point_of_each_class(
         self, name: str, available: np.ndarray, rng: np.random.Generator

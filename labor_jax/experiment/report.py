@@ -1,6 +1,7 @@
 """A run's results for people: the table on the console and `report.html`."""
 
 import base64
+import contextlib
 import html
 import io
 import json
@@ -9,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labor_jax.annotation import LabelStore, cost
-from labor_jax.data import Pair
+from labor_jax.annotation import LabelStore, Oracle, cost
+from labor_jax.data import DataError, Pair
 from labor_jax.experiment import amounts, notes
 from labor_jax.experiment.picture_strip import draw_strip
 from labor_jax.experiment.previews import preview_numbers
@@ -114,7 +115,7 @@ def write_report(
         ],
     )
     first = f"<p>{html.escape(note)}</p>" if note else ""
-    costs = _html_table(_COST_HEADER, cost_rows(folder, summary, len(pair.pool)))
+    costs = _html_table(_COST_HEADER, cost_rows(folder, summary, pair))
     strips = "".join(
         f'<img alt="{html.escape(pair.pool.names[number])}" src="data:image/png;base64,{encoded}">'
         for number, encoded in _encoded_strips(folder, pair, store)
@@ -131,38 +132,57 @@ def write_report(
     )
 
 
+def run_seconds(entry: dict[str, Any]) -> list[tuple[str, float]]:
+    """The time of a round's labels and those before by each basis: measured first, then rates.
+
+    Args:
+      entry: the round's in `summary.json`. One of an older version has LabOR's estimate alone,
+        which it calls published.
+    """
+    source = entry.get("annotation_source", "published")
+    times = [(source, entry["annotation_seconds"])] if source != "published" else []
+    if "work" not in entry:
+        before = entry.get("published_seconds", entry["annotation_seconds"])
+        return [*times, (cost.LABOR.name, before)]
+    return [
+        *times,
+        (cost.PUBLISHED.name, entry["published_seconds"]),
+        (cost.LABOR.name, entry["labor_seconds"]),
+    ]
+
+
 _COST_HEADER = ("labelling", "time", "images", "seconds/image", "hours", "$")
 
 
 def cost_rows(
-    folder: Workdir, summary: dict[str, Any], images: int
+    folder: Workdir, summary: dict[str, Any], pair: Pair
 ) -> list[tuple[str, str, str, str, str, str]]:
     """What the run's labels cost, beside full labels and LabOR's cost table, all at one pay.
 
     Args:
       folder: the run's.
       summary: what `summary.json` holds.
-      images: images in the pool.
+      pair: its data, of which the pool is read: where it has labels, for the price of full ones.
     """
-    annotation = folder.read_config().get("annotation") or {}
-    pay = annotation.get("dollars_per_hour", cost.DOLLARS_PER_HOUR)
-    rows = []
-    for last in summary["rounds"][-1:]:
-        seconds, source = last["annotation_seconds"], last.get("annotation_source", "published")
-        times = [(source, seconds)]
-        if source != "published":
-            times.append(("published", last["published_seconds"]))
-        rows = [
-            cost.cost_row("this run", source, seconds, images=images, dollars_per_hour=pay)
-            for source, seconds in times
-        ]
-    everything = cost.FULL_SECONDS_PER_IMAGE * images
-    rows.append(
-        cost.cost_row("full labels", "published", everything, images=images, dollars_per_hour=pay)
-    )
-    rows += [
-        row._replace(name=f"{row.name}, LabOR on Cityscapes") for row in cost.published_table(pay)
+    config = folder.read_config()
+    pay = (config.get("annotation") or {}).get("dollars_per_hour", cost.DOLLARS_PER_HOUR)
+    images = len(pair.pool)
+    times = [
+        ("this run", basis, seconds)
+        for last in summary["rounds"][-1:]
+        for basis, seconds in run_seconds(last)
     ]
+    if config.get("annotator") != "human":
+        with contextlib.suppress(DataError):
+            outlines = cost.Work(images=1, outlines=Oracle(pair.pool).outlines())
+            each = cost.seconds(outlines, cost.PUBLISHED)
+            times.append(("full labels", cost.PUBLISHED.name, each * images))
+    times.append(("full labels", cost.LABOR.name, cost.FULL_SECONDS_PER_IMAGE * images))
+    rows = [
+        cost.cost_row(name, basis, seconds, images=images, dollars_per_hour=pay)
+        for name, basis, seconds in times
+    ]
+    rows += [row._replace(name=f"{row.name} on Cityscapes") for row in cost.labor_table(pay)]
     return [
         (
             row.name,

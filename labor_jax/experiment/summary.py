@@ -9,8 +9,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 import labor_jax
-from labor_jax.active import strategies
-from labor_jax.annotation import LabelStore, cost_so_far, measured_cost, round_cost
+from labor_jax.annotation import LabelStore, cost
+from labor_jax.annotation.label_store import work
 from labor_jax.annotation.label_store.existing import ExistingLabels
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 from labor_jax.annotation.labelling_tool.progress import Progress, ProgressReader
@@ -70,14 +70,8 @@ def round_entry(
       number: the round's.
     """
     asked = store.statistics(number)
-    pay = config.annotation.dollars_per_hour
-    sizes = store.query_sizes(number)
-    kind = strategies.method(config.acquisition.method).asks
-    measured = measured_cost(
-        store.measured_seconds(number).values(),
-        items=sum(clicks > 0 for clicks, _ in sizes),
-        dollars_per_hour=pay,
-    )
+    done = work.of_round(store, number)
+    measured = cost.measured_cost(store.measured_seconds(number).values(), items=done.images)
     people = {}
     if config.annotator == "human":
         reader = ItemReader(store, second_opinion=config.annotation.second_opinion)
@@ -92,7 +86,9 @@ def round_entry(
         "labelled_pixels": asked.labelled_pixels,
         "labelled_fraction": asked.labelled_fraction,
         "pixels_per_image": asked.pixels_per_image,
-        **cost_so_far(round_cost(kind, sizes, dollars_per_hour=pay), measured, before),
+        **cost.cost_so_far(
+            done, measured, before, dollars_per_hour=config.annotation.dollars_per_hour
+        ),
         **people,
         "wall_seconds": sum(
             seconds

@@ -1,4 +1,4 @@
-"""The cost of a round: the published totals, and how it scales."""
+"""Work counted by brute force, rates against the published totals, and how costs add up."""
 
 import hypothesis
 import hypothesis.extra.numpy as hnp
@@ -6,18 +6,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from labor_jax.annotation import (
-    RoundCost,
-    annotation_seconds,
-    cost,
-    cost_so_far,
-    measured_cost,
-    round_cost,
-    segments,
-)
+from labor_jax.annotation import Work, cost, segments, work_of
+from labor_jax.annotation.cost import cost_so_far, measured_cost
 
 IMAGES = 2975
-KINDS = ("points", "regions", "mask", "full")
 queries = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
 
@@ -52,64 +44,118 @@ def test_segments_that_touch_at_a_corner_are_one():
     assert segments(query) == 4
 
 
-def test_reproduces_the_published_totals():
-    points = IMAGES * annotation_seconds("points", clicks=40, fraction=2e-5)
-    assert points == pytest.approx(223_115)
-    mask = IMAGES * annotation_seconds("mask", clicks=1, fraction=0.022)
-    assert mask == pytest.approx(3_599_750)
-    full = IMAGES * annotation_seconds("full", clicks=1, fraction=1.0)
-    assert full == pytest.approx(16_065_000)
+@st.composite
+def answered_queries(draw):
+    """A query with its answer: three labels, of which one is void."""
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
+    query = draw(hnp.arrays(bool, shape))
+    answer = draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 255])))
+    return query, answer
 
 
-def test_masks_are_charged_by_their_share_and_points_and_regions_by_their_number():
-    for kind in ("points", "regions"):
-        few, many = (annotation_seconds(kind, clicks=7, fraction=f) for f in (0.001, 0.5))
-        assert few == many == 7 * annotation_seconds(kind, clicks=1, fraction=0.001)
-    few, many = (annotation_seconds("mask", clicks=n, fraction=0.01) for n in (1, 50))
-    assert few == many == annotation_seconds("mask", clicks=1, fraction=0.02) / 2
+@hypothesis.given(answered_queries())
+def test_a_masks_work_is_a_click_for_each_part_of_one_class(asked):
+    query, answer = asked
+    by_label = [components_twin(query & (answer == label)) for label in (0, 1, 255)]
+    work = work_of("mask", query, answer)
+    assert work.segments == work.clicks == sum(by_label)
+    assert work.images == bool(query.any())
+    points = work_of("points", query, answer, picks=3)
+    assert points.points == (max(3, sum(by_label)) if query.any() else 0)
+    sizes = cost.parts_of_one_class(answer, query)
+    assert sizes.sum() == query.sum() and len(sizes) == sum(by_label)
 
 
-sizes = st.integers(0, 9999).flatmap(
-    lambda clicks: st.tuples(st.just(clicks), st.floats(1e-6, 1) if clicks else st.just(0.0))
-)
+def test_a_segment_that_straddles_classes_is_a_click_for_each():
+    query = np.zeros((4, 12), bool)
+    query[1:3, 1:11] = True
+    answer = np.repeat(np.arange(3, dtype=np.uint8), 4)[None].repeat(4, 0)
+    assert segments(query) == 1
+    assert work_of("mask", query, answer).segments == 3
 
 
-@hypothesis.given(sizes, sizes)
-def test_cost_adds_up_and_is_bounded(one, other):
-    for kind in KINDS:
-        seconds, more = (annotation_seconds(kind, clicks=n, fraction=f) for n, f in (one, other))
-        assert 0 <= seconds <= cost.FULL_SECONDS_PER_IMAGE
-        assert (seconds > 0) == (one[0] > 0)
-        both = round_cost(kind, [one, other])
-        assert both.seconds == pytest.approx(seconds + more)
-        assert both.clicks == one[0] + other[0]
+def test_a_whole_images_outlines_leave_specks_out():
+    answer = np.zeros((200, 200), np.uint8)
+    answer[50:60, 50:60] = 1
+    answer[100, 100] = 2  # one pixel is less than 1/10,000 of 40,000
+    answer[150:153, 150:152] = 2
+    answer[:, :10] = 255
+    work = work_of("full", np.ones(answer.shape, bool), answer)
+    assert (work.outlines, work.whole_images, work.images) == (3, 1, 1)
 
 
-def test_money_is_time_times_pay():
-    assert round_cost("full", [(1, 1.0)] * 3).dollars == pytest.approx(90.0)
-    assert round_cost("full", [(1, 1.0)]).seconds == pytest.approx(5400.0)
-    assert round_cost("full", [(1, 1.0)], dollars_per_hour=4.0).dollars == pytest.approx(6.0)
-    assert round_cost("points", []) == (0, 0.0, 0.0)
+def test_parts_that_are_answered_as_wholes():
+    query = np.ones((2, 6), bool)
+    query[0, 0] = False
+    parts = np.array([[9, 0, 0, 4, 4, 7], [0, 0, 0, 4, 4, 7]])
+    answer = np.array([[5, 1, 1, 2, 2, 255], [1, 1, 1, 2, 2, 255]], np.uint8)
+    assert work_of("superpixels", query, answer, parts=parts) == Work(images=1, points=3)
+    held = np.array([[True, True, False], [True, True, True], [False] * 3])
+    several = work_of("classes", query, answer, parts=parts, candidates=held)
+    assert several == Work(images=1, points=3, further_classes=3)
+    assert several.clicks == 6
+    guess = np.where(parts == 4, 2, 0)
+    shown = work_of("corrections", query, answer, parts=parts, guess=guess)
+    assert shown == Work(images=1, confirmed=1, corrected=2)
+    assert shown.clicks == 5
+    for kind in cost.KINDS_OF_PARTS:
+        assert work_of(kind, query & False, answer) == Work()
 
 
-def test_errors_name_what_is_valid():
+def test_labors_estimate_reproduces_its_totals():
+    query = np.zeros((100, 500), bool)
+    query.flat[: 50_000 * 22 // 1000] = True
+    answer = np.zeros(query.shape, np.uint8)
+    seconds = [
+        cost.seconds(Work(images=1, points=40), cost.LABOR),
+        cost.seconds(work_of("mask", query, answer), cost.LABOR),
+        cost.seconds(work_of("full", ~(query & False), answer), cost.LABOR),
+    ]
+    np.testing.assert_allclose(np.multiply(seconds, IMAGES), [223_115, 3_599_750, 16_065_000])
+    everything = work_of("mask", ~(query & False), answer)
+    assert cost.seconds(everything, cost.LABOR) == pytest.approx(5400)  # never more than a label
+
+
+def test_published_rates():
+    assert cost.seconds(Work(points=2, images=1), cost.PUBLISHED) == pytest.approx(2 * 2.4 + 1)
+    assert cost.seconds(Work(outlines=68), cost.PUBLISHED) == pytest.approx(5400, rel=0.01)
+    # A correction costs more than naming the class at once, a confirmation less.
+    right, wrong, named = (
+        cost.seconds(work, cost.PUBLISHED)
+        for work in (Work(confirmed=1), Work(corrected=1), Work(points=1))
+    )
+    assert right < named < wrong
+    work = Work(images=2, points=3, segments=4, mask_share=0.5)
+    assert cost.seconds(cost.total([work, work]), cost.PUBLISHED) == pytest.approx(
+        2 * cost.seconds(work, cost.PUBLISHED)
+    )
+
+
+def test_errors():
+    query, answer = np.ones((2, 2), bool), np.zeros((2, 2), np.uint8)
     with pytest.raises(ValueError, match="unknown kind 'ppl'; valid are points, regions, mask"):
-        annotation_seconds("ppl", clicks=1, fraction=0.1)
-    with pytest.raises(ValueError, match="not uint8"):
+        work_of("ppl", query, answer)
+    with pytest.raises(ValueError, match="'superpixels' needs the parts"):
+        work_of("superpixels", query, answer)
+    parts = np.zeros((2, 2), int)
+    with pytest.raises(ValueError, match="needs the classes"):
+        work_of("classes", query, answer, parts=parts)
+    with pytest.raises(ValueError, match="needs the guesses"):
+        work_of("corrections", query, answer, parts=parts)
+    with pytest.raises(ValueError, match=r"bool\[H, W\], not uint8"):
         segments(np.ones((2, 2), np.uint8))
-    with pytest.raises(ValueError, match=r"shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"of shape \(4,\)"):
         segments(np.ones(4, bool))
 
 
-@hypothesis.given(st.lists(st.floats(0, 1e5), min_size=1, max_size=20), st.integers(0, 20))
-def test_items_without_a_time_count_as_the_mean_of_the_others(times, others):
-    found = measured_cost(times, items=len(times) + others, dollars_per_hour=36.0)
-    assert found.seconds == pytest.approx(sum(times) + others * sum(times) / len(times))
-    assert found.dollars == pytest.approx(found.seconds / 100)
+@hypothesis.given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=5), st.integers(0, 3))
+def test_images_without_a_measured_time_count_as_the_mean(times, others):
+    found = measured_cost(times, items=len(times) + others)
     assert (found.items, found.measured) == (len(times) + others, len(times))
+    assert found.seconds == pytest.approx(np.mean(times) * (len(times) + others))
 
 
-def test_measured_times_that_cannot_be():
+def test_no_times_and_wrong_times():
     assert measured_cost([], items=4) is None
     for times in ([-1.0], [float("nan")], [float("inf")]):
         with pytest.raises(ValueError, match="seconds of 0 or more"):
@@ -118,50 +164,41 @@ def test_measured_times_that_cannot_be():
         measured_cost([1.0, 2.0], items=1)
 
 
-def test_rounds_add_up_and_keep_apart_what_is_measured():
-    published = RoundCost(10, 7200.0, 40.0)
-    first = cost_so_far(published, None, {})
-    assert first == {
-        "clicks": 10,
-        "annotation_seconds": 7200.0,
-        "annotation_dollars": 40.0,
-        "published_seconds": 7200.0,
-        "annotation_source": "published",
-    }
-    measured = measured_cost([60.0, 120.0], items=2, dollars_per_hour=20.0)
-    alone = cost_so_far(published, measured, {})
-    assert (alone["annotation_seconds"], alone["annotation_dollars"]) == (180.0, 1.0)
-    assert (alone["annotation_source"], alone["published_seconds"]) == ("measured", 7200.0)
-    both = cost_so_far(published, measured, alone)
-    assert both == {
-        "clicks": 20,
-        "annotation_seconds": 360.0,
-        "annotation_dollars": 2.0,
-        "published_seconds": 14400.0,
-        "annotation_source": "measured",
-    }
-    assert cost_so_far(published, measured, first)["annotation_source"] == "partly measured"
-    assert cost_so_far(published, None, alone)["annotation_source"] == "partly measured"
+def test_rounds_add_up_and_say_what_they_follow_from():
+    work = Work(images=2, points=100)
+    seconds = 2 * 1.0 + 100 * 2.4
+    first = cost_so_far(work, None, {}, dollars_per_hour=36.0)
+    assert first["clicks"] == 100 and first["work"]["points"] == 100
+    assert first["annotation_seconds"] == first["published_seconds"] == pytest.approx(seconds)
+    assert first["annotation_dollars"] == pytest.approx(seconds / 100)
+    assert first["labor_seconds"] == pytest.approx(100 * 223_115 / (IMAGES * 40))
+    assert first["annotation_source"] == "published"
+    measured = measured_cost([60.0, 120.0], items=2)
+    alone = cost_so_far(work, measured, {})
+    assert (alone["annotation_seconds"], alone["annotation_source"]) == (180.0, "measured")
+    assert alone["published_seconds"] == pytest.approx(seconds)
+    both = cost_so_far(work, measured, alone)
+    assert (both["annotation_seconds"], both["clicks"]) == (360.0, 200)
+    assert both["annotation_source"] == "measured"
+    assert cost_so_far(work, measured, first)["annotation_source"] == "partly measured"
+    assert cost_so_far(work, None, alone)["annotation_source"] == "partly measured"
     partly = measured_cost([60.0], items=2)
-    assert cost_so_far(published, partly, {})["annotation_source"] == "partly measured"
+    assert cost_so_far(work, partly, {})["annotation_source"] == "partly measured"
 
 
-def test_rounds_that_ask_nothing_change_nothing():
-    nothing = RoundCost(0, 0.0, 0.0)
-    measured = cost_so_far(RoundCost(1, 9.0, 1.0), measured_cost([3.0], items=1), {})
-    assert cost_so_far(nothing, None, measured) == measured
-    after = cost_so_far(
-        RoundCost(1, 9.0, 1.0), measured_cost([3.0], items=1), cost_so_far(nothing, None, {})
-    )
+def test_a_round_that_asked_nothing_changes_nothing():
+    work = Work(images=1, points=1)
+    measured = cost_so_far(work, measured_cost([3.0], items=1), {})
+    assert cost_so_far(Work(), None, measured) == measured
+    after = cost_so_far(work, measured_cost([3.0], items=1), cost_so_far(Work(), None, {}))
     assert after["annotation_source"] == "measured"
 
 
 def test_labors_table():
-    rows = cost.published_table()
+    rows = cost.labor_table()
     assert [row.name for row in rows] == ["PPL", "SPL", "full labels"]
-    assert [round(row.seconds_per_image, 1) for row in rows] == [75.0, 1210.0, 5400.0]
-    assert [int(row.hours) for row in rows] == [61, 999, 4462]
-    assert rows[2].dollars == pytest.approx(IMAGES * 30.0)
-    assert {(row.images, row.basis) for row in rows} == {(IMAGES, "published")}
-    assert cost.published_table(40.0)[0].dollars == pytest.approx(2 * rows[0].dollars)
+    assert [row.seconds_per_image for row in rows] == pytest.approx([75.0, 1210.0, 5400.0], abs=0.1)
+    assert [row.hours for row in rows] == pytest.approx([62, 1000, 4462.5], rel=0.01)
+    assert rows[2].dollars == pytest.approx(30 * IMAGES)
+    assert cost.labor_table(40.0)[0].dollars == pytest.approx(2 * rows[0].dollars)
     assert cost.cost_row("x", "measured", 0.0, images=0).seconds_per_image == 0.0

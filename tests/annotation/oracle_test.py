@@ -93,3 +93,34 @@ def test_errors_say_what_was_asked():
     twice.names, twice.maps = ("it", "it"), twice.maps * 2
     with pytest.raises(ValueError, match="2 images but only 1 different names"):
         Oracle(twice)
+
+
+@hypothesis.given(st.data())
+def test_parts_are_answered_as_wholes(data):
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=6))
+    label = data.draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 255])))
+    query = data.draw(hnp.arrays(bool, shape))
+    parts = data.draw(hnp.arrays(np.int64, shape, elements=st.integers(0, 3)))
+    oracle = Oracle(Labels(it=label), num_classes=3)
+    commonest = oracle.answer_parts("it", query, parts, "superpixels")
+    several = oracle.answer_parts("it", query, parts, "classes")
+    right = oracle.answer_parts("it", query, parts, "corrections")
+    np.testing.assert_array_equal(right.labels, oracle.answer("it", query))
+    assert commonest.candidates is None
+    for labels in (commonest.labels, several.labels):
+        assert labels.dtype == np.uint8 and (labels[~query] == 255).all()
+    for row, part in enumerate(np.unique(parts[query])):
+        inside = query & (parts == part)
+        values, counts = np.unique(label[inside], return_counts=True)
+        assert set(commonest.labels[inside]) == {values[counts == counts.max()].min()}
+        held = sorted(set(values) - {255})
+        assert np.flatnonzero(several.candidates[row]).tolist() == held
+        assert set(several.labels[inside]) == ({held[0]} if len(held) == 1 else {255})
+
+
+def test_outlines_are_the_mean_over_a_sample():
+    halves = np.zeros((8, 8), np.uint8)
+    halves[:, 4:] = 1
+    oracle = Oracle(Labels(one=halves * 0, two=halves, void=halves * 0 + 255))
+    assert oracle.outlines() == 1.0
+    assert oracle.outlines(sample=1) == 1.0

@@ -4,12 +4,14 @@ import base64
 import html.parser
 import io
 import json
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from labor_jax.annotation.labelling_tool.progress import Agreement, Annotator, Progress
+from labor_jax.data import DataError
 from labor_jax.experiment import report
 from labor_jax.experiment.summary import people_entry
 from tests.evaluation.scenes import CLASSES, SIZE
@@ -72,7 +74,7 @@ def test_small_budgets_are_not_shown_as_nothing(folder, summary):
     )
     assert report.table_rows(summary)[2][1:4] == ("0.0049%", "0.25", "3.7 s")
     summary["rounds"] = summary["rounds"][:1]
-    assert report.cost_rows(folder, summary, images=1000)[0][3:] == ("0.004", "0.001", "0.02")
+    assert report.cost_rows(folder, summary, pool_of(1000))[0][3:] == ("0.004", "0.001", "0.02")
 
 
 def test_joint_training_is_not_called_a_warm_up(summary):
@@ -82,27 +84,58 @@ def test_joint_training_is_not_called_a_warm_up(summary):
     assert report.table_rows(summary)[0][0] == "round 1"
 
 
-def test_cost_beside_the_published_figures(folder, summary):
-    published = report.cost_rows(folder, summary, images=10)
-    assert [row[:2] for row in published] == [
-        ("this run", "published"),
-        ("full labels", "published"),
-        ("PPL, LabOR on Cityscapes", "published"),
-        ("SPL, LabOR on Cityscapes", "published"),
-        ("full labels, LabOR on Cityscapes", "published"),
+class Unlabelled:
+    def __init__(self, count):
+        self.names = tuple(map(str, range(count)))
+
+    def __len__(self):
+        return len(self.names)
+
+    def label(self, number):
+        raise DataError("no labels")
+
+
+class Labelled(Unlabelled):
+    def label(self, number):
+        return np.arange(2, dtype=np.uint8)[None].repeat(4, 0)  # two objects
+
+
+def pool_of(count, kind=Unlabelled):
+    return types.SimpleNamespace(pool=kind(count))
+
+
+def test_an_older_runs_cost_is_labors_estimate(folder, summary):
+    rows = report.cost_rows(folder, summary, pool_of(10))
+    assert [row[:2] for row in rows] == [
+        ("this run", "LabOR's estimate"),
+        ("full labels", "LabOR's estimate"),
+        ("PPL on Cityscapes", "LabOR's estimate"),
+        ("SPL on Cityscapes", "LabOR's estimate"),
+        ("full labels on Cityscapes", "LabOR's estimate"),
     ]
-    assert published[0][2:] == ("10", "3,600.0", "10.0", "200")
-    assert published[1][2:] == ("10", "5,400.0", "15.0", "300")
-    assert published[2][2:4] == ("2,975", "75.0")
-    summary["rounds"][-1].update(annotation_source="measured", published_seconds=72000.0)
-    measured = report.cost_rows(folder, summary, images=10)
-    assert measured[0] == ("this run", "measured", *published[0][2:])
-    assert measured[1] == ("this run", "published", "10", "7,200.0", "20.0", "400")
-    assert measured[2:] == published[1:]
-    summary["rounds"][-1].update(annotation_seconds=90.0)
-    assert report.cost_rows(folder, summary, images=10)[0][2:] == ("10", "9.0", "0.03", "0.50")
+    assert rows[0][2:] == ("10", "3,600.0", "10.0", "200")
+    assert rows[1][2:] == ("10", "5,400.0", "15.0", "300")
+    assert rows[2][2:4] == ("2,975", "75.0")
     summary.update(rounds=[])
-    assert report.cost_rows(folder, summary, images=10) == published[1:]
+    assert report.cost_rows(folder, summary, pool_of(10)) == rows[1:]
+
+
+def test_cost_by_each_basis(folder, summary):
+    last = summary["rounds"][-1]
+    last.update(work={}, annotation_seconds=90.0, published_seconds=7200.0, labor_seconds=36000.0)
+    rows = report.cost_rows(folder, summary, pool_of(10))
+    assert [row[1] for row in rows[:3]] == ["published", *["LabOR's estimate"] * 2]
+    assert rows[0] == ("this run", "published", "10", "720.0", "2.00", "40.00")
+    last.update(annotation_source="measured")
+    rows = report.cost_rows(folder, summary, pool_of(10))
+    assert rows[0] == ("this run", "measured", "10", "9.0", "0.03", "0.50")
+    assert [row[1] for row in rows[:3]] == ["measured", "published", "LabOR's estimate"]
+
+
+def test_full_labels_of_a_labelled_pool_cost_their_outlines(folder, summary):
+    rows = report.cost_rows(folder, summary, pool_of(10, Labelled))
+    assert rows[1][:4] == ("full labels", "published", "10", f"{2 * 79.2 + 1:,.1f}")
+    assert rows[2][:2] == ("full labels", "LabOR's estimate")
 
 
 def progress_of(annotators=(), items=0, pixels=(), equal=()):

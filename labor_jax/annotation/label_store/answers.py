@@ -27,6 +27,7 @@ class Answers:
         round: int,
         labels: np.ndarray,
         *,
+        candidates: np.ndarray | None = None,
         replace: bool,
     ) -> None:
         """Records an answer; the same answer again has no effect.
@@ -36,6 +37,7 @@ class Answers:
           image: Name of the image.
           round: The round that asked it.
           labels: The checked labels, `uint8[pixels]`.
+          candidates: The classes of each part, `bool[parts, C]`, where all of them were asked.
           replace: Overwrite a different answer.
 
         Raises:
@@ -43,8 +45,9 @@ class Answers:
         """
         if not labels.size:
             return
+        packed = None if candidates is None else blobs.pack_mask(candidates)
         recorded = connection.execute(
-            "SELECT labels FROM answers WHERE image = ? AND round = ?", (image, round)
+            "SELECT labels, candidates FROM answers WHERE image = ? AND round = ?", (image, round)
         ).fetchone()
         if recorded and not replace:
             before = self._blobs.labels(recorded[0], labels.size, image, round)
@@ -54,15 +57,21 @@ class Answers:
                     f"{np.count_nonzero(before != labels)} of its {labels.size} labels differ; "
                     "pass replace=True to correct them"
                 )
+            if recorded[1] != packed:
+                raise ValueError(
+                    f"image {image!r} was already answered in round {round}, with other classes of "
+                    "its parts; pass replace=True to correct them"
+                )
             return
         connection.execute(
-            "INSERT OR REPLACE INTO answers (image, round, void_pixels, labels) "
-            "VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO answers (image, round, void_pixels, labels, candidates) "
+            "VALUES (?, ?, ?, ?, ?)",
             (
                 image,
                 round,
                 int(np.count_nonzero(labels == IGNORE_LABEL)),
                 blobs.pack_labels(labels),
+                packed,
             ),
         )
 
@@ -97,3 +106,12 @@ class Answers:
         if not rows:
             raise ValueError(f"image {image!r} is not answered yet in round {round}")
         return self._blobs.labels(rows[0][0], pixels, image, round)
+
+    def candidates(self, image: str, round: int) -> bytes | None:
+        """The packed classes of each part, or None; `ValueError` as `labels`."""
+        if self._database.version < 4:  # open for reading only, and without the column
+            return None
+        rows = self._database.read(
+            "SELECT candidates FROM answers WHERE image = ? AND round = ?", (image, round)
+        )
+        return rows[0][0] if rows else None

@@ -25,6 +25,11 @@ def pack_labels(labels: np.ndarray) -> bytes:
     return zlib.compress(labels.tobytes(), _COMPRESSION_LEVEL)
 
 
+def pack_parts(parts: np.ndarray) -> bytes:
+    """Compresses the numbers of asked pixels' parts, `uint16[pixels]`."""
+    return zlib.compress(parts.astype("<u2").tobytes(), _COMPRESSION_LEVEL)
+
+
 class BlobReader:
     """Reads masks and labels. An error names the file, the image and the round."""
 
@@ -48,13 +53,33 @@ class BlobReader:
         Raises:
           DamagedItemError: If the blob is damaged.
         """
+        return np.frombuffer(self._bytes(blob, count, image, round), np.uint8)
+
+    def parts(self, blob: bytes, count: int, image: str, round: int) -> np.ndarray:
+        """The numbers of the parts of `count` asked pixels, `int64[count]`.
+
+        Raises:
+          DamagedItemError: If the blob is damaged.
+        """
+        content = self._bytes(blob, 2 * count, image, round)
+        return np.frombuffer(content, "<u2").astype(np.int64)
+
+    def candidates(self, blob: bytes, shape: tuple[int, int], image: str, round: int) -> np.ndarray:
+        """Which classes each part holds, `bool[parts, C]`.
+
+        Raises:
+          DamagedItemError: If the blob is damaged.
+        """
+        return self.mask(blob, shape, image, round)
+
+    def _bytes(self, blob: bytes, count: int, image: str, round: int) -> bytes:
         try:
             content = zlib.decompress(blob)
         except (zlib.error, TypeError) as error:
             raise self._damaged(image, round, str(error)) from error
         if len(content) != count:
             raise self._damaged(image, round, f"{len(content)} bytes instead of {count}")
-        return np.frombuffer(content, np.uint8)
+        return content
 
     def _damaged(self, image: str, round: int, what: str) -> DamagedItemError:
         return DamagedItemError(

@@ -67,6 +67,32 @@ def labels_at_query(
     return checked_labels(labels[query], num_classes, what)
 
 
+def parts_at_query(parts: np.ndarray, query: np.ndarray, what: str) -> np.ndarray:
+    """The numbers of the asked pixels' parts.
+
+    Args:
+      parts: The numbers, `integer[H, W]`; only those of asked pixels are checked.
+      query: The asked pixels, `bool[H, W]`.
+      what: What the numbers are, for errors.
+
+    Returns:
+      `uint16[pixels]` in raster order, numbered anew from 0 without gaps, in the same order.
+
+    Raises:
+      ValueError: If the shapes differ, or they are not integers from 0 to 65,534.
+    """
+    parts = np.asarray(parts)
+    if parts.shape != query.shape or not np.issubdtype(parts.dtype, np.integer):
+        raise ValueError(
+            f"{what} are {parts.dtype} of size {size(parts.shape)}; its query needs integers of "
+            f"size {size(query.shape)}"
+        )
+    numbers = parts[query]
+    if numbers.size and (numbers.min() < 0 or numbers.max() > 65_534):
+        raise ValueError(f"{what} are {numbers.min()} to {numbers.max()}; allowed are 0 to 65,534")
+    return np.unique(numbers, return_inverse=True)[1].astype(np.uint16)
+
+
 def checked_labels(labels: np.ndarray, num_classes: int, what: str) -> np.ndarray:
     """Labels of asked pixels as `uint8`.
 

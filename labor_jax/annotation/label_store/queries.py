@@ -121,6 +121,7 @@ class Queries:
         clicks: int | None,
         kind: Kind,
         guess: np.ndarray | None,
+        parts: np.ndarray | None = None,
     ) -> None:
         """Records a query; see `LabelStore.ask`. All arguments but the round are checked before.
 
@@ -131,6 +132,7 @@ class Queries:
           clicks: How many clicks answer it; None for one per connected segment.
           kind: How it is answered.
           guess: The model's labels of the asked pixels, `uint8[pixels]`, or None.
+          parts: Which part each asked pixel is of, `uint16[pixels]`, or None.
         """
         with self._database.transaction() as connection:
             self._check_in_round(connection, image, round)
@@ -138,8 +140,8 @@ class Queries:
                 return
             connection.execute(
                 "INSERT INTO queries "
-                "(image, round, height, width, pixels, clicks, mask, kind, guess) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "(image, round, height, width, pixels, clicks, mask, kind, guess, parts) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     image,
                     round,
@@ -149,6 +151,7 @@ class Queries:
                     blobs.pack_mask(query),
                     kind,
                     None if guess is None else blobs.pack_labels(guess),
+                    None if parts is None else blobs.pack_parts(parts),
                 ),
             )
 
@@ -171,6 +174,10 @@ class Queries:
         """How many pixels a round asks of an image; `ValueError` as `mask`."""
         return self._column(image, round, "pixels")
 
+    def clicks(self, image: str, round: int) -> int:
+        """How many points, regions or segments a query asks; `ValueError` as `mask`."""
+        return self._column(image, round, "clicks")
+
     def kind(self, image: str, round: int) -> Kind:
         """How a query is answered; `ValueError` as `mask`."""
         return self._column(image, round, "kind") or "mask"
@@ -178,6 +185,10 @@ class Queries:
     def guess(self, image: str, round: int) -> bytes | None:
         """The model's packed labels, or None; `ValueError` as `mask`."""
         return self._column(image, round, "guess")
+
+    def parts(self, image: str, round: int) -> bytes | None:
+        """The packed numbers of the asked pixels' parts, or None; `ValueError` as `mask`."""
+        return self._column(image, round, "parts")
 
     def of_image(self, image: str, up_to_round: int | None) -> list[AskedRow]:
         """All queries of an image up to a round, or of all rounds if it is None."""
@@ -201,8 +212,9 @@ class Queries:
         return ValueError(f"round {round} has not asked image {image!r} in {self._database.path}")
 
     def _column(self, image: str, round: int, column: str) -> str | bytes | int | None:
-        # A file of version 2 that is open for reading only lacks these columns.
-        if self._database.version < 3 and column in ("kind", "guess"):
+        # An older file that is open for reading only lacks these columns.
+        since = {"kind": 3, "guess": 3, "parts": 4}
+        if self._database.version < since.get(column, 0):
             column = "NULL"
         rows = self._database.read(
             f"SELECT {column} FROM queries WHERE image = ? AND round = ?",

@@ -1,6 +1,6 @@
 """The tables of a label store's file, and the statements that update files of older versions."""
 
-VERSION = 3
+VERSION = 4
 """The schema's version, kept in the file."""
 
 # Version 3 added these tables: what people need in order to answer, and what they do.
@@ -66,6 +66,8 @@ TABLES = (
     # mask: the query's bits in raster order (numpy.packbits), deflated.
     # kind: how it is answered (cost.Kind).
     # guess: the model's labels, stored as in `answers`.
+    # parts: which part of the query each asked pixel is of, two bytes each (little-endian) in
+    # raster order, deflated; NULL where the parts are the picks or the connected pieces.
     """CREATE TABLE queries (
         image TEXT NOT NULL,
         round INTEGER NOT NULL,
@@ -76,15 +78,19 @@ TABLES = (
         mask BLOB NOT NULL,
         kind TEXT NOT NULL DEFAULT 'mask',
         guess BLOB,
+        parts BLOB,
         PRIMARY KEY (image, round),
         FOREIGN KEY (round, image) REFERENCES round_images (round, image)
     )""",
     # labels: one byte per asked pixel in raster order, deflated. Other pixels can't be stored.
+    # candidates: a bit for each part and class, part by part (numpy.packbits), deflated: the
+    # classes that the part holds. NULL unless all classes of a part were asked.
     """CREATE TABLE answers (
         image TEXT NOT NULL,
         round INTEGER NOT NULL,
         void_pixels INTEGER NOT NULL,
         labels BLOB NOT NULL,
+        candidates BLOB,
         PRIMARY KEY (image, round),
         FOREIGN KEY (image, round) REFERENCES queries (image, round)
     )""",
@@ -97,6 +103,10 @@ MIGRATIONS = {
         "ALTER TABLE queries ADD COLUMN kind TEXT NOT NULL DEFAULT 'mask'",
         "ALTER TABLE queries ADD COLUMN guess BLOB",
         *_LABELLING_TABLES,
-    )
+    ),
+    3: (
+        "ALTER TABLE queries ADD COLUMN parts BLOB",
+        "ALTER TABLE answers ADD COLUMN candidates BLOB",
+    ),
 }
 """The statements that update a file to the next version, by its version."""

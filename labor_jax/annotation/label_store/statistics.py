@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -111,8 +112,9 @@ def digest(database: Database, up_to_round: int | None) -> str:
     blobs = BlobReader(database.path)
     digest = hashlib.sha256()
     with database.explaining_errors():
-        for image, round, height, width, mask, labels in database.connection().execute(
-            "SELECT image, round, height, width, mask, labels "
+        candidates = "candidates" if database.version >= 4 else "NULL"
+        for image, round, height, width, mask, labels, held in database.connection().execute(
+            f"SELECT image, round, height, width, mask, labels, {candidates} "
             "FROM queries LEFT JOIN answers USING (image, round) "
             "WHERE round <= ? ORDER BY round, image",
             (last_round(up_to_round),),
@@ -126,4 +128,6 @@ def digest(database: Database, up_to_round: int | None) -> str:
             if labels is not None:
                 count = np.count_nonzero(query)
                 digest.update(blobs.labels(labels, count, image, round).tobytes())
+            if held is not None:
+                digest.update(zlib.decompress(held))
     return digest.hexdigest()

@@ -13,6 +13,7 @@ beside it belongs to it: copy both.
 import contextlib
 import json
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import get_args
 
 import numpy as np
 
-from labor_jax.annotation.cost import Kind
+from labor_jax.annotation.cost import KINDS_OF_PARTS, Kind
 from labor_jax.annotation.label_store import existing, schema, statistics
 from labor_jax.annotation.label_store.answers import Answers
 from labor_jax.annotation.label_store.blobs import BlobReader
@@ -30,12 +31,14 @@ from labor_jax.annotation.label_store.checks import (
     checked_query,
     checked_round,
     labels_at_query,
+    parts_at_query,
     shortened,
     size,
 )
 from labor_jax.annotation.label_store.database import Database, LabelStoreError
 from labor_jax.annotation.label_store.existing import ExistingLabels, Recorded
 from labor_jax.annotation.label_store.queries import AskedRow, Queries
+from labor_jax.annotation.label_store.questions import AnsweredQuestion, Question
 from labor_jax.annotation.label_store.statistics import RoundStatistics
 from labor_jax.data.base import IGNORE_LABEL, check_classes
 
@@ -148,6 +151,7 @@ class LabelStore:
         clicks: int | None = None,
         kind: Kind = "mask",
         guess: np.ndarray | None = None,
+        parts: np.ndarray | None = None,
     ) -> None:
         """Records the query of an image in a round; asking the same pixels again has no effect.
 
@@ -156,14 +160,16 @@ class LabelStore:
           round: The round's number; it must be open.
           query: The pixels to ask, `bool[H, W]`. An empty query needs no answer.
           clicks: How many clicks answer it; None for one per connected segment.
-          kind: How it is shown to a person and charged, see `annotation_seconds`.
+          kind: How it is shown to a person and charged, see `cost.Kind`.
           guess: The model's labels, `integer[H, W]`: at the asked pixels 0 to C - 1, or 255 for
-            none. People may be shown them; training never sees them.
+            none. People may be shown them; training never sees them. "corrections" need them.
+          parts: Which part of the query each asked pixel is of, `integer[H, W]`: there 0 to
+            65,534. "superpixels", "classes" and "corrections" need them.
 
         Raises:
           ValueError: If the round isn't open or doesn't have the image, if it already asked other
             pixels of it, if another round asked some of the pixels, if the size differs from that
-            of the image's other queries, or if `kind` or `guess` is invalid.
+            of the image's other queries, or if `kind`, `guess` or `parts` is invalid or missing.
         """
         image, round, query = checked_image(image), checked_round(round), checked_query(query)
         if kind not in get_args(Kind):
@@ -171,12 +177,18 @@ class LabelStore:
         if guess is not None:
             what = f"guesses of image {image!r} in round {round}"
             guess = labels_at_query(guess, query, len(self._classes), what)
-        self._queries.add(image, round, query, clicks=clicks, kind=kind, guess=guess)
+        elif kind == "corrections":
+            raise ValueError(f"image {image!r}, round {round}: corrections need guesses")
+        if parts is not None:
+            parts = parts_at_query(parts, query, f"parts of image {image!r} in round {round}")
+        elif kind in KINDS_OF_PARTS:
+            raise ValueError(f"image {image!r}, round {round}: {kind} need the query's parts")
+        self._queries.add(image, round, query, clicks=clicks, kind=kind, guess=guess, parts=parts)
 
     def ask_many(
         self,
         round: int,
-        items: Iterable[tuple[str, np.ndarray, int | None, np.ndarray | None]],
+        items: Iterable[tuple],
         *,
         kind: Kind = "mask",
     ) -> None:
@@ -184,7 +196,7 @@ class LabelStore:
 
         Args:
           round: The round's number; it must be open.
-          items: (image, query, clicks, guess) of each image, as for `ask`.
+          items: The fields of a `Question` for each image.
           kind: How all of them are answered.
 
         Raises:
@@ -192,10 +204,29 @@ class LabelStore:
         """
         items = list(items)
         with self.transaction():
-            for image, query, clicks, guess in items:
-                self.ask(image, round, query, clicks=clicks, kind=kind, guess=guess)
+            for item in items:
+                self._ask(round, Question(*item), kind)
 
-    def answer(self, image: str, round: int, labels: np.ndarray, *, replace: bool = False) -> None:
+    def _ask(self, round: int, asked: Question | AnsweredQuestion, kind: Kind) -> None:
+        self.ask(
+            asked.image,
+            round,
+            asked.query,
+            clicks=asked.clicks,
+            kind=kind,
+            guess=asked.guess,
+            parts=asked.parts,
+        )
+
+    def answer(
+        self,
+        image: str,
+        round: int,
+        labels: np.ndarray,
+        *,
+        candidates: np.ndarray | None = None,
+        replace: bool = False,
+    ) -> None:
         """Records the annotator's answer to a query; the same answer again has no effect.
 
         Args:
@@ -203,21 +234,56 @@ class LabelStore:
           round: The round that asked it.
           labels: Classes, `integer[H, W]`: at the asked pixels 0 to C - 1, or 255 for void, which
             is charged too. Values at other pixels are ignored.
+          candidates: Of "classes": whether each part holds each class, `bool[parts, C]`, by the
+            order of the parts' numbers. The labels of a part of several classes are 255.
           replace: Overwrite a different answer, as an annotator's correction.
 
         Raises:
           ValueError: If the round didn't ask the image, if the size or a value at an asked pixel is
-            wrong, or if there is a different answer and `replace` is false.
+            wrong, if `candidates` are missing or have another shape, or if there is a different
+            answer and `replace` is false.
         """
         image, round = checked_image(image), checked_round(round)
         with self._database.transaction() as connection:
             query = self._queries.mask(image, round)
             what = f"labels of image {image!r} in round {round}"
             asked = labels_at_query(labels, query, len(self._classes), what)
-            self._answers.record(connection, image, round, asked, replace=replace)
+            self._record(connection, image, round, asked, candidates, replace)
+
+    def _record(
+        self,
+        connection: sqlite3.Connection,
+        image: str,
+        round: int,
+        labels: np.ndarray,
+        candidates: np.ndarray | None,
+        replace: bool,
+    ) -> None:
+        """Records checked labels of the asked pixels, after checking the candidates."""
+        expected = None
+        if labels.size and self._queries.kind(image, round) == "classes":
+            expected = (int(self._part_numbers(image, round).max()) + 1, len(self._classes))
+        if candidates is not None:
+            candidates = np.asarray(candidates)
+        found = None if candidates is None else candidates.shape
+        if labels.size and (found != expected or (found and candidates.dtype != bool)):
+            raise ValueError(
+                f"the classes of the parts of image {image!r} in round {round} are "
+                f"{'missing' if found is None else f'{candidates.dtype}{list(found)}'}; "
+                f"its query needs {'none' if expected is None else f'bool{list(expected)}'}"
+            )
+        self._answers.record(
+            connection, image, round, labels, candidates=candidates, replace=replace
+        )
 
     def answer_asked(
-        self, image: str, round: int, labels: np.ndarray, *, replace: bool = False
+        self,
+        image: str,
+        round: int,
+        labels: np.ndarray,
+        *,
+        candidates: np.ndarray | None = None,
+        replace: bool = False,
     ) -> None:
         """Does the same as `answer`, given the labels of the asked pixels alone.
 
@@ -225,6 +291,7 @@ class LabelStore:
           image: Name of the image.
           round: The round that asked it.
           labels: Classes, `integer[pixels]`, of the asked pixels in raster order.
+          candidates: See `answer`.
           replace: Overwrite a different answer.
 
         Raises:
@@ -237,12 +304,12 @@ class LabelStore:
             raise ValueError(f"{what} are {labels.size}; its query has {pixels} pixels")
         labels = checked_labels(labels, len(self._classes), what)
         with self._database.transaction() as connection:
-            self._answers.record(connection, image, round, labels, replace=replace)
+            self._record(connection, image, round, labels, candidates, replace)
 
     def ask_and_answer_many(
         self,
         round: int,
-        items: Iterable[tuple[str, np.ndarray, np.ndarray, int | None]],
+        items: Iterable[tuple],
         *,
         kind: Kind = "mask",
     ) -> None:
@@ -252,7 +319,7 @@ class LabelStore:
 
         Args:
           round: The round's number; it must be open.
-          items: (image, query, labels, clicks) of each image, as for `ask` and `answer`.
+          items: The fields of an `AnsweredQuestion` for each image.
           kind: How a person would answer them.
 
         Raises:
@@ -260,9 +327,10 @@ class LabelStore:
         """
         items = list(items)
         with self.transaction():
-            for image, query, labels, clicks in items:
-                self.ask(image, round, query, clicks=clicks, kind=kind)
-                self.answer(image, round, labels)
+            for item in items:
+                answered = AnsweredQuestion(*item)
+                self._ask(round, answered, kind)
+                self.answer(answered.image, round, answered.labels, candidates=answered.candidates)
 
     def add_existing(
         self, image: str, labels: np.ndarray, known: np.ndarray, *, replace: bool = False
@@ -414,6 +482,14 @@ class LabelStore:
         """
         return self._queries.kind(image, round)
 
+    def clicks(self, image: str, round: int) -> int:
+        """How many points, regions or connected segments a round asks of an image.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        return self._queries.clicks(image, round)
+
     def guess(self, image: str, round: int) -> np.ndarray | None:
         """The model's labels at the pixels that a round asks of an image.
 
@@ -430,6 +506,44 @@ class LabelStore:
         labels = np.full(query.shape, IGNORE_LABEL, np.uint8)
         labels[query] = self._blobs.labels(blob, np.count_nonzero(query), image, round)
         return labels
+
+    def parts(self, image: str, round: int) -> np.ndarray | None:
+        """Which part of its query each pixel that a round asks of an image is of.
+
+        Returns:
+          `int64[H, W]`, -1 at other pixels; None if the query was stored without parts.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        numbers = self._part_numbers(image, round)
+        if numbers is None:
+            return None
+        query = self._queries.mask(image, round)
+        parts = np.full(query.shape, -1, np.int64)
+        parts[query] = numbers
+        return parts
+
+    def _part_numbers(self, image: str, round: int) -> np.ndarray | None:
+        blob = self._queries.parts(image, round)
+        if blob is None:
+            return None
+        return self._blobs.parts(blob, self._queries.pixels(image, round), image, round)
+
+    def candidates(self, image: str, round: int) -> np.ndarray | None:
+        """The classes of each part of a query whose kind is "classes".
+
+        Returns:
+          `bool[parts, C]`; None for other kinds, and before the answer.
+
+        Raises:
+          ValueError: If there is no such query.
+        """
+        numbers, blob = self._part_numbers(image, round), self._answers.candidates(image, round)
+        if numbers is None or blob is None:
+            return None
+        shape = (int(numbers.max()) + 1, len(self._classes))
+        return self._blobs.candidates(blob, shape, image, round)
 
     def answered(self, image: str, round: int) -> bool:
         """Whether a round's query of an image is answered, or empty.

@@ -65,9 +65,9 @@ def test_foreign_files_are_refused_and_left_alone(path):
 def test_another_schema_is_refused(path):
     filled(path)
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(LabelStoreError, match=r"schema version 99.*reads version 3"):
+    with pytest.raises(LabelStoreError, match=r"schema version 99.*reads version 4"):
         LabelStore(path, classes=CLASSES)
 
 
@@ -92,7 +92,7 @@ CREATE TABLE answers (
 INSERT INTO metadata SELECT * FROM new.metadata;
 INSERT INTO round_images SELECT * FROM new.round_images;
 INSERT INTO queries SELECT image, round, height, width, pixels, clicks, mask FROM new.queries;
-INSERT INTO answers SELECT * FROM new.answers;
+INSERT INTO answers SELECT image, round, void_pixels, labels FROM new.answers;
 PRAGMA application_id = 0x4C414252;
 PRAGMA user_version = 2;
 """
@@ -113,12 +113,14 @@ def test_an_older_file_is_read_as_it_is_and_brought_up_to_date_by_writers(path):
     with LabelStore(path, classes=CLASSES, read_only=True) as store:
         assert store.digest() == digest and store.round_complete(1)
         assert store.kind("image 0", 1) == "mask" and store.guess("image 0", 1) is None
+        assert store.parts("image 0", 1) is None and store.candidates("image 0", 1) is None
     for _ in range(2):
         with LabelStore(path, classes=CLASSES) as store:
             assert store.digest() == digest
             assert store.kind("image 0", 1) == "mask" and store.guess("image 0", 1) is None
             store.open_round(2, ["image 0"])
     with LabelStore(path, classes=CLASSES) as store:
+        assert store.parts("image 0", 1) is None and store.candidates("image 0", 1) is None
         query = ~store.asked("image 0")
         store.ask("image 0", 2, query, kind="points", guess=np.zeros((64, 64), np.uint8))
         assert store.kind("image 0", 2) == "points" and store.guess("image 0", 2).max() == 255

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import stateful
 
 from labor_jax.annotation import LabelStore, LabelStoreError
+from labor_jax.annotation.label_store.questions import AnsweredQuestion
 from tests.annotation.examples import CLASSES, SHAPE, query_of, random_labels
 
 
@@ -223,6 +224,62 @@ def test_questions_are_stored_whole_or_not_at_all(store):
     with pytest.raises(ValueError, match="guesses of image 'b' in round 1 hold 9"):
         store.ask_many(1, [("a", query, 1, None), ("b", query, 1, np.full(SHAPE, 9))])
     assert store.unasked(1) == ["a", "b"]
+
+
+def test_parts_and_their_classes_are_kept(store):
+    store.open_round(1, ["a", "b"])
+    query = query_of((0, 0), (0, 1), (3, 2))
+    parts = np.full(SHAPE, -1)
+    parts[query] = [7, 7, 3]
+    held = np.zeros((2, len(CLASSES)), bool)
+    held[0, 1] = held[1] = True  # of part 3, of part 7
+    labels = np.full(SHAPE, 255)
+    labels[3, 2] = 1
+    answered = AnsweredQuestion("a", query, labels, parts=parts, candidates=held)
+    store.ask_and_answer_many(1, [answered], kind="classes")
+    assert (store.parts("a", 1)[query] == [1, 1, 0]).all() and store.parts("a", 1)[~query].max() < 0
+    np.testing.assert_array_equal(store.candidates("a", 1), held)
+    assert store.labels("a")[3, 2] == 1 and (store.labels("a") == 255).sum() == labels.size - 1
+    before = store.digest()
+    store.answer("a", 1, labels, candidates=held)  # the same again
+    with pytest.raises(ValueError, match="other classes of its parts"):
+        store.answer("a", 1, labels, candidates=~held)
+    store.answer("a", 1, labels, candidates=~held, replace=True)
+    assert store.digest() != before
+    store.ask("b", 1, query, kind="superpixels", parts=parts)
+    assert store.candidates("b", 1) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda s, q, p: s.ask("a", 1, q, kind="superpixels"),
+            "need the query's parts",
+        ),
+        (lambda s, q, p: s.ask("a", 1, q, kind="corrections", parts=p), "corrections need guesses"),
+        (lambda s, q, p: s.ask("a", 1, q, parts=p - 9), "are -9 to -9; allowed are 0 to 65,534"),
+        (lambda s, q, p: s.ask("a", 1, q, parts=p[:2]), "its query needs integers of size"),
+        (lambda s, q, p: s.ask("a", 1, q, parts=p * 1.0), "are float64 of size"),
+        (lambda s, q, p: s.answer("b", 1, p), r"are missing; its query needs bool\[1, 3\]"),
+        (
+            lambda s, q, p: s.answer("b", 1, p, candidates=np.ones((2, 3), bool)),
+            r"are bool\[2, 3\]; its query needs bool\[1, 3\]",
+        ),
+        (
+            lambda s, q, p: s.answer("c", 1, p, candidates=np.ones((1, 3), bool)),
+            r"are bool\[1, 3\]; its query needs none",
+        ),
+    ],
+)
+def test_wrong_parts_and_classes(store, call, message):
+    store.open_round(1, ["a", "b", "c"])
+    query, parts = query_of((0, 0), (1, 1)), np.zeros(SHAPE, int)
+    store.ask("b", 1, query, kind="classes", parts=parts)
+    store.ask("c", 1, query, kind="superpixels", parts=parts)
+    with pytest.raises(ValueError, match=message):
+        call(store, query, parts)
+    assert store.unasked(1) == ["a"] and store.pending(1) == ["b", "c"]
 
 
 # Digests and properties.
