@@ -262,8 +262,7 @@ def acquisition_table(
 ) -> Table:
     """The acquisition table of the runs that are finished.
 
-    People are shown no annotation time: points, regions and masks are charged at different rates,
-    so that it compares the rates and not the methods.
+    People are not shown LabOR's estimate, which charges masks by other rates than points.
     """
     rows = [_row(("at the first query", "nothing asked yet"), output, "start", names, problems)]
     rows += [_row(entry.cells, output, entry.name, names, problems) for entry in entries]
@@ -274,7 +273,7 @@ def acquisition_table(
         ("method", "budget"),
         tuple(rows),
         supervised[0] if supervised else None,
-        tuple(name for name in results.COLUMNS if name != "annotation_hours"),
+        tuple(name for name in results.COLUMNS if name != "labor_hours"),
     )
 
 

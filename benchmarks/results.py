@@ -29,10 +29,11 @@ class Result(NamedTuple):
       seed: its seed.
       labelled_fraction: share of the pool's pixels asked, over all rounds.
       pixels_per_image: pixels asked, a pool image.
-      clicks_per_image: a pool image's, by how the method asks: single pixels and regions are one
-        click each, also where they touch; a mask is one for each connected segment. None where
-        whole images were asked.
-      annotation_hours: what the answers would have cost a person, of the whole pool.
+      clicks_per_image: a pool image's: one for each part of one class that was asked, see
+        `labor_jax.annotation.cost.Work`. None where whole images were asked.
+      annotation_hours: what the answers cost people, of the whole pool: measured where people were
+        timed, else by published rates.
+      labor_hours: the same by LabOR's estimate.
       miou: after the last round, from 0 to 1.
       source_only_miou: after training on source alone; None where that was no phase.
       classes: their names, in the order of the labels.
@@ -46,6 +47,7 @@ class Result(NamedTuple):
     pixels_per_image: float
     clicks_per_image: float | None
     annotation_hours: float
+    labor_hours: float
     miou: float
     source_only_miou: float | None
     classes: tuple[str, ...]
@@ -59,6 +61,7 @@ class Result(NamedTuple):
             pixels_per_image=0.0,
             clicks_per_image=0.0,
             annotation_hours=0.0,
+            labor_hours=0.0,
         )
 
 
@@ -91,6 +94,11 @@ COLUMNS = {
     "annotation_hours": Column(
         "annotation",
         lambda result: result.annotation_hours,
+        lambda hours: amounts.duration(3600 * hours),
+    ),
+    "labor_hours": Column(
+        "LabOR's estimate",
+        lambda result: result.labor_hours,
         lambda hours: amounts.duration(3600 * hours),
     ),
 }
@@ -162,6 +170,8 @@ def read(workdir: Path) -> Result | None:
         pixels_per_image=pixels,
         clicks_per_image=clicks,
         annotation_hours=last["annotation_seconds"] / 3600 if last else 0.0,
+        # Older runs have LabOR's estimate alone.
+        labor_hours=last.get("labor_seconds", last["annotation_seconds"]) / 3600 if last else 0.0,
         miou=summary["final_miou"],
         source_only_miou=summary["source_only_miou"],
         classes=tuple(summary["per_class_iou"] or ()),

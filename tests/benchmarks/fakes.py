@@ -38,6 +38,7 @@ def write_run(
                 "pixels_per_image": pixels * number / rounds,
                 "clicks": images * clicks * number // rounds,
                 "annotation_seconds": 3600.0 * number,
+                "labor_seconds": 1800.0 * number,
             }
             for number in range(1, rounds + 1)
         ],

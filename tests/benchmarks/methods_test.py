@@ -67,7 +67,7 @@ def test_labors_table(run_all, tmp_path, capsys):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines()]
     assert rows[0] == [
         *("method", "labelled", "pixels/image", "clicks/image", "annotation"),
-        *("seed 0", "seed 1", "mean", "std", "of supervised"),
+        *("LabOR's estimate", "seed 0", "seed 1", "mean", "std", "of supervised"),
     ]
     assert [row[0] for row in rows[2:]] == [
         *("source_only", "warmup", "random, PPL's points", "ppl"),
@@ -131,13 +131,14 @@ def test_the_acquisition_table_has_what_is_finished(run_all, tmp_path, capsys):
         [cell.strip() for cell in line.strip("|").split("|")] for line in captured.out.splitlines()
     ]
     assert rows[0][:7] == [
-        *("method", "budget", "labelled", "pixels/image", "clicks/image", "seed 0", "seed 1"),
+        *("method", "budget", "labelled", "pixels/image", "clicks/image", "annotation", "seed 0"),
     ]
     assert (
         (tmp_path / "table.csv")
         .read_text()
         .startswith(
-            "method,budget,seed,labelled_fraction,pixels_per_image,clicks_per_image,annotation_hours,"
+            "method,budget,seed,labelled_fraction,pixels_per_image,clicks_per_image,"
+            "annotation_hours,labor_hours,"
         )
     )
     assert [tuple(row[:2]) for row in rows[2:]] == [

@@ -28,12 +28,12 @@ def test_a_result_is_the_last_rounds_and_clicks_are_an_images(tmp_path):
     assert result.pixels_per_image == 10
     assert result.clicks_per_image == 6
     assert result.labelled_fraction == 0.01
-    assert result.annotation_hours == 2
+    assert (result.annotation_hours, result.labor_hours) == (2, 1)
 
 
 def test_a_run_without_rounds_asks_nothing(tmp_path):
     result = results.read(write_run(tmp_path / "a", rounds=0, miou=0.25))
-    assert result[3:8] == (0, 0, 0, 0, 0.25)
+    assert result[3:9] == (0, 0, 0, 0, 0, 0.25)
 
 
 def test_a_run_that_asked_no_pixel_has_no_clicks(tmp_path):
@@ -89,12 +89,12 @@ def test_rows_are_runs_that_differ_in_seed_alone(tmp_path):
     header, _, *rows = lines(table)
     assert header == [
         *("acquisition.fraction", "labelled", "pixels/image", "clicks/image", "annotation"),
-        *("seed 0", "seed 1", "mean", "std"),
+        *("LabOR's estimate", "seed 0", "seed 1", "mean", "std"),
     ]
     std = f"{statistics.stdev([10, 11]):.1f}"
     assert rows == [
-        ["0.1", "1.00%", "10", "6", "2.0 h", "10.0", "11.0", "10.5", std],
-        ["0.2", "1.00%", "10", "6", "2.0 h", "20.0", "21.0", "20.5", std],
+        ["0.1", "1.00%", "10", "6", "2.0 h", "1.0 h", "10.0", "11.0", "10.5", std],
+        ["0.2", "1.00%", "10", "6", "2.0 h", "1.0 h", "20.0", "21.0", "20.5", std],
     ]
 
 
@@ -104,7 +104,7 @@ def test_a_seed_that_lacks_is_a_hyphen_and_one_seed_has_no_deviation(tmp_path):
         write_run(tmp_path / "b", seed=1, acquisition__radius=1),
         write_run(tmp_path / "c", seed=1, acquisition__radius=2),
     )
-    assert lines(table)[3][5:] == ["-", "50.0", "50.0", "-"]
+    assert lines(table)[3][6:] == ["-", "50.0", "50.0", "-"]
     assert "std" not in lines(compare(tmp_path / "c"))[0]
 
 
