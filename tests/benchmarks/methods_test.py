@@ -73,7 +73,7 @@ def test_labors_table(run_all, tmp_path, capsys):
         *("source_only", "warmup", "random, PPL's points", "ppl"),
         *("random, SPL's share", "spl", "supervised"),
     ]
-    assert rows[2][1:8] == ["0.00%", "0", "0", "0 h", "20.0", "20.0", "20.0"]
+    assert rows[2][1:9] == ["0.00%", "0", "0", "0 h", "0 h", "20.0", "20.0", "20.0"]
     assert [row[-1] for row in rows[2:]] == ["25.0%", *["50.0%"] * 5, "100.0%"]
     assert [row[3] for row in rows[2:]] == ["0", *["6"] * 5, "-"]
     assert (tmp_path / "table.md").read_text() == out
