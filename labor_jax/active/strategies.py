@@ -18,6 +18,11 @@ def method(name: str) -> Method:
     return acquisition.method(name, field="config.acquisition.method")
 
 
+def asks_sets(config: ConfigDict) -> bool:
+    """Whether answers may be sets of classes: of the run's config, if it asks "classes"."""
+    return method(config.acquisition.method).asks == "classes"
+
+
 def build(config: ConfigDict, rounds: int) -> Strategy | None:
     """Binds the method that a config names to its budget and settings.
 

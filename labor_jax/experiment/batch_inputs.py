@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from labor_jax.active import strategies
 from labor_jax.data import Augment, BatchSpec
 from labor_jax.data.pipeline import TrainingImages
 from labor_jax.experiment.components import Components
@@ -33,7 +34,13 @@ def training_images(
             sampling=components.config.data.source_sampling,
             class_counts=components.source_class_counts,
         )
-    return TrainingImages(pair.pool, target_labels, augment, sparse_labels=True)
+    return TrainingImages(
+        pair.pool,
+        target_labels,
+        augment,
+        sparse_labels=True,
+        label_sets=strategies.asks_sets(components.config),
+    )
 
 
 def training_spec(components: Components, domain: str) -> BatchSpec:

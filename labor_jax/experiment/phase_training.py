@@ -16,6 +16,7 @@ import optax
 from flax import linen as nn
 
 from labor_jax import models
+from labor_jax.active import strategies
 from labor_jax.data import IGNORE_LABEL, pipeline
 from labor_jax.experiment import batch_inputs
 from labor_jax.experiment import components as components_lib
@@ -234,6 +235,6 @@ def _answered_labels(session: Any, up_to_round: int, index: int) -> np.ndarray:
     split = session.components.pair.pool
     if up_to_round == 0 or index in session.held_out:
         return np.full(split.size(index), IGNORE_LABEL, np.uint8)
-    return session.store.reader.labels(
-        split.names[index], up_to_round=up_to_round, shape=split.size(index)
-    )
+    store = session.store.reader
+    read = store.label_sets if strategies.asks_sets(session.config) else store.labels
+    return read(split.names[index], up_to_round=up_to_round, shape=split.size(index))

@@ -22,6 +22,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 `reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
 from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a
 target label is 255 wherever nobody has answered, and an index is the image's number in its split.
+Where all classes of a part are asked, the target also holds "candidates", see `data.label_sets`.
 `model` is the `models.Model` in training, through whose variables a loss moves its weights.
 `makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's

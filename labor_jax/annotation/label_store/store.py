@@ -40,6 +40,7 @@ from labor_jax.annotation.label_store.existing import ExistingLabels, Recorded
 from labor_jax.annotation.label_store.queries import AskedRow, Queries
 from labor_jax.annotation.label_store.questions import AnsweredQuestion, Question
 from labor_jax.annotation.label_store.statistics import RoundStatistics
+from labor_jax.data import label_sets
 from labor_jax.data.base import IGNORE_LABEL, check_classes
 
 
@@ -611,6 +612,30 @@ class LabelStore:
                 query = self._mask(image, row)
                 count = np.count_nonzero(query)
                 labels[query] = self._blobs.labels(row.labels, count, image, row.round)
+        return labels
+
+    def label_sets(
+        self, image: str, up_to_round: int | None = None, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """As `labels`, with the sets of classes of parts that hold several.
+
+        Args:
+          image: Name of the image.
+          up_to_round: The last round to include, or None for all.
+          shape: The image's (H, W); needed if it may not have been asked yet.
+
+        Returns:
+          The labels, `int32[H, W]`, see `labor_jax.data.label_sets`.
+
+        Raises:
+          ValueError: As `labels`.
+        """
+        labels = self.labels(image, up_to_round, shape).astype(np.int32)
+        for round in self._queries.rounds_of(image):
+            if up_to_round is None or round <= up_to_round:
+                candidates = self.candidates(image, round)
+                if candidates is not None:
+                    labels = label_sets.coded(labels, candidates, self.parts(image, round))
         return labels
 
     def _mask(self, image: str, row: AskedRow) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import grain
 import numpy as np
 
-from labor_jax.data import augmentation, base, class_sampling
+from labor_jax.data import augmentation, base, class_sampling, label_sets
 from labor_jax.data.augmentation import Augment
 from labor_jax.data.batch_spec import BatchSpec
 from labor_jax.data.pipeline import batches
@@ -26,6 +26,7 @@ class TrainingImages:
       split: the images.
       labels: returns the label of image i, uint8[H, W], such as `split.label`. None for images
         without labels: then every label is 255 and `split.label` is never called.
+      label_sets: whether labels may hold sets of classes, int32[H, W], see `label_sets`.
       augment: the augmentation, which follows the resizing; None for none.
       sparse_labels: whether labels are single pixels, see `transforms.resize_labels`.
       sampling: one of `class_sampling.SAMPLINGS`.
@@ -40,6 +41,7 @@ class TrainingImages:
     labels: Callable[[int], np.ndarray] | None
     augment: Augment | None = None
     sparse_labels: bool = False
+    label_sets: bool = False
     sampling: str = "each_once"
     class_counts: np.ndarray | None = None
 
@@ -77,7 +79,8 @@ def training_batches(
 
     Returns:
       Batches {"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B], the images'
-      numbers in the split}, B = spec.local_batch_size.
+      numbers in the split}, B = spec.local_batch_size. With `images.label_sets` also
+      "candidates": int32[B, h, w], a pixel's possible classes as bits, 0 where its label says all.
       Their `next` raises what the split and `images.labels` raise, with the image's name added.
 
     Raises:
@@ -111,6 +114,9 @@ def training_batches(
                 sparse=images.sparse_labels,
                 shown=order.class_of(position) if images.sampling == "rare_classes" else None,
             )
+        if images.label_sets:
+            label, candidates = label_sets.split(label)
+            return {"image": image, "label": label, "candidates": candidates, "index": index}
         return {"image": image, "label": label, "index": index}
 
     examples = grain.MapDataset.range(start * local, sys.maxsize).map(example)
@@ -154,10 +160,10 @@ def _epochs(count: int, seed: int) -> Callable[[int], int]:
 
 
 def _stack(examples: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    stacked = {name: np.stack([each[name] for each in examples]) for name in examples[0]}
+    whole = ("label", "index")
     return {
-        "image": np.stack([example["image"] for example in examples]),
-        "label": np.stack([example["label"] for example in examples]).astype(np.int32),
-        "index": np.array([example["index"] for example in examples], np.int32),
+        name: array.astype(np.int32) if name in whole else array for name, array in stacked.items()
     }
 
 

@@ -16,6 +16,7 @@ from hypothesis import stateful
 
 from labor_jax.annotation import LabelStore, LabelStoreError
 from labor_jax.annotation.label_store.questions import AnsweredQuestion
+from labor_jax.data import label_sets
 from tests.annotation.examples import CLASSES, SHAPE, query_of, random_labels
 
 
@@ -240,6 +241,10 @@ def test_parts_and_their_classes_are_kept(store):
     assert (store.parts("a", 1)[query] == [1, 1, 0]).all() and store.parts("a", 1)[~query].max() < 0
     np.testing.assert_array_equal(store.candidates("a", 1), held)
     assert store.labels("a")[3, 2] == 1 and (store.labels("a") == 255).sum() == labels.size - 1
+    plain, bits = label_sets.split(store.label_sets("a", 1))
+    np.testing.assert_array_equal(plain, store.labels("a"))
+    assert (bits[0, :2] == 7).all() and bits.sum() == 14
+    assert (store.label_sets("a", 0, SHAPE) == 255).all()
     before = store.digest()
     store.answer("a", 1, labels, candidates=held)  # the same again
     with pytest.raises(ValueError, match="other classes of its parts"):

@@ -127,6 +127,18 @@ def test_sparse_labels_are_kept(array_split):
         assert (next(batches)["label"] == 7).sum() == 0
 
 
+def test_sets_of_classes_come_beside_the_labels(array_split):
+    label = np.full((6, 8), 255, np.int32)
+    label[0, 0], label[2, 3] = 7, 256 + 0b101
+    split = array_split(numbered.images(1)[0])
+    options = {"batch_size": 1, "labels": lambda i: label, "sparse_labels": True}
+    with train(split, label_sets=True, **options) as batches:
+        batch = next(batches)
+    assert batch["label"].dtype == batch["candidates"].dtype == np.int32
+    assert batch["label"][0, 0, 0] == 7 and batch["label"][0, 2, 3] == 255
+    assert batch["candidates"][0, 2, 3] == 0b101 and (batch["candidates"] > 0).sum() == 1
+
+
 def test_images_of_several_sizes_need_a_size_or_a_crop(array_split):
     split = array_split(
         *(a + b for a, b in zip(numbered.images(1), numbered.images(1, (4, 4)), strict=True))

@@ -1,0 +1,38 @@
+"""Sets of classes in label maps survive what is done to label maps."""
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+
+from labor_jax.data import label_sets, transforms
+
+
+@hypothesis.given(st.integers(0, 10_000), st.integers(1, label_sets.MAX_CLASSES))
+def test_a_pixel_keeps_the_classes_of_its_part(seed, classes):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice([*range(min(classes, 5)), 255], (6, 8)).astype(np.uint8)
+    parts = rng.integers(-1, 4, (6, 8))
+    candidates = rng.random((4, classes)) < 0.5
+    coded = label_sets.coded(labels, candidates, parts)
+    plain, bits = label_sets.split(coded)
+    assert plain.dtype == bits.dtype == np.int32
+    for row, column in np.ndindex(labels.shape):
+        part = parts[row, column]
+        held = np.flatnonzero(candidates[part]) if part >= 0 else []
+        if len(held) > 1:
+            assert plain[row, column] == 255
+            assert bits[row, column] == sum(1 << int(number) for number in held)
+        else:
+            assert plain[row, column] == labels[row, column] and bits[row, column] == 0
+
+
+def test_sets_are_resized_and_mirrored_as_labels_are():
+    labels = np.full((4, 4), 255, np.uint8)
+    parts = np.full((4, 4), -1)
+    parts[:2, :2] = 0
+    labels[3, 3] = 2
+    coded = label_sets.coded(labels, np.array([[True, True, False]]), parts)
+    half = transforms.resize_labels(coded, (2, 2), sparse=True)
+    plain, bits = label_sets.split(half[:, ::-1])
+    np.testing.assert_array_equal(bits, [[0, 3], [0, 0]])
+    np.testing.assert_array_equal(plain, [[255, 255], [2, 255]])
