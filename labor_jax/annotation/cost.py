@@ -332,7 +332,8 @@ def cost_so_far(
     Returns:
       "work", by the fields of `Work`; "clicks"; "annotation_seconds" and "annotation_dollars", by
       measured times where there are any and by `PUBLISHED` otherwise; "annotation_source", a
-      `Basis`; "published_seconds" and "labor_seconds", by these rates alone.
+      `Basis`; "published_seconds" and "labor_seconds", by these rates alone; "measured_seconds",
+      of the rounds whose time was measured, and "measured_clicks", theirs.
     """
     published = seconds(work, PUBLISHED)
     counted = published if measured is None else measured.seconds
@@ -354,6 +355,9 @@ def cost_so_far(
         "annotation_source": basis if basis == earlier else "partly measured",
         "published_seconds": published + before.get("published_seconds", 0.0),
         "labor_seconds": seconds(work, LABOR) + before.get("labor_seconds", 0.0),
+        "measured_seconds": (measured.seconds if measured else 0.0)
+        + before.get("measured_seconds", 0.0),
+        "measured_clicks": (work.clicks if measured else 0) + before.get("measured_clicks", 0),
     }
 
 
@@ -364,6 +368,7 @@ class CostRow(NamedTuple):
       name: What is labelled, and how.
       basis: What the time follows from: measured, or the rates' name.
       images: The number of images.
+      seconds_per_click: The mean time of a click, if clicks are known.
       seconds_per_image: The mean time of one.
       hours: The time of all.
       dollars: The pay for it.
@@ -372,6 +377,7 @@ class CostRow(NamedTuple):
     name: str
     basis: str
     images: int
+    seconds_per_click: float | None
     seconds_per_image: float
     hours: float
     dollars: float
@@ -383,11 +389,14 @@ def cost_row(
     seconds: float,
     *,
     images: int,
+    clicks: int | None = None,
     dollars_per_hour: float = DOLLARS_PER_HOUR,
 ) -> CostRow:
     """A line of a cost table, given the seconds of all its images."""
     hours = seconds / 3600
-    return CostRow(name, basis, images, seconds / max(images, 1), hours, hours * dollars_per_hour)
+    each = seconds / clicks if clicks else None
+    per_image = seconds / max(images, 1)
+    return CostRow(name, basis, images, each, per_image, hours, hours * dollars_per_hour)
 
 
 def labor_table(dollars_per_hour: float = DOLLARS_PER_HOUR) -> list[CostRow]:

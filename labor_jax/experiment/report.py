@@ -151,12 +151,10 @@ def run_seconds(entry: dict[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-_COST_HEADER = ("labelling", "time", "images", "seconds/image", "hours", "$")
+_COST_HEADER = ("labelling", "time", "images", "seconds/click", "seconds/image", "hours", "$")
 
 
-def cost_rows(
-    folder: Workdir, summary: dict[str, Any], pair: Pair
-) -> list[tuple[str, str, str, str, str, str]]:
+def cost_rows(folder: Workdir, summary: dict[str, Any], pair: Pair) -> list[tuple[str, ...]]:
     """What the run's labels cost, beside full labels and LabOR's cost table, all at one pay.
 
     Args:
@@ -168,7 +166,7 @@ def cost_rows(
     pay = (config.get("annotation") or {}).get("dollars_per_hour", cost.DOLLARS_PER_HOUR)
     images = len(pair.pool)
     times = [
-        ("this run", basis, seconds)
+        ("this run", basis, seconds, last.get("work") and last["clicks"])
         for last in summary["rounds"][-1:]
         for basis, seconds in run_seconds(last)
     ]
@@ -176,11 +174,11 @@ def cost_rows(
         with contextlib.suppress(DataError):
             outlines = cost.Work(images=1, outlines=Oracle(pair.pool).outlines())
             each = cost.seconds(outlines, cost.PUBLISHED)
-            times.append(("full labels", cost.PUBLISHED.name, each * images))
-    times.append(("full labels", cost.LABOR.name, cost.FULL_SECONDS_PER_IMAGE * images))
+            times.append(("full labels", cost.PUBLISHED.name, each * images, None))
+    times.append(("full labels", cost.LABOR.name, cost.FULL_SECONDS_PER_IMAGE * images, None))
     rows = [
-        cost.cost_row(name, basis, seconds, images=images, dollars_per_hour=pay)
-        for name, basis, seconds in times
+        cost.cost_row(name, basis, seconds, images=images, clicks=clicks, dollars_per_hour=pay)
+        for name, basis, seconds, clicks in times
     ]
     rows += [row._replace(name=f"{row.name} on Cityscapes") for row in cost.labor_table(pay)]
     return [
@@ -188,6 +186,7 @@ def cost_rows(
             row.name,
             row.basis,
             f"{row.images:,}",
+            "" if row.seconds_per_click is None else amounts.decimals(row.seconds_per_click, 1),
             amounts.decimals(row.seconds_per_image, 1),
             amounts.decimals(row.hours, 1 if row.hours >= 10 else 2),
             amounts.decimals(row.dollars, 0 if row.dollars >= 100 else 2),

@@ -180,6 +180,9 @@ def test_rounds_add_up_and_say_what_they_follow_from():
     both = cost_so_far(work, measured, alone)
     assert (both["annotation_seconds"], both["clicks"]) == (360.0, 200)
     assert both["annotation_source"] == "measured"
+    assert (both["measured_seconds"], both["measured_clicks"]) == (360.0, 200)
+    half = cost_so_far(work, None, alone)
+    assert (half["measured_seconds"], half["measured_clicks"], half["clicks"]) == (180.0, 100, 200)
     assert cost_so_far(work, measured, first)["annotation_source"] == "partly measured"
     assert cost_so_far(work, None, alone)["annotation_source"] == "partly measured"
     partly = measured_cost([60.0], items=2)
@@ -202,3 +205,5 @@ def test_labors_table():
     assert rows[2].dollars == pytest.approx(30 * IMAGES)
     assert cost.labor_table(40.0)[0].dollars == pytest.approx(2 * rows[0].dollars)
     assert cost.cost_row("x", "measured", 0.0, images=0).seconds_per_image == 0.0
+    assert rows[0].seconds_per_click is None
+    assert cost.cost_row("x", "measured", 9.0, images=2, clicks=6).seconds_per_click == 1.5

@@ -74,7 +74,7 @@ def test_small_budgets_are_not_shown_as_nothing(folder, summary):
     )
     assert report.table_rows(summary)[2][1:4] == ("0.0049%", "0.25", "3.7 s")
     summary["rounds"] = summary["rounds"][:1]
-    assert report.cost_rows(folder, summary, pool_of(1000))[0][3:] == ("0.004", "0.001", "0.02")
+    assert report.cost_rows(folder, summary, pool_of(1000))[0][3:] == ("", "0.004", "0.001", "0.02")
 
 
 def test_joint_training_is_not_called_a_warm_up(summary):
@@ -113,28 +113,29 @@ def test_an_older_runs_cost_is_labors_estimate(folder, summary):
         ("SPL on Cityscapes", "LabOR's estimate"),
         ("full labels on Cityscapes", "LabOR's estimate"),
     ]
-    assert rows[0][2:] == ("10", "3,600.0", "10.0", "200")
-    assert rows[1][2:] == ("10", "5,400.0", "15.0", "300")
-    assert rows[2][2:4] == ("2,975", "75.0")
+    assert rows[0][2:] == ("10", "", "3,600.0", "10.0", "200")
+    assert rows[1][2:] == ("10", "", "5,400.0", "15.0", "300")
+    assert rows[2][2:5] == ("2,975", "", "75.0")
     summary.update(rounds=[])
     assert report.cost_rows(folder, summary, pool_of(10)) == rows[1:]
 
 
 def test_cost_by_each_basis(folder, summary):
     last = summary["rounds"][-1]
-    last.update(work={}, annotation_seconds=90.0, published_seconds=7200.0, labor_seconds=36000.0)
+    last.update(work={"points": 60}, clicks=60, annotation_seconds=90.0)
+    last.update(published_seconds=7200.0, labor_seconds=36000.0)
     rows = report.cost_rows(folder, summary, pool_of(10))
     assert [row[1] for row in rows[:3]] == ["published", *["LabOR's estimate"] * 2]
-    assert rows[0] == ("this run", "published", "10", "720.0", "2.00", "40.00")
+    assert rows[0] == ("this run", "published", "10", "120.0", "720.0", "2.00", "40.00")
     last.update(annotation_source="measured")
     rows = report.cost_rows(folder, summary, pool_of(10))
-    assert rows[0] == ("this run", "measured", "10", "9.0", "0.03", "0.50")
+    assert rows[0] == ("this run", "measured", "10", "1.5", "9.0", "0.03", "0.50")
     assert [row[1] for row in rows[:3]] == ["measured", "published", "LabOR's estimate"]
 
 
 def test_full_labels_of_a_labelled_pool_cost_their_outlines(folder, summary):
     rows = report.cost_rows(folder, summary, pool_of(10, Labelled))
-    assert rows[1][:4] == ("full labels", "published", "10", f"{2 * 79.2 + 1:,.1f}")
+    assert rows[1][:5] == ("full labels", "published", "10", "", f"{2 * 79.2 + 1:,.1f}")
     assert rows[2][:2] == ("full labels", "LabOR's estimate")
 
 
