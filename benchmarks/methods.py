@@ -273,7 +273,7 @@ def acquisition_table(
         ("method", "budget"),
         tuple(rows),
         supervised[0] if supervised else None,
-        tuple(name for name in results.COLUMNS if name != "labor_hours"),
+        tuple(name for name in results.USUAL_COLUMNS if name != "labor_hours"),
     )
 
 

@@ -31,6 +31,7 @@ class Result(NamedTuple):
       pixels_per_image: pixels asked, a pool image.
       clicks_per_image: a pool image's: one for each part of one class that was asked, see
         `labor_jax.annotation.cost.Work`. None where whole images were asked.
+      seconds_per_image: people's time by published rates, a pool image's.
       annotation_hours: what the answers cost people, of the whole pool: measured where people were
         timed, else by published rates.
       labor_hours: the same by LabOR's estimate.
@@ -46,6 +47,7 @@ class Result(NamedTuple):
     labelled_fraction: float
     pixels_per_image: float
     clicks_per_image: float | None
+    seconds_per_image: float
     annotation_hours: float
     labor_hours: float
     miou: float
@@ -60,6 +62,7 @@ class Result(NamedTuple):
             labelled_fraction=0.0,
             pixels_per_image=0.0,
             clicks_per_image=0.0,
+            seconds_per_image=0.0,
             annotation_hours=0.0,
             labor_hours=0.0,
         )
@@ -91,6 +94,9 @@ COLUMNS = {
     "clicks_per_image": Column(
         "clicks/image", lambda result: result.clicks_per_image, amounts.count
     ),
+    "seconds_per_image": Column(
+        "seconds/image", lambda result: result.seconds_per_image, amounts.count
+    ),
     "annotation_hours": Column(
         "annotation",
         lambda result: result.annotation_hours,
@@ -103,6 +109,9 @@ COLUMNS = {
     ),
 }
 """What a run asked, by the name of the `Result`'s field."""
+
+USUAL_COLUMNS = tuple(name for name in COLUMNS if name != "seconds_per_image")
+"""Those that people are shown unless a table chooses others."""
 
 
 class Row(NamedTuple):
@@ -134,7 +143,7 @@ class Table(NamedTuple):
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     supervised: Row | None = None
-    columns: tuple[str, ...] = tuple(COLUMNS)
+    columns: tuple[str, ...] = USUAL_COLUMNS
 
 
 def read(workdir: Path) -> Result | None:
@@ -154,7 +163,7 @@ def read(workdir: Path) -> Result | None:
         raise ResultsError(f"{workdir}: config.json or summary.json is damaged: {error}") from error
     last = summary["rounds"][-1] if summary["rounds"] else None
     pixels = last["pixels_per_image"] if last else 0.0
-    clicks = 0.0
+    clicks, seconds = 0.0, 0.0
     if pixels:
         try:
             kind = strategies.method(config["acquisition"]["method"]).asks
@@ -162,6 +171,7 @@ def read(workdir: Path) -> Result | None:
             raise ResultsError(f"{workdir}: {error}") from error
         images = last["labelled_pixels"] / pixels
         clicks = None if kind == "full" else last["clicks"] / images
+        seconds = last.get("published_seconds", last["annotation_seconds"]) / images
     return Result(
         workdir=Path(workdir),
         config=config,
@@ -169,6 +179,7 @@ def read(workdir: Path) -> Result | None:
         labelled_fraction=last["labelled_fraction"] if last else 0.0,
         pixels_per_image=pixels,
         clicks_per_image=clicks,
+        seconds_per_image=seconds,
         annotation_hours=last["annotation_seconds"] / 3600 if last else 0.0,
         # Older runs have LabOR's estimate alone.
         labor_hours=last.get("labor_seconds", last["annotation_seconds"]) / 3600 if last else 0.0,

@@ -138,7 +138,7 @@ def test_the_acquisition_table_has_what_is_finished(run_all, tmp_path, capsys):
         .read_text()
         .startswith(
             "method,budget,seed,labelled_fraction,pixels_per_image,clicks_per_image,"
-            "annotation_hours,labor_hours,"
+            "seconds_per_image,annotation_hours,labor_hours,"
         )
     )
     assert [tuple(row[:2]) for row in rows[2:]] == [

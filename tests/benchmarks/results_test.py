@@ -33,7 +33,7 @@ def test_a_result_is_the_last_rounds_and_clicks_are_an_images(tmp_path):
 
 def test_a_run_without_rounds_asks_nothing(tmp_path):
     result = results.read(write_run(tmp_path / "a", rounds=0, miou=0.25))
-    assert result[3:9] == (0, 0, 0, 0, 0, 0.25)
+    assert result[3:10] == (0, 0, 0, 0, 0, 0, 0.25)
 
 
 def test_a_run_that_asked_no_pixel_has_no_clicks(tmp_path):
