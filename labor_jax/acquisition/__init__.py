@@ -16,6 +16,8 @@ from labor_jax.acquisition.budget import (
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.logits_query import query
 from labor_jax.acquisition.pool_image import MASK, PoolImage, Query
+from labor_jax.acquisition.pool_order import PoolOrder, PoolPicks
+from labor_jax.acquisition.pool_pixels import PoolPixels
 from labor_jax.acquisition.registry import METHODS, Method, method, register
 from labor_jax.acquisition.representative_points import DISTANCES, select_representative_points
 from labor_jax.acquisition.scores import (
@@ -47,6 +49,9 @@ __all__ = [
     "MaskSelection",
     "Method",
     "PoolImage",
+    "PoolOrder",
+    "PoolPicks",
+    "PoolPixels",
     "Query",
     "Selection",
     "Strategy",
