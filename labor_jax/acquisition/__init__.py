@@ -13,6 +13,10 @@ from labor_jax.acquisition.budget import (
     point_count,
     region_count,
 )
+from labor_jax.acquisition.class_weights import (
+    class_weights_from_answers,
+    class_weights_from_predictions,
+)
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.logits_query import query
 from labor_jax.acquisition.pool_image import MASK, PoolImage, Query
@@ -56,6 +60,8 @@ __all__ = [
     "Selection",
     "Strategy",
     "bind",
+    "class_weights_from_answers",
+    "class_weights_from_predictions",
     "clear_of_asked",
     "discrepancy_map",
     "inconsistency_mask",
