@@ -19,9 +19,10 @@ from labor_jax.acquisition.class_weights import (
 )
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.logits_query import query
-from labor_jax.acquisition.pool_image import MASK, PoolImage, Query
+from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, Ranking, ScoredPixels
 from labor_jax.acquisition.pool_order import PoolOrder, PoolPicks
 from labor_jax.acquisition.pool_pixels import PoolPixels
+from labor_jax.acquisition.pool_ranking import Ranker, bind_ranking
 from labor_jax.acquisition.registry import METHODS, Method, method, register
 from labor_jax.acquisition.representative_points import DISTANCES, select_representative_points
 from labor_jax.acquisition.scores import (
@@ -57,9 +58,13 @@ __all__ = [
     "PoolPicks",
     "PoolPixels",
     "Query",
+    "Ranker",
+    "Ranking",
+    "ScoredPixels",
     "Selection",
     "Strategy",
     "bind",
+    "bind_ranking",
     "class_weights_from_answers",
     "class_weights_from_predictions",
     "clear_of_asked",
