@@ -8,6 +8,8 @@ and `register` adds a method of your own.
 from labor_jax.acquisition import methods as _built_in_methods  # noqa: F401, registers them
 from labor_jax.acquisition.budget import (
     Budget,
+    PoolLimit,
+    Price,
     pixel_cap,
     pixel_count,
     point_count,
@@ -54,9 +56,11 @@ __all__ = [
     "MaskSelection",
     "Method",
     "PoolImage",
+    "PoolLimit",
     "PoolOrder",
     "PoolPicks",
     "PoolPixels",
+    "Price",
     "Query",
     "Ranker",
     "Ranking",
