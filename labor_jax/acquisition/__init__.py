@@ -22,7 +22,7 @@ from labor_jax.acquisition.class_weights import (
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.logits_query import query
 from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, Ranking, ScoredPixels
-from labor_jax.acquisition.pool_order import PoolOrder, PoolPicks
+from labor_jax.acquisition.pool_order import Listed, PoolOrder, PoolPicks, best_picks
 from labor_jax.acquisition.pool_pixels import PoolPixels
 from labor_jax.acquisition.pool_ranking import Ranker, bind_ranking
 from labor_jax.acquisition.registry import METHODS, Method, method, register
@@ -53,6 +53,7 @@ __all__ = [
     "MASK",
     "METHODS",
     "Budget",
+    "Listed",
     "MaskSelection",
     "Method",
     "PoolImage",
@@ -67,6 +68,7 @@ __all__ = [
     "ScoredPixels",
     "Selection",
     "Strategy",
+    "best_picks",
     "bind",
     "bind_ranking",
     "class_weights_from_answers",

@@ -6,17 +6,18 @@ The scores of a sequence never increase, so the best picks of the pool hold a pi
 earlier ones of its image.
 
 No image has to list all of its picks. Once the budget is spent, `PoolOrder.floor` is the score from
-which a pick can still count. An image stops there; and one that stopped too early is found by
-`PoolOrder.unfinished` and asked again for a longer sequence. The result is exact either way.
+which a pick can still count, and an image stops there. One that stopped too early is found by
+`PoolOrder.unfinished` and asked again. The result is exact either way. `best_picks` does all this.
 
 NumPy alone. The memory grows with the budget and with the number of images, never with their size.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -104,7 +105,7 @@ class PoolOrder:
         self._new: list[_Columns] = []
         self._new_count = 0
         self._cut: Cut | None = None
-        # Bounds of what the images whose sequences go on may still offer.
+        # Bounds of the keys that the images whose sequences go on may still offer.
         self._bounds: dict[int, int] = {}
         self._seen = 0
         self._guess, self._next_guess = _LOWEST, 1
@@ -116,18 +117,16 @@ class PoolOrder:
         rows: np.ndarray,
         columns: np.ndarray,
         *,
-        start: int = 0,
         ended: bool = True,
         floor: float = math.nan,
     ) -> None:
-        """Adds an image's picks, or further ones of an image that was added before.
+        """Adds an image's picks.
 
         Args:
-          image: Its number in the pool.
+          image: Its number in the pool, each once.
           scores: f32[k] in pick order, never increasing.
           rows: int[k], of the picks' centres.
           columns: int[k].
-          start: The first one's number in the sequence: how many were added before.
           ended: Whether there is no further pick with a score of `floor` or more. False for a
             sequence that was cut off at its length.
           floor: The image has listed no picks of lower scores; NaN if it has listed all.
@@ -144,15 +143,11 @@ class PoolOrder:
         if (keys[1:] > keys[:-1]).any():
             raise ValueError(f"the scores of image {image} increase; give its picks in pick order")
         if not ended:
-            bound = int(keys[-1]) if keys.size else self._bounds.get(image, _LOWEST)
-        else:
-            bound = _LOWEST if math.isnan(floor) else int(sort_keys(np.float32(floor))) - 1
-        if bound > _LOWEST:
-            self._bounds[image] = bound
-        else:
-            self._bounds.pop(image, None)
-        self._seen += start == 0
-        orders = np.arange(start, start + keys.size, dtype=np.int32)
+            self._bounds[image] = int(keys[-1]) if keys.size else np.iinfo(np.int32).max
+        elif not math.isnan(floor):
+            self._bounds[image] = int(sort_keys(np.float32(floor))) - 1
+        self._seen += 1
+        orders = np.arange(keys.size, dtype=np.int32)
         places = (np.array(each, np.int32) for each in (rows, columns))
         self._add(_Columns(keys, np.full_like(orders, image), orders, *places))
         self._guess_floor()
@@ -244,6 +239,87 @@ class PoolOrder:
             self._guess = int(np.partition(keys, place)[place])
         elif keys.size < (1 + _MARGIN / 2) * share:
             self._guess, self._next_guess = _LOWEST, self._seen + 1
+
+
+class Listed(NamedTuple):
+    """An image's list of picks, with the arguments of `PoolOrder.add`."""
+
+    image: int
+    scores: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    ended: bool = True
+    floor: float = math.nan
+
+
+Lister = Callable[[Sequence[int], int, Callable[[], float]], Iterable[Listed]]
+"""`lister(images, length, floor)`: lists at most `length` picks of each image.
+
+Before it asks an image it calls `floor()`; the image lists no picks of a lower score (NaN: all).
+"""
+
+
+def best_picks(
+    limit: float,
+    images: int,
+    lister: Lister,
+    *,
+    pick_cost: float = 1.0,
+    image_cost: float = 0.0,
+    gathered: Callable[[Any], Any] = lambda tree: tree,
+) -> PoolPicks:
+    """Finds the best picks of a pool, asking few images more than once.
+
+    At first an image lists a few times as many picks as it gets in the mean, or stops at the
+    floor. While some of its picks that are not listed yet may count, it is asked again for twice as
+    many.
+
+    Args:
+      limit: See `PoolOrder`.
+      images: How many images the pool has.
+      lister: Asks images. Of several processes each may list a share of those it is given, in each
+        call another.
+      pick_cost: See `PoolOrder`.
+      image_cost: See `PoolOrder`.
+      gathered: Joins the rows of a tree of arrays over all processes, which may hold different
+        numbers of rows. All processes call it at the same places.
+
+    Returns:
+      The picks, the same in all processes.
+    """
+
+    def order() -> PoolOrder:
+        return PoolOrder(limit, pick_cost=pick_cost, image_cost=image_cost, images=images)
+
+    length = first_length(limit / pick_cost, images)
+    asked, known, threshold = list(range(images)), None, None
+    while True:
+        own, whole = order(), order()
+        floor = own.floor if threshold is None else functools.partial(float, threshold)
+        for listed in lister(asked, length, floor):
+            own.add(
+                listed.image,
+                listed.scores,
+                listed.rows,
+                listed.columns,
+                ended=listed.ended,
+                floor=listed.floor,
+            )
+        if known is not None:
+            whole.take(known)
+        whole.take(PoolPicks(*gathered(own.candidates())))
+        asked = np.unique(gathered(np.array(own.unfinished(whole.cut), np.int32))).tolist()
+        if not asked:
+            return whole.picks()
+        known = whole.candidates()
+        finished = ~np.isin(known.images, asked)
+        known = PoolPicks(*(column[finished] for column in known))
+        length, threshold = 2 * length, whole.threshold
+
+
+def first_length(picks: float, images: int) -> int:
+    """How many picks an image lists at first: four times the mean, and at least 8."""
+    return max(4 * math.ceil(picks / max(images, 1)), 8)
 
 
 class _Columns(NamedTuple):
