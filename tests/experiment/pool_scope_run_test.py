@@ -8,30 +8,41 @@ import time
 
 import pytest
 
-from labor_jax import experiment
+from labor_jax import acquisition, experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import load_pair, street
 from tests.experiment.processes_run_test import finish, start_config
 from tests.runs import answered_images, check_resumes, interrupt_query
 from tests.tiny import tiny_config
 
+MASK = "unsure_mask"
 CONFIG = """
-from tests.experiment.pool_scope_run_test import pool_config
+from tests.experiment.pool_scope_run_test import pool_config, register_mask
+
+register_mask()
 
 def get_config():
-    return pool_config("ripu_ra")
+    return pool_config({method!r})
 """
+
+
+def register_mask():
+    """A method that asks masks and needs no selector, whose dropout depends on the devices."""
+
+    @acquisition.register(MASK, asks="mask", budget="cap")
+    def unsure(logits):
+        entropy = acquisition.softmax_entropy(logits)
+        return acquisition.ScoredPixels(entropy, candidates=entropy > 0.5)
 
 
 def pool_config(method):
     """A tiny run in which images compete."""
-    config = tiny_config(method)
-    acquisition = config.acquisition
-    acquisition.scope = "pool"
+    config = tiny_config(f"active:{MASK}" if method == MASK else method)
+    config.acquisition.scope = "pool"
     if method == "ripu_ra":
-        acquisition.update(fraction=0.0, seconds=2 * 60.0, class_weights="predicted")
-    elif method == "spl":
-        acquisition.class_weights = "answers"
+        config.acquisition.update(fraction=0.0, seconds=2 * 60.0, class_weights="predicted")
+    else:
+        config.acquisition.class_weights = "answers"
     return config
 
 
@@ -40,20 +51,24 @@ def sizes_of(workdir, round_number):
         return store.query_sizes(round_number)
 
 
-@pytest.fixture(scope="module", params=["spl", "ripu_ra"])
+@pytest.fixture(scope="module", params=["spl", MASK, "ripu_ra"])
 def whole(request, tmp_path_factory):
     """A run that nothing interrupted."""
+    register_mask()
     workdir = tmp_path_factory.mktemp("whole") / "run"
     config = pool_config(request.param)
-    return config, workdir, experiment.run(config, workdir)
+    yield config, workdir, experiment.run(config, workdir)
+    acquisition.METHODS.pop(MASK)
 
 
 def test_the_pool_shares_the_budget(whole):
     config, workdir, _ = whole
     for number in (1, 2):
         sizes = sizes_of(workdir, number)
-        if config.method == "spl":
-            assert sum(share for _, share in sizes) * 32 * 64 <= 4 * 32 * 64 * 0.025
+        if config.method != "ripu_ra":
+            cap = 4 * 32 * 64 * 0.05 // 2
+            asked = round(sum(share for _, share in sizes) * 32 * 64)
+            assert asked == cap if config.method == MASK else 0 < asked <= cap
         else:
             clicks = [count for count, _ in sizes]
             assert len(set(clicks)) > 1
@@ -72,7 +87,7 @@ def test_two_processes_ask_the_same(whole, tmp_path):
     if config.method == "spl":
         pytest.skip("the selector's dropout depends on the devices")
     two = tmp_path / "run"
-    processes = start_config(two, CONFIG)
+    processes = start_config(two, CONFIG.format(method=config.method))
     end = time.monotonic() + 240
     while answered_images(two, 2) == 0:
         assert all(process.poll() is None for process in processes), finish(processes)
@@ -83,7 +98,7 @@ def test_two_processes_ask_the_same(whole, tmp_path):
         process.wait()
         process.stdout.close()
     alone = shutil.copytree(two, tmp_path / "alone")
-    outputs, statuses = finish(start_config(two, CONFIG))
+    outputs, statuses = finish(start_config(two, CONFIG.format(method=config.method)))
     assert statuses == [0, 0], outputs
     experiment.run(config, alone)  # and one process goes on where two were killed
     expected = json.loads((workdir / "summary.json").read_text())["rounds"]
