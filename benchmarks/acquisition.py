@@ -245,7 +245,8 @@ def report_pool_pass(size: tuple[int, int], batch: int, count: int = 12) -> None
     budget = ConfigDict(
         dict(
             method="ripu_ra", fraction=0.022, points=0, max_fraction=0.0, radius=1,
-            distance="euclidean", reference_size=None,
+            distance="euclidean", reference_size=None, seconds_per_image=0.0, seconds=0.0,
+            scope="image", class_weights="none",
         )
     )  # fmt: skip
     query = make_pool_query(segmenter, strategies.build(budget, 5), size, with_features=False)

@@ -268,6 +268,16 @@ def base_config() -> ConfigDict:
     # number of points.
     acquisition.fraction = 0.0
     acquisition.points = 0
+    # Or else seconds of people's time by published rates, for each image or for the whole pool;
+    # opening an image counts in each round.
+    acquisition.seconds_per_image = 0.0
+    acquisition.seconds = 0.0
+    # "image": each image is asked its own share of the budget. "pool": all images compete for it.
+    acquisition.scope = "image"
+    # Multiply scores by a weight of the predicted class. "answers": larger for classes that are
+    # rare among the answers so far (CBDA). "predicted": larger for classes that are rarely
+    # predicted in the pool (PixBal), which costs another pass over the pool.
+    acquisition.class_weights = "none"
     # (height, width) of the image that `points` refers to. The number grows with the area, as in
     # RIPU. None: the same number at any size.
     acquisition.reference_size = placeholder(tuple)

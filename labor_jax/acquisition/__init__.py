@@ -8,14 +8,23 @@ and `register` adds a method of your own.
 from labor_jax.acquisition import methods as _built_in_methods  # noqa: F401, registers them
 from labor_jax.acquisition.budget import (
     Budget,
+    PoolLimit,
+    Price,
     pixel_cap,
     pixel_count,
     point_count,
     region_count,
 )
+from labor_jax.acquisition.class_weights import (
+    class_weights_from_answers,
+    class_weights_from_predictions,
+)
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.logits_query import query
-from labor_jax.acquisition.pool_image import MASK, PoolImage, Query
+from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, Ranking, ScoredPixels
+from labor_jax.acquisition.pool_order import Listed, PoolOrder, PoolPicks, best_picks
+from labor_jax.acquisition.pool_pixels import PoolPixels
+from labor_jax.acquisition.pool_ranking import Ranker, bind_ranking
 from labor_jax.acquisition.registry import METHODS, Method, method, register
 from labor_jax.acquisition.representative_points import DISTANCES, select_representative_points
 from labor_jax.acquisition.scores import (
@@ -44,13 +53,26 @@ __all__ = [
     "MASK",
     "METHODS",
     "Budget",
+    "Listed",
     "MaskSelection",
     "Method",
     "PoolImage",
+    "PoolLimit",
+    "PoolOrder",
+    "PoolPicks",
+    "PoolPixels",
+    "Price",
     "Query",
+    "Ranker",
+    "Ranking",
+    "ScoredPixels",
     "Selection",
     "Strategy",
+    "best_picks",
     "bind",
+    "bind_ranking",
+    "class_weights_from_answers",
+    "class_weights_from_predictions",
     "clear_of_asked",
     "discrepancy_map",
     "inconsistency_mask",

@@ -1,28 +1,63 @@
-"""How many pixels or regions a round may ask of an image: the budgets of RIPU and plain shares."""
+"""How many pixels or regions a round may ask of an image, or of the whole pool.
+
+A budget is a share of the pixels, a number of points as in RIPU, or people's time.
+"""
 
 from __future__ import annotations
 
+import collections
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
+
+
+class Price(NamedTuple):
+    """What a person's work costs.
+
+    Attributes:
+      pick: Seconds of a point or a region, above 0.
+      image: Seconds of opening an image that is asked anything, 0 or more.
+    """
+
+    pick: float
+    image: float
+
+
+class PoolLimit(NamedTuple):
+    """What a round may ask of the whole pool, as `PoolOrder` takes it.
+
+    Attributes:
+      limit: A number of picks (of pixels for "cap"), or of seconds.
+      pick_cost: What a pick takes of it.
+      image_cost: What an image that is asked anything takes of it besides.
+    """
+
+    limit: float
+    pick_cost: float = 1.0
+    image_cost: float = 0.0
 
 
 class Budget(NamedTuple):
     """What all rounds together may ask of an image.
 
     Attributes:
-      fraction: Share of the image's pixels, from 0 to 1; None if `points` is given, or for a method
-        without a budget.
+      fraction: Share of the image's pixels, from 0 to 1; None if another budget is given, or for a
+        method without one.
       points: Number of pixels, or None.
       rounds: Number of rounds that share the budget.
       reference_size: (height, width) of the image that `points` refers to; in other images they
         grow with the area. None means the image's own size.
+      seconds: People's time, or None. It is never exceeded: counts are rounded down.
+      price: What `seconds` pay for.
     """
 
     fraction: float | None = None
     points: int | None = None
     rounds: int = 1
     reference_size: tuple[int, int] | None = None
+    seconds: float | None = None
+    price: Price | None = None
 
     def picks(self, kind: str, size: tuple[int, int], *, radius: int) -> int | None:
         """Number of picks per round in an image.
@@ -38,6 +73,8 @@ class Budget(NamedTuple):
         """
         if kind == "own":
             return None
+        if self.seconds is not None:
+            return max(math.floor(self._paid_picks()), 0)
         if kind == "regions":
             return region_count(*size, ratio=self.fraction, rounds=self.rounds, radius=radius)
         if kind == "cap":
@@ -60,8 +97,10 @@ class Budget(NamedTuple):
           size: (height, width) of the image.
           radius: Radius of a region.
         """
-        if kind == "own" or (self.fraction is None and self.points is None):
+        if kind == "own" or (self.fraction, self.points, self.seconds) == (None, None, None):
             return True
+        if self.seconds is not None:
+            return self._paid_picks() >= 1
         if self.fraction is None:
             return self.points >= self.least(kind, size, radius=radius)
         pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
@@ -76,9 +115,11 @@ class Budget(NamedTuple):
           radius: Radius of a region.
 
         Returns:
-          A number of points if the budget is one. Otherwise a share of the pixels, rounded up to
-          three digits.
+          A number of points or seconds if the budget is one. Otherwise a share of the pixels,
+          rounded up to three digits. Seconds are rounded up to hundredths.
         """
+        if self.seconds is not None:
+            return math.ceil(100 * self.rounds * sum(map(_exact, self.price))) / 100
         pixels = size[0] * size[1]
         if self.fraction is None:
             height, width = self.reference_size or size
@@ -87,6 +128,41 @@ class Budget(NamedTuple):
         exact = Fraction(pick * self.rounds, pixels)
         digits = 2 - math.floor(math.log10(exact))
         return math.ceil(exact * 10**digits) / 10**digits
+
+    def pool(self, kind: str, sizes: Iterable[tuple[int, int]], *, radius: int) -> PoolLimit | None:
+        """What a round may ask of all images together: what it may ask of each, added up.
+
+        Counts are rounded once for the pool, up as for an image, or down for "cap".
+
+        Args:
+          kind: `Method.budget`, see `picks`.
+          sizes: (height, width) of each image.
+          radius: Radius of a region.
+
+        Returns:
+          The limit; None if there is none.
+        """
+        if kind == "own" or (self.fraction, self.points, self.seconds) == (None, None, None):
+            return None
+        sizes = collections.Counter(sizes)
+        if self.seconds is not None:
+            return PoolLimit(self.seconds * sizes.total() / self.rounds, *self.price)
+        exact = sum(count * self._exact_picks(kind, size, radius) for size, count in sizes.items())
+        return PoolLimit(math.floor(exact) if kind == "cap" else math.ceil(exact))
+
+    def _exact_picks(self, kind: str, size: tuple[int, int], radius: int) -> Fraction:
+        """`picks` of a share or of points before they are rounded."""
+        if self.fraction is None:
+            height, width = self.reference_size or size
+            return Fraction(self.points * size[0] * size[1], self.rounds * height * width)
+        pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
+        return _share(*size, self.fraction, self.rounds) / pick
+
+    def _paid_picks(self) -> Fraction:
+        """How many picks a round's seconds pay for, after opening the image."""
+        seconds = _exact(self.seconds) / self.rounds - _exact(self.price.image)
+        # A division of the seconds before, by images, may have lost the last digit.
+        return seconds / _exact(self.price.pick) + Fraction(1, 10**9)
 
 
 def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: int) -> int:
@@ -157,4 +233,9 @@ def pixel_cap(height: int, width: int, *, fraction: float, rounds: int) -> int:
 
 def _share(height: int, width: int, fraction: float, rounds: int) -> Fraction:
     """Pixels per round as an exact fraction, so that rounding errors cannot add a pixel."""
-    return Fraction(str(float(fraction))) * height * width / rounds
+    return _exact(fraction) * height * width / rounds
+
+
+def _exact(number: float) -> Fraction:
+    """The fraction that a decimal number means."""
+    return Fraction(str(float(number)))

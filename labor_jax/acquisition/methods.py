@@ -14,19 +14,16 @@ import jax.numpy as jnp
 
 from labor_jax.acquisition import registry, scores
 from labor_jax.acquisition.core_set import select_core_set
-from labor_jax.acquisition.pool_image import MASK, Query
+from labor_jax.acquisition.pool_image import Query, ScoredPixels
 from labor_jax.acquisition.registry import register
 from labor_jax.acquisition.representative_points import select_representative_points
-from labor_jax.acquisition.selection import clear_of_asked, select_inconsistent, select_points
 
 
 @register("spl", asks="mask", budget="cap")
-def spl(selector_logits, available, count):
+def spl(selector_logits):
     """LabOR's SPL: the whole inconsistency mask, or its pixels of largest discrepancy."""
     mask = scores.inconsistency_mask(*selector_logits)
-    discrepancy = scores.discrepancy_map(*selector_logits)
-    chosen = select_inconsistent(mask, discrepancy, available, max_pixels=count)
-    return Query(chosen.query, MASK, mask)
+    return ScoredPixels(scores.discrepancy_map(*selector_logits), candidates=mask)
 
 
 @register("ppl", budget="own")
@@ -46,18 +43,13 @@ def ripu_regions(logits, radius):
 
 
 @register("ripu_pa")
-def ripu_points(logits, available, radius, count):
+def ripu_points(logits, radius):
     """RIPU-PA: pixels of largest impurity times uncertainty, more than `radius` apart.
 
     RIPU's code does not divide PA's entropies by log C. That is one factor for all pixels, so the
     same pixels are asked.
     """
-    return select_points(
-        scores.ripu(logits, radius),
-        clear_of_asked(available, radius),
-        count=count,
-        suppression_radius=radius,
-    )
+    return ScoredPixels(scores.ripu(logits, radius), suppression_radius=radius)
 
 
 @register("impurity", asks="regions")

@@ -1,4 +1,4 @@
-"""The input of an acquisition method, `PoolImage`, and its result, `Query`."""
+"""The input of an acquisition method, `PoolImage`, and what becomes of its result."""
 
 from __future__ import annotations
 
@@ -30,6 +30,41 @@ class PoolImage(NamedTuple):
     selector_logits: tuple[jax.Array, jax.Array] | None
     available: jax.Array
     key: jax.Array | None
+
+
+class ScoredPixels(NamedTuple):
+    """What an acquisition function may return if a score alone does not say all.
+
+    Attributes:
+      score: f32[H, W].
+      candidates: bool[H, W], the pixels to choose from; None for all. With `asks="mask"` all of
+        them are asked or, under a cap, those of highest score.
+      suppression_radius: Radius of the window that a pick makes unavailable, static; None for the
+        usual one, which is 0 for points and twice the region's for regions, so that these don't
+        overlap.
+    """
+
+    score: jax.Array
+    candidates: jax.Array | None = None
+    suppression_radius: int | None = None
+
+
+class Ranking(NamedTuple):
+    """What an image offers to a budget over the pool.
+
+    Attributes:
+      scores: f32[L] of its picks, never increasing as far as they are valid; for a mask f32[H, W].
+      valid: bool[L]; for a mask bool[H, W], the pixels that may be asked.
+      centers: i32[L, 2], (row, column) in pick order; None for a mask.
+      candidates: bool[H, W], see `Query`.
+      guess: uint8[H, W], see `Query`.
+    """
+
+    scores: jax.Array
+    valid: jax.Array
+    centers: jax.Array | None
+    candidates: jax.Array
+    guess: jax.Array | None = None
 
 
 class Query(NamedTuple):

@@ -88,6 +88,7 @@ def register(
       - a score f32[H, W] (`asks` "points" or "regions"). The pixels, or the square regions of
         `radius`, with the highest scores are asked. Regions don't overlap, as in RIPU.
       - a mask bool[H, W] (`asks` "mask" or "full"). Its available pixels are asked.
+      - `ScoredPixels`: a score with the pixels to choose from, or with another distance to keep.
       - a `Selection` or `MaskSelection`, for a function that selects for itself.
       - a `Query`, which also says among which candidates the function chose.
 
@@ -98,6 +99,9 @@ def register(
         share of its pixels, in regions of `radius`. "cap": `acquisition.max_fraction`, the largest
         share. "own": the function decides. The default is "points" for points, "regions" for
         regions, and "own" otherwise.
+
+    A function that returns a score or `ScoredPixels` also works with class weights and with a
+    budget over the pool. For the latter a `Selection` must hold the picks' scores.
 
     Returns:
       A decorator that returns the function unchanged.

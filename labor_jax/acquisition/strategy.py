@@ -10,17 +10,19 @@ import jax.numpy as jnp
 
 from labor_jax.acquisition.argument_checks import check_mask
 from labor_jax.acquisition.budget import Budget
-from labor_jax.acquisition.pool_image import MASK, PoolImage, Query
+from labor_jax.acquisition.class_weights import weighted
+from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, ScoredPixels
 from labor_jax.acquisition.registry import Method, function_name
 from labor_jax.acquisition.selection import (
     MaskSelection,
     Selection,
     clear_of_asked,
-    select_points,
+    select_inconsistent,
     select_regions,
 )
 
-Strategy = Callable[[PoolImage], Query]
+Strategy = Callable[..., Query]
+"""`strategy(image, class_weights=None) -> Query` of a `PoolImage`; weights are f32[C]."""
 
 
 def bind(
@@ -44,64 +46,153 @@ def bind(
       `register` allows.
     """
 
-    def strategy(image: PoolImage) -> Query:
-        for field in method.reads:
-            if getattr(image, field) is None:
-                raise ValueError(
-                    f"acquisition method {method.name!r} reads {field}, which is not given."
-                )
+    def strategy(image: PoolImage, class_weights: jax.Array | None = None) -> Query:
         picks = budget.picks(method.budget, image.available.shape, radius=radius)
-        given = {**image._asdict(), "radius": radius, "count": picks, **(settings or {})}
-        arguments = {key: given[key] for key in method.parameters if key in given}
-        try:
-            found = method.function(**arguments)
-        except (TypeError, ValueError) as error:
-            height, width = image.available.shape
-            raise ValueError(
-                f"the acquisition function {function_name(method.function)} of method "
-                f"{method.name!r} fails on an image of {height}x{width} pixels: {error}"
-            ) from error
+        found = run_method(method, image, picks, radius=radius, settings=settings)
+        found = weigh(method, found, image, class_weights)
         query = _as_query(method, found, image, picks, radius)
         return query._replace(pixels=query.pixels & image.available)
 
     return strategy
 
 
-def _as_query(
-    method: Method, found: Any, image: PoolImage, picks: int | None, radius: int
-) -> Query:
-    """Turns what the function returned into a query, after checking it."""
+def run_method(
+    method: Method,
+    image: PoolImage,
+    count: int | None,
+    *,
+    radius: int,
+    settings: Mapping[str, Any] | None,
+) -> Any:
+    """Calls a method's function.
+
+    Args:
+      method: A method that has a function.
+      image: The image.
+      count: The number of picks, see `register`.
+      radius: See `bind`.
+      settings: See `bind`.
+
+    Returns:
+      What the function returned, after checking its shapes and types. A score is wrapped:
+      `ScoredPixels`, with a suppression radius.
+
+    Raises:
+      ValueError: See `bind`.
+    """
+    for field in method.reads:
+        if getattr(image, field) is None:
+            raise ValueError(
+                f"acquisition method {method.name!r} reads {field}, which is not given."
+            )
+    given = {**image._asdict(), "radius": radius, "count": count, **(settings or {})}
+    arguments = {key: given[key] for key in method.parameters if key in given}
+    try:
+        found = method.function(**arguments)
+    except (TypeError, ValueError) as error:
+        height, width = image.available.shape
+        raise ValueError(
+            f"the acquisition function {function_name(method.function)} of method "
+            f"{method.name!r} fails on an image of {height}x{width} pixels: {error}"
+        ) from error
+    return _checked(method, found, image, count, radius)
+
+
+def weigh(method: Method, found: Any, image: PoolImage, class_weights: jax.Array | None) -> Any:
+    """Multiplies the scores by the weights f32[C] of the predicted classes, if there are any.
+
+    Raises:
+      ValueError: The method selects for itself, so that its scores can't be weighted any more.
+    """
+    if class_weights is None:
+        return found
+    if not isinstance(found, ScoredPixels):
+        raise ValueError(
+            f"acquisition method {method.name!r} selects for itself, so class weights can't change "
+            "its scores; set config.acquisition.class_weights to 'none', or let its function "
+            "return a score or ScoredPixels"
+        )
+    return found._replace(score=weighted(found.score, image.logits, class_weights))
+
+
+def pick(
+    method: Method, scored: ScoredPixels, available: jax.Array, *, count: int, radius: int
+) -> Selection:
+    """Selects points or regions by their scores.
+
+    Args:
+      method: A method that asks points or regions.
+      scored: From `run_method`.
+      available: bool[H, W], the pixels that may be picked and were not asked in earlier rounds.
+      count: The number of picks, static.
+      radius: Radius of a region.
+    """
+    reach = radius if method.asks == "regions" else 0
+    free = clear_of_asked(available, max(scored.suppression_radius - reach, 0))
+    return select_regions(
+        scored.score,
+        free if scored.candidates is None else free & scored.candidates,
+        count=count,
+        radius=reach,
+        suppression_radius=scored.suppression_radius,
+    )
+
+
+def _checked(
+    method: Method, found: Any, image: PoolImage, count: int | None, radius: int
+) -> ScoredPixels | Query | Selection | MaskSelection | jax.Array:
     shape = image.available.shape
     name = function_name(method.function)
+    mask = method.asks in ("mask", "full")
     if isinstance(found, Query):
         check_mask(f"the pixels of the query of {name}", found.pixels, shape)
         return found
     if isinstance(found, (Selection, MaskSelection)):
         check_mask(f"the query of the selection of {name}", found.query, shape)
-        if isinstance(found, MaskSelection):
-            return Query(found.query, MASK, image.available)
-    elif method.asks in ("mask", "full"):
-        if not _is_array(found, shape, jnp.bool_):
-            raise _wrong_result(method, "a mask bool[H, W], a Selection or a Query", found, shape)
-        return Query(found, MASK, found)
-    elif picks is None:
+        return found
+    if isinstance(found, ScoredPixels):
+        if found.candidates is not None:
+            check_mask(f"the candidates of {name}", found.candidates, shape)
+        score, suppression_radius = found.score, found.suppression_radius
+    else:
+        score, suppression_radius = found, None
+        if mask:
+            if not _is_array(found, shape, jnp.bool_):
+                expected = "a mask bool[H, W], ScoredPixels, a Selection or a Query"
+                raise _wrong_result(method, expected, found, shape)
+            return found
+    if count is None and not mask:
         expected = (
             f"a Selection or a Query, as the budget {method.budget!r} gives no number of picks"
         )
         raise _wrong_result(method, expected, found, shape)
-    elif not _is_array(found, shape, jnp.floating):
-        raise _wrong_result(method, "a score f32[H, W], a Selection or a Query", found, shape)
-    elif method.asks == "points":
-        found = select_points(found, image.available, count=picks)
-    else:
-        found = select_regions(
-            found,
-            clear_of_asked(image.available, radius),
-            count=picks,
-            radius=radius,
-            suppression_radius=2 * radius,
-        )
-    return Query(found.query, jnp.sum(found.valid), image.available)
+    if not _is_array(score, shape, jnp.floating):
+        expected = "a score f32[H, W], ScoredPixels, a Selection or a Query"
+        raise _wrong_result(method, expected, score, shape)
+    if suppression_radius is None:
+        suppression_radius = 2 * radius if method.asks == "regions" else 0
+    return ScoredPixels(score, getattr(found, "candidates", None), suppression_radius)
+
+
+def _as_query(
+    method: Method, found: Any, image: PoolImage, picks: int | None, radius: int
+) -> Query:
+    """Turns what the function returned into a query."""
+    if isinstance(found, Query):
+        return found
+    candidates = image.available
+    if isinstance(found, ScoredPixels):
+        if found.candidates is not None:
+            candidates = found.candidates
+        if method.asks in ("mask", "full"):
+            found = select_inconsistent(candidates, found.score, image.available, max_pixels=picks)
+        else:
+            found = pick(method, found, image.available, count=picks, radius=radius)
+    if isinstance(found, MaskSelection):
+        return Query(found.query, MASK, candidates)
+    if isinstance(found, Selection):
+        return Query(found.query, jnp.sum(found.valid), candidates)
+    return Query(found, MASK, found)
 
 
 def _is_array(found: Any, shape: tuple[int, ...], dtype: Any) -> bool:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from labor_jax import models, ops
-from labor_jax.acquisition import PoolImage, Query, Strategy
+from labor_jax.acquisition import PoolImage, Query, Ranker, Ranking, Strategy
 
 
 def _jit(function: Callable[..., Any], batched_arguments: Sequence[int]) -> Callable[..., Any]:
@@ -18,7 +18,7 @@ def _jit(function: Callable[..., Any], batched_arguments: Sequence[int]) -> Call
 
 def make_pool_query(
     network: models.Segmenter,
-    strategy: Strategy,
+    strategy: Strategy | Ranker,
     size: tuple[int, int],
     *,
     selector: nn.Module | None = None,
@@ -27,8 +27,8 @@ def make_pool_query(
     window: tuple[int, int] | None = None,
     overlap: int = 0,
     compile: Callable[..., Callable[..., Any]] = _jit,
-) -> Callable[..., Query]:
-    """Builds the function that turns pool images into queries.
+) -> Callable[..., Query | Ranking]:
+    """Builds the function that turns pool images into queries, or into what they offer to the pool.
 
     The function makes two compiled calls: the network, then scores and selection. The logits stay
     on the device between them. In a single call XLA's CPU backend would compute the upsampling of
@@ -39,7 +39,7 @@ def make_pool_query(
 
     Args:
       network: the segmentation network.
-      strategy: from `strategies.build`.
+      strategy: from `strategies.build` or, for a budget over the pool, `build_ranking`.
       size: (H, W) of the label maps. Queries are made at this size, so no asked pixel is lost by
         resizing.
       selector: LabOR's pixel selector, for methods that read "selector_logits": a module with the
@@ -56,10 +56,12 @@ def make_pool_query(
         and whose arguments at these positions, have a leading batch dimension.
 
     Returns:
-      `query(model_variables, selector_variables, key, images, available, index) -> Query`, where
-      `selector_variables` is None without a selector, `key` is the round's random key, images are
-      uint8[B, h, w, 3] (or normalised f32), available is bool[B, H, W], and index int32[B] are the
-      images' numbers in the pool. An image's query does not depend on the rest of its batch.
+      `query(model_variables, selector_variables, key, images, available, index, class_weights=None,
+      floors=None)`, where `selector_variables` is None without a selector, `key` is the round's
+      random key, images are uint8[B, h, w, 3] (or normalised f32), available is bool[B, H, W],
+      index int32[B] are the images' numbers in the pool, class weights are f32[C], and floors
+      f32[B] are those of rankings. It returns the `Query` or `Ranking` of each image, which does
+      not depend on the rest of its batch.
     """
 
     def run(module: nn.Module, variables: Mapping[str, Any], head: Callable, images: jax.Array):
@@ -88,21 +90,34 @@ def make_pool_query(
         coarse = run(selector, selector_variables, lambda logits, _: logits, images)
         return logits, features, tuple(ops.resize_bilinear_align_corners(x, size) for x in coarse)
 
-    def select(key: jax.Array, logits, features, selector_logits, available, index) -> Query:
+    def select(
+        key, class_weights, logits, features, selector_logits, available, index, floors
+    ) -> Query | Ranking:
+        def ask(image: PoolImage, floor: jax.Array | None) -> Query | Ranking:
+            given = {"class_weights": class_weights, "floor": floor}
+            return strategy(image, **{k: value for k, value in given.items() if value is not None})
+
         keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
-        query = jax.vmap(strategy)(PoolImage(logits, features, selector_logits, available, keys))
+        query = jax.vmap(ask)(PoolImage(logits, features, selector_logits, available, keys), floors)
         if with_guess:
             query = query._replace(guess=jnp.argmax(logits, axis=-1).astype(jnp.uint8))
         return query
 
     predict = compile(predict, batched_arguments=(2,))
-    select = compile(select, batched_arguments=(1, 2, 3, 4, 5))
+    select = compile(select, batched_arguments=(2, 3, 4, 5, 6, 7))
 
     def query(
-        model_variables: Any, selector_variables: Any, key: jax.Array, images, available, index
-    ) -> Query:
+        model_variables: Any,
+        selector_variables: Any,
+        key: jax.Array,
+        images,
+        available,
+        index,
+        class_weights=None,
+        floors=None,
+    ) -> Query | Ranking:
         outputs = predict(model_variables, selector_variables, images)
-        return select(key, *outputs, available, index)
+        return select(key, class_weights, *outputs, available, index, floors)
 
     return query
 

@@ -1,9 +1,45 @@
 """Builds the strategy that a config names, after checking its budget and settings."""
 
+import math
+from collections.abc import Sequence
+
 from ml_collections import ConfigDict
 
 from labor_jax import acquisition
-from labor_jax.acquisition import Budget, Method, Strategy
+from labor_jax.acquisition import Budget, Method, PoolLimit, Price, Ranker, Strategy
+
+SCOPES = ("image", "pool")
+"""Of a budget: each image's own, or one over the pool."""
+
+CLASS_WEIGHTS = ("none", "answers", "predicted")
+
+# The fields of a budget with what they mean, for methods of each kind.
+_FRACTION = {"fraction": "the share of an image's pixels"}
+_SECONDS = {
+    "seconds_per_image": "people's seconds for each image",
+    "seconds": "their seconds for the whole pool",
+}
+_BUDGETS = {
+    "points": {**_FRACTION, "points": "the number of them", **_SECONDS},
+    "regions": {**_FRACTION, **_SECONDS},
+    "superpixels": {"points": "the number of them", **_SECONDS},
+}
+
+
+def seconds_per_pick(kind: str) -> Price:
+    """Published seconds of a click that answers a query of this kind, and of opening an image.
+
+    Args:
+      kind: `Method.asks` of a method that asks parts with a click each.
+
+    Raises:
+      ValueError: the kind has no clicks of one price.
+    """
+    if kind not in ("points", "regions", "superpixels"):
+        raise ValueError(
+            f"people's seconds buy points, regions or superpixels; {kind!r} has no price of a click"
+        )
+    return Price(pick=2.4, image=1.0)
 
 
 def method(name: str) -> Method:
@@ -23,12 +59,13 @@ def asks_sets(config: ConfigDict) -> bool:
     return method(config.acquisition.method).asks == "classes"
 
 
-def build(config: ConfigDict, rounds: int) -> Strategy | None:
+def build(config: ConfigDict, rounds: int, images: int = 1) -> Strategy | None:
     """Binds the method that a config names to its budget and settings.
 
     Args:
       config: the run's `config.acquisition`.
       rounds: number of rounds that share the budget.
+      images: number of images in the pool, which share `config.acquisition.seconds`.
 
     Returns:
       The strategy, a function of one `PoolImage` that returns its `Query`. None if the annotator
@@ -37,32 +74,93 @@ def build(config: ConfigDict, rounds: int) -> Strategy | None:
     Raises:
       ValueError: unknown method, or a setting that makes no sense for it.
     """
-    entry = method(config.method)
-    _check_values(config)
-    _check_budget(config, entry)
+    entry = check(config)
     if entry.picked_by_annotator:
         return None
     return acquisition.bind(
         entry,
-        budget(config, rounds),
+        budget(config, rounds, images),
         radius=config.radius,
-        settings={name: config[name] for name in entry.settings if name in config},
+        settings=_settings(config, entry),
     )
 
 
-def budget(config: ConfigDict, rounds: int) -> Budget:
+def build_ranking(config: ConfigDict, length: int | None) -> Ranker:
+    """Binds the method that a config names for a budget over the pool.
+
+    Args:
+      config: the run's `config.acquisition`, of scope "pool".
+      length: how many picks to list of an image; None for masks.
+
+    Returns:
+      The ranker, a function of one `PoolImage` that returns its `Ranking`.
+
+    Raises:
+      ValueError: as `build`.
+    """
+    entry = check(config)
+    return acquisition.bind_ranking(
+        entry, length, radius=config.radius, settings=_settings(config, entry)
+    )
+
+
+def budget(config: ConfigDict, rounds: int, images: int = 1) -> Budget:
     """Returns what all rounds together may ask of an image.
 
     Args:
       config: the run's `config.acquisition`.
       rounds: number of rounds that share the budget.
+      images: number of images in the pool.
 
     Raises:
-      ValueError: unknown method.
+      ValueError: unknown method, or one whose clicks have no price.
     """
-    fraction = config.max_fraction if method(config.method).budget == "cap" else config.fraction
+    entry = method(config.method)
+    if entry.budget not in _BUDGETS:
+        fraction = config.max_fraction if entry.budget == "cap" else None
+        return Budget(fraction or None, None, rounds)
+    seconds = config.seconds_per_image or config.seconds / images
     size = config.reference_size
-    return Budget(fraction or None, config.points or None, rounds, size and tuple(size))
+    return Budget(
+        fraction=config.fraction or None,
+        points=config.points or None,
+        rounds=rounds,
+        reference_size=size and tuple(size),
+        seconds=seconds or None,
+        price=seconds_per_pick(entry.asks) if seconds else None,
+    )
+
+
+def pool_limit(config: ConfigDict, rounds: int, sizes: Sequence[tuple[int, int]]) -> PoolLimit:
+    """Returns what a round may ask of the whole pool.
+
+    Args:
+      config: the run's `config.acquisition`, of scope "pool".
+      rounds: number of rounds that share the budget.
+      sizes: (height, width) of each image of the pool.
+
+    Raises:
+      ValueError: as `build`.
+    """
+    entry = check(config)
+    return budget(config, rounds, len(sizes)).pool(entry.budget, sizes, radius=config.radius)
+
+
+def check(config: ConfigDict) -> Method:
+    """Checks the values of a run's `config.acquisition`, and returns the method that it names.
+
+    Raises:
+      ValueError: unknown method, or a setting that makes no sense for it.
+    """
+    entry = method(config.method)
+    _check_values(config)
+    _check_budget(config, entry)
+    _check_scope(config, entry)
+    return entry
+
+
+def _settings(config: ConfigDict, entry: Method) -> dict[str, object]:
+    return {name: config[name] for name in entry.settings if name in config}
 
 
 def _check_values(config: ConfigDict) -> None:
@@ -72,10 +170,11 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"config.acquisition.{field} is {config[field]}; it is a share from 0 to 1."
             )
-    for field in ("points", "radius"):
-        if config[field] < 0:
+    for field in ("points", "radius", "seconds_per_image", "seconds"):
+        if not 0 <= config[field] < math.inf:
             raise ValueError(
-                f"config.acquisition.{field} is {config[field]}; it can't be negative."
+                f"config.acquisition.{field} is {config[field]}; it can't be "
+                f"{'negative' if config[field] < 0 else 'infinite'}."
             )
     size = config.reference_size
     if size is not None and (len(size) != 2 or min(size) < 1):
@@ -83,6 +182,12 @@ def _check_values(config: ConfigDict) -> None:
             f"config.acquisition.reference_size is {size}; it is the (height, width) in pixels of "
             "the image that config.acquisition.points refers to, or None."
         )
+    for field, valid in (("scope", SCOPES), ("class_weights", CLASS_WEIGHTS)):
+        if config[field] not in valid:
+            raise ValueError(
+                f"config.acquisition.{field} is {config[field]!r}; choose one of: "
+                f"{', '.join(valid)}."
+            )
     if config.distance not in acquisition.DISTANCES:
         raise ValueError(
             f"config.acquisition.distance is {config.distance!r}; choose one of: "
@@ -91,25 +196,45 @@ def _check_values(config: ConfigDict) -> None:
 
 
 def _check_budget(config: ConfigDict, entry: Method) -> None:
-    """Checks that a method gets the budget it takes, and no other."""
-    got = f"got fraction {config.fraction} and points {config.points}"
-    if entry.budget == "regions" and (config.points or not config.fraction):
-        raise ValueError(
-            f"config.acquisition.method {entry.name} asks regions; its budget is "
-            "config.acquisition.fraction, the share of an image's pixels over all rounds; "
-            f"{got}: set fraction above 0 and points to 0."
-        )
-    if entry.budget == "points" and bool(config.points) == bool(config.fraction):
-        raise ValueError(
-            f"config.acquisition.method {entry.name} needs one budget: either "
-            "config.acquisition.fraction, the share of an image's pixels, or "
-            "config.acquisition.points, the number of them, both over all rounds; "
-            f"{got}: set one above 0 and the other to 0."
-        )
-    if entry.budget in ("cap", "own"):
-        for field in ("fraction", "points"):
+    """Checks that a method gets one budget that it takes, and no other."""
+    all_fields = _BUDGETS["points"]
+    allowed = _BUDGETS.get(entry.budget, {})
+    if not allowed:
+        for field in all_fields:
             if config[field]:
                 raise ValueError(
                     f"config.acquisition.{field} is {config[field]}, but {entry.name} asks without "
                     "that budget; set it to 0."
                 )
+        return
+    given = [field for field in all_fields if config[field]]
+    if len(given) == 1 and given[0] in allowed:
+        return
+    choices = [f"config.acquisition.{field}, {meaning}" for field, meaning in allowed.items()]
+    got = ", ".join(f"{field} {config[field]}" for field in all_fields)
+    raise ValueError(
+        f"config.acquisition.method {entry.name} asks {entry.asks}; it needs one budget over all "
+        f"rounds: {'; '.join(choices[:-1])}; or {choices[-1]}. Got {got}: set one of these above 0 "
+        "and the others to 0."
+    )
+
+
+def _check_scope(config: ConfigDict, entry: Method) -> None:
+    """Checks that a method has scores where the config needs them."""
+    if entry.picked_by_annotator and config.class_weights != "none":
+        raise ValueError(
+            f"config.acquisition.class_weights is {config.class_weights!r}, but the annotator "
+            f"picks what {entry.name} asks; set it to 'none'."
+        )
+    if config.scope == "image":
+        return
+    if entry.budget == "cap" and not config.max_fraction:
+        raise ValueError(
+            "config.acquisition.scope is 'pool', but without config.acquisition.max_fraction "
+            f"{entry.name} asks all that it finds; set max_fraction above 0, or scope to 'image'."
+        )
+    if entry.budget not in (*_BUDGETS, "cap"):
+        raise ValueError(
+            f"config.acquisition.scope is 'pool', but {entry.name} asks without a budget that "
+            "images could share; set scope to 'image'."
+        )

@@ -67,8 +67,12 @@ def check_budget(components: Components) -> None:
     method = strategies.method(config.acquisition.method)
     if not config.rounds or pool is None or method.picked_by_annotator:
         return
-    budget, radius = strategies.budget(config.acquisition, config.rounds), config.acquisition.radius
-    sizes = [pool.size(number) for number in range(len(pool))]
+    radius = config.acquisition.radius
+    budget = strategies.budget(config.acquisition, config.rounds, len(pool))
+    sizes = [tuple(pool.size(number)) for number in range(len(pool))]
+    if config.acquisition.scope == "pool":
+        _check_pool_budget(budget, method, sizes, radius)
+        return
     holds = {size: budget.holds_a_pick(method.budget, size, radius=radius) for size in set(sizes)}
     if all(holds.values()):
         return
@@ -77,12 +81,33 @@ def check_budget(components: Components) -> None:
         raise ValueError(_too_small(budget, method, largest, radius))
     few = sum(not holds[size] for size in sizes)
     smallest = min(sizes, key=math.prod)
-    happens = "nothing is asked" if method.budget == "cap" else "more than the budget is asked"
+    nothing = method.budget == "cap" or budget.seconds is not None
+    happens = "nothing is asked" if nothing else "more than the budget is asked"
     problem = _too_small(budget, method, smallest, radius)
     logger.warning("In %d of the pool's %d images %s. %s", few, len(sizes), happens, problem)
 
 
+def _check_pool_budget(
+    budget: Budget, method: Method, sizes: list[tuple[int, int]], radius: int
+) -> None:
+    limit = budget.pool(method.budget, sizes, radius=radius)
+    if limit is not None and limit.limit < limit.pick_cost + limit.image_cost:
+        raise ValueError(
+            "config.acquisition.scope is 'pool', but a round's budget for all "
+            f"{len(sizes)} images together does not hold a single pick. Raise the budget, or lower "
+            "config.rounds."
+        )
+
+
 def _too_small(budget: Budget, method: Method, size: tuple[int, int], radius: int) -> str:
+    if budget.seconds is not None:
+        return (
+            f"config.acquisition gives an image {budget.seconds:g} s over {budget.rounds} rounds, "
+            f"but opening it takes {budget.price.image:g} s a round, and a pick "
+            f"{budget.price.pick:g} s. Give {budget.least(method.budget, size, radius=radius):g} s "
+            "or more for each image, lower config.rounds, or set config.acquisition.scope to "
+            "'pool'."
+        )
     side, regions = 2 * radius + 1, method.budget == "regions"
     pick = f"one region of {side}x{side} pixels" if regions else "one pixel"
     least = budget.least(method.budget, size, radius=radius)

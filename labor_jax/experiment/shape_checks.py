@@ -85,9 +85,18 @@ def _check_head(components: Components, features: models.Features) -> None:
 def _check_acquisition(components: Components, features: models.Features) -> None:
     config, pool = components.config, components.pair.pool
     method = strategies.method(config.acquisition.method)
-    strategy = strategies.build(config.acquisition, config.rounds)
-    if strategy is None or pool is None:
+    strategies.check(config.acquisition)
+    if method.picked_by_annotator or pool is None:
         return
+    if config.acquisition.scope == "pool":
+        strategy = strategies.build_ranking(
+            config.acquisition, None if method.asks == "mask" else 1
+        )
+    else:
+        strategy = strategies.build(config.acquisition, config.rounds, len(pool))
+    weights = None
+    if config.acquisition.class_weights != "none":
+        weights = jax.ShapeDtypeStruct((components.pair.num_classes,), jnp.float32)
     size = pool.size(0)
     logits = jax.ShapeDtypeStruct((*size, components.pair.num_classes), jnp.float32)
     image = acquisition.PoolImage(
@@ -99,7 +108,7 @@ def _check_acquisition(components: Components, features: models.Features) -> Non
         available=jax.ShapeDtypeStruct(size, jnp.bool_),
         key=jax.eval_shape(lambda: jax.random.key(0)),
     )
-    jax.eval_shape(strategy, image)
+    jax.eval_shape(strategy, image, weights)
 
 
 @contextlib.contextmanager

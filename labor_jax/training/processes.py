@@ -86,6 +86,30 @@ def gathered(tree: Any) -> Any:
     return tree if count() == 1 else multihost_utils.process_allgather(tree, tiled=True)
 
 
+def gathered_rows(tree: Any) -> Any:
+    """The same where each process may hold another number of rows, one for all of its arrays."""
+    if count() == 1:
+        return tree
+    numbers = multihost_utils.process_allgather(np.array([len(jax.tree.leaves(tree)[0])]))[:, 0]
+    most = int(numbers.max())
+
+    def joined(rows: np.ndarray) -> np.ndarray:
+        padded = np.zeros((most, *rows.shape[1:]), rows.dtype)
+        padded[: len(rows)] = rows
+        parts = multihost_utils.process_allgather(padded)
+        return np.concatenate([part[:n] for part, n in zip(parts, numbers, strict=True)])
+
+    return jax.tree.map(joined, tree)
+
+
+def total(counts: np.ndarray) -> np.ndarray:
+    """The sum of an int64[n] over all processes; JAX would keep 32 bits of each number."""
+    if count() == 1:
+        return counts
+    halves = np.ascontiguousarray(counts, np.int64).view(np.uint32)
+    return np.asarray(multihost_utils.process_allgather(halves)).view(np.int64).sum(axis=0)
+
+
 @contextlib.contextmanager
 def fail_together(doing: str) -> Iterator[None]:
     """Lets a block that fails in one process fail in all, so that none waits for ever.

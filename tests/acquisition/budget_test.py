@@ -83,3 +83,40 @@ def test_a_budget_holds_a_pick_from_its_least_value_on(
         assert not budget._replace(fraction=least * 0.98).holds_a_pick(kind, size, radius=radius)
     if holds and kind != "cap":  # then rounding up adds less than a pick a round
         assert budget.picks(kind, size, radius=radius) * picked < share / rounds + picked
+
+
+PRICE = acquisition.Price(pick=2.4, image=1.0)
+
+
+@hypothesis.given(seconds=st.integers(1, 20_000).map(lambda n: n / 10), rounds=st.integers(1, 7))
+def test_seconds_are_never_exceeded(seconds, rounds):
+    budget = acquisition.Budget(seconds=seconds, rounds=rounds, price=PRICE)
+    picks = budget.picks("points", (30, 40), radius=1)
+    exact = Fraction(str(seconds)) / rounds - 1
+    assert picks == budget.picks("regions", (300, 400), radius=2)
+    if picks:
+        assert Fraction("2.4") * picks <= exact
+    assert exact < Fraction("2.4") * (picks + 1)
+    assert budget.holds_a_pick("points", (30, 40), radius=1) == (picks > 0)
+
+
+def test_the_least_seconds_hold_a_pick_in_every_round():
+    price = acquisition.Price(pick=2.403, image=1.0)
+    budget = acquisition.Budget(seconds=1.0, rounds=3, price=price)
+    assert budget.least("points", (9, 9), radius=1) == 10.21
+    enough = budget._replace(seconds=10.21)
+    assert enough.picks("points", (9, 9), radius=1) == 1
+    assert budget._replace(seconds=10.2).picks("points", (9, 9), radius=1) == 0
+
+
+def test_the_pools_limit_is_rounded_once():
+    sizes = [(10, 10), (10, 11), (10, 10)]
+    regions = acquisition.Budget(fraction=0.1, rounds=2)
+    assert regions.pool("regions", sizes, radius=1) == (2, 1, 0)  # 15.5 pixels of 9
+    assert regions.pool("points", sizes, radius=1) == (16, 1, 0)
+    assert regions.pool("cap", sizes, radius=1) == (15, 1, 0)
+    assert acquisition.Budget(points=1, rounds=2).pool("points", sizes, radius=1) == (2, 1, 0)
+    seconds = acquisition.Budget(seconds=12.0, rounds=2, price=PRICE)
+    assert seconds.pool("points", sizes, radius=1) == (18.0, 2.4, 1.0)
+    assert acquisition.Budget().pool("cap", sizes, radius=1) is None
+    assert regions.pool("own", sizes, radius=1) is None

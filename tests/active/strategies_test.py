@@ -72,6 +72,54 @@ def test_a_budget_is_shared_by_the_rounds(image, method):
     assert by_number.pixels.sum() == by_number.picks == POINTS_A_ROUND
 
 
+@pytest.mark.parametrize("method", ["entropy", "random_regions"])
+def test_seconds_buy_clicks_after_opening_the_image(image, method):
+    """A click takes 2.4 s, and opening an image 1 s, in each of 3 rounds."""
+    price = strategies.seconds_per_pick("points")
+    assert price == (2.4, 1.0)
+    for seconds, picks in ((3 * 8.2, 3), (3 * 8.1, 2), (3 * 3.4, 1), (3 * 3.3, 0)):
+        assert _ask(image, method, seconds_per_image=seconds).picks == picks
+        config = acquisition_config(method, seconds=10 * seconds)
+        assert jax.jit(strategies.build(config, 3, images=10))(image).picks == picks
+
+
+@pytest.mark.parametrize(
+    "given", [{"points": 4, "seconds": 9.0}, {"seconds_per_image": 2, "seconds": 9}]
+)
+def test_seconds_are_a_budget_of_their_own(given):
+    with pytest.raises(ValueError, match=r"needs one budget.*Got fraction 0\.0, points"):
+        _build("entropy", **given)
+
+
+def test_masks_have_no_price_of_a_click():
+    with pytest.raises(ValueError, match="'mask' has no price of a click"):
+        strategies.seconds_per_pick("mask")
+
+
+def test_the_pools_limit_is_what_its_images_may_ask():
+    sizes = [(12, 15)] * 5 + [(9, 9)] * 2
+    pixels = 5 * 12 * 15 + 2 * 81
+
+    def limit(method, **settings):
+        config = acquisition_config(method, scope="pool", **settings)
+        return strategies.pool_limit(config, 3, sizes)
+
+    assert limit("entropy", fraction=0.11) == (math.ceil(pixels * 0.11 / 3), 1, 0)
+    assert limit("ripu_ra", fraction=0.11) == (math.ceil(pixels * 0.11 / 27), 1, 0)
+    assert limit("entropy", points=10) == (math.ceil(7 * 10 / 3), 1, 0)
+    assert limit("entropy", points=10, reference_size=(6, 10)) == (pixels * 10 // 180, 1, 0)
+    assert limit("spl", max_fraction=0.11) == (math.floor(pixels * 0.11 / 3), 1, 0)
+    assert limit("ripu_pa", seconds=90.0) == (30.0, 2.4, 1.0)
+    assert limit("ripu_pa", seconds_per_image=30.0) == (70.0, 2.4, 1.0)
+
+
+def test_a_ranking_has_the_configs_settings(image):
+    config = acquisition_config("ripu_pa", points=4, radius=2, scope="pool")
+    ranking = jax.jit(strategies.build_ranking(config, 5))(image)
+    expected = acquisition.bind_ranking(acquisition.method("ripu_pa"), 5, radius=2)(image)
+    np.testing.assert_array_equal(ranking.centers, expected.centers)
+
+
 @pytest.mark.parametrize("method", SINGLE_PIXELS)
 def test_points_grow_with_the_area_from_a_reference_size(image, method):
     settings = {"method": method, "radius": 0, "points": POINTS, "rounds": 3}
@@ -183,6 +231,14 @@ def test_no_pixel_is_asked_that_is_not_available(image, method):
         ),
         ({"method": "ppl", "distance": "taxicab"}, "euclidean, cosine"),
         ({"method": "spl", "max_fraction": -0.1}, "a share from 0 to 1"),
+        ({"method": "margin", "seconds": -1.0}, "seconds is -1.0; it can't be negative"),
+        ({"method": "margin", "seconds_per_image": math.inf}, "it can't be infinite"),
+        ({"method": "margin", "points": 1, "scope": "pol"}, "scope is 'pol'; choose one of: image"),
+        ({"method": "margin", "points": 1, "class_weights": "no"}, "'no'; choose one of: none, an"),
+        ({"method": "human_points", "class_weights": "answers"}, "the annotator picks what human"),
+        ({"method": "spl", "scope": "pool"}, "without config.acquisition.max_fraction spl asks"),
+        ({"method": "ppl", "scope": "pool"}, "ppl asks without a budget that images could share"),
+        ({"method": "human_points", "scope": "pool"}, "without a budget that images could share"),
     ],
 )
 def test_impossible_settings_are_named(settings, message):
@@ -193,14 +249,15 @@ def test_impossible_settings_are_named(settings, message):
 @pytest.mark.parametrize("method", SINGLE_PIXELS)
 @pytest.mark.parametrize("given", [{}, {"fraction": 0.1, "points": 4}])
 def test_single_pixels_need_exactly_one_budget(method, given):
-    with pytest.raises(ValueError, match=f"{method} needs one budget: .*fraction.* or .*points"):
+    message = f"{method} asks points; it needs one budget.*fraction, .*points, "
+    with pytest.raises(ValueError, match=message):
         _build(method, **given)
 
 
 @pytest.mark.parametrize("method", REGIONS)
 @pytest.mark.parametrize("given", [{}, {"points": 4}, {"fraction": 0.1, "points": 4}])
 def test_regions_need_a_fraction(method, given):
-    with pytest.raises(ValueError, match=rf"{method} asks regions.*fraction 0\.[01]+ and points"):
+    with pytest.raises(ValueError, match=rf"{method} asks regions.*Got fraction 0\.[01]+, points"):
         _build(method, **given)
 
 
@@ -229,7 +286,7 @@ def test_the_annotator_picks_human_points_without_a_budget():
 
 
 @pytest.mark.parametrize("method", ["spl", "ppl", "human_points", "all"])
-@pytest.mark.parametrize("field", ["fraction", "points"])
+@pytest.mark.parametrize("field", ["fraction", "points", "seconds", "seconds_per_image"])
 def test_a_budget_that_a_method_does_not_take_is_refused(method, field):
     with pytest.raises(ValueError, match=rf"acquisition\.{field} is 1.* {method} asks"):
         _build(method, **{field: 1})

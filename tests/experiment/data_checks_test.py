@@ -29,6 +29,17 @@ def config_with(method, **acquisition):
         ("random", {"fraction": 1e-4}, ("0.1 pixels a round", "one pixel", "0.000977 or more")),
         ("active:random", {"points": 1}, ("points is 1", "0.5 pixels a round", "to 2 or more")),
         ("spl", {"max_fraction": 1e-4}, ("max_fraction is 0.0001", "0.000977 or more")),
+        (
+            "random",
+            {"fraction": 0.0, "seconds_per_image": 6.7},
+            ("gives an image 6.7 s over 2 rounds", "takes 1 s a round", "2.4 s", "Give 6.8 s"),
+        ),
+        ("random", {"fraction": 0.0, "seconds": 20.0}, ("gives an image 5 s", "'pool'")),
+        (
+            "random",
+            {"fraction": 0.0, "seconds": 6.7, "scope": "pool"},
+            ("all 4 images together does not hold a single pick",),
+        ),
     ],
 )
 def test_a_budget_below_one_pick_is_refused_with_the_smallest(method, budget, says, tmp_path):
@@ -44,6 +55,8 @@ def test_the_smallest_budget_is_enough():
     data_checks.check_budget(components.build(config_with("random", fraction=0.000977)))
     data_checks.check_budget(components.build(config_with("spl", max_fraction=0.0)))  # no cap
     data_checks.check_budget(components.build(config_with("ppl")))
+    seconds = {"fraction": 0.0, "seconds": 6.8, "scope": "pool"}
+    data_checks.check_budget(components.build(config_with("random", **seconds)))
 
 
 def test_images_too_small_for_the_budget_are_counted(caplog):

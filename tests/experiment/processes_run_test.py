@@ -54,10 +54,15 @@ def free_port():
         return listening.getsockname()[1]
 
 
-def start(workdir, given, count=2):
-    """The command, in `count` processes that find each other."""
+def start(workdir, given):
+    """The command, in processes that find each other."""
+    return start_config(workdir, CONFIG.format(given=str(given)))
+
+
+def start_config(workdir, text, count=2):
+    """The command with the config of a file of this text, in `count` processes."""
     config = workdir.parent / "config.py"
-    config.write_text(CONFIG.format(given=str(given)))
+    config.write_text(text)
     port = free_port()
     return [
         subprocess.Popen(

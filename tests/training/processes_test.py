@@ -48,3 +48,27 @@ def test_what_fails_here_is_told_to_all_and_raised(second_of_two):
 def test_an_address_without_a_port_is_told(address):
     with pytest.raises(ProcessError, match=rf"{address}'.*HOST:PORT"):
         processes.join(address, 2, 1)
+
+
+def test_rows_of_different_numbers_and_large_counts_are_joined(monkeypatch):
+    """The other process holds one row more, and as large counts."""
+    assert processes.gathered_rows(np.arange(3)).tolist() == [0, 1, 2]
+    assert processes.total(np.array([2**40])).tolist() == [2**40]
+
+    def gathered(own):
+        if own.dtype == np.uint32:
+            return np.stack([own, own])
+        if own.shape == (1,):  # the number of rows
+            return np.stack([own, own + 1])
+        other = np.full((3, *own.shape[1:]), 7, own.dtype)
+        assert len(own) == 3
+        return np.stack([own, other])
+
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes.multihost_utils, "process_allgather", gathered)
+    numbers, pairs = processes.gathered_rows(
+        (np.int32([1, 2]), np.float32([[np.nan, 3], [4, -np.inf]]))
+    )
+    np.testing.assert_array_equal(numbers, [1, 2, 7, 7, 7])
+    np.testing.assert_array_equal(pairs, [[np.nan, 3], [4, -np.inf], [7, 7], [7, 7], [7, 7]])
+    assert processes.total(np.array([2**40 + 5, 1])).tolist() == [2**41 + 10, 2]

@@ -1,10 +1,11 @@
 """The query phase of a round: scores the pool, selects, asks, and with an oracle answers."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -12,13 +13,13 @@ from labor_jax import acquisition
 from labor_jax.active import pool_query, strategies
 from labor_jax.annotation import Oracle
 from labor_jax.data import pipeline
-from labor_jax.experiment import batch_inputs
+from labor_jax.experiment import batch_inputs, pool_scope
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.keys import named_key, named_seed
 from labor_jax.experiment.phases import train_selector
 from labor_jax.experiment.plan import Phase
-from labor_jax.training import loop
+from labor_jax.training import loop, processes
 from labor_jax.training import mesh as mesh_lib
 
 evaluates = False
@@ -52,7 +53,8 @@ def hand_on(phase: Phase, handover: Handover, state: None) -> Handover:
 def run(session: Any, phase: Phase, handover: Handover, state: None, save: Any) -> Handover:
     """Asks about the images that were not asked in this round yet; an oracle answers at once.
 
-    Of several processes each asks about its share, and then all see everything.
+    Of several processes each asks about its share, and then all see everything. With a budget over
+    the pool all images are scored again after a kill, and so the others are asked the same.
     """
     del save  # the label store keeps every image's query as it is made
     names = session.components.pair.pool.names
@@ -92,16 +94,19 @@ class Asking:
 
     def ask(self, numbers: Sequence[int]) -> None:
         """Asks about these images of the pool."""
-        picked = self._method.picked_by_annotator
-        queries = self._picked(numbers) if picked else self._selected(numbers)
-        share = mesh_lib.process_share(self._components.mesh)
-        own = -(-len(numbers) // share.count)
+        if not numbers:
+            return
+        images = len(numbers)
+        if self._method.picked_by_annotator:
+            ask = self._picked
+        elif self._config.acquisition.scope == "pool":
+            ask, images = self._best_of_pool, len(self._components.pair.pool)
+        else:
+            ask = self._selected
+        own = -(-images // mesh_lib.process_share(self._components.mesh).count)
         with loop.progress_bar(total=own, desc=self.phase.name, unit="image") as bar:
-            for batch, query in queries:
-                # Written before the answers: after a kill, answered images are not queried again.
-                self._previews.write_candidates(self.phase.name, batch, query.candidates)
+            for batch, query in ask(numbers, bar.update):
                 self.record(batch, query)
-                bar.update(len(batch))
 
     def record(self, numbers: np.ndarray, query: acquisition.Query) -> None:
         """Keeps queries of a batch of images, and the oracle's answers, in the label store."""
@@ -119,17 +124,99 @@ class Asking:
                 round_number, zip(names, query.pixels, answers, clicks, strict=True), kind=kind
             )
 
-    def _selected(self, numbers: Sequence[int]) -> Queries:
-        """Scores and selects in batches; the device works on the next while the host takes one."""
-        for batch, query in pool_query.one_ahead(self._dispatched(numbers)):
-            count = len(batch)
-            yield batch, jax.tree.map(lambda rows, n=count: rows[:n], mesh_lib.local_rows(query))
+    def _selected(self, numbers: Sequence[int], advance: Callable[[int], Any]) -> Queries:
+        """Each image's own query; `advance` is told how many images are done."""
 
-    def _dispatched(self, numbers: Sequence[int]) -> Iterator[tuple[np.ndarray, Any]]:
+        def strategy():
+            images = len(self._components.pair.pool)
+            return strategies.build(self._config.acquisition, self._config.rounds, images)
+
+        weights = self._class_weights()
+        for batch, _, query in self._scored(numbers, "pool_query", strategy, weights):
+            # Written before the answers: after a kill, answered images are not queried again.
+            self._previews.write_candidates(self.phase.name, batch, query.candidates)
+            yield batch, query
+            advance(len(batch))
+
+    def _best_of_pool(self, numbers: Sequence[int], advance: Callable[[int], Any]) -> Queries:
+        """The same under a budget over the pool: scores all of it, then asks these images."""
+        weights, wanted = self._class_weights(), frozenset(numbers)
+
+        def score(numbers, length, floor):
+            def ranker():
+                return strategies.build_ranking(self._config.acquisition, length)
+
+            name = ("pool_ranking", length)
+            for batch, floors, ranking in self._scored(numbers, name, ranker, weights, floor):
+                self._previews.write_candidates(self.phase.name, batch, ranking.candidates)
+                advance(len(batch))
+                yield batch, floors, ranking
+
+        for number, query in pool_scope.queries(
+            self._config.acquisition,
+            self._config.rounds,
+            self._components.pair.pool,
+            score,
+            self._available,
+        ):
+            if number in wanted:
+                yield np.array([number]), jax.tree.map(lambda rows: rows[None], query)
+
+    def _class_weights(self) -> np.ndarray | None:
+        """The weights f32[C] of the classes' scores, the same in all processes; None for none."""
+        kind, pair = self._config.acquisition.class_weights, self._components.pair
+        counts = np.zeros(pair.num_classes, np.int64)
+        if kind == "none":
+            return None
+        if kind == "answers":
+            reader = self._store.reader
+            for number in reader.rounds():
+                if number < self.phase.round:
+                    counts += reader.class_counts(number)
+            return acquisition.class_weights_from_answers(counts)
+
+        def counter():
+            def predicted(image: acquisition.PoolImage) -> jax.Array:
+                classes = jnp.argmax(image.logits, axis=-1).reshape(-1)
+                return jnp.bincount(classes, length=pair.num_classes)
+
+            return predicted
+
+        for _, _, found in self._scored(range(len(pair.pool)), "pool_classes", counter):
+            counts += found.sum(axis=0, dtype=np.int64)
+        return acquisition.class_weights_from_predictions(processes.total(counts))
+
+    def _scored(
+        self,
+        numbers: Sequence[int],
+        name: Hashable,
+        build: Callable[[], Callable[..., Any]],
+        class_weights: np.ndarray | None = None,
+        floor: Callable[[], float] | None = None,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None, Any]]:
+        """Scores in batches; the device works on the next while the host takes one.
+
+        Args:
+          numbers: the images, of which this process scores its share.
+          name: names what `build` returns.
+          build: builds a function of a `PoolImage`.
+          class_weights: f32[C], or None.
+          floor: gives the floor of an image that is scored next; None where there is none.
+
+        Yields:
+          Numbers of images, their floors, and the function's results on the host.
+        """
+        batches = self._dispatched(numbers, name, build, class_weights, floor)
+        for batch, floors, found in pool_query.one_ahead(batches):
+            count = len(batch)
+            found = jax.tree.map(lambda rows, n=count: rows[:n], mesh_lib.local_rows(found))
+            yield batch, floors, found
+
+    def _dispatched(self, numbers, name, build, class_weights, floor):
         split, mesh = self._components.pair.pool, self._components.mesh
         key = named_key(self._config.seed, self.phase.name)
-        variables = (self._handover.model, self._handover.selector)
-        model, selector = mesh_lib.replicate(variables, mesh)
+        variables = (self._handover.model, self._handover.selector, class_weights)
+        model, selector, class_weights = mesh_lib.replicate(variables, mesh)
         batches = pipeline.inference_batches(
             split,
             batch_inputs.inference_spec(self._components, "target"),
@@ -144,14 +231,22 @@ class Asking:
                 "available": np.stack(available),
                 "index": batch["index"].astype(np.int32),
             }
+            floors = None
+            if floor is not None:
+                arrays["floors"] = floors = np.full(len(available), floor(), np.float32)
             on_device = mesh_lib.shard_batch(arrays, mesh)
-            query = self._pool_query(size)
-            yield (
-                batch["index"][batch["valid"]],
-                query(model, selector, key, *(on_device[name] for name in arrays)),
+            query = self._pool_query(size, name, build)
+            found = query(
+                model,
+                selector,
+                key,
+                *(on_device[each] for each in ("image", "available", "index")),
+                class_weights,
+                on_device.get("floors"),
             )
+            yield batch["index"][batch["valid"]], floors, found
 
-    def _picked(self, numbers: Sequence[int]) -> Queries:
+    def _picked(self, numbers: Sequence[int], advance: Callable[[int], Any]) -> Queries:
         """The same where the annotator picks what to label, without looking at the model."""
         seed = named_seed(self._config.seed, self.phase.name)
         share = mesh_lib.process_share(self._components.mesh)
@@ -162,10 +257,12 @@ class Asking:
                 np.random.default_rng((seed, number)),
             )
             everything = np.ones((1, *query.shape), bool)
+            self._previews.write_candidates(self.phase.name, [number], everything)
             yield (
                 np.array([number]),
                 acquisition.Query(query[None], query.sum()[None], everything),
             )
+            advance(1)
 
     def _available(self, number: int) -> np.ndarray:
         """The pixels of a pool image that no earlier round asked, bool[H, W]."""
@@ -174,14 +271,16 @@ class Asking:
             split.names[number], up_to_round=self.phase.round - 1, shape=split.size(number)
         )
 
-    def _pool_query(self, size: tuple[int, int]) -> Callable[..., acquisition.Query]:
+    def _pool_query(
+        self, size: tuple[int, int], name: Hashable, strategy: Callable[[], Callable[..., Any]]
+    ) -> Callable[..., Any]:
         """The query of images with labels of one size, compiled once for all rounds."""
         components, config = self._components, self._config
 
         def build():
             return pool_query.make_pool_query(
                 components.frozen_segmenter,
-                strategies.build(config.acquisition, config.rounds),
+                strategy(),
                 size,
                 selector=(
                     train_selector.network(components)
@@ -195,4 +294,4 @@ class Asking:
                 compile=functools.partial(mesh_lib.data_parallel_map, mesh=components.mesh),
             )
 
-        return self._once(("pool_query", size), build)
+        return self._once((name, size), build)

@@ -1,0 +1,116 @@
+"""Runs with a budget over the pool: one process or two, killed or not, ask the same."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from labor_jax import acquisition, experiment
+from labor_jax.annotation import LabelStore
+from labor_jax.data import load_pair, street
+from tests.experiment.processes_run_test import finish, start_config
+from tests.runs import answered_images, check_resumes, interrupt_query
+from tests.tiny import tiny_config
+
+MASK = "unsure_mask"
+CONFIG = """
+from tests.experiment.pool_scope_run_test import pool_config, register_mask
+
+register_mask()
+
+def get_config():
+    return pool_config({method!r})
+"""
+
+
+def register_mask():
+    """A method that asks masks and needs no selector, whose dropout depends on the devices."""
+
+    @acquisition.register(MASK, asks="mask", budget="cap")
+    def unsure(logits):
+        entropy = acquisition.softmax_entropy(logits)
+        return acquisition.ScoredPixels(entropy, candidates=entropy > 0.5)
+
+
+def pool_config(method):
+    """A tiny run in which images compete."""
+    config = tiny_config(f"active:{MASK}" if method == MASK else method)
+    config.acquisition.scope = "pool"
+    if method == "ripu_ra":
+        config.acquisition.update(fraction=0.0, seconds=2 * 60.0, class_weights="predicted")
+    else:
+        config.acquisition.class_weights = "answers"
+    return config
+
+
+def sizes_of(workdir, round_number):
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+        return store.query_sizes(round_number)
+
+
+@pytest.fixture(scope="module", params=["spl", MASK, "ripu_ra"])
+def whole(request, tmp_path_factory):
+    """A run that nothing interrupted."""
+    register_mask()
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    config = pool_config(request.param)
+    yield config, workdir, experiment.run(config, workdir)
+    acquisition.METHODS.pop(MASK)
+
+
+def test_the_pool_shares_the_budget(whole):
+    config, workdir, _ = whole
+    for number in (1, 2):
+        sizes = sizes_of(workdir, number)
+        if config.method != "ripu_ra":
+            cap = 4 * 32 * 64 * 0.05 // 2
+            asked = round(sum(share for _, share in sizes) * 32 * 64)
+            assert asked == cap if config.method == MASK else 0 < asked <= cap
+        else:
+            clicks = [count for count, _ in sizes]
+            assert len(set(clicks)) > 1
+            seconds = 2.4 * sum(clicks) + 1.0 * sum(count > 0 for count in clicks)
+            assert 60 - 3.4 < seconds <= 60
+
+
+def test_an_interrupted_query_is_resumed(whole, tmp_path):
+    config, workdir, summary = whole
+    interrupt_query(config, tmp_path / "run", 2)
+    check_resumes(config, (workdir, summary), tmp_path / "run")
+
+
+def test_two_processes_ask_the_same(whole, tmp_path):
+    config, workdir, _ = whole
+    if config.method == "spl":
+        pytest.skip("the selector's dropout depends on the devices")
+    two = tmp_path / "run"
+    processes = start_config(two, CONFIG.format(method=config.method))
+    end = time.monotonic() + 240
+    while answered_images(two, 2) == 0:
+        assert all(process.poll() is None for process in processes), finish(processes)
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    for process in processes:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    alone = shutil.copytree(two, tmp_path / "alone")
+    outputs, statuses = finish(start_config(two, CONFIG.format(method=config.method)))
+    assert statuses == [0, 0], outputs
+    experiment.run(config, alone)  # and one process goes on where two were killed
+    expected = json.loads((workdir / "summary.json").read_text())["rounds"]
+    for resumed in (two, alone):
+        rounds = json.loads((resumed / "summary.json").read_text())["rounds"]
+        for ours, theirs in zip(rounds, expected, strict=True):
+            for field in ("labelled_pixels", "clicks"):
+                assert ours[field] == theirs[field]
+        assert queries_of(resumed, 1) == queries_of(workdir, 1)
+
+
+def queries_of(workdir, number):
+    pool = load_pair("street", tiny_config("spl").data).pool
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+        return [store.query(name, number).tobytes() for name in pool.names]
