@@ -38,6 +38,12 @@ from labor_jax.acquisition.selection import (
     select_regions,
 )
 from labor_jax.acquisition.strategy import Strategy, bind
+from labor_jax.acquisition.superpixels import (
+    adjacent_superpixels,
+    merge_alike,
+    select_superpixels,
+    superpixel_means,
+)
 
 __all__ = [
     "DISTANCES",
@@ -50,12 +56,14 @@ __all__ = [
     "Query",
     "Selection",
     "Strategy",
+    "adjacent_superpixels",
     "bind",
     "clear_of_asked",
     "discrepancy_map",
     "inconsistency_mask",
     "least_confidence",
     "margin",
+    "merge_alike",
     "method",
     "pixel_cap",
     "pixel_count",
@@ -72,5 +80,7 @@ __all__ = [
     "select_points",
     "select_regions",
     "select_representative_points",
+    "select_superpixels",
     "softmax_entropy",
+    "superpixel_means",
 ]

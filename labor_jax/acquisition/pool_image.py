@@ -23,6 +23,9 @@ class PoolImage(NamedTuple):
         None.
       available: bool[H, W], the pixels not asked in earlier rounds.
       key: A JAX random key, different for each image and round, or None.
+      image: uint8 or f32[H, W, 3], the image itself, RGB from 0 to 255, or None.
+      first_logits: f32[H, W, C] of the model as it was before the first round, or None.
+      logit_samples: f32[S, H, W, C] of the model with dropout, one for each of S passes, or None.
     """
 
     logits: jax.Array
@@ -30,6 +33,9 @@ class PoolImage(NamedTuple):
     selector_logits: tuple[jax.Array, jax.Array] | None
     available: jax.Array
     key: jax.Array | None
+    image: jax.Array | None = None
+    first_logits: jax.Array | None = None
+    logit_samples: jax.Array | None = None
 
 
 class Query(NamedTuple):
@@ -37,8 +43,8 @@ class Query(NamedTuple):
 
     Attributes:
       pixels: bool[H, W], the asked pixels, all of them available.
-      picks: i32[], the number of points or regions asked, each one click of the annotator; -1 for a
-        mask.
+      picks: i32[], the number of points, regions or superpixels asked, each one answer of the
+        annotator; -1 for a mask or a whole image.
       candidates: bool[H, W], the pixels that the method chose from. For LabOR this is the
         inconsistency mask (Eq. 2).
       guess: uint8[H, W], the classes that the model predicts. `active.make_pool_query` adds them if
@@ -49,3 +55,5 @@ class Query(NamedTuple):
     picks: jax.Array
     candidates: jax.Array
     guess: jax.Array | None = None
+    parts: jax.Array | None = None
+    scores: jax.Array | None = None
