@@ -1,4 +1,4 @@
-"""How many pixels or regions a round may ask of an image: the budgets of RIPU and plain shares."""
+"""How much a round may ask: pixels, regions or superpixels of an image, or images of the pool."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ class Budget(NamedTuple):
 
     Attributes:
       fraction: Share of the image's pixels, from 0 to 1; None if `points` is given, or for a method
-        without a budget.
-      points: Number of pixels, or None.
+        without a budget. Of the pool's images for the kind "images".
+      points: Number of pixels, or of superpixels for that kind, or None. Of the pool's images for
+        the kind "images".
       rounds: Number of rounds that share the budget.
       reference_size: (height, width) of the image that `points` refers to; in other images they
         grow with the area. None means the image's own size.
@@ -28,16 +29,21 @@ class Budget(NamedTuple):
         """Number of picks per round in an image.
 
         Args:
-          kind: `Method.budget`: "points", "regions", "cap" or "own".
+          kind: `Method.budget`: "points", "regions", "superpixels", "images", "cap" or "own".
           size: (height, width) of the image.
           radius: Radius of a region.
 
         Returns:
-          The number of points or regions to ask, or the largest number of pixels for "cap". None if
-          there is no limit.
+          The number of points, regions or superpixels to ask, or the largest number of pixels for
+          "cap". None if there is no limit within an image.
+
+        Raises:
+          ValueError: If the budget is not of the kind.
         """
-        if kind == "own":
+        if kind in ("own", "images"):
             return None
+        if kind == "superpixels" and self.points is None:
+            raise ValueError("superpixels need a number of them, Budget.points")
         if kind == "regions":
             return region_count(*size, ratio=self.fraction, rounds=self.rounds, radius=radius)
         if kind == "cap":
@@ -50,6 +56,21 @@ class Budget(NamedTuple):
             *size, pixels=self.points, rounds=self.rounds, reference_size=self.reference_size
         )
 
+    def images(self, pool: int) -> int:
+        """Number of images to ask per round under the kind "images", rounded up.
+
+        Args:
+          pool: Number of images in the pool.
+
+        Raises:
+          ValueError: If the budget has neither a fraction nor points.
+        """
+        if self.fraction is None and self.points is None:
+            raise ValueError("a budget of images needs a share or a number of them")
+        if self.fraction is None:
+            return min(-(-self.points // self.rounds), pool)
+        return pixel_count(pool, 1, fraction=self.fraction, rounds=self.rounds)
+
     def holds_a_pick(self, kind: str, size: tuple[int, int], *, radius: int) -> bool:
         """Whether a round's part of the budget is at least one pick, or there is no limit.
 
@@ -60,7 +81,7 @@ class Budget(NamedTuple):
           size: (height, width) of the image.
           radius: Radius of a region.
         """
-        if kind == "own" or (self.fraction is None and self.points is None):
+        if kind in ("own", "images") or (self.fraction is None and self.points is None):
             return True
         if self.fraction is None:
             return self.points >= self.least(kind, size, radius=radius)

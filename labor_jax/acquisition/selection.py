@@ -29,12 +29,15 @@ class Selection(NamedTuple):
       valid: bool[count], False for picks for which no available pixel was left.
       query: bool[H, W], the pixels to ask.
       available: bool[H, W], the pixels that later rounds may pick.
+      scores: f32[count], the scores that the picks were made for, -inf where not valid; None if the
+        selection compares no scores.
     """
 
     centers: jax.Array
     valid: jax.Array
     query: jax.Array
     available: jax.Array
+    scores: jax.Array | None = None
 
 
 class MaskSelection(NamedTuple):
@@ -98,11 +101,17 @@ def select_regions(
         centers = _greedy_centers(key, count, suppression_radius)
     valid = centers[:, 0] >= 0
     picked = _mark(centers, valid, score.shape)
+    if score.size:
+        scores = score.astype(jnp.float32)[centers[:, 0], centers[:, 1]]
+        scores = jnp.where(valid, scores, -jnp.inf)
+    else:
+        scores = jnp.full(count, -jnp.inf)
     return Selection(
         centers=centers,
         valid=valid,
         query=window_reductions.window_any(picked, radius),
         available=available & ~window_reductions.window_any(picked, suppression_radius),
+        scores=scores,
     )
 
 

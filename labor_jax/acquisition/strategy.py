@@ -62,7 +62,9 @@ def bind(
                 f"{method.name!r} fails on an image of {height}x{width} pixels: {error}"
             ) from error
         query = _as_query(method, found, image, picks, radius)
-        return query._replace(pixels=query.pixels & image.available)
+        pixels = query.pixels & image.available
+        parts = None if query.parts is None else jnp.where(pixels, query.parts, -1)
+        return query._replace(pixels=pixels, parts=parts)
 
     return strategy
 
@@ -73,9 +75,19 @@ def _as_query(
     """Turns what the function returned into a query, after checking it."""
     shape = image.available.shape
     name = function_name(method.function)
-    if isinstance(found, Query):
+    in_parts = method.asks in ("superpixels", "classes")
+    if isinstance(found, Query) and not (in_parts and found.parts is None):
         check_mask(f"the pixels of the query of {name}", found.pixels, shape)
+        if found.parts is not None and not _is_array(found.parts, shape, jnp.integer):
+            raise _wrong_result(method, "parts int32[H, W]", found.parts, shape)
         return found
+    if in_parts:
+        raise _wrong_result(method, "a Query with parts", found, shape)
+    if method.asks == "images":
+        if not _is_array(found, (), jnp.floating):
+            raise _wrong_result(method, "a score f32[] or a Query", found, shape)
+        score = jnp.asarray(found, jnp.float32)
+        return Query(image.available, MASK, image.available, scores=score[None])
     if isinstance(found, (Selection, MaskSelection)):
         check_mask(f"the query of the selection of {name}", found.query, shape)
         if isinstance(found, MaskSelection):
@@ -91,7 +103,7 @@ def _as_query(
         raise _wrong_result(method, expected, found, shape)
     elif not _is_array(found, shape, jnp.floating):
         raise _wrong_result(method, "a score f32[H, W], a Selection or a Query", found, shape)
-    elif method.asks == "points":
+    elif method.asks in ("points", "corrections"):
         found = select_points(found, image.available, count=picks)
     else:
         found = select_regions(
@@ -101,7 +113,30 @@ def _as_query(
             radius=radius,
             suppression_radius=2 * radius,
         )
-    return Query(found.query, jnp.sum(found.valid), image.available)
+    parts = None
+    if method.asks != "mask":
+        parts = _parts(found, shape, radius if method.asks == "regions" else 0)
+    return Query(
+        found.query, jnp.sum(found.valid), image.available, parts=parts, scores=found.scores
+    )
+
+
+def _parts(selection: Selection, shape: tuple[int, int], radius: int) -> jax.Array:
+    """The number of the pick that asks each pixel, -1 for none: int32[H, W].
+
+    Windows that share pixels, which those of `select_regions` don't, give them to any of their
+    picks.
+    """
+    offset = jnp.arange(-radius, radius + 1)
+    rows = (selection.centers[:, 0, None] + offset)[:, :, None]
+    columns = (selection.centers[:, 1, None] + offset)[:, None, :]
+    inside = selection.valid[:, None, None] & (rows >= 0) & (columns >= 0)
+    rank = jnp.cumsum(selection.valid.astype(jnp.int32)) - 1
+    return (
+        jnp.full(shape, -1, jnp.int32)
+        .at[jnp.where(inside, rows, shape[0]), columns]
+        .set(rank[:, None, None], mode="drop")
+    )
 
 
 def _is_array(found: Any, shape: tuple[int, ...], dtype: Any) -> bool:

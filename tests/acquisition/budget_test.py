@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import hypothesis
 import hypothesis.strategies as st
+import pytest
 
 from labor_jax import acquisition
 
@@ -83,3 +84,22 @@ def test_a_budget_holds_a_pick_from_its_least_value_on(
         assert not budget._replace(fraction=least * 0.98).holds_a_pick(kind, size, radius=radius)
     if holds and kind != "cap":  # then rounding up adds less than a pick a round
         assert budget.picks(kind, size, radius=radius) * picked < share / rounds + picked
+
+
+def test_superpixels_are_counted_like_points():
+    budget = acquisition.Budget(points=40, rounds=5, reference_size=(640, 1280))
+    assert budget.picks("superpixels", (1024, 2048), radius=1) == 21
+    assert budget.holds_a_pick("superpixels", (1024, 2048), radius=1)
+    assert budget.least("superpixels", (640, 1280), radius=1) == 5
+    with pytest.raises(ValueError, match="need a number of them"):
+        acquisition.Budget(fraction=0.1).picks("superpixels", (4, 4), radius=1)
+
+
+def test_images_are_a_share_or_a_number_of_the_pool():
+    assert acquisition.Budget(fraction=0.022, rounds=5).images(2975) == 14
+    assert acquisition.Budget(points=65, rounds=5).images(2975) == 13
+    assert acquisition.Budget(points=65, rounds=5).images(10) == 10
+    assert acquisition.Budget(points=1).picks("images", (4, 4), radius=1) is None
+    assert acquisition.Budget(points=1, rounds=9).holds_a_pick("images", (4, 4), radius=1)
+    with pytest.raises(ValueError, match="a share or a number"):
+        acquisition.Budget().images(3)
