@@ -14,15 +14,33 @@ from labor_jax.acquisition.budget import (
     region_count,
 )
 from labor_jax.acquisition.core_set import select_core_set
+from labor_jax.acquisition.dirichlet import (
+    data_uncertainty,
+    distribution_uncertainty,
+    select_in_two_steps,
+)
+from labor_jax.acquisition.image_scores import (
+    image_entropy,
+    image_inconsistency,
+    image_margin,
+    image_vector,
+    select_image_core_set,
+)
 from labor_jax.acquisition.logits_query import query
+from labor_jax.acquisition.max_herding import select_max_herding
 from labor_jax.acquisition.pool_image import MASK, PoolImage, Query
+from labor_jax.acquisition.random_of_best import select_random_of_best
 from labor_jax.acquisition.registry import METHODS, Method, method, register
 from labor_jax.acquisition.representative_points import DISTANCES, select_representative_points
 from labor_jax.acquisition.scores import (
+    bald,
+    best_versus_second,
     discrepancy_map,
     inconsistency_mask,
     least_confidence,
     margin,
+    pixbal,
+    prediction_change,
     prediction_uncertainty,
     random_score,
     region_impurity,
@@ -57,17 +75,27 @@ __all__ = [
     "Selection",
     "Strategy",
     "adjacent_superpixels",
+    "bald",
+    "best_versus_second",
     "bind",
     "clear_of_asked",
+    "data_uncertainty",
     "discrepancy_map",
+    "distribution_uncertainty",
+    "image_entropy",
+    "image_inconsistency",
+    "image_margin",
+    "image_vector",
     "inconsistency_mask",
     "least_confidence",
     "margin",
     "merge_alike",
     "method",
+    "pixbal",
     "pixel_cap",
     "pixel_count",
     "point_count",
+    "prediction_change",
     "prediction_uncertainty",
     "query",
     "random_score",
@@ -76,8 +104,12 @@ __all__ = [
     "register",
     "ripu",
     "select_core_set",
+    "select_image_core_set",
+    "select_in_two_steps",
     "select_inconsistent",
+    "select_max_herding",
     "select_points",
+    "select_random_of_best",
     "select_regions",
     "select_representative_points",
     "select_superpixels",

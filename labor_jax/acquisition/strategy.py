@@ -86,7 +86,8 @@ def _as_query(
     if method.asks == "images":
         if not _is_array(found, (), jnp.floating):
             raise _wrong_result(method, "a score f32[] or a Query", found, shape)
-        score = jnp.asarray(found, jnp.float32)
+        # An image that is asked to the last pixel has nothing left to ask.
+        score = jnp.where(jnp.any(image.available), jnp.asarray(found, jnp.float32), -jnp.inf)
         return Query(image.available, MASK, image.available, scores=score[None])
     if isinstance(found, (Selection, MaskSelection)):
         check_mask(f"the query of the selection of {name}", found.query, shape)
