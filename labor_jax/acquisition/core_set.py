@@ -46,8 +46,8 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
 
     Returns:
       A `Selection` of `count` picks. If fewer pixels are available, the remaining picks are
-      invalid. A pick's score is its squared distance to the nearest pixel asked before it; inf if
-      there is none.
+      invalid. A pick's score is its squared distance to the nearest pixel asked before, inf for the
+      first of all.
 
     Raises:
       ValueError: If the shapes are not [h, w, D] and [H, W], an array is empty, `available` is not
@@ -81,13 +81,12 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
         key = pixel_order.sort_key(jnp.where(index == 0, first_score, nearest), free)
         best = jnp.max(key)
         pixel = jnp.min(jnp.where(key == best, number, size - 1))
-        # The first pick of all has no other to be far from.
-        score = nearest[pixel // free.shape[1], pixel % free.shape[1]]
+        distance = nearest[pixel // height, pixel % height]
         nearest = jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
         picked = jnp.where(best > pixel_order.UNAVAILABLE, pixel, -1)
-        return (nearest, free & (number != pixel)), (picked, score)
+        return (nearest, free & (number != pixel)), (picked, distance)
 
-    (_, left), (picks, scores) = lax.scan(pick, (nearest, free), jnp.arange(count))
+    (_, left), (picks, distances) = lax.scan(pick, (nearest, free), jnp.arange(count))
     valid = picks >= 0
     centers = jnp.stack([picks % height, picks // height], axis=-1)
     return Selection(
@@ -95,7 +94,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
         valid=valid,
         query=(free & ~left).T,
         available=left.T,
-        scores=jnp.where(valid, scores, -jnp.inf),
+        scores=distances,
     )
 
 

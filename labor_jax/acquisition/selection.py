@@ -29,8 +29,8 @@ class Selection(NamedTuple):
       valid: bool[count], False for picks for which no available pixel was left.
       query: bool[H, W], the pixels to ask.
       available: bool[H, W], the pixels that later rounds may pick.
-      scores: f32[count], the scores that the picks were made for, -inf where not valid; None if the
-        selection compares no scores.
+      scores: f32[count], of each pick, never increasing as far as they are valid; None for picks
+        that don't go by a score. A budget over the pool needs them.
     """
 
     centers: jax.Array
@@ -101,17 +101,12 @@ def select_regions(
         centers = _greedy_centers(key, count, suppression_radius)
     valid = centers[:, 0] >= 0
     picked = _mark(centers, valid, score.shape)
-    if score.size:
-        scores = score.astype(jnp.float32)[centers[:, 0], centers[:, 1]]
-        scores = jnp.where(valid, scores, -jnp.inf)
-    else:
-        scores = jnp.full(count, -jnp.inf)
     return Selection(
         centers=centers,
         valid=valid,
         query=window_reductions.window_any(picked, radius),
         available=available & ~window_reductions.window_any(picked, suppression_radius),
-        scores=scores,
+        scores=_scores_at(score, centers),
     )
 
 
@@ -207,3 +202,10 @@ def _mark(centers: jax.Array, valid: jax.Array, shape: tuple[int, ...]) -> jax.A
     """Marks the valid centres in a mask, bool[H, W]."""
     rows = jnp.where(valid, centers[:, 0], shape[0])
     return jnp.zeros(shape, bool).at[rows, centers[:, 1]].set(True, mode="drop")
+
+
+def _scores_at(score: jax.Array, centers: jax.Array) -> jax.Array:
+    """Scores of centres, f32[count]; any number where a centre is (-1, -1)."""
+    if not score.size:
+        return jnp.zeros(centers.shape[0])
+    return score[centers[:, 0], centers[:, 1]].astype(jnp.float32)

@@ -114,12 +114,12 @@ def _as_query(
             radius=radius,
             suppression_radius=2 * radius,
         )
-    parts = None
+    parts, scores = None, found.scores
     if method.asks != "mask":
         parts = _parts(found, shape, radius if method.asks == "regions" else 0)
-    return Query(
-        found.query, jnp.sum(found.valid), image.available, parts=parts, scores=found.scores
-    )
+    if scores is not None:
+        scores = jnp.where(found.valid, scores, -jnp.inf)
+    return Query(found.query, jnp.sum(found.valid), image.available, parts=parts, scores=scores)
 
 
 def _parts(selection: Selection, shape: tuple[int, int], radius: int) -> jax.Array:

@@ -82,7 +82,7 @@ def make_pool_query(
         and whose arguments at these positions, have a leading batch dimension.
 
     Returns:
-      `query(model_variables, selector_variables, key, images, available, index,
+      `query(model_variables, selector_variables, key, images, available, index, *,
       first_variables=None) -> Query`, where `selector_variables` is None without a selector, `key`
       is the round's random key, images are uint8[B, h, w, 3] (or normalised f32), available is
       bool[B, H, W], index int32[B] are the images' numbers in the pool, and `first_variables` those
@@ -192,6 +192,7 @@ def make_pool_query(
         images,
         available,
         index,
+        *,
         first_variables: Any = None,
     ) -> Query:
         first = first_variables if with_first_logits else None

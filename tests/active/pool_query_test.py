@@ -59,6 +59,10 @@ def uses_selector(method):
     return "selector_logits" in acquisition.method(method).reads
 
 
+def reads_first_logits(method):
+    return "first_logits" in acquisition.method(method).reads
+
+
 def build(method):
     settings = {"max_fraction": 0.2} if method == "spl" else {}
     if acquisition.method(method).budget in ("points", "regions"):
@@ -88,7 +92,7 @@ def call(query, method, images, available, index, key=0):
         images,
         available,
         np.asarray(index, np.int32),
-        first_variables() if "first_logits" in acquisition.method(method).reads else None,
+        **({"first_variables": first_variables()} if reads_first_logits(method) else {}),
     )
 
 
@@ -202,7 +206,7 @@ def shown(field, images, **settings):
     free = pool()[1][: len(images)]
     index = np.arange(len(images), dtype=np.int32)
     arguments = (variables(NETWORK), None, jax.random.key(0), images, free, index)
-    return query(*arguments, first_variables()).candidates
+    return query(*arguments, first_variables=first_variables()).candidates
 
 
 def test_strategies_see_the_image_at_the_labels_size():
@@ -317,8 +321,7 @@ def test_lowers_for_accelerators(method, platform):
     asked = call(query, method, images, free, range(COUNT))
     assert asked.pixels.shape == (COUNT, *SIZE)
     # The network's own convolutions, none of them replaced by a form for CPUs.
-    reads = acquisition.method(method).reads
-    networks = 2 if uses_selector(method) or "first_logits" in reads else 1
+    networks = 2 if uses_selector(method) or reads_first_logits(method) else 1
     assert lowered == [2 * networks, 0]
 
 
