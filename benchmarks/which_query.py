@@ -79,9 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pair", default="street")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument(
-        "--ways", nargs="+", choices=acquisition.METHODS, help="which (all)"
-    )
+    parser.add_argument("--ways", nargs="+", choices=acquisition.METHODS, help="which (all)")
     parser.add_argument(
         "--seconds",
         type=float,

@@ -282,6 +282,7 @@ def base_config() -> ConfigDict:
     # RIPU. None: the same number at any size.
     acquisition.reference_size = placeholder(tuple)
     acquisition.radius = 1  # RIPU's k: of the score's window, and of the region to ask
+    acquisition.samples = 8  # passes with dropout, of methods that read them, such as bald
     # Settings of acquisition functions, such as PPL's `distance` to the prototype, "euclidean" or
     # "cosine", or those of a function of your own. Equal names share a field.
     for method in acquisition_lib.METHODS.values():

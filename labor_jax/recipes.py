@@ -89,8 +89,10 @@ def active(config: ConfigDict, method: str) -> None:
         acquisition.fraction = 0.022
     elif entry.budget == "cap":
         acquisition.max_fraction = 0.022
-    elif entry.budget == "points":
+    elif entry.budget in ("points", "superpixels"):
         acquisition.points = 40
+    elif entry.budget == "images":
+        acquisition.fraction = 0.022
     if method == "ripu_pa":
         acquisition.radius = 32  # RIPU's, at the 1024 rows of Cityscapes
 

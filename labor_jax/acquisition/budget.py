@@ -1,6 +1,7 @@
-"""How many pixels or regions a round may ask of an image, or of the whole pool.
+"""How much a round may ask: pixels, regions or superpixels of an image, or of the whole pool.
 
-A budget is a share of the pixels, a number of points as in RIPU, or people's time.
+A budget is a share of the pixels, a number of points as in RIPU, or people's time. For whole images
+it is a share or a number of the pool's.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ class Budget(NamedTuple):
 
     Attributes:
       fraction: Share of the image's pixels, from 0 to 1; None if another budget is given, or for a
-        method without one.
-      points: Number of pixels, or None.
+        method without one. Of the pool's images for the kind "images".
+      points: Number of pixels, or of superpixels for that kind, or None. Of the pool's images for
+        the kind "images".
       rounds: Number of rounds that share the budget.
       reference_size: (height, width) of the image that `points` refers to; in other images they
         grow with the area. None means the image's own size.
@@ -63,18 +65,23 @@ class Budget(NamedTuple):
         """Number of picks per round in an image.
 
         Args:
-          kind: `Method.budget`: "points", "regions", "cap" or "own".
+          kind: `Method.budget`: "points", "regions", "superpixels", "images", "cap" or "own".
           size: (height, width) of the image.
           radius: Radius of a region.
 
         Returns:
-          The number of points or regions to ask, or the largest number of pixels for "cap". None if
-          there is no limit.
+          The number of points, regions or superpixels to ask, or the largest number of pixels for
+          "cap". None if there is no limit within an image.
+
+        Raises:
+          ValueError: If the budget is not of the kind.
         """
-        if kind == "own":
+        if kind in ("own", "images"):
             return None
         if self.seconds is not None:
             return max(math.floor(self._paid_picks()), 0)
+        if kind == "superpixels" and self.points is None:
+            raise ValueError("superpixels need a number of them, Budget.points")
         if kind == "regions":
             return region_count(*size, ratio=self.fraction, rounds=self.rounds, radius=radius)
         if kind == "cap":
@@ -87,6 +94,21 @@ class Budget(NamedTuple):
             *size, pixels=self.points, rounds=self.rounds, reference_size=self.reference_size
         )
 
+    def images(self, pool: int) -> int:
+        """Number of images to ask per round under the kind "images", rounded up.
+
+        Args:
+          pool: Number of images in the pool.
+
+        Raises:
+          ValueError: If the budget has neither a fraction nor points.
+        """
+        if self.fraction is None and self.points is None:
+            raise ValueError("a budget of images needs a share or a number of them")
+        if self.fraction is None:
+            return min(-(-self.points // self.rounds), pool)
+        return pixel_count(pool, 1, fraction=self.fraction, rounds=self.rounds)
+
     def holds_a_pick(self, kind: str, size: tuple[int, int], *, radius: int) -> bool:
         """Whether a round's part of the budget is at least one pick, or there is no limit.
 
@@ -97,7 +119,8 @@ class Budget(NamedTuple):
           size: (height, width) of the image.
           radius: Radius of a region.
         """
-        if kind == "own" or (self.fraction, self.points, self.seconds) == (None, None, None):
+        unlimited = (self.fraction, self.points, self.seconds) == (None, None, None)
+        if kind in ("own", "images") or unlimited:
             return True
         if self.seconds is not None:
             return self._paid_picks() >= 1

@@ -39,8 +39,8 @@ def query(
       logits: f32[B, H, W, C], `C >= 2`.
       method: The name of an acquisition method.
       fraction: Share of each image's pixels to ask, from 0 to 1. The budget of regions.
-      points: Number of pixels to ask of each image. Methods of single pixels take either `fraction`
-        or `points`.
+      points: Number of pixels or superpixels to ask of each image. Methods of single pixels take
+        either `fraction` or `points`.
       available: bool[B, H, W], the pixels that may be asked; None for all.
       key: A JAX random key, for random methods.
       radius: RIPU's k, static, >= 0: the radius of its windows and of regions.
@@ -83,6 +83,10 @@ def _check_method(method: Method, key: jax.Array | None) -> None:
             f"the pixels of {method.name} are picked by the annotator, who sees the image; logits "
             "cannot pick them."
         )
+    if method.asks == "images":
+        raise ValueError(
+            f"{method.name} scores whole images, of which some are asked; call its score function."
+        )
     missing = [field for field in method.reads if field not in ("available", "key")]
     if missing:
         raise ValueError(
@@ -98,6 +102,7 @@ def _budget(method: Method, fraction: float | None, points: int | None) -> Budge
     allowed = {
         "points": (("fraction",), ("points",)),
         "regions": (("fraction",),),
+        "superpixels": (("points",),),
         "cap": ((), ("fraction",)),
         "own": ((),),
     }[method.budget]

@@ -5,6 +5,10 @@ References:
   RIPU (RA, PA): Xie et al., CVPR 2022, arXiv 2111.12940.
   WDA: Paul et al., "Domain Adaptive Semantic Segmentation Using Weak Labels", ECCV 2020,
     arXiv 2007.15176.
+  D2ADA: Wu et al., "Dynamic Density-aware Active Domain Adaptation for Semantic Segmentation",
+    ECCV 2022, arXiv 2202.06484.
+  MulActSeg: Hwang et al., "Active Learning for Semantic Segmentation with Multi-class Label Query",
+    NeurIPS 2023, arXiv 2309.09319.
 """
 
 from __future__ import annotations
@@ -12,11 +16,18 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from labor_jax.acquisition import registry, scores
+from labor_jax import ops
+from labor_jax.acquisition import dirichlet, image_scores, registry, scores
 from labor_jax.acquisition.core_set import select_core_set
+from labor_jax.acquisition.max_herding import select_max_herding
 from labor_jax.acquisition.pool_image import Query, ScoredPixels
+from labor_jax.acquisition.random_of_best import select_random_of_best
 from labor_jax.acquisition.registry import register
 from labor_jax.acquisition.representative_points import select_representative_points
+from labor_jax.acquisition.superpixels import merge_alike, select_superpixels, superpixel_means
+
+# A mean change of the predictions below this is rounding.
+_NO_CHANGE = 1e-6
 
 
 @register("spl", asks="mask", budget="cap")
@@ -98,6 +109,116 @@ def margin(logits):
 def core_set(features, available, count):
     """Pixels that cover the image's other pixels in feature space."""
     return select_core_set(features, available, count=count)
+
+
+@register("max_herding")
+def max_herding(features, available, count, lengthscale=1.0):
+    """MaxHerding: pixels that are like as many others of the image as possible."""
+    return select_max_herding(features, available, count=count, lengthscale=lengthscale)
+
+
+@register("bald")
+def bald(logit_samples):
+    """Pixels on which passes with dropout are certain, but of different classes."""
+    return scores.bald(logit_samples)
+
+
+@register("duc")
+def duc(logits, available, count):
+    """DUC: of 10 times as many pixels that the model knows least of, the most ambiguous ones."""
+    return dirichlet.select_in_two_steps(
+        dirichlet.distribution_uncertainty(logits),
+        dirichlet.data_uncertainty(logits),
+        available,
+        count=count,
+    )
+
+
+@register("pixel_pick")
+def pixel_pick(logits, key, available, count, uncertain_share=0.05):
+    """PixelPick: random pixels among those of smallest margin."""
+    return select_random_of_best(
+        key, scores.margin(logits), available, count=count, share=uncertain_share
+    )
+
+
+@register("corrections", asks="corrections")
+def corrections(logits):
+    """Pixels of largest entropy, shown with the model's class, which is confirmed or replaced."""
+    return scores.softmax_entropy(logits)
+
+
+@register("superpixels", asks="superpixels")
+def superpixels(
+    image,
+    logits,
+    first_logits,
+    available,
+    count,
+    superpixel_size=32,
+    superpixel_compactness=10.0,
+    superpixel_iterations=5,
+):
+    """Superpixels whose predictions have changed most since the first round, one class each.
+
+    Neighbours that the model finds alike are one part. In the first round, where nothing has
+    changed, the parts of largest mean entropy are asked.
+    """
+    numbers, bound = _superpixels(
+        image, superpixel_size, superpixel_compactness, superpixel_iterations
+    )
+    merged = merge_alike(numbers, logits, bound=bound)
+    change = scores.prediction_change(first_logits, logits)
+    unchanged = jnp.mean(change) < _NO_CHANGE
+    score = jnp.where(unchanged, scores.softmax_entropy(logits), change)
+    means = superpixel_means(score, merged, bound=bound)
+    return select_superpixels(means, merged, available, count=count)
+
+
+@register("multi_hot", asks="classes")
+def multi_hot(
+    image,
+    logits,
+    available,
+    count,
+    superpixel_size=32,
+    superpixel_compactness=10.0,
+    superpixel_iterations=5,
+):
+    """MulActSeg: superpixels of largest mean PixBal, answered by all classes in them.
+
+    The classes' shares are those of the image, as a query is made for one image at a time.
+    """
+    numbers, bound = _superpixels(
+        image, superpixel_size, superpixel_compactness, superpixel_iterations
+    )
+    shares = jnp.mean(jax.nn.softmax(logits), axis=(0, 1))
+    means = superpixel_means(scores.pixbal(logits, shares), numbers, bound=bound)
+    return select_superpixels(means, numbers, available, count=count)
+
+
+def _superpixels(image, size, compactness, iterations):
+    """The superpixels of an image, and their bound."""
+    numbers = ops.slic(image, size=size, compactness=compactness, iterations=iterations)
+    return numbers, ops.superpixel_bound(numbers.shape, size)
+
+
+@register("image_entropy", asks="images")
+def image_entropy(logits):
+    """Whole images of largest mean entropy."""
+    return image_scores.image_entropy(logits)
+
+
+@register("image_margin", asks="images")
+def image_margin(logits):
+    """Whole images in which the two largest probabilities are closest on average."""
+    return image_scores.image_margin(logits)
+
+
+@register("image_inconsistency", asks="images")
+def image_inconsistency(selector_logits):
+    """Whole images in which LabOR's selector is inconsistent on most pixels."""
+    return image_scores.image_inconsistency(*selector_logits)
 
 
 # WDA's points: the annotator picks one pixel of each class present, see `annotation.Oracle`.

@@ -23,6 +23,9 @@ class PoolImage(NamedTuple):
         None.
       available: bool[H, W], the pixels not asked in earlier rounds.
       key: A JAX random key, different for each image and round, or None.
+      image: uint8 or f32[H, W, 3], the image itself, RGB from 0 to 255, or None.
+      first_logits: f32[H, W, C] of the model as it was before the first round, or None.
+      logit_samples: f32[S, H, W, C] of the model with dropout, one for each of S passes, or None.
     """
 
     logits: jax.Array
@@ -30,6 +33,9 @@ class PoolImage(NamedTuple):
     selector_logits: tuple[jax.Array, jax.Array] | None
     available: jax.Array
     key: jax.Array | None
+    image: jax.Array | None = None
+    first_logits: jax.Array | None = None
+    logit_samples: jax.Array | None = None
 
 
 class ScoredPixels(NamedTuple):
@@ -72,15 +78,21 @@ class Query(NamedTuple):
 
     Attributes:
       pixels: bool[H, W], the asked pixels, all of them available.
-      picks: i32[], the number of points or regions asked, each one click of the annotator; -1 for a
-        mask.
+      picks: i32[], the number of points, regions or superpixels asked, each one answer of the
+        annotator; -1 for a mask or a whole image.
       candidates: bool[H, W], the pixels that the method chose from. For LabOR this is the
         inconsistency mask (Eq. 2).
       guess: uint8[H, W], the classes that the model predicts. `active.make_pool_query` adds them if
         `with_guess`; otherwise None.
+      parts: i32[H, W], the number of the part that an asked pixel is of, -1 elsewhere. None: each
+        connected piece is one.
+      scores: f32[count], of the picks in their order, -inf where there is none; f32[1] of a whole
+        image. None for picks that don't go by a score.
     """
 
     pixels: jax.Array
     picks: jax.Array
     candidates: jax.Array
     guess: jax.Array | None = None
+    parts: jax.Array | None = None
+    scores: jax.Array | None = None

@@ -5,16 +5,27 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from labor_jax.acquisition.pool_image import PoolImage
 
-Asks = Literal["points", "regions", "mask", "full"]
-BudgetKind = Literal["points", "regions", "cap", "own"]
+Asks = Literal[
+    "points", "regions", "superpixels", "classes", "corrections", "mask", "images", "full"
+]
+BudgetKind = Literal["points", "regions", "superpixels", "images", "cap", "own"]
 
 # The budget of each kind of query, unless `register` gets another one.
-_USUAL_BUDGET = {"points": "points", "regions": "regions", "mask": "own", "full": "own"}
-_BUDGETS = ("points", "regions", "cap", "own")
+_USUAL_BUDGET = {
+    "points": "points",
+    "regions": "regions",
+    "superpixels": "superpixels",
+    "classes": "superpixels",
+    "corrections": "points",
+    "mask": "own",
+    "images": "images",
+    "full": "own",
+}
+_BUDGETS = get_args(BudgetKind)
 # The parameters that every method can have; others are settings of its own.
 _PARAMETERS = (*PoolImage._fields, "radius", "count")
 
@@ -26,7 +37,10 @@ class Method:
     Attributes:
       name: The name that a config gives in `acquisition.method`.
       function: The acquisition function, see `register`. None if the annotator picks the pixels.
-      asks: What a query consists of: "points", "regions", a "mask", or the "full" image.
+      asks: What a query consists of, and so how it is answered. "points", "regions" and
+        "superpixels" by one class each; "classes": superpixels by all the classes in them;
+        "corrections": points that are shown with the model's class, by "right" or another class; a
+        "mask" by segments; "images" as a whole, some of the pool; "full": all of them.
       budget: What limits a query, see `register`.
       parameters: Names of the function's parameters.
     """
@@ -75,8 +89,9 @@ def register(
     The function is called with one image by parameter name, and is traced under `jit` and `vmap`.
     A parameter is one of
 
-      - `logits`, `features`, `selector_logits`, `available`, `key`: the fields of `PoolImage`. Only
-        the fields that the function names are computed.
+      - `logits`, `features`, `selector_logits`, `available`, `key`, `image`, `first_logits`,
+        `logit_samples`: the fields of `PoolImage`. Only the fields that the function names are
+        computed.
       - `radius`: `acquisition.radius` of the config, an int.
       - `count`: the number of picks in this image and round under the budget, an int. With
         `budget="cap"` it is the largest number of pixels, or None for no limit.
@@ -85,20 +100,23 @@ def register(
 
     It returns one of
 
-      - a score f32[H, W] (`asks` "points" or "regions"). The pixels, or the square regions of
-        `radius`, with the highest scores are asked. Regions don't overlap, as in RIPU.
+      - a score f32[H, W] (`asks` "points", "corrections" or "regions"). The pixels, or the square
+        regions of `radius`, with the highest scores are asked. Regions don't overlap, as in RIPU.
+      - a score f32[] (`asks` "images"). The images with the highest scores are asked as a whole.
       - a mask bool[H, W] (`asks` "mask" or "full"). Its available pixels are asked.
       - `ScoredPixels`: a score with the pixels to choose from, or with another distance to keep.
       - a `Selection` or `MaskSelection`, for a function that selects for itself.
-      - a `Query`, which also says among which candidates the function chose.
+      - a `Query`, which also says among which candidates the function chose. With `asks`
+        "superpixels" or "classes" it has `parts`, such as `select_superpixels` returns.
 
     Args:
       name: A name that is not registered yet.
       asks: What a query consists of, and so how the annotator answers it.
       budget: What limits a query. "points": a share or a number of an image's pixels. "regions": a
-        share of its pixels, in regions of `radius`. "cap": `acquisition.max_fraction`, the largest
-        share. "own": the function decides. The default is "points" for points, "regions" for
-        regions, and "own" otherwise.
+        share of its pixels, in regions of `radius`. "superpixels": a number of parts. "images": a
+        share or a number of the pool's images. "cap": `acquisition.max_fraction`, the largest
+        share. "own": the function decides. The default is "points" for points and corrections,
+        "regions", "superpixels" (for classes, too) and "images" for these, and "own" otherwise.
 
     A function that returns a score or `ScoredPixels` also works with class weights and with a
     budget over the pool. For the latter a `Selection` must hold the picks' scores.

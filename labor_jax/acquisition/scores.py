@@ -86,6 +86,119 @@ def margin(logits: jax.Array) -> jax.Array:
     return 1.0 - (first - second)
 
 
+@functools.partial(jax.jit, static_argnames="temperature")
+def best_versus_second(logits: jax.Array, temperature: float = 1.0) -> jax.Array:
+    """The second largest probability divided by the largest, `p_2 / p_1`.
+
+    Args:
+      logits: f32[..., C], `C >= 2`.
+      temperature: What the logits are divided by, static, above 0.
+
+    Returns:
+      f32[...] in [0, 1].
+
+    Raises:
+      ValueError: If there are fewer than two classes.
+    """
+    _check_classes(logits)
+    first, second = jnp.moveaxis(lax.top_k(logits.astype(jnp.float32), 2)[0], -1, 0)
+    return jnp.exp((second - first) / temperature)
+
+
+@functools.partial(jax.jit, static_argnames="temperature")
+def pixbal(logits: jax.Array, shares: jax.Array, temperature: float = 0.1) -> jax.Array:
+    """MulActSeg's PixBal: `best_versus_second`, less for pixels of classes that are frequent.
+
+    It is multiplied by `(6 shares_c + 1)^-2` of the predicted class c.
+
+    Args:
+      logits: f32[..., C], `C >= 2`; ties in the prediction go to the lowest class.
+      shares: f32[C], the classes' mean probabilities, such as in the pool.
+      temperature: Static, above 0.
+
+    Returns:
+      f32[...] in [0, 1].
+
+    Raises:
+      ValueError: If there are fewer than two classes, or not a share of each.
+
+    References:
+      Hwang et al., "Active Learning for Semantic Segmentation with Multi-class Label Query",
+      NeurIPS 2023, https://arxiv.org/abs/2309.09319.
+    """
+    _check_classes(logits)
+    if shares.shape != logits.shape[-1:]:
+        raise ValueError(
+            f"shares must have shape {logits.shape[-1:]}, one of a class, got {shares.shape}"
+        )
+    weights = (6.0 * shares.astype(jnp.float32) + 1.0) ** -2
+    return best_versus_second(logits, temperature) * weights[jnp.argmax(logits, axis=-1)]
+
+
+@jax.jit
+def prediction_change(first_logits: jax.Array, logits: jax.Array) -> jax.Array:
+    """One minus the cosine of the angle between two predicted distributions.
+
+    Args:
+      first_logits: f32[..., C], such as of the model before the first round.
+      logits: f32[..., C], the same shape.
+
+    Returns:
+      f32[...] in [0, 1].
+
+    Raises:
+      ValueError: If the shapes differ.
+    """
+    _check_same_shape(first_logits, logits)
+    units = []
+    for each in (first_logits, logits):
+        probabilities = jax.nn.softmax(each.astype(jnp.float32))
+        norm = jnp.sqrt(jnp.sum(jnp.square(probabilities), axis=-1, keepdims=True))
+        units.append(probabilities / norm)
+    # Half the squared distance of the unit vectors, which keeps the digits that 1 - cos would lose.
+    return jnp.sum(jnp.square(units[0] - units[1]), axis=-1) / 2
+
+
+@jax.jit
+def bald(logit_samples: jax.Array) -> jax.Array:
+    """BALD: the mutual information of prediction and model, from samples of the model.
+
+    `H(mean_s p_s) - mean_s H(p_s)` in nats: large where the samples are certain, but of different
+    classes.
+
+    Args:
+      logit_samples: f32[S, ..., C], `S >= 1`, such as of passes with dropout.
+
+    Returns:
+      f32[...], at least 0.
+
+    Raises:
+      ValueError: If there are no samples.
+
+    References:
+      Houlsby et al., arXiv 1112.5745; with dropout: Gal, Islam and Ghahramani, ICML 2017,
+      https://arxiv.org/abs/1703.02910, Eq. 3.
+    """
+    if logit_samples.ndim < 2 or not logit_samples.shape[0]:
+        raise ValueError(f"logit_samples must be f32[S, ..., C], got shape {logit_samples.shape}")
+    num_samples = logit_samples.shape[0]
+
+    # Sample by sample, so that the probabilities of all are never in memory.
+    def add(totals, logits):
+        log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+        probabilities = jnp.exp(log_probabilities)
+        entropies = -jnp.sum(probabilities * log_probabilities, axis=-1)
+        return (totals[0] + probabilities, totals[1] + entropies), None
+
+    zeros = jnp.zeros(logit_samples.shape[1:]), jnp.zeros(logit_samples.shape[1:-1])
+    zeros = tuple(loop_carry.initial_carry(each, logit_samples) for each in zeros)
+    (probabilities, entropies), _ = lax.scan(add, zeros, logit_samples)
+    mean = probabilities / num_samples
+    of_mean = -jnp.sum(jax.scipy.special.xlogy(mean, mean), axis=-1)
+    # Rounding can make the difference of two nearly equal numbers slightly negative.
+    return jnp.maximum(of_mean - entropies / num_samples, 0.0)
+
+
 @functools.partial(jax.jit, static_argnames="radius")
 def region_impurity(logits: jax.Array, radius: int) -> jax.Array:
     """Entropy of the predicted classes in the window around each pixel.

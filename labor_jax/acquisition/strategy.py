@@ -51,7 +51,9 @@ def bind(
         found = run_method(method, image, picks, radius=radius, settings=settings)
         found = weigh(method, found, image, class_weights)
         query = _as_query(method, found, image, picks, radius)
-        return query._replace(pixels=query.pixels & image.available)
+        pixels = query.pixels & image.available
+        parts = None if query.parts is None else jnp.where(pixels, query.parts, -1)
+        return query._replace(pixels=pixels, parts=parts)
 
     return strategy
 
@@ -144,9 +146,20 @@ def _checked(
     shape = image.available.shape
     name = function_name(method.function)
     mask = method.asks in ("mask", "full")
-    if isinstance(found, Query):
+    in_parts = method.asks in ("superpixels", "classes")
+    if isinstance(found, Query) and not (in_parts and found.parts is None):
         check_mask(f"the pixels of the query of {name}", found.pixels, shape)
+        if found.parts is not None and not _is_array(found.parts, shape, jnp.integer):
+            raise _wrong_result(method, "parts int32[H, W]", found.parts, shape)
         return found
+    if in_parts:
+        raise _wrong_result(method, "a Query with parts", found, shape)
+    if method.asks == "images":
+        if not _is_array(found, (), jnp.floating):
+            raise _wrong_result(method, "a score f32[] or a Query", found, shape)
+        # An image that is asked to the last pixel has nothing left to ask.
+        score = jnp.where(jnp.any(image.available), jnp.asarray(found, jnp.float32), -jnp.inf)
+        return Query(image.available, MASK, image.available, scores=score[None])
     if isinstance(found, (Selection, MaskSelection)):
         check_mask(f"the query of the selection of {name}", found.query, shape)
         return found
@@ -190,9 +203,32 @@ def _as_query(
             found = pick(method, found, image.available, count=picks, radius=radius)
     if isinstance(found, MaskSelection):
         return Query(found.query, MASK, candidates)
-    if isinstance(found, Selection):
-        return Query(found.query, jnp.sum(found.valid), candidates)
-    return Query(found, MASK, found)
+    if not isinstance(found, Selection):
+        return Query(found, MASK, found)
+    parts, scores = None, found.scores
+    if method.asks != "mask":
+        parts = _parts(found, image.available.shape, radius if method.asks == "regions" else 0)
+    if scores is not None:
+        scores = jnp.where(found.valid, scores, -jnp.inf)
+    return Query(found.query, jnp.sum(found.valid), candidates, parts=parts, scores=scores)
+
+
+def _parts(selection: Selection, shape: tuple[int, int], radius: int) -> jax.Array:
+    """The number of the pick that asks each pixel, -1 for none: int32[H, W].
+
+    Windows that share pixels, which those of `select_regions` don't, give them to any of their
+    picks.
+    """
+    offset = jnp.arange(-radius, radius + 1)
+    rows = (selection.centers[:, 0, None] + offset)[:, :, None]
+    columns = (selection.centers[:, 1, None] + offset)[:, None, :]
+    inside = selection.valid[:, None, None] & (rows >= 0) & (columns >= 0)
+    rank = jnp.cumsum(selection.valid.astype(jnp.int32)) - 1
+    return (
+        jnp.full(shape, -1, jnp.int32)
+        .at[jnp.where(inside, rows, shape[0]), columns]
+        .set(rank[:, None, None], mode="drop")
+    )
 
 
 def _is_array(found: Any, shape: tuple[int, ...], dtype: Any) -> bool:

@@ -8,12 +8,30 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from labor_jax import models, ops
-from labor_jax.acquisition import PoolImage, Query, Ranker, Ranking, Strategy
+from labor_jax.acquisition import Method, PoolImage, Query, Ranker, Ranking, Strategy
+
+# Folded into an image's random key for its dropout, which is then not what a method draws.
+_DROPOUT = 1
 
 
 def _jit(function: Callable[..., Any], batched_arguments: Sequence[int]) -> Callable[..., Any]:
     del batched_arguments
     return jax.jit(function)
+
+
+def fields_read(method: Method, *, samples: int) -> dict[str, Any]:
+    """The arguments of `make_pool_query` that say what a method reads.
+
+    Args:
+      method: the acquisition method.
+      samples: number of passes with dropout, `config.acquisition.samples`, if it reads any.
+    """
+    return {
+        "with_features": "features" in method.reads,
+        "with_image": "image" in method.reads,
+        "with_first_logits": "first_logits" in method.reads,
+        "samples": samples if "logit_samples" in method.reads else 0,
+    }
 
 
 def make_pool_query(
@@ -24,6 +42,9 @@ def make_pool_query(
     selector: nn.Module | None = None,
     with_features: bool = True,
     with_guess: bool = False,
+    with_image: bool = False,
+    with_first_logits: bool = False,
+    samples: int = 0,
     window: tuple[int, int] | None = None,
     overlap: int = 0,
     compile: Callable[..., Callable[..., Any]] = _jit,
@@ -49,6 +70,11 @@ def make_pool_query(
       with_features: whether strategies get `PoolImage.features`; "features" in `Method.reads` says
         who needs them. Otherwise the field is None and no memory is spent on it.
       with_guess: whether queries hold the classes that the model predicts, `Query.guess`.
+      with_image: whether strategies get `PoolImage.image`, resized to the label maps; `fields_read`
+        says what a method needs of this and the following.
+      with_first_logits: whether they get `PoolImage.first_logits`, of `first_variables`.
+      samples: the number of `PoolImage.logit_samples`, passes of the head with dropout, each image
+        with random keys of its own; 0 for none. They take as much memory as so many logits.
       window: (height, width) in pixels of the windows that the networks see one at a time, see
         `models.windowed_outputs`; None for whole images.
       overlap: least number of pixels that neighbouring windows share.
@@ -57,12 +83,21 @@ def make_pool_query(
 
     Returns:
       `query(model_variables, selector_variables, key, images, available, index, class_weights=None,
-      floors=None)`, where `selector_variables` is None without a selector, `key` is the round's
-      random key, images are uint8[B, h, w, 3] (or normalised f32), available is bool[B, H, W],
-      index int32[B] are the images' numbers in the pool, class weights are f32[C], and floors
-      f32[B] are those of rankings. It returns the `Query` or `Ranking` of each image, which does
-      not depend on the rest of its batch.
+      floors=None, *, first_variables=None)`, where `selector_variables` is None without a selector,
+      `key` is the round's random key, images are uint8[B, h, w, 3] (or normalised f32), available
+      is bool[B, H, W], index int32[B] are the images' numbers in the pool, class weights are
+      f32[C], floors f32[B] are those of rankings, and `first_variables` those of the model before
+      the first round, for `with_first_logits`. It returns the `Query` or `Ranking` of each image,
+      which does not depend on the rest of its batch.
+
+    Raises:
+      ValueError: samples are asked for, but the network's head drops nothing.
     """
+    if samples and getattr(network.head, "dropout", None) == 0:
+        raise ValueError(
+            f"The method reads {samples} passes with dropout, but the head drops nothing; set "
+            "config.model.dropout above 0."
+        )
 
     def run(module: nn.Module, variables: Mapping[str, Any], head: Callable, images: jax.Array):
         return models.windowed_outputs(
@@ -77,34 +112,83 @@ def make_pool_query(
             overlap=overlap,
         )
 
-    def predict(model_variables: Any, selector_variables: Any, images: jax.Array):
-        images = models.network_input(images)
+    def image_keys(key: jax.Array, index: jax.Array) -> jax.Array:
+        return jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
 
-        def logits_and_features(logits, features):
-            return logits, features[-1].astype(jnp.float32) if with_features else None
+    def model_outputs(variables: Any, images: jax.Array, key: jax.Array | None):
+        """The logits, the features, and the samples f32[B, h, w, S C] where there is a key."""
 
-        logits, features = run(network, model_variables, logits_and_features, images)
-        logits = ops.resize_bilinear_align_corners(logits, size)
-        if selector is None:
-            return logits, features, None
-        coarse = run(selector, selector_variables, lambda logits, _: logits, images)
-        return logits, features, tuple(ops.resize_bilinear_align_corners(x, size) for x in coarse)
+        def outputs(logits, features):
+            last = features[-1].astype(jnp.float32) if with_features else None
+            if key is None:
+                return logits, last, None
 
-    def select(
-        key, class_weights, logits, features, selector_logits, available, index, floors
-    ) -> Query | Ranking:
+            def sample(key):
+                return network.apply(
+                    variables, features, True, method="coarse_logits", rngs={"dropout": key}
+                )
+
+            drawn = jax.vmap(sample, out_axes=-2)(jax.random.split(key, samples))
+            return logits, last, drawn.reshape(*drawn.shape[:-2], -1)
+
+        return run(network, variables, outputs, images)
+
+    def logit_samples(coarse: jax.Array) -> jax.Array:
+        """f32[B, S, H, W, C] at the labels' size."""
+        resized = ops.resize_bilinear_align_corners(coarse, size)
+        return jnp.moveaxis(resized.reshape(*resized.shape[:-1], samples, -1), -2, 1)
+
+    def predict(
+        model_variables: Any, selector_variables: Any, first_variables: Any, key, images, index
+    ) -> dict[str, Any]:
+        pictures, images = images, models.network_input(images)
+        if samples:
+            # One image at a time, so that its dropout does not depend on its place in the batch.
+            logits, features, drawn = jax.tree.map(
+                lambda leaf: leaf[:, 0],
+                jax.vmap(
+                    lambda image, key: model_outputs(
+                        model_variables, image[None], jax.random.fold_in(key, _DROPOUT)
+                    )
+                )(images, image_keys(key, index)),
+            )
+        else:
+            logits, features, drawn = model_outputs(model_variables, images, None)
+        fields = {
+            "logits": ops.resize_bilinear_align_corners(logits, size),
+            "features": features,
+            "selector_logits": None,
+        }
+        if selector is not None:
+            coarse = run(selector, selector_variables, lambda logits, _: logits, images)
+            fields["selector_logits"] = tuple(
+                ops.resize_bilinear_align_corners(each, size) for each in coarse
+            )
+        if with_image:
+            if pictures.dtype != jnp.uint8:
+                pictures = models.denormalize_images(pictures)
+            fields["image"] = ops.resize_bilinear_align_corners(pictures, size)
+        if with_first_logits:
+            coarse = run(network, first_variables, lambda logits, _: logits, images)
+            fields["first_logits"] = ops.resize_bilinear_align_corners(coarse, size)
+        if samples:
+            fields["logit_samples"] = logit_samples(drawn)
+        return fields
+
+    def select(key, class_weights, fields, available, index, floors) -> Query | Ranking:
         def ask(image: PoolImage, floor: jax.Array | None) -> Query | Ranking:
             given = {"class_weights": class_weights, "floor": floor}
             return strategy(image, **{k: value for k, value in given.items() if value is not None})
 
-        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
-        query = jax.vmap(ask)(PoolImage(logits, features, selector_logits, available, keys), floors)
+        images = PoolImage(**fields, available=available, key=image_keys(key, index))
+        query = jax.vmap(ask)(images, floors)
         if with_guess:
-            query = query._replace(guess=jnp.argmax(logits, axis=-1).astype(jnp.uint8))
+            guess = jnp.argmax(fields["logits"], axis=-1).astype(jnp.uint8)
+            query = query._replace(guess=guess)
         return query
 
-    predict = compile(predict, batched_arguments=(2,))
-    select = compile(select, batched_arguments=(2, 3, 4, 5, 6, 7))
+    predict = compile(predict, batched_arguments=(4, 5))
+    select = compile(select, batched_arguments=(2, 3, 4, 5))
 
     def query(
         model_variables: Any,
@@ -115,9 +199,12 @@ def make_pool_query(
         index,
         class_weights=None,
         floors=None,
+        *,
+        first_variables: Any = None,
     ) -> Query | Ranking:
-        outputs = predict(model_variables, selector_variables, images)
-        return select(key, class_weights, *outputs, available, index, floors)
+        first = first_variables if with_first_logits else None
+        fields = predict(model_variables, selector_variables, first, key, images, index)
+        return select(key, class_weights, fields, available, index, floors)
 
     return query
 

@@ -19,6 +19,7 @@ from labor_jax.ops.resize import (
     resize_bilinear_align_corners,
     taps_align_corners,
 )
+from labor_jax.ops.superpixels import slic, superpixel_bound
 from labor_jax.ops.winograd import convolution_3x3
 
 __all__ = [
@@ -32,5 +33,7 @@ __all__ = [
     "portable",
     "resize_bilinear_align_corners",
     "reverse_gradient",
+    "slic",
+    "superpixel_bound",
     "taps_align_corners",
 ]

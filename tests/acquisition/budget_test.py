@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import hypothesis
 import hypothesis.strategies as st
+import pytest
 
 from labor_jax import acquisition
 
@@ -120,3 +121,22 @@ def test_the_pools_limit_is_rounded_once():
     assert seconds.pool("points", sizes, radius=1) == (18.0, 2.4, 1.0)
     assert acquisition.Budget().pool("cap", sizes, radius=1) is None
     assert regions.pool("own", sizes, radius=1) is None
+
+
+def test_superpixels_are_counted_like_points():
+    budget = acquisition.Budget(points=40, rounds=5, reference_size=(640, 1280))
+    assert budget.picks("superpixels", (1024, 2048), radius=1) == 21
+    assert budget.holds_a_pick("superpixels", (1024, 2048), radius=1)
+    assert budget.least("superpixels", (640, 1280), radius=1) == 5
+    with pytest.raises(ValueError, match="need a number of them"):
+        acquisition.Budget(fraction=0.1).picks("superpixels", (4, 4), radius=1)
+
+
+def test_images_are_a_share_or_a_number_of_the_pool():
+    assert acquisition.Budget(fraction=0.022, rounds=5).images(2975) == 14
+    assert acquisition.Budget(points=65, rounds=5).images(2975) == 13
+    assert acquisition.Budget(points=65, rounds=5).images(10) == 10
+    assert acquisition.Budget(points=1).picks("images", (4, 4), radius=1) is None
+    assert acquisition.Budget(points=1, rounds=9).holds_a_pick("images", (4, 4), radius=1)
+    with pytest.raises(ValueError, match="a share or a number"):
+        acquisition.Budget().images(3)

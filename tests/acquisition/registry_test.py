@@ -99,6 +99,77 @@ def test_a_selection_and_a_query_are_taken_as_they_are():
     assert query.picks == 5
 
 
+@pytest.mark.parametrize("asks", ["points", "corrections"])
+def test_points_are_parts_in_the_order_of_their_scores(asks):
+    query = _ask(lambda logits: logits[..., 0], asks=asks)
+    best = acquisition.select_points(IMAGE.logits[..., 0], IMAGE.available, count=4)
+    expected = np.full((6, 7), -1)
+    for rank, (row, column) in enumerate(np.asarray(best.centers)):
+        expected[row, column] = rank
+        assert query.scores[rank] == IMAGE.logits[row, column, 0]
+    np.testing.assert_array_equal(query.parts, expected)
+
+
+def test_regions_are_parts_without_what_was_asked_before():
+    query = _ask(
+        lambda logits: logits[..., 0], asks="regions", limit=acquisition.Budget(fraction=0.5)
+    )
+    best = acquisition.select_regions(
+        IMAGE.logits[..., 0],
+        acquisition.clear_of_asked(IMAGE.available, 1),
+        count=query.scores.size,
+        radius=1,
+        suppression_radius=2,
+    )
+    expected = np.full((6, 7), -1)
+    for rank, (row, column) in enumerate(np.asarray(best.centers)[np.asarray(best.valid)]):
+        expected[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = rank
+    expected[~np.asarray(IMAGE.available)] = -1
+    np.testing.assert_array_equal(query.parts, expected)
+    np.testing.assert_array_equal(query.scores[: query.picks], best.scores[: query.picks])
+    assert np.isneginf(query.scores[query.picks :]).all()
+
+
+def test_a_selection_without_scores_is_in_parts_all_the_same():
+    def select(logits, available):
+        probabilities = jax.nn.softmax(logits)
+        return acquisition.select_representative_points(available, probabilities)
+
+    query = _ask(select, budget="own")
+    assert query.scores is None
+    assert sorted(query.parts[query.pixels].tolist()) == list(range(query.picks))
+
+
+def test_masks_have_no_parts():
+    query = _ask(lambda logits: logits[..., 0] > 0, asks="mask")
+    assert query.parts is None and query.scores is None
+
+
+@pytest.mark.parametrize("asks", ["superpixels", "classes"])
+def test_superpixels_lose_the_pixels_that_are_not_available(asks):
+    whole = jnp.arange(42, dtype=jnp.int32).reshape(6, 7) // 14
+
+    def halves(logits, count):
+        score = acquisition.superpixel_means(logits[..., 0], whole, bound=3)
+        return acquisition.select_superpixels(score, whole, jnp.ones((6, 7), bool), count=count)
+
+    query = _ask(halves, asks=asks, limit=acquisition.Budget(points=2))
+    assert acquisition.method("mine").budget == "superpixels"
+    assert query.picks == 2
+    np.testing.assert_array_equal(query.parts >= 0, query.pixels)
+    assert not (query.pixels & ~IMAGE.available).any()
+    values = np.asarray(IMAGE.logits[..., 0])
+    least = np.argmin([values[whole == number].mean() for number in range(3)])
+    np.testing.assert_array_equal(query.pixels, (whole != least) & IMAGE.available)
+
+
+def test_a_score_of_the_image_asks_all_of_it():
+    query = _ask(lambda logits: logits.mean(), asks="images", limit=acquisition.Budget())
+    np.testing.assert_array_equal(query.pixels, IMAGE.available)
+    assert query.picks == -1
+    assert query.scores == pytest.approx([float(IMAGE.logits.mean())])
+
+
 def test_counts_radius_and_settings_are_passed_by_name():
     found = {}
 
@@ -168,6 +239,10 @@ def small_query(available):
     return acquisition.Query(available[:2], jnp.int32(0), available[:2])
 
 
+def wrong_parts(available):
+    return acquisition.Query(available, jnp.int32(0), available, parts=available)
+
+
 @pytest.mark.parametrize(
     ("function", "registration", "message"),
     [
@@ -177,6 +252,13 @@ def small_query(available):
         (largest, {"asks": "mask"}, r"largest .* returned float32\[6, 7\] .* a mask bool"),
         (largest, {"budget": "own"}, "largest .* a Selection or a Query, as the budget 'own'"),
         (small_query, {}, r"query of small_query must have shape \(6, 7\)"),
+        (largest, {"asks": "images"}, r"largest .* returned float32\[6, 7\] .* a score f32\[\]"),
+        (
+            largest,
+            {"asks": "classes", "budget": "points"},
+            r"largest .* returned float32\[6, 7\] .* a Query with parts",
+        ),
+        (wrong_parts, {}, r"wrong_parts .* returned bool\[6, 7\] .* parts int32"),
     ],
 )
 def test_wrong_results_name_the_function(function, registration, message):

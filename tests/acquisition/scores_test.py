@@ -5,7 +5,12 @@ import pytest
 
 from labor_jax import acquisition
 
-PIXEL_SCORES = [acquisition.softmax_entropy, acquisition.least_confidence, acquisition.margin]
+PIXEL_SCORES = [
+    acquisition.softmax_entropy,
+    acquisition.least_confidence,
+    acquisition.margin,
+    acquisition.best_versus_second,
+]
 WINDOW_SCORES = [
     acquisition.region_impurity,
     acquisition.prediction_uncertainty,
@@ -30,6 +35,7 @@ def _pixel_twin(name, logits):
         "softmax_entropy": _entropy(p),
         "least_confidence": 1 - first,
         "margin": 1 - (first - second),
+        "best_versus_second": second / first,
     }[name]
 
 
@@ -150,7 +156,7 @@ def test_low_precision_logits_are_scored_in_float32():
         lambda logits: acquisition.ripu(logits, 1),
         lambda logits: acquisition.discrepancy_map(logits, logits[::-1]),
     ],
-    ids=["softmax_entropy", "least_confidence", "margin", "ripu", "discrepancy_map"],
+    ids=[*(each.__name__ for each in PIXEL_SCORES), "ripu", "discrepancy_map"],
 )
 def test_gradients_are_finite(score):
     gradient = jax.jit(jax.grad(lambda logits: score(logits).sum()))
@@ -219,3 +225,39 @@ def test_heads_of_different_shape_are_refused():
     for compare in (acquisition.inconsistency_mask, acquisition.discrepancy_map):
         with pytest.raises(ValueError, match="one shape"):
             compare(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3, 5)))
+
+
+def test_pixbal_weighs_the_predicted_class():
+    logits = _logits("random", (3, 7, 5))
+    shares = np.float32([0.5, 0.2, 0.2, 0.1, 0])
+    p = _softmax(logits / 0.1)
+    first, second = np.moveaxis(np.sort(p, axis=-1)[..., :-3:-1], -1, 0)
+    expected = second / first / (6 * shares[np.argmax(logits, -1)] + 1) ** 2
+    found = acquisition.pixbal(logits, jnp.asarray(shares))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+    with pytest.raises(ValueError, match="one of a class"):
+        acquisition.pixbal(logits, jnp.asarray(shares[:3]))
+
+
+def test_the_change_of_a_prediction_is_one_minus_the_cosine():
+    first, now = _logits("random", (2, 3, 7, 5))
+    p, q = _softmax(first), _softmax(now)
+    cosine = (p * q).sum(-1) / np.linalg.norm(p, axis=-1) / np.linalg.norm(q, axis=-1)
+    found = acquisition.prediction_change(first, now)
+    np.testing.assert_allclose(found, 1 - cosine, rtol=1e-4, atol=1e-6)
+    assert not acquisition.prediction_change(now, now).any()
+    with pytest.raises(ValueError, match="one shape"):
+        acquisition.prediction_change(first, now[:2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bald_is_the_entropy_that_single_samples_do_not_have(kind):
+    samples = _logits(kind, (4, 3, 7, 5))
+    p = np.maximum(_softmax(samples), 1e-300)
+    mean = p.mean(0)
+    expected = -(mean * np.log(mean)).sum(-1) + (p * np.log(p)).sum(-1).mean(0)
+    found = acquisition.bald(samples)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(acquisition.bald(samples[:1]), 0, atol=1e-5)
+    with pytest.raises(ValueError, match="logit_samples"):
+        acquisition.bald(samples[:0])

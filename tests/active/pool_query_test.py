@@ -11,15 +11,17 @@ import pytest
 from flax import linen as nn
 
 from labor_jax import acquisition, models, ops
-from labor_jax.active import make_pool_query, one_ahead, strategies
+from labor_jax.active import fields_read, make_pool_query, one_ahead, strategies
 from labor_jax.training import mesh as mesh_lib
 from tests.active.acquisition_config import acquisition_config
 
 SIZE = (12, 16)  # of the label maps; the images have half of it
 ROUNDS = 2
 COUNT = 4
+SAMPLES = 3
 NETWORK = models.Segmenter(
-    backbone=models.TwoLayers(output_stride=2, batch_norm="frozen"), head=models.Linear(5)
+    backbone=models.TwoLayers(output_stride=2, batch_norm="frozen"),
+    head=models.Linear(5, dropout=0.5),
 )
 
 
@@ -48,14 +50,25 @@ def variables(network):
     return jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 6, 8, 3)))
 
 
+@functools.cache
+def first_variables():
+    return jax.jit(NETWORK.init)(jax.random.key(1), jnp.zeros((1, 6, 8, 3)))
+
+
 def uses_selector(method):
     return "selector_logits" in acquisition.method(method).reads
+
+
+def reads_first_logits(method):
+    return "first_logits" in acquisition.method(method).reads
 
 
 def build(method):
     settings = {"max_fraction": 0.2} if method == "spl" else {}
     if acquisition.method(method).budget in ("points", "regions"):
         settings = {"fraction": 0.2}
+    if acquisition.method(method).budget == "superpixels":
+        settings = {"points": 4, "superpixel_size": 4}
     return strategies.build(acquisition_config(method, **settings), ROUNDS)
 
 
@@ -65,7 +78,7 @@ def make(method, size=SIZE, **settings):
         build(method),
         size,
         selector=SELECTOR if uses_selector(method) else None,
-        with_features="features" in acquisition.method(method).reads,
+        **fields_read(acquisition.method(method), samples=SAMPLES),
         **settings,
     )
 
@@ -79,6 +92,7 @@ def call(query, method, images, available, index, key=0):
         images,
         available,
         np.asarray(index, np.int32),
+        **({"first_variables": first_variables()} if reads_first_logits(method) else {}),
     )
 
 
@@ -102,7 +116,13 @@ def assert_equal(actual, expected):
     jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
-@pytest.mark.parametrize("method", ["spl", "ppl", "random", "entropy", "impurity", "core_set"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("spl", "ppl", "random", "entropy", "impurity", "core_set", "max_herding", "bald"),
+        *("superpixels", "multi_hot", "image_entropy"),
+    ],
+)
 def test_a_query_does_not_depend_on_its_batch(method):
     together = ask(method, [0, 1, 2])
     for numbers in ([2, 0, 1], [1, 3, 3], [3, 2, 0]):
@@ -176,6 +196,74 @@ def test_features_that_the_strategy_does_not_read_are_not_kept():
     assert logits.shape == (COUNT, *SIZE, 5)
 
 
+def shown(field, images, **settings):
+    """A field of `PoolImage`, as a strategy sees it."""
+
+    def show(image):
+        return acquisition.Query(image.available, jnp.int32(0), getattr(image, field))
+
+    query = make_pool_query(NETWORK, show, SIZE, with_features=False, **settings)
+    free = pool()[1][: len(images)]
+    index = np.arange(len(images), dtype=np.int32)
+    arguments = (variables(NETWORK), None, jax.random.key(0), images, free, index)
+    return query(*arguments, first_variables=first_variables()).candidates
+
+
+def test_strategies_see_the_image_at_the_labels_size():
+    images = pool()[0][:2]
+    found = shown("image", images, with_image=True)
+    expected = ops.resize_bilinear_align_corners(images, SIZE)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    normalised = shown("image", models.normalize_images(images), with_image=True)
+    np.testing.assert_allclose(normalised, expected, atol=1e-3)
+
+
+def test_strategies_see_the_logits_of_the_first_model():
+    images = pool()[0][:2]
+    found = shown("first_logits", images, with_first_logits=True)
+    outputs = NETWORK.apply(first_variables(), models.network_input(images))
+    coarse = NETWORK.apply(first_variables(), outputs.features, method="coarse_logits")
+    expected = ops.resize_bilinear_align_corners(coarse, SIZE)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_samples_are_passes_with_dropout_of_an_image_alone():
+    images = pool()[0][:3]
+    found = np.asarray(shown("logit_samples", images, samples=SAMPLES))
+    assert found.shape == (3, SAMPLES, *SIZE, 5)
+    features = NETWORK.apply(variables(NETWORK), models.network_input(images)).features
+    for number in range(3):
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), number), 1)
+        alone = jax.tree.map(lambda leaf, n=number: leaf[n : n + 1], features)
+        for sample, each in zip(found[number], jax.random.split(key, SAMPLES), strict=True):
+            coarse = NETWORK.apply(
+                variables(NETWORK), alone, True, method="coarse_logits", rngs={"dropout": each}
+            )
+            expected = ops.resize_bilinear_align_corners(coarse, SIZE)[0]
+            np.testing.assert_allclose(sample, expected, rtol=1e-5, atol=1e-5)
+    assert (found[:, 0] != found[:, 1]).any()
+
+
+def test_samples_need_dropout():
+    network = NETWORK.clone(head=models.Linear(5))
+    with pytest.raises(ValueError, match="dropout above 0"):
+        make_pool_query(network, build("bald"), SIZE, samples=SAMPLES)
+
+
+def test_a_method_reads_what_its_function_names():
+    read = {name: fields_read(acquisition.method(name), samples=7) for name in acquisition.METHODS}
+    assert read["entropy"] == {
+        "with_features": False,
+        "with_image": False,
+        "with_first_logits": False,
+        "samples": 0,
+    }
+    assert [name for name in read if read[name]["with_features"]] == ["core_set", "max_herding"]
+    assert [name for name in read if read[name]["with_image"]] == ["superpixels", "multi_hot"]
+    assert [name for name in read if read[name]["with_first_logits"]] == ["superpixels"]
+    assert [name for name in read if read[name]["samples"] == 7] == ["bald"]
+
+
 def test_the_guess_is_the_predicted_class():
     images, free = pool()
     found = call(make("entropy", with_guess=True), "entropy", images, free, range(COUNT))
@@ -187,7 +275,7 @@ def test_the_guess_is_the_predicted_class():
     assert ask("entropy", [0, 1, 2]).guess is None
 
 
-@pytest.mark.parametrize("method", ["entropy", "spl", "core_set"])
+@pytest.mark.parametrize("method", ["entropy", "spl", "core_set", "bald", "superpixels"])
 def test_windows_change_nothing_if_they_overlap_enough(method):
     """An output of this network depends on the three pixels around it."""
     rng = np.random.default_rng(1)
@@ -200,6 +288,8 @@ def test_windows_change_nothing_if_they_overlap_enough(method):
 
     expected = ask()
     assert_equal(ask(window=(16, 17), overlap=8), expected)
+    if method == "superpixels":
+        return  # few parts, which the seams need not change
     # Without the shared context the seams would show.
     assert np.any(ask(window=(16, 17)).pixels != expected.pixels)
 
@@ -231,7 +321,8 @@ def test_lowers_for_accelerators(method, platform):
     asked = call(query, method, images, free, range(COUNT))
     assert asked.pixels.shape == (COUNT, *SIZE)
     # The network's own convolutions, none of them replaced by a form for CPUs.
-    assert lowered == [4 if uses_selector(method) else 2, 0]
+    networks = 2 if uses_selector(method) or reads_first_logits(method) else 1
+    assert lowered == [2 * networks, 0]
 
 
 def test_one_ahead_asks_for_the_next_before_it_gives_the_last():

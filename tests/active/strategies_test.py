@@ -18,7 +18,10 @@ REGIONS = {
     "uncertainty": lambda image, radius: acquisition.prediction_uncertainty(image.logits, radius),
     "random_regions": lambda image, _: acquisition.random_score(image.key, SHAPE),
 }
-SINGLE_PIXELS = ["random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa"]
+SINGLE_PIXELS = [
+    *("random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa"),
+    *("max_herding", "bald", "duc", "pixel_pick", "corrections"),
+]
 PICKED_BY_THE_MODEL = [m for m in acquisition.METHODS if m != "human_points"]
 
 
@@ -33,6 +36,9 @@ def image():
         selector_logits=(first, second),
         available=available,
         key=jax.random.key(1),
+        image=jax.random.uniform(keys[3], (*SHAPE, 3), maxval=255),
+        first_logits=first,
+        logit_samples=jax.numpy.stack([logits, first, second]),
     )
 
 
@@ -41,6 +47,8 @@ def _build(method, rounds=3, **settings):
 
 
 def _budget_of(method):
+    if acquisition.method(method).budget == "superpixels":
+        return {"points": 12, "superpixel_size": 4}
     return {"fraction": 0.3} if acquisition.method(method).budget in ("points", "regions") else {}
 
 
@@ -191,6 +199,47 @@ def test_regions_keep_clear_of_earlier_rounds(image, method):
     assert asked.sum() <= 2 * 9 * acquisition.region_count(*SHAPE, ratio=0.2, rounds=2, radius=1)
 
 
+@pytest.mark.parametrize("method", ["superpixels", "multi_hot"])
+def test_superpixels_are_asked_as_far_as_they_are_free(image, method):
+    query = _ask(image, method, points=POINTS, superpixel_size=4)
+    assert query.picks == POINTS_A_ROUND == len(np.unique(query.parts[query.pixels]))
+    assert (np.diff(np.asarray(query.scores)) <= 0).all()
+    np.testing.assert_array_equal(query.parts >= 0, query.pixels)
+    later = _ask(
+        image._replace(available=image.available & ~query.pixels),
+        method,
+        points=POINTS,
+        superpixel_size=4,
+    )
+    assert later.pixels.any() and not (later.pixels & query.pixels).any()
+
+
+def test_superpixels_go_by_what_has_changed(image):
+    rows, columns = np.indices(SHAPE)
+    # Only what the model says of one corner has changed.
+    corner = (rows < 4) & (columns < 4)
+    image = image._replace(
+        logits=jax.numpy.where(corner[..., None], image.first_logits[::-1], image.first_logits)
+    )
+    settings = {"superpixel_size": 4, "superpixel_compactness": 500.0, "points": 3}
+    query = _ask(image, "superpixels", **settings)
+    assert (query.pixels & corner).sum() > (query.pixels & ~corner).sum()
+    # In the first round nothing has changed, and entropy decides.
+    image = image._replace(logits=jax.numpy.where(corner[..., None], 0.0, 9 * image.first_logits))
+    image = image._replace(first_logits=image.logits)
+    query = _ask(image, "superpixels", **settings)
+    assert (query.pixels & corner).sum() > (query.pixels & ~corner).sum()
+
+
+@pytest.mark.parametrize("method", ["image_entropy", "image_margin", "image_inconsistency"])
+def test_whole_images_are_asked_by_one_score(image, method):
+    query = _ask(image, method)
+    np.testing.assert_array_equal(query.pixels, image.available)
+    assert query.scores.shape == (1,) and 0 < query.scores[0] < 1
+    nothing = _ask(image._replace(available=np.zeros(SHAPE, bool)), method)
+    assert np.isneginf(nothing.scores[0])
+
+
 def test_ripu_points_keep_their_distance(image):
     rows, columns = np.nonzero(_ask(image, "ripu_pa", points=POINTS, radius=2).pixels)
     assert 1 < len(rows) <= POINTS_A_ROUND
@@ -263,12 +312,7 @@ def test_regions_need_a_fraction(method, given):
 
 def test_only_labor_needs_the_selector():
     found = [m for m in acquisition.METHODS if "selector_logits" in strategies.method(m).reads]
-    assert found == ["spl", "ppl"]
-
-
-def test_only_core_set_reads_features():
-    found = [m for m in acquisition.METHODS if "features" in strategies.method(m).reads]
-    assert found == ["core_set"]
+    assert found == ["spl", "ppl", "image_inconsistency"]
 
 
 @pytest.mark.parametrize("method", PICKED_BY_THE_MODEL)
@@ -297,6 +341,10 @@ def test_who_answers_what():
     assert kinds == {
         **dict.fromkeys([*SINGLE_PIXELS, "ppl", "human_points"], "points"),
         **dict.fromkeys(REGIONS, "regions"),
+        **dict.fromkeys(["image_entropy", "image_margin", "image_inconsistency"], "images"),
+        "superpixels": "superpixels",
+        "multi_hot": "classes",
+        "corrections": "corrections",
         "spl": "mask",
         "all": "full",
     }

@@ -1,0 +1,134 @@
+"""MaxHerding: pixels that are like as many others as possible, none of them alike."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from labor_jax.acquisition.argument_checks import check_mask, check_natural
+from labor_jax.acquisition.selection import Selection
+
+# Gains that are smaller by less than this share of the largest count as equal: of two positions
+# that cover nothing but each other, both gain the same, and rounding would choose between them.
+_TIE = 1e-5
+
+
+@functools.partial(jax.jit, static_argnames=("count", "lengthscale", "positions"))
+def select_max_herding(
+    features: jax.Array,
+    available: jax.Array,
+    *,
+    count: int,
+    lengthscale: float = 1.0,
+    positions: int = 2048,
+) -> Selection:
+    """Greedy choice of pixels that cover the image in a kernel of its features.
+
+    Pixels are compared at the positions of the feature map. m(x) is the largest kernel value
+    between position x and the positions asked, 0 before there are any. Repeats `count` times: ask
+    the available position y for which the mean over all x of max(0, k(x, y) - m(x)) is largest,
+    its gain. Gains within a 1e-5th of the largest are ties, which go to the lowest column, then the
+    lowest row. Positions whose pixel is not available count as asked in earlier rounds. Gains are
+    computed in float32; but for rounding and ties, none is larger than the one before.
+
+    k(x, y) = exp(-|x - y|^2 / (2 lengthscale^2)) of the feature vectors, scaled to length 1.
+
+    The kernel of all pairs of positions is kept, so there must not be too many: of a map of more
+    than `positions` every n-th position in both directions is left, with the smallest n that is
+    enough.
+
+    Args:
+      features: float[h, w, D], the image's features at any resolution.
+      available: bool[H, W]. Position (y, x) stands for the pixel at the same place with aligned
+        corners, rounded.
+      count: Number of pixels, static, >= 0.
+      lengthscale: Above 0, static.
+      positions: The most positions to compare, static, >= 1: their number squared are kept.
+
+    Returns:
+      A `Selection` of `count` picks with their gains. If fewer positions are available, the
+      remaining picks are invalid.
+
+    Raises:
+      ValueError: If the shapes are not [h, w, D] and [H, W], an array is empty, `available` is not
+        bool, or a setting is out of its range.
+      TypeError: If the count is not an integer.
+
+    References:
+      Bae et al., "Generalized Coverage for More Robust Low-Budget Active Learning", ECCV 2024,
+      https://arxiv.org/abs/2407.12212. There x and y are images; here they are pixels of one.
+    """
+    count = _check(features, available, count, lengthscale, positions)
+    every = _thinning(features.shape[:2], positions)
+    rows, columns = (
+        np.round(np.arange(0, n, every) * ((size - 1) / max(n - 1, 1))).astype(np.int32)
+        for n, size in zip(features.shape[:2], available.shape, strict=True)
+    )
+    # Columns first, so that the lowest number wins a tie.
+    places = np.stack(np.meshgrid(rows, columns), axis=-1).reshape(-1, 2)
+    vectors = lax.stop_gradient(features)[::every, ::every].astype(jnp.float32)
+    vectors = _unit(vectors.swapaxes(0, 1).reshape(len(places), -1))
+    products = jnp.dot(vectors, vectors.T, precision=lax.Precision.HIGHEST)
+    # Of unit vectors |x - y|^2 is 2 - 2 xy.
+    kernel = jnp.exp(jnp.minimum(products - 1.0, 0.0) / lengthscale**2)
+    free = available[places[:, 0], places[:, 1]]
+    covered = jnp.max(jnp.where(free, 0.0, kernel), axis=1)
+    number = jnp.arange(len(places), dtype=jnp.int32)
+
+    def pick(state, _):
+        covered, free = state
+        # The kernel is symmetric: a row is a candidate.
+        gains = jnp.mean(jnp.maximum(kernel - covered, 0.0), axis=1)
+        least = jnp.max(jnp.where(free, gains, 0.0)) * (1.0 - _TIE)
+        best = jnp.argmax(free & ~(gains < least)).astype(jnp.int32)
+        found = jnp.any(free)
+        covered = jnp.where(found, jnp.maximum(covered, kernel[best]), covered)
+        picked = jnp.where(found, best, -1), jnp.where(found, gains[best], -jnp.inf)
+        return (covered, free & (number != best)), picked
+
+    _, (picks, gains) = lax.scan(pick, (covered, free), length=count)
+    valid = picks >= 0
+    centers = jnp.where(valid[:, None], jnp.asarray(places)[picks], -1)
+    marked = jnp.where(valid, centers[:, 0], available.shape[0])
+    query = jnp.zeros(available.shape, bool).at[marked, centers[:, 1]].set(True, mode="drop")
+    return Selection(centers, valid, query, available & ~query, gains)
+
+
+def _thinning(size: tuple[int, int], positions: int) -> int:
+    """The smallest n for which every n-th position in both directions makes at most `positions`."""
+    every = 1
+    while math.prod(-(-side // every) for side in size) > positions:
+        every += 1
+    return every
+
+
+def _unit(vectors: jax.Array) -> jax.Array:
+    """Scales vectors to length 1; a zero vector stays as it is."""
+    norm = jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True))
+    return vectors / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny)
+
+
+def _check(
+    features: jax.Array, available: jax.Array, count: int, lengthscale: float, positions: int
+) -> int:
+    if features.ndim != 3 or not features.size:
+        raise ValueError(
+            f"features must be one image [h, w, D], got shape {features.shape}; use jax.vmap for a "
+            "batch"
+        )
+    if available.ndim != 2 or not available.size:
+        raise ValueError(
+            f"available must be one image [H, W], got shape {available.shape}; use jax.vmap for a "
+            "batch"
+        )
+    check_mask("available", available, available.shape)
+    if not lengthscale > 0:
+        raise ValueError(f"lengthscale must be above 0, got {lengthscale}")
+    if positions < 1:
+        raise ValueError(f"positions must be 1 or more, got {positions}")
+    return check_natural("count", count)

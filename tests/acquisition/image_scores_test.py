@@ -1,0 +1,82 @@
+"""Scores of whole images, and their k-centres against a plain loop."""
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import numpy as np
+import pytest
+
+from labor_jax import acquisition
+
+LOGITS = jax.random.normal(jax.random.key(0), (2, 3, 4, 5, 6))
+
+
+def test_scores_are_means_over_an_images_pixels():
+    for score, pixels in (
+        (acquisition.image_entropy, acquisition.softmax_entropy),
+        (acquisition.image_margin, acquisition.margin),
+    ):
+        found = score(LOGITS)
+        assert found.shape == (2, 3)
+        expected = np.asarray(pixels(LOGITS), np.float64).mean((2, 3))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_inconsistency_is_a_share_of_pixels():
+    found = acquisition.image_inconsistency(LOGITS[0], LOGITS[1])
+    differ = np.asarray(LOGITS[0]).argmax(-1) != np.asarray(LOGITS[1]).argmax(-1)
+    np.testing.assert_allclose(found, differ.mean((1, 2)), rtol=1e-6)
+
+
+def test_an_images_vector_is_its_mean_feature():
+    found = acquisition.image_vector(LOGITS)
+    np.testing.assert_allclose(found, np.asarray(LOGITS).mean((2, 3)), rtol=1e-5, atol=1e-6)
+
+
+def twin(vectors, available, count):
+    vectors = vectors.astype(np.float64)
+    asked = np.flatnonzero(~available).tolist()
+    picks, distances = [], []
+    for _ in range(count):
+        free = [i for i in range(len(vectors)) if i not in asked]
+        if not free:
+            break
+
+        def nearest(i):
+            return min((((vectors[i] - vectors[j]) ** 2).sum() for j in asked), default=np.inf)
+
+        def centrality(i):
+            return ((vectors[i] - vectors.mean(0)) ** 2).sum()
+
+        best = max(free, key=nearest) if asked else min(free, key=centrality)
+        picks.append(best)
+        distances.append(nearest(best))
+        asked.append(best)
+    return picks, distances
+
+
+@hypothesis.given(
+    seed=st.integers(0, 2**32 - 1), count=st.sampled_from([0, 3, 12]), asked=st.booleans()
+)
+@hypothesis.settings(max_examples=30)
+def test_k_centres_equal_the_twin(seed, count, asked):
+    rng = np.random.default_rng(seed)
+    # Whole numbers, so that distances are exact and ties common; 8 divides their sum exactly.
+    vectors = rng.integers(-3, 4, (8, 2)).astype(np.float32)
+    available = rng.random(8) < 0.7 if asked else np.ones(8, bool)
+    picks, distances = acquisition.select_image_core_set(vectors, available, count=count)
+    expected, expected_distances = twin(vectors, available, count)
+    assert picks[: len(expected)].tolist() == expected
+    np.testing.assert_array_equal(distances[: len(expected)], expected_distances)
+    assert (np.asarray(picks[len(expected) :]) == -1).all()
+    assert np.isneginf(distances[len(expected) :]).all()
+
+
+def test_wrong_arguments_are_refused():
+    vectors, available = np.zeros((3, 2)), np.ones(3, bool)
+    with pytest.raises(ValueError, match=r"vectors must be \[N, D\]"):
+        acquisition.select_image_core_set(vectors[0], available, count=1)
+    with pytest.raises(ValueError, match="available must"):
+        acquisition.select_image_core_set(vectors, available[:2], count=1)
+    with pytest.raises(ValueError, match="count must be"):
+        acquisition.select_image_core_set(vectors, available, count=-1)
