@@ -31,12 +31,15 @@ class Handover(struct.PyTreeNode):
         term goes on with them.
       selector: the pixel selector's variables, from its training to the query; else None.
       ongoing: within joint training; else None.
+      first_model: `model` as it was before the first query, from there on, where the acquisition
+        method compares with it; else None.
     """
 
     model: dict[str, Any]
     players: dict[str, dict[str, Any]]
     selector: dict[str, Any] | None = None
     ongoing: OngoingTraining | None = None
+    first_model: dict[str, Any] | None = None
 
 
 def players_after(
@@ -55,17 +58,20 @@ def players_after(
     return {**before, **own}
 
 
-def after_training(
-    players: dict[str, dict[str, Any]], state: TrainState, *, joint: bool
-) -> Handover:
+def after_training(handover: Handover, state: TrainState, *, joint: bool) -> Handover:
     """What a phase that trained the model hands on.
 
     Args:
-      players: those that were handed to it.
+      handover: what it was handed.
       state: its last state.
       joint: whether the phase belongs to joint training.
     """
     ongoing = (
         OngoingTraining(state.optimizer, state.player_optimizers, state.memory) if joint else None
     )
-    return Handover(model=state.variables, players=players_after(players, state), ongoing=ongoing)
+    return Handover(
+        model=state.variables,
+        players=players_after(handover.players, state),
+        ongoing=ongoing,
+        first_model=handover.first_model,
+    )

@@ -64,7 +64,7 @@ def checkpoint_template(
             state = kind.first_state(components, phase, handover, jax.random.key(0))
             if phase is last and progress["taken"] < phase.steps:
                 return {"handover": kind.checkpointed(handover), "state": state}
-            handover = kind.hand_on(phase, handover, state)
+            handover = kind.hand_on(components, phase, handover, state)
         return {"handover": handover, "state": None}
 
     return jax.tree.map(

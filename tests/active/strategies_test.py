@@ -298,7 +298,7 @@ def test_impossible_settings_are_named(settings, message):
 @pytest.mark.parametrize("method", SINGLE_PIXELS)
 @pytest.mark.parametrize("given", [{}, {"fraction": 0.1, "points": 4}])
 def test_single_pixels_need_exactly_one_budget(method, given):
-    message = f"{method} asks points; it needs one budget.*fraction, .*points, "
+    message = f"{method} asks (points|corrections); it needs one budget.*fraction, .*points, "
     with pytest.raises(ValueError, match=message):
         _build(method, **given)
 

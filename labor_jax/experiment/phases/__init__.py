@@ -6,7 +6,7 @@
 - `domains(config, phase)`, the domains whose training images it reads;
 - `first_state(components, phase, handover, key)`, the state of its step 0, None if it has none;
 - `checkpointed(handover)`, what a checkpoint within the phase keeps of the handover;
-- `hand_on(phase, handover, state)`, what it hands on at its end;
+- `hand_on(components, phase, handover, state)`, what it hands on at its end;
 - `run(session, phase, handover, state, save)`, which does the work and returns what it hands on:
   `state` is where a checkpoint left it, or None, and `save(taken, handover, state)` writes one.
 

@@ -12,6 +12,9 @@ from ml_collections import ConfigDict
 from labor_jax import acquisition
 from labor_jax.active import pool_query, strategies
 from labor_jax.annotation import Oracle
+from labor_jax.annotation.cost import KINDS_OF_PARTS, Kind
+from labor_jax.annotation.label_store.questions import AnsweredQuestion, Question
+from labor_jax.annotation.oracle import PartsAnswer
 from labor_jax.data import pipeline
 from labor_jax.experiment import batch_inputs, pool_scope
 from labor_jax.experiment.components import Components
@@ -23,6 +26,12 @@ from labor_jax.training import loop, processes
 from labor_jax.training import mesh as mesh_lib
 
 evaluates = False
+
+KINDS: dict[str, Kind] = {
+    **{asks: asks for asks in ("points", "regions", "mask", "full", *KINDS_OF_PARTS)},
+    "images": "full",
+}
+"""How people answer what a method asks."""
 
 Queries = Iterator[tuple[np.ndarray, acquisition.Query]]
 """Numbers of pool images, and their queries on the host."""
@@ -44,10 +53,18 @@ def checkpointed(handover: Handover) -> Handover:
     return handover
 
 
-def hand_on(phase: Phase, handover: Handover, state: None) -> Handover:
+def hand_on(components: Components, phase: Phase, handover: Handover, state: None) -> Handover:
     """What it was handed, but for the selector, whose work is done."""
     del phase, state
-    return handover.replace(selector=None)
+    return _with_first_model(components, handover).replace(selector=None)
+
+
+def _with_first_model(components: Components, handover: Handover) -> Handover:
+    """The handover with the model before the first query, if the method compares with it."""
+    method = strategies.method(components.config.acquisition.method)
+    if "first_logits" in method.reads and handover.first_model is None:
+        return handover.replace(first_model=handover.model)
+    return handover
 
 
 def run(session: Any, phase: Phase, handover: Handover, state: None, save: Any) -> Handover:
@@ -57,6 +74,7 @@ def run(session: Any, phase: Phase, handover: Handover, state: None, save: Any) 
     the pool all images are scored again after a kill, and so the others are asked the same.
     """
     del save  # the label store keeps every image's query as it is made
+    handover = _with_first_model(session.components, handover)
     names = session.components.pair.pool.names
     session.store.writer.open_round(phase.round, names)
     unasked = set(session.store.unasked(phase.round, names))
@@ -64,7 +82,7 @@ def run(session: Any, phase: Phase, handover: Handover, state: None, save: Any) 
     Asking(session, phase, handover).ask(numbers)
     session.store.synchronise()
     session.keep_labels()
-    return hand_on(phase, handover, state)
+    return hand_on(session.components, phase, handover, state)
 
 
 class Asking:
@@ -88,7 +106,7 @@ class Asking:
         self._previews = session.previews
         self.phase = phase
         self._handover = handover
-        self._oracle = Oracle(self._components.pair.pool)
+        self._oracle = Oracle(self._components.pair.pool, self._components.pair.num_classes)
         self._method = strategies.method(self._config.acquisition.method)
         self._once = session.once
 
@@ -110,19 +128,32 @@ class Asking:
 
     def record(self, numbers: np.ndarray, query: acquisition.Query) -> None:
         """Keeps queries of a batch of images, and the oracle's answers, in the label store."""
-        names = [self._components.pair.pool.names[number] for number in numbers]
-        clicks = [None if picks < 0 else int(picks) for picks in query.picks]
-        store, round_number, kind = self._store.writer, self.phase.round, self._method.asks
+        store, number, kind = self._store.writer, self.phase.round, KINDS[self._method.asks]
+        questions = list(self._questions(numbers, query))
         if self._config.annotator == "human":
-            guesses = [None] * len(names) if query.guess is None else query.guess
-            store.ask_many(
-                round_number, zip(names, query.pixels, clicks, guesses, strict=True), kind=kind
-            )
+            store.ask_many(number, questions, kind=kind)
         else:
-            answers = map(self._oracle.answer, names, query.pixels)
-            store.ask_and_answer_many(
-                round_number, zip(names, query.pixels, answers, clicks, strict=True), kind=kind
-            )
+            answered = [self._answered(question, kind) for question in questions]
+            store.ask_and_answer_many(number, answered, kind=kind)
+
+    def _questions(self, numbers: np.ndarray, query: acquisition.Query) -> Iterator[Question]:
+        """The queries of a batch, as the label store takes them."""
+        nothing = [None] * len(numbers)
+        fields = (query.pixels, query.picks, *(query.guess, query.parts))
+        rows = zip(numbers, *(nothing if each is None else each for each in fields), strict=True)
+        for number, pixels, picks, guess, parts in rows:
+            name = self._components.pair.pool.names[number]
+            yield Question(name, pixels, None if picks < 0 else int(picks), guess, parts)
+
+    def _answered(self, question: Question, kind: Kind) -> AnsweredQuestion:
+        """The oracle's answer."""
+        name, pixels, clicks, guess, parts = question
+        if kind in KINDS_OF_PARTS:
+            answer = self._oracle.answer_parts(name, pixels, parts, kind)
+        else:
+            answer = PartsAnswer(self._oracle.answer(name, pixels))
+        labels, candidates = answer
+        return AnsweredQuestion(name, pixels, labels, clicks, guess, parts, candidates)
 
     def _selected(self, numbers: Sequence[int], advance: Callable[[int], Any]) -> Queries:
         """Each image's own query; `advance` is told how many images are done."""
@@ -215,8 +246,9 @@ class Asking:
     def _dispatched(self, numbers, name, build, class_weights, floor):
         split, mesh = self._components.pair.pool, self._components.mesh
         key = named_key(self._config.seed, self.phase.name)
-        variables = (self._handover.model, self._handover.selector, class_weights)
-        model, selector, class_weights = mesh_lib.replicate(variables, mesh)
+        handed = self._handover
+        variables = (handed.model, handed.selector, handed.first_model, class_weights)
+        model, selector, first, class_weights = mesh_lib.replicate(variables, mesh)
         batches = pipeline.inference_batches(
             split,
             batch_inputs.inference_spec(self._components, "target"),
@@ -243,6 +275,7 @@ class Asking:
                 *(on_device[each] for each in ("image", "available", "index")),
                 class_weights,
                 on_device.get("floors"),
+                first_variables=first,
             )
             yield batch["index"][batch["valid"]], floors, found
 
@@ -287,8 +320,9 @@ class Asking:
                     if "selector_logits" in self._method.reads
                     else None
                 ),
-                with_features="features" in self._method.reads,
-                with_guess=config.annotator == "human" and config.annotation.show_guess,
+                **pool_query.fields_read(self._method, samples=config.acquisition.samples),
+                with_guess=self._method.asks == "corrections"
+                or (config.annotator == "human" and config.annotation.show_guess),
                 window=components.inference.window,
                 overlap=components.inference.overlap,
                 compile=functools.partial(mesh_lib.data_parallel_map, mesh=components.mesh),

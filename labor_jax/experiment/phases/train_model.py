@@ -55,9 +55,12 @@ def checkpointed(handover: Handover) -> Handover:
     return handover.replace(model=None, selector=None, ongoing=None)
 
 
-def hand_on(phase: Phase, handover: Handover, state: TrainState) -> Handover:
+def hand_on(
+    components: Components, phase: Phase, handover: Handover, state: TrainState
+) -> Handover:
     """The trained model and its players."""
-    return after_training(handover.players, state, joint=phase.joint)
+    del components
+    return after_training(handover, state, joint=phase.joint)
 
 
 def run(
@@ -76,4 +79,4 @@ def run(
         lambda taken, state, **more: save(taken, kept, state, **more),
         model=handover.model,
     )
-    return hand_on(phase, handover, state)
+    return hand_on(session.components, phase, handover, state)

@@ -63,9 +63,11 @@ def checkpointed(handover: Handover) -> Handover:
     return handover
 
 
-def hand_on(phase: Phase, handover: Handover, state: TrainState) -> Handover:
+def hand_on(
+    components: Components, phase: Phase, handover: Handover, state: TrainState
+) -> Handover:
     """What it was handed, the selector and its players."""
-    del phase
+    del components, phase
     players = players_after(handover.players, state)
     return handover.replace(selector=state.variables, players=players)
 
@@ -83,4 +85,4 @@ def run(
         lambda taken, state, **more: save(taken, handover, state, **more),
         model=handover.model,
     )
-    return hand_on(phase, handover, state)
+    return hand_on(session.components, phase, handover, state)
