@@ -22,7 +22,13 @@ from labor_jax.acquisition.class_weights import (
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.logits_query import query
 from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, Ranking, ScoredPixels
-from labor_jax.acquisition.pool_order import Listed, PoolOrder, PoolPicks, best_picks
+from labor_jax.acquisition.pool_order import (
+    Listed,
+    PoolOrder,
+    PoolPicks,
+    best_picks,
+    mark_regions,
+)
 from labor_jax.acquisition.pool_pixels import PoolPixels
 from labor_jax.acquisition.pool_ranking import Ranker, bind_ranking
 from labor_jax.acquisition.registry import METHODS, Method, method, register
@@ -78,6 +84,7 @@ __all__ = [
     "inconsistency_mask",
     "least_confidence",
     "margin",
+    "mark_regions",
     "method",
     "pixel_cap",
     "pixel_count",
