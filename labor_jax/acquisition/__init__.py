@@ -35,7 +35,13 @@ from labor_jax.acquisition.image_scores import (
 from labor_jax.acquisition.logits_query import query
 from labor_jax.acquisition.max_herding import select_max_herding
 from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, Ranking, ScoredPixels
-from labor_jax.acquisition.pool_order import Listed, PoolOrder, PoolPicks, best_picks
+from labor_jax.acquisition.pool_order import (
+    Listed,
+    PoolOrder,
+    PoolPicks,
+    best_picks,
+    mark_regions,
+)
 from labor_jax.acquisition.pool_pixels import PoolPixels
 from labor_jax.acquisition.pool_ranking import Ranker, bind_ranking
 from labor_jax.acquisition.random_of_best import select_random_of_best
@@ -111,6 +117,7 @@ __all__ = [
     "inconsistency_mask",
     "least_confidence",
     "margin",
+    "mark_regions",
     "merge_alike",
     "method",
     "pixbal",

@@ -172,12 +172,11 @@ class PoolOrder:
     def floor(self) -> float:
         """The score at which the next new image may stop, NaN for nowhere.
 
-        Until the budget is spent, this is a guess: the score that the last pick would have if the
+        This is a guess, no lower than `threshold`: the score that the last pick would have if the
         remaining images were like those added, with some room. It saves most of the picks that
         would be dropped later. Where it was too high, the images are `unfinished`.
         """
-        spent = self._cut is not None
-        key = self._cut.key if spent else self._guess
+        key = self._guess if self._cut is None else max(self._guess, self._cut.key)
         return math.nan if key == _LOWEST else float(_scores(np.int32(key)))
 
     def unfinished(self, cut: Cut | None = None) -> list[int]:
@@ -227,7 +226,7 @@ class PoolOrder:
             self._cut = Cut(int(self._kept.keys[-1]), int(self._kept.images[-1]))
 
     def _guess_floor(self) -> None:
-        if self._cut is not None or self._seen < self._next_guess:
+        if self._seen < self._next_guess:
             return
         self._next_guess = math.ceil(1.02 * self._seen) + 1
         share = self._most * min(self._seen / self._images, 1.0)
@@ -237,8 +236,32 @@ class PoolOrder:
         place = keys.size - max(math.ceil(room * share), 1)
         if place > 0:
             self._guess = int(np.partition(keys, place)[place])
-        elif keys.size < (1 + _MARGIN / 2) * share:
-            self._guess, self._next_guess = _LOWEST, self._seen + 1
+        elif keys.size < (1 + _MARGIN / 2) * share and self._cut is None:
+            # Too high: go down among the picks of images that went further.
+            lower = keys[keys < self._guess]
+            self._guess = int(np.median(lower)) if lower.size else _LOWEST
+            self._next_guess = self._seen + 1
+
+
+def mark_regions(
+    rows: np.ndarray, columns: np.ndarray, *, radius: int, size: tuple[int, int]
+) -> np.ndarray:
+    """Marks the square windows around some pixels, clipped to the image.
+
+    Args:
+      rows: int[k].
+      columns: int[k].
+      radius: Radius of the windows, >= 0; 0 marks the pixels alone.
+      size: (height, width) of the image.
+
+    Returns:
+      bool[H, W].
+    """
+    padded = np.zeros([side + 2 * radius for side in size], bool)
+    for down in range(2 * radius + 1):
+        for right in range(2 * radius + 1):
+            padded[rows + down, columns + right] = True
+    return padded[radius : radius + size[0], radius : radius + size[1]]
 
 
 class Listed(NamedTuple):
@@ -318,8 +341,8 @@ def best_picks(
 
 
 def first_length(picks: float, images: int) -> int:
-    """How many picks an image lists at first: four times the mean, and at least 8."""
-    return max(4 * math.ceil(picks / max(images, 1)), 8)
+    """How many picks an image lists at first: eight times the mean, and at least 8."""
+    return max(8 * math.ceil(picks / max(images, 1)), 8)
 
 
 class _Columns(NamedTuple):

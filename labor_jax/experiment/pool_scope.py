@@ -122,15 +122,12 @@ def _best_parts(
         image_cost=limit.image_cost,
         gathered=processes.gathered_rows,
     )
-    places = picks.by_image()
+    places, nothing = picks.by_image(), np.zeros((2, 0), np.int32)
     reach = config.radius if strategies.method(config.method).asks == "regions" else 0
 
     def asked(number: int) -> tuple[np.ndarray, int]:
-        rows, columns = places.get(number, ((), ()))
-        pixels = np.zeros(sizes[number], bool)
-        for row, column in zip(rows, columns, strict=True):
-            top, left = max(row - reach, 0), max(column - reach, 0)
-            pixels[top : row + reach + 1, left : column + reach + 1] = True
+        rows, columns = places.get(number, nothing)
+        pixels = acquisition.mark_regions(rows, columns, radius=reach, size=sizes[number])
         return pixels & available(number), len(rows)
 
     return asked

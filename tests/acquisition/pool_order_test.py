@@ -198,6 +198,17 @@ def test_picks_of_an_image_come_in_their_order():
     assert PoolOrder(0).picks().by_image() == {}
 
 
+@pytest.mark.parametrize("radius", [0, 1, 3, 9])
+def test_regions_are_marked_up_to_the_border(radius):
+    centers = np.array([[0, 0], [5, 7], [2, 3], [5, 0]])
+    found = pool_order.mark_regions(*centers.T, radius=radius, size=(6, 8))
+    rows, columns = np.mgrid[:6, :8]
+    near = [np.maximum(abs(rows - y), abs(columns - x)) <= radius for y, x in centers]
+    np.testing.assert_array_equal(found, np.any(near, axis=0))
+    nothing = np.zeros((2, 0), int)
+    assert not pool_order.mark_regions(*nothing, radius=radius, size=(6, 8)).any()
+
+
 def test_no_more_is_kept_than_the_budget_pays_for():
     order = PoolOrder(4000, images=400)
     for image in range(400):
