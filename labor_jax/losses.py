@@ -17,6 +17,7 @@ __all__ = [
     "ADVERSARIAL_OBJECTIVES",
     "adversarial",
     "bootstrapped_cross_entropy",
+    "candidate_classes",
     "charbonnier_entropy",
     "classifier_discrepancy",
     "cross_entropy",
@@ -30,6 +31,7 @@ __all__ = [
     "negative_learning",
     "phase_consistency",
     "pooled_logits",
+    "prototypical_pixels",
     "soft_cross_entropy",
     "uniform_divergence",
 ]
@@ -522,6 +524,97 @@ def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
     return _mean(jnp.sum(each, axis=-1))
 
 
+def candidate_classes(
+    logits: jax.Array, candidates: jax.Array, counted: jax.Array | None = None
+) -> jax.Array:
+    """Mean of -log of the probability that a pixel is of any of its candidate classes.
+
+    Of a part that was answered by all the classes in it, each of its pixels has these as
+    candidates. With one candidate it is the cross-entropy; with all classes it is 0.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., C]`.
+      candidates: `bool[..., C]`; a pixel without candidates doesn't count.
+      counted: The pixels that count, `bool[...]`; None for all.
+
+    Returns:
+      The mean over the pixels that count of -log sum p over the candidates, `f32[]`; 0.0 where none
+      does.
+
+    Raises:
+      ValueError: If the shapes don't fit, or the candidates aren't bool.
+
+    References:
+      Hwang et al., MulActSeg, NeurIPS 2023, https://arxiv.org/abs/2309.09319, the merged positive
+      loss. Its published code adds 1e-8 to the probability.
+    """
+    _check_candidates(logits, candidates)
+    some = jnp.any(candidates, axis=-1)
+    counted = some if counted is None else some & counted
+    # All classes where none counts: the logarithm of nothing has no gradient.
+    members = candidates | ~counted[..., None]
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    losses = -jax.nn.logsumexp(jnp.where(members, log_probabilities, -jnp.inf), axis=-1)
+    return _masked_mean(losses, counted)
+
+
+def prototypical_pixels(
+    logits: jax.Array, candidates: jax.Array, parts: jax.Array, *, bound: int
+) -> jax.Array:
+    """Mean of -log p of each candidate class at the pixel of its part that is most likely of it.
+
+    A part that was answered by several classes holds a pixel of each of them.
+
+    Args:
+      logits: Unnormalised log-probabilities, `float[..., H, W, C]`.
+      candidates: `bool[..., H, W, C]`, the candidate classes of each pixel; those of a part are
+        those of any of its pixels.
+      parts: The number of each pixel's part, `int[..., H, W]`, below `bound` in each image; -1 for
+        none.
+      bound: Static, at least 1.
+
+    Returns:
+      The mean over all pairs of a part and a candidate class of it of -log p at the part's pixel of
+      the largest p, the first in row-major order, `f32[]`; 0.0 where there are none.
+
+    Raises:
+      ValueError: If the shapes don't fit, or the candidates aren't bool.
+
+    References:
+      Hwang et al., MulActSeg, NeurIPS 2023, https://arxiv.org/abs/2309.09319, the prototypical
+      pixel loss. Its published code adds 1e-8 to the probability and 1 to the number of pairs.
+    """
+    _check_candidates(logits, candidates)
+    if logits.ndim < 3 or parts.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"parts has shape {parts.shape}; logits of shape {logits.shape} need one part a pixel "
+            "of an image"
+        )
+    num_classes = logits.shape[-1]
+    pixels = logits.shape[-3] * logits.shape[-2]
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+
+    def of_image(values, members, numbers):
+        """The values f32[bound, C] at the prototypes, and where there is one."""
+        numbers = jnp.where((numbers >= 0) & (numbers < bound), numbers, bound)
+        fixed = jnp.where(members, jax.lax.stop_gradient(values), -jnp.inf)
+        largest = jax.ops.segment_max(fixed, numbers, bound + 1)
+        place = jnp.arange(pixels, dtype=jnp.int32)[:, None]
+        is_largest = members & (fixed == largest[numbers])
+        place = jnp.where(is_largest, place, pixels)
+        prototypes = jax.ops.segment_min(place, numbers, bound + 1)[:bound]
+        found = prototypes < pixels
+        classes = jnp.arange(num_classes)
+        return values[jnp.where(found, prototypes, 0), classes], found
+
+    values, found = jax.vmap(of_image)(
+        log_probabilities.reshape(-1, pixels, num_classes),
+        candidates.reshape(-1, pixels, num_classes),
+        parts.reshape(-1, pixels),
+    )
+    return _masked_mean(-values, found)
+
+
 def _entropies(logits: jax.Array) -> jax.Array:
     """Each pixel's entropy in nats."""
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
@@ -589,3 +682,11 @@ def _check_labels(logits: jax.Array, labels: jax.Array) -> None:
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(f"labels has dtype {labels.dtype}; class numbers are integers")
+
+
+def _check_candidates(logits: jax.Array, candidates: jax.Array) -> None:
+    if logits.shape != candidates.shape or candidates.dtype != jnp.bool_:
+        raise ValueError(
+            f"candidates is {candidates.dtype}{list(candidates.shape)}; logits of shape "
+            f"{logits.shape} need bool of the same shape"
+        )

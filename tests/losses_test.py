@@ -188,6 +188,53 @@ def multi_label_twin(logits, present):
     return total / math.prod(present.shape[:-1])
 
 
+def candidates_of(labels, num_classes):
+    """A pixel's class and the one below it; of some pixels nothing."""
+    labels = np.asarray(labels)[..., None]
+    classes = np.arange(num_classes)
+    return (labels == classes) | (labels == (classes + 1) % num_classes)
+
+
+def candidates_in_jax(labels, num_classes):
+    labels, classes = jnp.asarray(labels)[..., None], jnp.arange(num_classes)
+    return (labels == classes) | (labels == (classes + 1) % num_classes)
+
+
+def parts_in_jax(labels):
+    labels = jnp.asarray(labels)
+    rows = jnp.arange(labels.shape[-2])[:, None] // 2
+    return jnp.where(labels < 0, -1, rows)
+
+
+def candidate_classes_twin(logits, labels):
+    log_p = log_softmax_twin(logits)
+    members = candidates_of(labels, log_p.shape[-1])
+    terms = [
+        -np.logaddexp.reduce(log_p[pixel][members[pixel]])
+        for pixel in pixels(labels)
+        if members[pixel].any() and labels[pixel] % 3 != 1
+    ]
+    return np.mean(terms) if terms else 0.0
+
+
+def parts_of(labels):
+    """Rows in pairs; pixels of a negative label are in no part."""
+    rows = np.broadcast_to(np.arange(labels.shape[-2])[:, None] // 2, labels.shape)
+    return np.where(np.asarray(labels) < 0, -1, rows).astype(np.int32)
+
+
+def prototypical_pixels_twin(logits, labels):
+    log_p = log_softmax_twin(logits)
+    members, parts = candidates_of(labels, log_p.shape[-1]), parts_of(labels)
+    largest = {}
+    for pixel in pixels(labels):
+        for c in range(log_p.shape[-1]):
+            if members[pixel][c] and parts[pixel] >= 0:
+                key = (*pixel[:-2], parts[pixel], c)
+                largest[key] = max(largest.get(key, -np.inf), log_p[pixel][c])
+    return -np.mean(list(largest.values())) if largest else 0.0
+
+
 # Each loss as a function of (logits, labels), so that one test can go through all of them.
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, cross_entropy_twin),
@@ -245,6 +292,18 @@ LOSSES = {
     "image_wise_max_squares": (
         lambda z, y: losses.image_wise_max_squares(z),
         lambda z, y: image_wise_max_squares_twin(z),
+    ),
+    "candidate_classes": (
+        lambda z, y: losses.candidate_classes(
+            z, candidates_in_jax(y, z.shape[-1]), jnp.asarray(y) % 3 != 1
+        ),
+        candidate_classes_twin,
+    ),
+    "prototypical_pixels": (
+        lambda z, y: losses.prototypical_pixels(
+            z, candidates_in_jax(y, z.shape[-1]), parts_in_jax(y), bound=4
+        ),
+        prototypical_pixels_twin,
     ),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -342,6 +401,12 @@ def nothing_counts():
     yield "no soft label", lambda z: losses.soft_cross_entropy(z, uniform), logits
     yield "none counted", lambda z: losses.uniform_divergence(z, np.zeros(shape, bool)), logits
     yield "no entropy counted", lambda z: losses.entropy(z, np.zeros(shape, bool)), logits
+    none = np.zeros(logits.shape, bool)
+    parts = np.zeros(shape, np.int32)
+    yield "no candidates", lambda z: losses.candidate_classes(z, none), logits
+    yield "uncounted", lambda z: losses.candidate_classes(z, ~none, np.zeros(shape, bool)), logits
+    yield "no pairs", lambda z: losses.prototypical_pixels(z, none, parts, bound=1), logits
+    yield "no parts", lambda z: losses.prototypical_pixels(z, ~none, parts - 1, bound=1), logits
     yield (
         "void bootstrapped",
         lambda z: losses.bootstrapped_cross_entropy(z, np.full(shape, 255, np.int32), trust=0.9),
@@ -659,3 +724,36 @@ def test_multi_label_equals_twin(batch):
     as_numbers = losses.multi_label(logits, present.astype(np.float32))
     np.testing.assert_allclose(as_numbers, expected, rtol=1e-5)
     assert float(losses.multi_label(np.zeros((0, 5)), np.zeros((0, 5)))) == 0.0
+
+
+def test_one_candidate_is_the_cross_entropy_and_all_are_nothing():
+    logits, labels = scene(seed=2)
+    counted = is_class(labels, 4)
+    one = np.arange(4) == labels[..., None]
+    found = losses.candidate_classes(logits, one)
+    np.testing.assert_allclose(found, losses.cross_entropy(logits, labels), rtol=1e-6)
+    everything = losses.candidate_classes(logits, np.ones(logits.shape, bool), counted)
+    np.testing.assert_allclose(everything, 0, atol=1e-6)
+
+
+def test_a_prototype_is_one_pixel():
+    logits = np.zeros((2, 3, 2), np.float32)
+    logits[1, 2, 0] = 2.0
+    candidates = np.broadcast_to([True, False], logits.shape)
+    parts = np.zeros((2, 3), np.int32)
+    loss = lambda z: losses.prototypical_pixels(z, candidates, parts, bound=1)  # noqa: E731
+    gradient = np.asarray(jax.grad(loss)(logits))
+    assert np.argwhere(gradient.any(-1)).tolist() == [[1, 2]]
+    # Of several the first.
+    gradient = np.asarray(jax.grad(loss)(np.zeros_like(logits)))
+    assert np.argwhere(gradient.any(-1)).tolist() == [[0, 0]]
+
+
+def test_candidates_must_fit():
+    logits, labels = scene(seed=2)
+    with pytest.raises(ValueError, match="candidates is bool"):
+        losses.candidate_classes(logits, np.ones(labels.shape, bool))
+    with pytest.raises(ValueError, match="candidates is int"):
+        losses.candidate_classes(logits, np.ones(logits.shape, np.int32))
+    with pytest.raises(ValueError, match="parts has shape"):
+        losses.prototypical_pixels(logits, np.ones(logits.shape, bool), labels[0], bound=1)

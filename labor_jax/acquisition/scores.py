@@ -78,11 +78,7 @@ def margin(logits: jax.Array) -> jax.Array:
       ValueError: If there are fewer than two classes.
     """
     _check_classes(logits)
-    probabilities = jax.nn.softmax(logits.astype(jnp.float32))
-    best = jnp.argmax(probabilities, axis=-1, keepdims=True)
-    is_best = lax.broadcasted_iota(best.dtype, probabilities.shape, probabilities.ndim - 1) == best
-    first = jnp.sum(jnp.where(is_best, probabilities, 0.0), axis=-1)
-    second = jnp.max(jnp.where(is_best, -1.0, probabilities), axis=-1)
+    first, second = _largest_two(jax.nn.softmax(logits.astype(jnp.float32)))
     return 1.0 - (first - second)
 
 
@@ -101,7 +97,7 @@ def best_versus_second(logits: jax.Array, temperature: float = 1.0) -> jax.Array
       ValueError: If there are fewer than two classes.
     """
     _check_classes(logits)
-    first, second = jnp.moveaxis(lax.top_k(logits.astype(jnp.float32), 2)[0], -1, 0)
+    first, second = _largest_two(logits.astype(jnp.float32))
     return jnp.exp((second - first) / temperature)
 
 
@@ -316,6 +312,14 @@ def random_score(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
       f32[shape] in [0, 1).
     """
     return jax.random.uniform(key, shape, jnp.float32)
+
+
+def _largest_two(values: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The largest and the second largest value along the last axis."""
+    best = jnp.argmax(values, axis=-1, keepdims=True)
+    is_best = lax.broadcasted_iota(best.dtype, values.shape, values.ndim - 1) == best
+    first = jnp.sum(jnp.where(is_best, values, 0.0), axis=-1)
+    return first, jnp.max(jnp.where(is_best, -jnp.inf, values), axis=-1)
 
 
 def _normalised_entropy(probabilities: jax.Array, num_classes: int) -> jax.Array:

@@ -12,7 +12,7 @@ from labor_jax.models.building import build_segmenter, init_variables, trainable
 from labor_jax.models.conditional_prior import ConditionalPrior
 from labor_jax.models.discriminator import Discriminator
 from labor_jax.models.features import Features, Window
-from labor_jax.models.heads import DeepLabV2, DeepLabV3Plus, Linear
+from labor_jax.models.heads import DeepLabV2, DeepLabV3Plus, Hyperbolic, Linear
 from labor_jax.models.model import Model
 from labor_jax.models.normalization import denormalize_images, network_input, normalize_images
 from labor_jax.models.registry import BACKBONES, HEADS, register_backbone, register_head
@@ -40,6 +40,7 @@ __all__ = [
     "EfficientNetLite1",
     "EfficientNetLite2",
     "Features",
+    "Hyperbolic",
     "ImageDiscriminator",
     "Linear",
     "Model",
