@@ -26,6 +26,7 @@ from labor_jax.acquisition.dirichlet import (
     select_in_two_steps,
 )
 from labor_jax.acquisition.image_scores import (
+    best_images,
     image_entropy,
     image_inconsistency,
     image_margin,
@@ -100,6 +101,7 @@ __all__ = [
     "Strategy",
     "adjacent_superpixels",
     "bald",
+    "best_images",
     "best_picks",
     "best_versus_second",
     "bind",

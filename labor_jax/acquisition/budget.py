@@ -101,10 +101,14 @@ class Budget(NamedTuple):
           pool: Number of images in the pool.
 
         Raises:
-          ValueError: If the budget has neither a fraction nor points.
+          ValueError: If the budget has no fraction, points or seconds.
         """
-        if self.fraction is None and self.points is None:
-            raise ValueError("a budget of images needs a share or a number of them")
+        if (self.fraction, self.points, self.seconds) == (None, None, None):
+            raise ValueError("a budget of images needs a share, a number of them or seconds")
+        if self.seconds is not None:
+            seconds = _exact(self.seconds) * pool / self.rounds + Fraction(1, 10**9)
+            price = _exact(self.price.image) + _exact(self.price.pick)
+            return min(math.floor(seconds / price), pool)
         if self.fraction is None:
             return min(-(-self.points // self.rounds), pool)
         return pixel_count(pool, 1, fraction=self.fraction, rounds=self.rounds)

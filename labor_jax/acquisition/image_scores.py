@@ -6,6 +6,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from labor_jax.acquisition import loop_carry, pixel_order, scores
@@ -105,3 +106,17 @@ def select_image_core_set(
 
     _, (picks, distances) = lax.scan(pick, (nearest, available), jnp.arange(count))
     return picks, distances
+
+
+def best_images(scores: np.ndarray, count: int) -> np.ndarray:
+    """The images of the largest scores.
+
+    Args:
+      scores: f32[N] of all images of the pool; NaN ranks below all, -inf is never chosen.
+      count: How many to choose, at most.
+
+    Returns:
+      int64[n], their numbers, best first; of equal scores the lower number comes first.
+    """
+    order = np.argsort(-np.where(np.isnan(scores), -np.inf, scores), kind="stable")
+    return order[scores[order] > -np.inf][:count]

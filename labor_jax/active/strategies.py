@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition
 from labor_jax.acquisition import Budget, Method, PoolLimit, Price, Ranker, Strategy
+from labor_jax.annotation import cost
 
 SCOPES = ("image", "pool")
 """Of a budget: each image's own, or one over the pool."""
@@ -23,23 +24,45 @@ _BUDGETS = {
     "points": {**_FRACTION, "points": "the number of them", **_SECONDS},
     "regions": {**_FRACTION, **_SECONDS},
     "superpixels": {"points": "the number of them", **_SECONDS},
+    "images": {
+        "fraction": "the share of the pool's images",
+        "points": "the number of them",
+        **_SECONDS,
+    },
+}
+
+# What a person does for a pick, where it can be planned before the answer: a part is expected to
+# hold two classes, and a guess to be wrong.
+_WORK = {
+    "points": cost.Work(points=1),
+    "regions": cost.Work(points=1),
+    "superpixels": cost.Work(points=1),
+    "classes": cost.Work(points=1, further_classes=1),
+    "corrections": cost.Work(corrected=1),
 }
 
 
-def seconds_per_pick(kind: str) -> Price:
-    """Published seconds of a click that answers a query of this kind, and of opening an image.
+def seconds_per_pick(kind: str, outlines: float | None = None) -> Price:
+    """Published seconds of a pick that a query of this kind asks, and of opening an image.
 
     Args:
-      kind: `Method.asks` of a method that asks parts with a click each.
+      kind: `Method.asks`.
+      outlines: objects to outline in a whole image, for the kind "images".
 
     Raises:
-      ValueError: the kind has no clicks of one price.
+      ValueError: the kind has no picks of one price, or the number of outlines is missing.
     """
-    if kind not in ("points", "regions", "superpixels"):
+    if kind == "images" and outlines is not None:
+        work = cost.Work(outlines=outlines)
+    elif kind in _WORK:
+        work = _WORK[kind]
+    else:
         raise ValueError(
-            f"people's seconds buy points, regions or superpixels; {kind!r} has no price of a click"
+            "people's seconds buy points, regions, superpixels or whole images; "
+            f"{kind!r} has no price of a pick"
         )
-    return Price(pick=2.4, image=1.0)
+    opened = cost.seconds(cost.Work(images=1), cost.PUBLISHED)
+    return Price(pick=cost.seconds(work, cost.PUBLISHED), image=opened)
 
 
 def method(name: str) -> Method:
@@ -79,7 +102,7 @@ def build(config: ConfigDict, rounds: int, images: int = 1) -> Strategy | None:
         return None
     return acquisition.bind(
         entry,
-        budget(config, rounds, images),
+        Budget() if entry.budget == "images" else budget(config, rounds, images),
         radius=config.radius,
         settings=_settings(config, entry),
     )
@@ -104,13 +127,16 @@ def build_ranking(config: ConfigDict, length: int | None) -> Ranker:
     )
 
 
-def budget(config: ConfigDict, rounds: int, images: int = 1) -> Budget:
-    """Returns what all rounds together may ask of an image.
+def budget(
+    config: ConfigDict, rounds: int, images: int = 1, outlines: float | None = None
+) -> Budget:
+    """Returns what all rounds together may ask of an image, or of the pool's images.
 
     Args:
       config: the run's `config.acquisition`.
       rounds: number of rounds that share the budget.
       images: number of images in the pool.
+      outlines: objects to outline in a whole image, where seconds buy whole images.
 
     Raises:
       ValueError: unknown method, or one whose clicks have no price.
@@ -127,7 +153,7 @@ def budget(config: ConfigDict, rounds: int, images: int = 1) -> Budget:
         rounds=rounds,
         reference_size=size and tuple(size),
         seconds=seconds or None,
-        price=seconds_per_pick(entry.asks) if seconds else None,
+        price=seconds_per_pick(entry.asks, outlines) if seconds else None,
     )
 
 

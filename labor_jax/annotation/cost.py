@@ -204,6 +204,16 @@ def parts_of_one_class(labels: np.ndarray, query: np.ndarray) -> np.ndarray:
     return np.bincount(component, minlength=parts)
 
 
+def mean_outlines(labels: Iterable[np.ndarray]) -> float:
+    """How many objects there are to outline in a whole image, on average.
+
+    Args:
+      labels: Label maps `integer[H, W]` of some images, 255 for void; at least one.
+    """
+    works = [work_of("full", np.ones(each.shape, bool), each) for each in labels]
+    return total(works).outlines / len(works)
+
+
 def _neighbours(shape: tuple[int, int]) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Views of an image and of it shifted by one pixel, to the right, down and both ways across."""
     all_, but_first, but_last = slice(None), slice(1, None), slice(None, -1)

@@ -111,23 +111,6 @@ class Oracle:
         labels[query] = named[number]
         return PartsAnswer(labels, candidates)
 
-    def outlines(self, sample: int = 32) -> float | None:
-        """Objects to outline in a whole image: the mean over some images spread over the pool.
-
-        Args:
-          sample: How many images to look at, at most.
-
-        Returns:
-          The mean.
-
-        Raises:
-          DataError: The pool has no labels.
-        """
-        numbers = np.unique(np.linspace(0, len(self._split) - 1, sample).round().astype(int))
-        labels = (self._split.label(int(number)) for number in numbers)
-        works = [cost.work_of("full", np.ones(each.shape, bool), each) for each in labels]
-        return cost.total(works).outlines / len(works)
-
     def point_of_each_class(
         self, name: str, available: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:

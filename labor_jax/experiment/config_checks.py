@@ -190,6 +190,13 @@ def _check_training(config: ConfigDict, section: str, require: Require) -> None:
     require(own.learning_rate > 0, f"{section}.learning_rate", "it must be above 0")
     for name, weight in own.terms.items():
         require(weight >= 0, f"{section}.terms.{name}", "a weight can't be negative")
+    method = acquisition.METHODS.get(config.acquisition.method)
+    require(
+        not own.terms.candidate_classes or (method is not None and method.asks == "classes"),
+        f"{section}.terms.candidate_classes",
+        "it learns from answers that name several classes, which config.acquisition.method "
+        f"{config.acquisition.method} doesn't ask for; multi_hot does",
+    )
 
 
 def _check_inference(config: ConfigDict, require: Require) -> None:

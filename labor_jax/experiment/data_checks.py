@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
 from labor_jax.annotation import Oracle
-from labor_jax.data import Augment, Split, pipeline
-from labor_jax.experiment import batch_inputs, held_out, size_checks, warm_start
+from labor_jax.data import Augment, Split, label_sets, pipeline
+from labor_jax.experiment import batch_inputs, held_out, outlines, size_checks, warm_start
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
 
@@ -39,6 +39,12 @@ def check_data(components: Components) -> None:
     size_checks.check_image_sizes(components, phases)
     if config.rounds and config.annotator == "oracle":
         Oracle(components.pair.pool).check()
+    most, classes = label_sets.MAX_CLASSES, components.pair.num_classes
+    if config.rounds and strategies.asks_sets(config) and classes > most:
+        raise ValueError(
+            f"config.acquisition.method {config.acquisition.method} asks for all classes of a "
+            f"part, which works with at most {most}; the pair {config.pair} has {classes}."
+        )
 
 
 def roles_in_use(config: ConfigDict) -> set[str]:
@@ -68,7 +74,10 @@ def check_budget(components: Components) -> None:
     if not config.rounds or pool is None or method.picked_by_annotator:
         return
     radius = config.acquisition.radius
-    budget = strategies.budget(config.acquisition, config.rounds, len(pool))
+    budget = outlines.budget(components)
+    if method.budget == "images":
+        _check_images_budget(budget, len(pool))
+        return
     sizes = [tuple(pool.size(number)) for number in range(len(pool))]
     if config.acquisition.scope == "pool":
         _check_pool_budget(budget, method, sizes, radius)
@@ -85,6 +94,15 @@ def check_budget(components: Components) -> None:
     happens = "nothing is asked" if nothing else "more than the budget is asked"
     problem = _too_small(budget, method, smallest, radius)
     logger.warning("In %d of the pool's %d images %s. %s", few, len(sizes), happens, problem)
+
+
+def _check_images_budget(budget: Budget, images: int) -> None:
+    if budget.images(images) < 1:
+        price = "" if budget.price is None else f" of about {budget.price.pick:.0f} s each"
+        raise ValueError(
+            f"A round's part of config.acquisition's budget does not hold one of the pool's "
+            f"{images} whole images{price}. Raise the budget, or lower config.rounds."
+        )
 
 
 def _check_pool_budget(

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labor_jax.annotation import LabelStore, Oracle, cost
+from labor_jax.annotation import LabelStore, cost
 from labor_jax.data import DataError, Pair
 from labor_jax.experiment import amounts, notes
+from labor_jax.experiment.outlines import mean_outlines
 from labor_jax.experiment.picture_strip import draw_strip
 from labor_jax.experiment.previews import preview_numbers
 from labor_jax.experiment.workdir import ConfigError, Workdir, write_atomically
@@ -172,7 +173,7 @@ def cost_rows(folder: Workdir, summary: dict[str, Any], pair: Pair) -> list[tupl
     ]
     if config.get("annotator") != "human":
         with contextlib.suppress(DataError):
-            outlines = cost.Work(images=1, outlines=Oracle(pair.pool).outlines())
+            outlines = cost.Work(images=1, outlines=mean_outlines(pair.pool))
             each = cost.seconds(outlines, cost.PUBLISHED)
             times.append(("full labels", cost.PUBLISHED.name, each * images, None))
     times.append(("full labels", cost.LABOR.name, cost.FULL_SECONDS_PER_IMAGE * images, None))

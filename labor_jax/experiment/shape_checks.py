@@ -88,7 +88,7 @@ def _check_acquisition(components: Components, features: models.Features) -> Non
     strategies.check(config.acquisition)
     if method.picked_by_annotator or pool is None:
         return
-    if config.acquisition.scope == "pool":
+    if config.acquisition.scope == "pool" and method.budget != "images":
         strategy = strategies.build_ranking(
             config.acquisition, None if method.asks == "mask" else 1
         )
@@ -99,14 +99,19 @@ def _check_acquisition(components: Components, features: models.Features) -> Non
         weights = jax.ShapeDtypeStruct((components.pair.num_classes,), jnp.float32)
     size = pool.size(0)
     logits = jax.ShapeDtypeStruct((*size, components.pair.num_classes), jnp.float32)
+    samples = jax.ShapeDtypeStruct((config.acquisition.samples, *logits.shape), jnp.float32)
+    read = {
+        "features": jax.ShapeDtypeStruct(features[-1].shape[1:], jnp.float32),
+        "selector_logits": (logits, logits),
+        "image": jax.ShapeDtypeStruct((*size, 3), jnp.float32),
+        "first_logits": logits,
+        "logit_samples": samples,
+    }
     image = acquisition.PoolImage(
         logits=logits,
-        features=jax.ShapeDtypeStruct(features[-1].shape[1:], jnp.float32)
-        if "features" in method.reads
-        else None,
-        selector_logits=(logits, logits) if "selector_logits" in method.reads else None,
         available=jax.ShapeDtypeStruct(size, jnp.bool_),
         key=jax.eval_shape(lambda: jax.random.key(0)),
+        **{name: each if name in method.reads else None for name, each in read.items()},
     )
     jax.eval_shape(strategy, image, weights)
 

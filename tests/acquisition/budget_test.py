@@ -136,7 +136,11 @@ def test_images_are_a_share_or_a_number_of_the_pool():
     assert acquisition.Budget(fraction=0.022, rounds=5).images(2975) == 14
     assert acquisition.Budget(points=65, rounds=5).images(2975) == 13
     assert acquisition.Budget(points=65, rounds=5).images(10) == 10
+    price = acquisition.Price(pick=1580.0, image=1.0)
+    seconds = acquisition.Budget(seconds=75.0, rounds=5, price=price)
+    assert seconds.images(2975) == 28  # 44,625 s a round
+    assert seconds.images(10) == 0
     assert acquisition.Budget(points=1).picks("images", (4, 4), radius=1) is None
     assert acquisition.Budget(points=1, rounds=9).holds_a_pick("images", (4, 4), radius=1)
-    with pytest.raises(ValueError, match="a share or a number"):
+    with pytest.raises(ValueError, match="a share, a number"):
         acquisition.Budget().images(3)

@@ -80,3 +80,10 @@ def test_wrong_arguments_are_refused():
         acquisition.select_image_core_set(vectors, available[:2], count=1)
     with pytest.raises(ValueError, match="count must be"):
         acquisition.select_image_core_set(vectors, available, count=-1)
+
+
+def test_the_best_images_come_in_order_and_never_those_with_nothing_left():
+    scores = np.array([0.5, np.nan, 0.7, -np.inf, 0.5, -1.0], np.float32)
+    assert acquisition.best_images(scores, 9).tolist() == [2, 0, 4, 5]
+    assert acquisition.best_images(scores, 2).tolist() == [2, 0]
+    assert acquisition.best_images(scores, 0).tolist() == []

@@ -116,11 +116,3 @@ def test_parts_are_answered_as_wholes(data):
         held = sorted(set(values) - {255})
         assert np.flatnonzero(several.candidates[row]).tolist() == held
         assert set(several.labels[inside]) == ({held[0]} if len(held) == 1 else {255})
-
-
-def test_outlines_are_the_mean_over_a_sample():
-    halves = np.zeros((8, 8), np.uint8)
-    halves[:, 4:] = 1
-    oracle = Oracle(Labels(one=halves * 0, two=halves, void=halves * 0 + 255))
-    assert oracle.outlines() == 1.0
-    assert oracle.outlines(sample=1) == 1.0

@@ -16,7 +16,7 @@ from labor_jax.annotation.cost import KINDS_OF_PARTS, Kind
 from labor_jax.annotation.label_store.questions import AnsweredQuestion, Question
 from labor_jax.annotation.oracle import PartsAnswer
 from labor_jax.data import pipeline
-from labor_jax.experiment import batch_inputs, pool_scope
+from labor_jax.experiment import batch_inputs, outlines, pool_scope
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.keys import named_key, named_seed
@@ -117,6 +117,8 @@ class Asking:
         images = len(numbers)
         if self._method.picked_by_annotator:
             ask = self._picked
+        elif self._method.budget == "images":
+            ask, images = self._best_images, len(self._components.pair.pool)
         elif self._config.acquisition.scope == "pool":
             ask, images = self._best_of_pool, len(self._components.pair.pool)
         else:
@@ -192,6 +194,34 @@ class Asking:
         ):
             if number in wanted:
                 yield np.array([number]), jax.tree.map(lambda rows: rows[None], query)
+
+    def _best_images(self, numbers: Sequence[int], advance: Callable[[int], Any]) -> Queries:
+        """Whole images: scores all of the pool, then asks what is left of the best."""
+        pool = self._components.pair.pool
+
+        def strategy():
+            return strategies.build(self._config.acquisition, self._config.rounds)
+
+        scored: list[np.ndarray] = []
+        for batch, _, query in self._scored(range(len(pool)), "pool_query", strategy):
+            self._previews.write_candidates(self.phase.name, batch, query.candidates)
+            rows = (batch, np.asarray(query.scores)[:, 0])
+            scored.append(np.rec.fromarrays(rows, dtype=[("image", "i4"), ("score", "f4")]))
+            advance(len(batch))
+        own = np.concatenate(scored) if scored else np.zeros(0, [("image", "i4"), ("score", "f4")])
+        images, values = processes.gathered_rows((own["image"], own["score"]))
+        scores = np.full(len(pool), -np.inf, np.float32)
+        scores[images] = values
+        count = outlines.budget(self._components).images(len(pool))
+        best = frozenset(acquisition.best_images(scores, count).tolist())
+        wanted = frozenset(numbers)
+        for number in own["image"].tolist():
+            if number in wanted:
+                pixels = self._available(number) & (number in best)
+                yield (
+                    np.array([number]),
+                    acquisition.Query(pixels[None], acquisition.MASK[None], pixels[None]),
+                )
 
     def _class_weights(self) -> np.ndarray | None:
         """The weights f32[C] of the classes' scores, the same in all processes; None for none."""
