@@ -93,6 +93,8 @@ def active(config: ConfigDict, method: str) -> None:
         acquisition.points = 40
     elif entry.budget == "images":
         acquisition.fraction = 0.022
+    if method == "halo":
+        config.model.head = "hyperbolic"
     if method == "ripu_pa":
         acquisition.radius = 32  # RIPU's, at the 1024 rows of Cityscapes
 
