@@ -95,6 +95,8 @@ def active(config: ConfigDict, method: str) -> None:
         acquisition.fraction = 0.022
     if entry.asks == "classes":
         config.round.terms.candidate_classes = 1.0
+    if method == "halo":
+        config.model.head = "hyperbolic"
     if method == "ripu_pa":
         acquisition.radius = 32  # RIPU's, at the 1024 rows of Cityscapes
 

@@ -9,6 +9,8 @@ References:
     ECCV 2022, arXiv 2202.06484.
   MulActSeg: Hwang et al., "Active Learning for Semantic Segmentation with Multi-class Label Query",
     NeurIPS 2023, arXiv 2309.09319.
+  HALO: Franco et al., "Hyperbolic Active Learning for Semantic Segmentation under Domain Shift",
+    ICML 2024, arXiv 2306.11180.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from labor_jax.acquisition.registry import register
 from labor_jax.acquisition.representative_points import select_representative_points
 from labor_jax.acquisition.superpixels import merge_alike, select_superpixels, superpixel_means
 
+# HALO asks windows of 3x3 and suppresses 11x11.
+_HALO_SUPPRESSION = 5
 # A mean change of the predictions below this is rounding.
 _NO_CHANGE = 1e-6
 
@@ -109,6 +113,13 @@ def margin(logits):
 def core_set(features, available, count):
     """Pixels that cover the image's other pixels in feature space."""
     return select_core_set(features, available, count=count)
+
+
+@register("halo", asks="regions")
+def halo(logits, radii, radius):
+    """HALO: regions of largest hyperbolic radius times uncertainty, kept well apart."""
+    score = scores.halo(radii, logits, radius)
+    return ScoredPixels(score, suppression_radius=_HALO_SUPPRESSION * radius)
 
 
 @register("max_herding")

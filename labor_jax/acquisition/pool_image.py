@@ -26,6 +26,7 @@ class PoolImage(NamedTuple):
       image: uint8 or f32[H, W, 3], the image itself, RGB from 0 to 255, or None.
       first_logits: f32[H, W, C] of the model as it was before the first round, or None.
       logit_samples: f32[S, H, W, C] of the model with dropout, one for each of S passes, or None.
+      radii: f32[H, W], hyperbolic radii of the model's pixels, or None; of the head "hyperbolic".
     """
 
     logits: jax.Array
@@ -36,6 +37,7 @@ class PoolImage(NamedTuple):
     image: jax.Array | None = None
     first_logits: jax.Array | None = None
     logit_samples: jax.Array | None = None
+    radii: jax.Array | None = None
 
 
 class ScoredPixels(NamedTuple):

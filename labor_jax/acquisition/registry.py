@@ -90,8 +90,8 @@ def register(
     A parameter is one of
 
       - `logits`, `features`, `selector_logits`, `available`, `key`, `image`, `first_logits`,
-        `logit_samples`: the fields of `PoolImage`. Only the fields that the function names are
-        computed.
+        `logit_samples`, `radii`: the fields of `PoolImage`. Only the fields that the function names
+        are computed.
       - `radius`: `acquisition.radius` of the config, an int.
       - `count`: the number of picks in this image and round under the budget, an int. With
         `budget="cap"` it is the largest number of pixels, or None for no limit.

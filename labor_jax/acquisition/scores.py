@@ -155,6 +155,44 @@ def prediction_change(first_logits: jax.Array, logits: jax.Array) -> jax.Array:
     return jnp.sum(jnp.square(units[0] - units[1]), axis=-1) / 2
 
 
+@functools.partial(jax.jit, static_argnames="radius")
+def halo(radii: jax.Array, logits: jax.Array, radius: int) -> jax.Array:
+    """HALO's score: the hyperbolic radius times `prediction_uncertainty`.
+
+    Both are first scaled to 0 to 1 within the image: (s - min s) / (max s - min s), 0 where all are
+    equal.
+
+    Args:
+      radii: f32[..., H, W], such as `models.Hyperbolic` gives them.
+      logits: f32[..., H, W, C], `C >= 2`.
+      radius: Radius of the uncertainty's window in pixels, a static int >= 0; HALO's is 1.
+
+    Returns:
+      f32[..., H, W] in [0, 1].
+
+    Raises:
+      ValueError: If the shapes don't fit, there are fewer than two classes, or the radius is
+        negative.
+      TypeError: If the radius is not an integer.
+
+    References:
+      Franco et al., "Hyperbolic Active Learning for Semantic Segmentation under Domain Shift", ICML
+      2024, https://arxiv.org/abs/2306.11180.
+    """
+    if radii.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"radii has shape {radii.shape}; logits of shape {logits.shape} need one a pixel"
+        )
+
+    def scaled(score):
+        least = jnp.min(score, axis=(-2, -1), keepdims=True)
+        span = jnp.max(score, axis=(-2, -1), keepdims=True) - least
+        return (score - least) / jnp.where(span > 0, span, 1.0)
+
+    uncertainty = prediction_uncertainty(logits, radius)
+    return scaled(radii.astype(jnp.float32)) * scaled(uncertainty)
+
+
 @jax.jit
 def bald(logit_samples: jax.Array) -> jax.Array:
     """BALD: the mutual information of prediction and model, from samples of the model.

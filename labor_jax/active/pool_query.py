@@ -30,6 +30,7 @@ def fields_read(method: Method, *, samples: int) -> dict[str, Any]:
         "with_features": "features" in method.reads,
         "with_image": "image" in method.reads,
         "with_first_logits": "first_logits" in method.reads,
+        "with_radii": "radii" in method.reads,
         "samples": samples if "logit_samples" in method.reads else 0,
     }
 
@@ -44,6 +45,7 @@ def make_pool_query(
     with_guess: bool = False,
     with_image: bool = False,
     with_first_logits: bool = False,
+    with_radii: bool = False,
     samples: int = 0,
     window: tuple[int, int] | None = None,
     overlap: int = 0,
@@ -73,6 +75,7 @@ def make_pool_query(
       with_image: whether strategies get `PoolImage.image`, resized to the label maps; `fields_read`
         says what a method needs of this and the following.
       with_first_logits: whether they get `PoolImage.first_logits`, of `first_variables`.
+      with_radii: whether they get `PoolImage.radii`, of a head that has them.
       samples: the number of `PoolImage.logit_samples`, passes of the head with dropout, each image
         with random keys of its own; 0 for none. They take as much memory as so many logits.
       window: (height, width) in pixels of the windows that the networks see one at a time, see
@@ -91,12 +94,18 @@ def make_pool_query(
       which does not depend on the rest of its batch.
 
     Raises:
-      ValueError: samples are asked for, but the network's head drops nothing.
+      ValueError: samples are asked for, but the network's head drops nothing; or radii of a head
+        that has none.
     """
     if samples and getattr(network.head, "dropout", None) == 0:
         raise ValueError(
             f"The method reads {samples} passes with dropout, but the head drops nothing; set "
             "config.model.dropout above 0."
+        )
+    if with_radii and not hasattr(network.head, "radii"):
+        raise ValueError(
+            "The method reads the hyperbolic radii of the head's points, and this head has none; "
+            "set config.model.head to 'hyperbolic'."
         )
 
     def run(module: nn.Module, variables: Mapping[str, Any], head: Callable, images: jax.Array):
@@ -116,12 +125,15 @@ def make_pool_query(
         return jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
 
     def model_outputs(variables: Any, images: jax.Array, key: jax.Array | None):
-        """The logits, the features, and the samples f32[B, h, w, S C] where there is a key."""
+        """The logits, the features, the radii and, with a key, the samples f32[B, h, w, S C]."""
 
         def outputs(logits, features):
             last = features[-1].astype(jnp.float32) if with_features else None
+            radii = None
+            if with_radii:
+                radii = network.apply(variables, features, method="radii")[..., None]
             if key is None:
-                return logits, last, None
+                return logits, last, radii, None
 
             def sample(key):
                 return network.apply(
@@ -129,7 +141,7 @@ def make_pool_query(
                 )
 
             drawn = jax.vmap(sample, out_axes=-2)(jax.random.split(key, samples))
-            return logits, last, drawn.reshape(*drawn.shape[:-2], -1)
+            return logits, last, radii, drawn.reshape(*drawn.shape[:-2], -1)
 
         return run(network, variables, outputs, images)
 
@@ -144,7 +156,7 @@ def make_pool_query(
         pictures, images = images, models.network_input(images)
         if samples:
             # One image at a time, so that its dropout does not depend on its place in the batch.
-            logits, features, drawn = jax.tree.map(
+            logits, features, radii, drawn = jax.tree.map(
                 lambda leaf: leaf[:, 0],
                 jax.vmap(
                     lambda image, key: model_outputs(
@@ -153,7 +165,7 @@ def make_pool_query(
                 )(images, image_keys(key, index)),
             )
         else:
-            logits, features, drawn = model_outputs(model_variables, images, None)
+            logits, features, radii, drawn = model_outputs(model_variables, images, None)
         fields = {
             "logits": ops.resize_bilinear_align_corners(logits, size),
             "features": features,
@@ -171,6 +183,8 @@ def make_pool_query(
         if with_first_logits:
             coarse = run(network, first_variables, lambda logits, _: logits, images)
             fields["first_logits"] = ops.resize_bilinear_align_corners(coarse, size)
+        if with_radii:
+            fields["radii"] = ops.resize_bilinear_align_corners(radii, size)[..., 0]
         if samples:
             fields["logit_samples"] = logit_samples(drawn)
         return fields

@@ -106,6 +106,7 @@ def _check_acquisition(components: Components, features: models.Features) -> Non
         "image": jax.ShapeDtypeStruct((*size, 3), jnp.float32),
         "first_logits": logits,
         "logit_samples": samples,
+        "radii": jax.ShapeDtypeStruct(size, jnp.float32),
     }
     image = acquisition.PoolImage(
         logits=logits,

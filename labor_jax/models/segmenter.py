@@ -70,6 +70,10 @@ class Segmenter(nn.Module):
         """Applies the head; returns f32[B, h, w, C] at the head's own resolution."""
         return self.head(features, train)
 
+    def radii(self, features: Features) -> jax.Array:
+        """The head's hyperbolic radii, f32[B, h, w], of a head that has the method `radii`."""
+        return self.head.radii(features)
+
     @property
     def num_classes(self) -> int:
         """C."""

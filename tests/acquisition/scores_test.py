@@ -261,3 +261,18 @@ def test_bald_is_the_entropy_that_single_samples_do_not_have(kind):
     np.testing.assert_allclose(acquisition.bald(samples[:1]), 0, atol=1e-5)
     with pytest.raises(ValueError, match="logit_samples"):
         acquisition.bald(samples[:0])
+
+
+def test_halo_is_the_product_of_what_is_scaled_to_the_image():
+    logits = _logits("random", (2, 7, 5, 4))
+    radii = np.random.default_rng(1).uniform(1, 9, (2, 7, 5)).astype(np.float32)
+    found = acquisition.halo(radii, logits, 1)
+    for image in range(2):
+        uncertainty = _window_twin("prediction_uncertainty", logits[image], 1)
+        factors = [
+            (each - each.min()) / (each.max() - each.min()) for each in (radii[image], uncertainty)
+        ]
+        np.testing.assert_allclose(found[image], factors[0] * factors[1], rtol=1e-4, atol=1e-5)
+    assert not acquisition.halo(np.ones_like(radii), logits, 1).any()
+    with pytest.raises(ValueError, match="one a pixel"):
+        acquisition.halo(radii[0], logits, 1)

@@ -244,6 +244,25 @@ def test_samples_are_passes_with_dropout_of_an_image_alone():
     assert (found[:, 0] != found[:, 1]).any()
 
 
+def test_strategies_see_the_radii_of_a_hyperbolic_head():
+    images = pool()[0][:2]
+    network = NETWORK.clone(head=models.Hyperbolic(5, embedding_channels=3))
+    weights = jax.jit(network.init)(jax.random.key(2), jnp.zeros((1, 6, 8, 3)))
+
+    def show(image):
+        return acquisition.Query(image.available, jnp.int32(0), image.radii)
+
+    query = make_pool_query(network, show, SIZE, with_features=False, with_radii=True)
+    key, free, index = jax.random.key(0), pool()[1][:2], np.arange(2, dtype=np.int32)
+    found = query(weights, None, key, images, free, index).candidates
+    features = network.apply(weights, models.network_input(images), method="extract")
+    coarse = network.apply(weights, features, method="radii")
+    expected = ops.resize_bilinear_align_corners(coarse[..., None], SIZE)[..., 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="to 'hyperbolic'"):
+        make("halo")
+
+
 def test_samples_need_dropout():
     network = NETWORK.clone(head=models.Linear(5))
     with pytest.raises(ValueError, match="dropout above 0"):
@@ -256,11 +275,13 @@ def test_a_method_reads_what_its_function_names():
         "with_features": False,
         "with_image": False,
         "with_first_logits": False,
+        "with_radii": False,
         "samples": 0,
     }
     assert [name for name in read if read[name]["with_features"]] == ["core_set", "max_herding"]
     assert [name for name in read if read[name]["with_image"]] == ["superpixels", "multi_hot"]
     assert [name for name in read if read[name]["with_first_logits"]] == ["superpixels"]
+    assert [name for name in read if read[name]["with_radii"]] == ["halo"]
     assert [name for name in read if read[name]["samples"] == 7] == ["bald"]
 
 
@@ -303,7 +324,9 @@ def test_runs_on_a_mesh():
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-@pytest.mark.parametrize("method", sorted(set(acquisition.METHODS) - {"all", "human_points"}))
+@pytest.mark.parametrize(
+    "method", sorted(set(acquisition.METHODS) - {"all", "human_points", "halo"})
+)
 def test_lowers_for_accelerators(method, platform):
     lowered = []
 

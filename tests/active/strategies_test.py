@@ -38,6 +38,7 @@ def image():
         key=jax.random.key(1),
         image=jax.random.uniform(keys[3], (*SHAPE, 3), maxval=255),
         first_logits=first,
+        radii=jax.random.uniform(keys[4], SHAPE),
         logit_samples=jax.numpy.stack([logits, first, second]),
     )
 
@@ -240,6 +241,24 @@ def test_whole_images_are_asked_by_one_score(image, method):
     assert np.isneginf(nothing.scores[0])
 
 
+def test_halo_keeps_its_regions_well_apart_in_all_rounds(image):
+    first = _ask(image, "halo", fraction=0.2, rounds=2)
+    later = _ask(
+        image._replace(available=image.available & ~first.pixels), "halo", fraction=0.2, rounds=2
+    )
+    best = acquisition.select_regions(
+        acquisition.halo(image.radii, image.logits, 1),
+        acquisition.clear_of_asked(image.available, 4),
+        count=2,
+        radius=1,
+        suppression_radius=5,
+    )
+    np.testing.assert_array_equal(first.pixels, best.query & image.available)
+    rows, columns = (np.argwhere(each.pixels) for each in (first, later))
+    for place in columns:
+        assert np.abs(rows - place).max(axis=1).min() > 3
+
+
 def test_ripu_points_keep_their_distance(image):
     rows, columns = np.nonzero(_ask(image, "ripu_pa", points=POINTS, radius=2).pixels)
     assert 1 < len(rows) <= POINTS_A_ROUND
@@ -340,7 +359,7 @@ def test_who_answers_what():
     kinds = {method: strategies.method(method).asks for method in acquisition.METHODS}
     assert kinds == {
         **dict.fromkeys([*SINGLE_PIXELS, "ppl", "human_points"], "points"),
-        **dict.fromkeys(REGIONS, "regions"),
+        **dict.fromkeys([*REGIONS, "halo"], "regions"),
         **dict.fromkeys(["image_entropy", "image_margin", "image_inconsistency"], "images"),
         "superpixels": "superpixels",
         "multi_hot": "classes",
