@@ -6,7 +6,7 @@ import pytest
 from labor_jax import experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
-from tests.runs import comparable, interrupt_training
+from tests.runs import comparable, interrupt_query
 from tests.tiny import tiny_config
 
 KINDS = {
@@ -53,6 +53,6 @@ def test_a_way_of_asking_runs_to_its_end(method, tmp_path):
 
 def test_the_model_before_the_first_round_outlives_a_kill(tmp_path):
     summary = experiment.run(config_of("superpixels"), tmp_path / "whole")
-    interrupt_training(config_of("superpixels"), tmp_path / "cut", "round_1/train", 1)
+    interrupt_query(config_of("superpixels"), tmp_path / "cut", 2)
     resumed = experiment.run(config_of("superpixels"), tmp_path / "cut")
     assert comparable(resumed) == comparable(summary)
