@@ -36,6 +36,7 @@ def first_query(config, pair, segmenter, model, folder):
             store=store,
             previews=previews,
             once=lambda key, build: build(),
+            held_out=frozenset(),
             keep_labels=lambda: None,
         )
         query.run(session, phase, Handover(model=model, players={}), None, None)
@@ -99,3 +100,33 @@ def test_people_are_asked_the_best_of_the_pool(tmp_path):
         assert reader.unasked(1) == []
         assert sorted(reader.pending(1)) == sorted(np.array(names)[images])
     assert len(list((tmp_path / "run").rglob("*.png"))) == config.preview_images
+
+
+def test_weights_follow_the_answers_that_train(tmp_path):
+    """Those of earlier rounds, but of no image that is held out to measure."""
+    config = tiny_config("active:entropy")
+    config.acquisition.update(class_weights="answers")
+    pair = load_pair("street", config.data)
+    with contextlib.closing(SharedStore(tmp_path / "labels.sqlite", classes=pair.classes)) as store:
+        for number in (1, 2):
+            store.writer.open_round(number, pair.pool.names)
+        asked = np.zeros(pair.pool.size(0), bool)
+        asked[:4] = True
+        for i, name in enumerate(pair.pool.names):
+            labels = np.full(asked.shape, i, np.uint8)
+            labels[0] = 255
+            store.writer.ask(name, 1, asked, kind="points")
+            store.writer.answer(name, 1, labels)
+        (phase,) = (each for each in plan(config) if each.name == "round_2/query")
+        session = types.SimpleNamespace(
+            components=components.build(config, pair),
+            config=config,
+            store=store,
+            previews=None,
+            once=None,
+            held_out=frozenset([1]),
+        )
+        found = query.Asking(session, phase, None)._class_weights()
+    counts = np.zeros(pair.num_classes)
+    counts[[0, 2, 3]] = 3 * asked.shape[1]
+    np.testing.assert_array_equal(found, acquisition.class_weights_from_answers(counts))
