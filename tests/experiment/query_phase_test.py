@@ -7,7 +7,7 @@ import types
 import jax
 import numpy as np
 
-from labor_jax import models
+from labor_jax import acquisition, models, ops
 from labor_jax.annotation import SharedStore
 from labor_jax.data import load_pair
 from labor_jax.experiment import components
@@ -19,31 +19,46 @@ from tests.tiny import tiny_config
 from tests.tiny_model import tiny_segmenter
 
 
+@contextlib.contextmanager
+def first_query(config, pair, segmenter, model, folder):
+    """The label store after the first round's query of a network, and the previews' folder."""
+    built = dataclasses.replace(components.build(config, pair), frozen_segmenter=segmenter)
+    folder.mkdir()
+    previews = Previews(
+        folder, pair.pool, segmenter, built.mesh, size=None, count=config.preview_images
+    )
+    store = SharedStore(folder / "labels.sqlite", classes=pair.classes)
+    with contextlib.closing(store):
+        (phase,) = (each for each in plan(config) if each.name == "round_1/query")
+        session = types.SimpleNamespace(
+            components=built,
+            config=config,
+            store=store,
+            previews=previews,
+            once=lambda key, build: build(),
+            held_out=frozenset(),
+            keep_labels=lambda: None,
+        )
+        query.run(session, phase, Handover(model=model, players={}), None, None)
+        yield store.reader
+
+
+def network_of(pair):
+    segmenter = tiny_segmenter(pair.num_classes, batch_norm="frozen")
+    return segmenter, models.init_variables(segmenter, jax.random.key(0), (16, 16))
+
+
 def test_windows_of_the_config_are_the_pools_too(tmp_path):
     """And mirror images and scales are not. A pixel of this network sees one around it."""
     config = tiny_config("active:entropy")
+    config.preview_images = 0
     pair = load_pair("street", config.data)
-    segmenter = tiny_segmenter(pair.num_classes, batch_norm="frozen")
-    model = models.init_variables(segmenter, jax.random.key(0), (16, 16))
+    network = network_of(pair)
 
     def asked(folder, **evaluation):
         config.update({f"evaluation_{name}": value for name, value in evaluation.items()})
-        built = dataclasses.replace(components.build(config, pair), frozen_segmenter=segmenter)
-        folder.mkdir()
-        previews = Previews(folder, pair.pool, segmenter, built.mesh, size=None, count=0)
-        store = SharedStore(folder / "labels.sqlite", classes=pair.classes)
-        with contextlib.closing(store):
-            (phase,) = (each for each in plan(config) if each.name == "round_1/query")
-            session = types.SimpleNamespace(
-                components=built,
-                config=config,
-                store=store,
-                previews=previews,
-                once=lambda key, build: build(),
-                keep_labels=lambda: None,
-            )
-            query.run(session, phase, Handover(model=model, players={}), None, None)
-            return np.stack([store.reader.asked(name) for name in pair.pool.names])
+        with first_query(config, pair, *network, folder) as reader:
+            return np.stack([reader.asked(name) for name in pair.pool.names])
 
     whole = asked(tmp_path / "whole")
     assert whole.any((1, 2)).all()
@@ -51,3 +66,67 @@ def test_windows_of_the_config_are_the_pools_too(tmp_path):
     np.testing.assert_array_equal(asked(tmp_path / "shared", overlap=8, **windows), whole)
     # Without the shared context the seams would show.
     assert (asked(tmp_path / "apart", overlap=0, **windows) != whole).any()
+
+
+def test_people_are_asked_the_best_of_the_pool(tmp_path):
+    """With guesses and with previews of where the pool was asked; some images get nothing."""
+    config = tiny_config("active:entropy")
+    config.annotator, config.annotation.show_guess = "human", True
+    config.acquisition.update(scope="pool", points=0, seconds=2 * 9.0)
+    pair = load_pair("street", config.data)
+    segmenter, model = network_of(pair)
+    logits = []
+    for number in range(len(pair.pool)):
+        images = models.network_input(pair.pool.image(number)[None])
+        coarse = segmenter.apply(
+            model, segmenter.apply(model, images, method="extract"), method="coarse_logits"
+        )
+        size = pair.pool.size(number)
+        logits.append(np.asarray(ops.resize_bilinear_align_corners(coarse, size)[0]))
+    entropy = np.asarray(acquisition.softmax_entropy(np.stack(logits)))
+
+    with first_query(config, pair, segmenter, model, tmp_path / "run") as reader:
+        names = pair.pool.names
+        asked = np.stack([reader.asked(name) for name in names])
+        assert entropy[asked].min() >= entropy[~asked].max() - 1e-5
+        images = asked.any((1, 2))
+        left = 9 - 2.4 * asked.sum() - 1.0 * images.sum()
+        assert 0 <= left < 3.4 and not images.all()
+        for name, pixels, values in zip(names, asked, logits, strict=True):
+            if pixels.any():
+                np.testing.assert_array_equal(
+                    reader.guess(name, 1)[pixels], values.argmax(-1)[pixels]
+                )
+        assert reader.unasked(1) == []
+        assert sorted(reader.pending(1)) == sorted(np.array(names)[images])
+    assert len(list((tmp_path / "run").rglob("*.png"))) == config.preview_images
+
+
+def test_weights_follow_the_answers_that_train(tmp_path):
+    """Those of earlier rounds, but of no image that is held out to measure."""
+    config = tiny_config("active:entropy")
+    config.acquisition.update(class_weights="answers")
+    pair = load_pair("street", config.data)
+    with contextlib.closing(SharedStore(tmp_path / "labels.sqlite", classes=pair.classes)) as store:
+        for number in (1, 2):
+            store.writer.open_round(number, pair.pool.names)
+        asked = np.zeros(pair.pool.size(0), bool)
+        asked[:4] = True
+        for i, name in enumerate(pair.pool.names):
+            labels = np.full(asked.shape, i, np.uint8)
+            labels[0] = 255
+            store.writer.ask(name, 1, asked, kind="points")
+            store.writer.answer(name, 1, labels)
+        (phase,) = (each for each in plan(config) if each.name == "round_2/query")
+        session = types.SimpleNamespace(
+            components=components.build(config, pair),
+            config=config,
+            store=store,
+            previews=None,
+            once=None,
+            held_out=frozenset([1]),
+        )
+        found = query.Asking(session, phase, None)._class_weights()
+    counts = np.zeros(pair.num_classes)
+    counts[[0, 2, 3]] = 3 * asked.shape[1]
+    np.testing.assert_array_equal(found, acquisition.class_weights_from_answers(counts))

@@ -109,6 +109,7 @@ class Asking:
         self._oracle = Oracle(self._components.pair.pool, self._components.pair.num_classes)
         self._method = strategies.method(self._config.acquisition.method)
         self._once = session.once
+        self._held_out = session.held_out
 
     def ask(self, numbers: Sequence[int]) -> None:
         """Asks about these images of the pool."""
@@ -230,11 +231,15 @@ class Asking:
         if kind == "none":
             return None
         if kind == "answers":
-            reader = self._store.reader
-            for number in reader.rounds():
-                if number < self.phase.round:
-                    counts += reader.class_counts(number)
-            return acquisition.class_weights_from_answers(counts)
+            share = mesh_lib.process_share(self._components.mesh)
+            for number in range(share.index, len(pair.pool), share.count):
+                if number in self._held_out:  # they only measure
+                    continue
+                labels = self._store.reader.labels(
+                    pair.pool.names[number], self.phase.round - 1, pair.pool.size(number)
+                )
+                counts += np.bincount(labels.reshape(-1), minlength=256)[: counts.size]
+            return acquisition.class_weights_from_answers(processes.total(counts))
 
         def counter():
             def predicted(image: acquisition.PoolImage) -> jax.Array:
