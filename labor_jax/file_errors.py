@@ -26,8 +26,9 @@ _PROBLEMS = {
 }
 _PROBLEMS[errno.EPERM] = _PROBLEMS[errno.EACCES]
 
-# TensorStore, which writes checkpoints, raises ValueError: … local file "PATH" … [OS error 28: …
-_TENSORSTORE = re.compile(r"\[OS error (\d+)")
+# TensorStore, which reads and writes checkpoints, raises ValueError:
+# … local file "FOLDER" … Failed to open: "PATH": … [os_error_code='13'] …, or [OS error 13: …
+_TENSORSTORE = re.compile(r"\[(?:OS error |os_error_code=')(\d+)")
 _NAMED_PATH = re.compile(r'(?:^|[ "])(/[^":]+)[":]')
 
 
@@ -89,5 +90,9 @@ def _number(error: BaseException) -> int | None:
 def _path(error: BaseException) -> str:
     if isinstance(error, OSError):
         return os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-    found = _NAMED_PATH.search(str(error))
-    return found[1] if found else ""
+    text = str(error)
+    number = _TENSORSTORE.search(text)
+    # The last one before the number is the file; those before it are folders around it. TensorStore
+    # writes NUL where it is about to make a folder.
+    found = _NAMED_PATH.findall(text[: number.start()] if number else text)
+    return found[-1].replace("\0", "/") if found else ""

@@ -5,6 +5,7 @@ import os
 import sqlite3
 
 import pytest
+import tensorstore
 
 from labor_jax import file_errors
 
@@ -74,6 +75,14 @@ def failure(number, path=None):
             ("/d/run/state can't be opened: permission denied",),
         ),
         (
+            ValueError(
+                'PERMISSION_DENIED: Error opening "zarr" driver: Error reading "a" in OCDBT '
+                'database at local file "/d/1/": Failed to open: "/d/1/d/3c": Permission denied '
+                "[os_error_code='13'] [tensorstore_spec='{\"driver\":\"/e\": }']"
+            ),
+            ("/d/1/d/3c can't be opened: permission denied",),
+        ),
+        (
             raised(failure(errno.EROFS, "/d/x"), RuntimeError("orbax"), explicit=False),
             ("/d/x can't be written", "read-only"),
         ),
@@ -83,6 +92,17 @@ def test_an_error_of_a_file_is_a_sentence_with_its_path(error, says):
     described = file_errors.describe(error)
     assert all(text in described for text in says), described
     assert described.endswith(".") and "\n" not in described
+
+
+def test_what_tensorstore_says_of_a_file_where_a_folder_is_needed(tmp_path):
+    (tmp_path / "file").touch()
+    store = {"driver": "file", "path": f"{tmp_path}/file/x/"}
+    metadata = {"dtype": "<f4", "shape": [4]}
+    spec = {"driver": "zarr", "kvstore": store, "metadata": metadata}
+    with pytest.raises(ValueError, match=r"os_error_code|OS error") as caught:
+        tensorstore.open(spec, create=True).result()
+    described = file_errors.describe(caught.value)
+    assert f"{tmp_path}/file/x" in described and "a file and no folder" in described
 
 
 @pytest.mark.parametrize(
