@@ -7,7 +7,7 @@
 Every way of asking gets so many seconds of people's time for each pool image, over all rounds, and
 learns from the answers in the same joint training, by default with the recipe "today". Seconds are
 those of published rates (`labor_jax.annotation.cost`), planned before the answers are known; the
-table shows what the answers really took. Some ways take no budget: their row is one price. mIoU is
+table shows what the answers really took. Some ways take no seconds: their row is one price. mIoU is
 that of the last checkpoint. A run that exists is resumed or read, so the command can be repeated.
 What stands after `--` goes to each run.
 """
@@ -27,8 +27,8 @@ from benchmarks.results import Row, Table
 from benchmarks.runner import ROOT, Run, RunError, print_problems, run_all, split_extra, start_run
 from labor_jax import acquisition
 
-WITHOUT_BUDGET = ("ppl", "human_points", "all")
-"""Ways whose price is their own."""
+WITHOUT_BUDGET = ("ppl", "spl", "human_points", "all")
+"""Ways that seconds don't limit: their row is the price of their usual budget."""
 
 
 class Entry(NamedTuple):
@@ -119,7 +119,6 @@ def plan_runs(
                 overrides |= {
                     "acquisition.points": "0",
                     "acquisition.fraction": "0.0",
-                    "acquisition.max_fraction": "0.0",
                     "acquisition.seconds_per_image": f"{entry.seconds:g}",
                 }
             name, config = f"{entry.name}_seed{seed}", f"configs/active.py:{entry.way},{pair}"

@@ -232,6 +232,12 @@ def image_inconsistency(selector_logits):
     return image_scores.image_inconsistency(*selector_logits)
 
 
+@register("random_images", asks="images")
+def random_images(key):
+    """Random whole images: what any other query of as many seconds must beat."""
+    return jax.random.uniform(key)
+
+
 # WDA's points: the annotator picks one pixel of each class present, see `annotation.Oracle`.
 registry.add(registry.Method("human_points", function=None, asks="points", budget="own"))
 

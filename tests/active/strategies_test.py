@@ -22,6 +22,7 @@ SINGLE_PIXELS = [
     *("random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa"),
     *("max_herding", "bald", "duc", "pixel_pick", "corrections"),
 ]
+IMAGES = [m for m, each in acquisition.METHODS.items() if each.asks == "images"]
 PICKED_BY_THE_MODEL = [m for m in acquisition.METHODS if m != "human_points"]
 
 
@@ -101,7 +102,7 @@ def test_seconds_are_a_budget_of_their_own(given):
 
 
 def test_masks_have_no_price_of_a_click():
-    with pytest.raises(ValueError, match="'mask' has no price of a click"):
+    with pytest.raises(ValueError, match="'mask' has no price of a pick"):
         strategies.seconds_per_pick("mask")
 
 
@@ -232,7 +233,7 @@ def test_superpixels_go_by_what_has_changed(image):
     assert (query.pixels & corner).sum() > (query.pixels & ~corner).sum()
 
 
-@pytest.mark.parametrize("method", ["image_entropy", "image_margin", "image_inconsistency"])
+@pytest.mark.parametrize("method", IMAGES)
 def test_whole_images_are_asked_by_one_score(image, method):
     query = _ask(image, method)
     np.testing.assert_array_equal(query.pixels, image.available)
@@ -357,10 +358,11 @@ def test_a_budget_that_a_method_does_not_take_is_refused(method, field):
 
 def test_who_answers_what():
     kinds = {method: strategies.method(method).asks for method in acquisition.METHODS}
+    assert len(IMAGES) == 4
     assert kinds == {
         **dict.fromkeys([*SINGLE_PIXELS, "ppl", "human_points"], "points"),
         **dict.fromkeys([*REGIONS, "halo"], "regions"),
-        **dict.fromkeys(["image_entropy", "image_margin", "image_inconsistency"], "images"),
+        **dict.fromkeys(IMAGES, "images"),
         "superpixels": "superpixels",
         "multi_hot": "classes",
         "corrections": "corrections",
