@@ -27,7 +27,7 @@ from labor_jax.acquisition.pool_order import (
     PoolOrder,
     PoolPicks,
     best_picks,
-    mark_regions,
+    region_parts,
 )
 from labor_jax.acquisition.pool_pixels import PoolPixels
 from labor_jax.acquisition.pool_ranking import Ranker, bind_ranking
@@ -84,7 +84,6 @@ __all__ = [
     "inconsistency_mask",
     "least_confidence",
     "margin",
-    "mark_regions",
     "method",
     "pixel_cap",
     "pixel_count",
@@ -94,6 +93,7 @@ __all__ = [
     "random_score",
     "region_count",
     "region_impurity",
+    "region_parts",
     "register",
     "ripu",
     "select_core_set",

@@ -55,9 +55,12 @@ class Ranking(NamedTuple):
     Attributes:
       scores: f32[L] of its picks, never increasing as far as they are valid; for a mask f32[H, W].
       valid: bool[L]; for a mask bool[H, W], the pixels that may be asked.
-      centers: i32[L, 2], (row, column) in pick order; None for a mask.
+      centers: i32[L, 2], (row, column) in pick order; None for a mask, or where `parts` say which
+        pixels a pick asks.
       candidates: bool[H, W], see `Query`.
       guess: uint8[H, W], see `Query`.
+      parts: i32[H, W], the number of the pick that would ask each pixel, -1 for none; None for
+        points, regions and masks.
     """
 
     scores: jax.Array
@@ -65,6 +68,7 @@ class Ranking(NamedTuple):
     centers: jax.Array | None
     candidates: jax.Array
     guess: jax.Array | None = None
+    parts: jax.Array | None = None
 
 
 class Query(NamedTuple):
@@ -78,9 +82,15 @@ class Query(NamedTuple):
         inconsistency mask (Eq. 2).
       guess: uint8[H, W], the classes that the model predicts. `active.make_pool_query` adds them if
         `with_guess`; otherwise None.
+      parts: i32[H, W], the number of the part that an asked pixel is of, -1 elsewhere. None: each
+        connected piece is one.
+      scores: f32[count], of the picks in their order, -inf where there is none; f32[1] of a whole
+        image. None for picks that don't go by a score.
     """
 
     pixels: jax.Array
     picks: jax.Array
     candidates: jax.Array
     guess: jax.Array | None = None
+    parts: jax.Array | None = None
+    scores: jax.Array | None = None
