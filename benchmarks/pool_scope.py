@@ -82,7 +82,7 @@ def merge(
         places, nothing = picks.by_image(), np.zeros((2, 0), np.int32)
         for number in range(images):
             rows, columns = places.get(number, nothing)
-            acquisition.mark_regions(rows, columns, radius=RADIUS, size=size)
+            acquisition.region_parts(rows, columns, radius=RADIUS, size=size)
 
     clock("marking", mark)
     return picks

@@ -41,7 +41,7 @@ from labor_jax.acquisition.pool_order import (
     PoolOrder,
     PoolPicks,
     best_picks,
-    mark_regions,
+    region_parts,
 )
 from labor_jax.acquisition.pool_pixels import PoolPixels
 from labor_jax.acquisition.pool_ranking import Ranker, bind_ranking
@@ -121,7 +121,6 @@ __all__ = [
     "inconsistency_mask",
     "least_confidence",
     "margin",
-    "mark_regions",
     "merge_alike",
     "method",
     "pixbal",
@@ -134,6 +133,7 @@ __all__ = [
     "random_score",
     "region_count",
     "region_impurity",
+    "region_parts",
     "register",
     "ripu",
     "select_core_set",

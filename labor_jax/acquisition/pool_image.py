@@ -63,9 +63,12 @@ class Ranking(NamedTuple):
     Attributes:
       scores: f32[L] of its picks, never increasing as far as they are valid; for a mask f32[H, W].
       valid: bool[L]; for a mask bool[H, W], the pixels that may be asked.
-      centers: i32[L, 2], (row, column) in pick order; None for a mask.
+      centers: i32[L, 2], (row, column) in pick order; None for a mask, or where `parts` say which
+        pixels a pick asks.
       candidates: bool[H, W], see `Query`.
       guess: uint8[H, W], see `Query`.
+      parts: i32[H, W], the number of the pick that would ask each pixel, -1 for none; None for
+        points, regions and masks.
     """
 
     scores: jax.Array
@@ -73,6 +76,7 @@ class Ranking(NamedTuple):
     centers: jax.Array | None
     candidates: jax.Array
     guess: jax.Array | None = None
+    parts: jax.Array | None = None
 
 
 class Query(NamedTuple):

@@ -243,24 +243,26 @@ class PoolOrder:
             self._next_guess = self._seen + 1
 
 
-def mark_regions(
+def region_parts(
     rows: np.ndarray, columns: np.ndarray, *, radius: int, size: tuple[int, int]
 ) -> np.ndarray:
-    """Marks the square windows around some pixels, clipped to the image.
+    """Numbers the square windows around some pixels, clipped to the image.
 
     Args:
       rows: int[k].
       columns: int[k].
-      radius: Radius of the windows, >= 0; 0 marks the pixels alone.
+      radius: Radius of the windows, >= 0; 0 numbers the pixels alone.
       size: (height, width) of the image.
 
     Returns:
-      bool[H, W].
+      i32[H, W], the number of the window of each pixel, -1 for none. A pixel of several windows
+      belongs to one of them.
     """
-    padded = np.zeros([side + 2 * radius for side in size], bool)
+    numbers = np.arange(len(rows), dtype=np.int32)
+    padded = np.full([side + 2 * radius for side in size], -1, np.int32)
     for down in range(2 * radius + 1):
         for right in range(2 * radius + 1):
-            padded[rows + down, columns + right] = True
+            padded[rows + down, columns + right] = numbers
     return padded[radius : radius + size[0], radius : radius + size[1]]
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from labor_jax.acquisition import pixel_order
-from labor_jax.acquisition.pool_image import PoolImage, Ranking, ScoredPixels
+from labor_jax.acquisition.pool_image import PoolImage, Query, Ranking, ScoredPixels
 from labor_jax.acquisition.registry import Method, function_name
 from labor_jax.acquisition.selection import Selection
 from labor_jax.acquisition.strategy import pick, run_method, weigh
@@ -57,12 +57,15 @@ def bind_ranking(
             keep = high if found.candidates is None else high & found.candidates
             found = found._replace(candidates=keep)
             found = pick(method, found, image.available, count=length, radius=radius)
+        if isinstance(found, Query) and found.parts is not None and found.scores is not None:
+            valid = found.scores > -jnp.inf
+            return Ranking(found.scores, valid, None, found.candidates, parts=found.parts)
         if not isinstance(found, Selection) or found.scores is None:
             raise ValueError(
                 f"the acquisition function {function_name(method.function)} of method "
                 f"{method.name!r} returns no score, which a budget over the pool goes by; set "
-                "config.acquisition.scope to 'image', or return a score, ScoredPixels or a "
-                "Selection with scores"
+                "config.acquisition.scope to 'image', or return a score, ScoredPixels, a "
+                "Selection with scores or a Query with parts and scores"
             )
         return Ranking(found.scores, found.valid, found.centers, candidates)
 

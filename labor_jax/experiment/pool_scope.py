@@ -1,7 +1,8 @@
 """The queries of a round under a budget over the pool: all images are scored before one is asked.
 
 What is kept meanwhile does not grow with the pool's pixels: the best picks so far in memory, and in
-temporary files the masked pixels or the model's guesses, which people may be shown.
+temporary files the masked pixels, the superpixels, and the model's guesses, which people may be
+shown.
 """
 
 import contextlib
@@ -25,8 +26,8 @@ Rankings = Iterator[tuple[np.ndarray, np.ndarray, acquisition.Ranking]]
 Score = Callable[[Sequence[int], int | None, Callable[[], float] | None], Rankings]
 """`score(numbers, length, floor)`: ranks this process's share of the images; see `Lister`."""
 
-Asked = Callable[[int], tuple[np.ndarray, int]]
-"""Pixels bool[H, W] and number of picks of an image."""
+Asked = Callable[[int], tuple[np.ndarray, int, np.ndarray | None]]
+"""Pixels bool[H, W], number of picks and parts i32[H, W] of an image, see `Query`."""
 
 
 def queries(
@@ -51,59 +52,62 @@ def queries(
     """
     sizes = [tuple(split.size(number)) for number in range(len(split))]
     limit = strategies.pool_limit(config, rounds, sizes)
-    with _Guesses() as guesses, tempfile.TemporaryFile() as spool:
-        own: list[int] = []
+    with _Maps() as guesses, _Maps() as parts, tempfile.TemporaryFile() as spool:
+        own: set[int] = set()
 
-        def seen(number: int, ranking: acquisition.Ranking, row: int) -> None:
-            """Remembers what the query needs of an image besides its picks."""
-            own.append(number)
-            if ranking.guess is not None:
-                guesses.put(number, ranking.guess[row])
+        def scored(numbers: Sequence[int], length: int | None, floor) -> Rankings:
+            """Keeps what a query needs of an image besides its picks, where it is scored last."""
+            own.difference_update(numbers)
+            for batch, floors, ranking in score(numbers, length, floor):
+                for row, number in enumerate(batch.tolist()):
+                    own.add(number)
+                    for maps, found in ((guesses, ranking.guess), (parts, ranking.parts)):
+                        if found is not None:
+                            maps.put(number, found[row])
+                yield batch, floors, ranking
 
         if strategies.method(config.method).asks == "mask":
-            asked = _best_pixels(limit, len(sizes), score, seen, spool)
+            asked = _best_pixels(limit, len(sizes), scored, spool)
         else:
-            asked = _best_parts(limit, sizes, score, seen, available, config)
-        for number in own:
-            pixels, picks = asked(number)
+            asked = _best_parts(limit, sizes, scored, parts, available, config)
+        for number in sorted(own):
+            pixels, picks, numbered = asked(number)
             yield (
                 number,
                 acquisition.Query(
-                    pixels, np.int32(picks), np.ones_like(pixels), guesses.get(number)
+                    pixels,
+                    np.int32(picks),
+                    np.ones_like(pixels),
+                    guesses.get(number),
+                    parts=numbered,
                 ),
             )
 
 
-def _best_pixels(
-    limit: acquisition.PoolLimit, images: int, score: Score, seen: Callable, spool: BinaryIO
-) -> Asked:
+def _best_pixels(limit: acquisition.PoolLimit, images: int, score: Score, spool: BinaryIO) -> Asked:
     pixels = PoolPixels(int(limit.limit), images, spool)
     for numbers, _, ranking in score(range(images), None, None):
         for row, number in enumerate(numbers.tolist()):
-            seen(number, ranking, row)
             pixels.add(number, ranking.scores[row], ranking.valid[row])
     pixels.settle(processes.total)
-    return lambda number: (pixels.mask(number), int(acquisition.MASK))
+    return lambda number: (pixels.mask(number), int(acquisition.MASK), None)
 
 
 def _best_parts(
     limit: acquisition.PoolLimit,
     sizes: Sequence[tuple[int, int]],
     score: Score,
-    seen: Callable,
+    parts: "_Maps",
     available: Callable[[int], np.ndarray],
     config: ConfigDict,
 ) -> Asked:
-    first_call = True
-
     def lister(numbers: Sequence[int], length: int, floor: Callable[[], float]) -> Iterator[Listed]:
-        nonlocal first_call
         for batch, floors, ranking in score(numbers, length, floor):
             for row, number in enumerate(batch.tolist()):
-                if first_call:
-                    seen(number, ranking, row)
                 count = int(ranking.valid[row].sum())
-                rows, columns = ranking.centers[row, :count].T
+                rows, columns = np.full((2, count), -1, np.int32)
+                if ranking.centers is not None:
+                    rows, columns = ranking.centers[row, :count].T
                 yield Listed(
                     number,
                     ranking.scores[row, :count],
@@ -112,7 +116,6 @@ def _best_parts(
                     ended=count < length,
                     floor=float(floors[row]),
                 )
-        first_call = False
 
     picks = acquisition.best_picks(
         limit.limit,
@@ -125,35 +128,38 @@ def _best_parts(
     places, nothing = picks.by_image(), np.zeros((2, 0), np.int32)
     reach = config.radius if strategies.method(config.method).asks == "regions" else 0
 
-    def asked(number: int) -> tuple[np.ndarray, int]:
+    def asked(number: int) -> tuple[np.ndarray, int, np.ndarray]:
         rows, columns = places.get(number, nothing)
-        pixels = acquisition.mark_regions(rows, columns, radius=reach, size=sizes[number])
-        return pixels & available(number), len(rows)
+        numbered = parts.get(number)
+        if numbered is None:
+            numbered = acquisition.region_parts(rows, columns, radius=reach, size=sizes[number])
+        pixels = (numbered >= 0) & (numbered < len(rows)) & available(number)
+        return pixels, len(rows), np.where(pixels, numbered, -1)
 
     return asked
 
 
-class _Guesses(contextlib.AbstractContextManager):
-    """Label maps in a temporary file."""
+class _Maps(contextlib.AbstractContextManager):
+    """Maps of whole numbers, one for an image, compressed in a temporary file."""
 
     def __init__(self):
-        self._places: dict[int, tuple[int, int, tuple[int, int]]] = {}
+        self._places: dict[int, tuple[int, int, tuple[int, int], np.dtype]] = {}
 
-    def __enter__(self) -> "_Guesses":
+    def __enter__(self) -> "_Maps":
         self._file = tempfile.TemporaryFile()
         return self
 
     def __exit__(self, *unused_error) -> None:
         self._file.close()
 
-    def put(self, number: int, guess: np.ndarray) -> None:
-        packed = zlib.compress(np.ascontiguousarray(guess), level=1)
-        self._places[number] = self._file.seek(0, 2), len(packed), guess.shape
+    def put(self, number: int, values: np.ndarray) -> None:
+        packed = zlib.compress(np.ascontiguousarray(values), level=1)
+        self._places[number] = self._file.seek(0, 2), len(packed), values.shape, values.dtype
         self._file.write(packed)
 
     def get(self, number: int) -> np.ndarray | None:
         if number not in self._places:
             return None
-        offset, length, shape = self._places[number]
+        offset, length, shape, dtype = self._places[number]
         self._file.seek(offset)
-        return np.frombuffer(zlib.decompress(self._file.read(length)), np.uint8).reshape(shape)
+        return np.frombuffer(zlib.decompress(self._file.read(length)), dtype).reshape(shape)

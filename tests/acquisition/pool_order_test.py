@@ -199,14 +199,18 @@ def test_picks_of_an_image_come_in_their_order():
 
 
 @pytest.mark.parametrize("radius", [0, 1, 3, 9])
-def test_regions_are_marked_up_to_the_border(radius):
+def test_regions_are_numbered_up_to_the_border(radius):
     centers = np.array([[0, 0], [5, 7], [2, 3], [5, 0]])
-    found = pool_order.mark_regions(*centers.T, radius=radius, size=(6, 8))
+    found = pool_order.region_parts(*centers.T, radius=radius, size=(6, 8))
     rows, columns = np.mgrid[:6, :8]
     near = [np.maximum(abs(rows - y), abs(columns - x)) <= radius for y, x in centers]
-    np.testing.assert_array_equal(found, np.any(near, axis=0))
+    np.testing.assert_array_equal(found >= 0, np.any(near, axis=0))
+    for place in np.argwhere(found >= 0):
+        assert near[found[tuple(place)]][tuple(place)]
+    if radius < 2:
+        np.testing.assert_array_equal(np.unique(found), [-1, 0, 1, 2, 3])
     nothing = np.zeros((2, 0), int)
-    assert not pool_order.mark_regions(*nothing, radius=radius, size=(6, 8)).any()
+    assert (pool_order.region_parts(*nothing, radius=radius, size=(6, 8)) == -1).all()
 
 
 def test_no_more_is_kept_than_the_budget_pays_for():

@@ -101,6 +101,23 @@ def test_a_mask_is_ranked_by_its_pixels(image):
     assert found.centers is None
 
 
+def test_a_query_with_parts_and_scores_is_a_ranking(image):
+    parts = np.full(SHAPE, -1, np.int32)
+    parts[:2], parts[5:] = 1, 0
+    scores = jnp.float32([3.0, 2.0, -jnp.inf])
+
+    def superpixels(logits):
+        query = acquisition.Query(parts >= 0, jnp.int32(2), jnp.ones(SHAPE, bool))
+        return query._replace(parts=jnp.asarray(parts), scores=scores)
+
+    method = acquisition.Method("own", superpixels, "points", "points", ("logits",))
+    found = acquisition.bind_ranking(method, 3)(image)
+    np.testing.assert_array_equal(found.scores, scores)
+    np.testing.assert_array_equal(found.valid, [True, True, False])
+    np.testing.assert_array_equal(found.parts, parts)
+    assert found.centers is None
+
+
 def test_selections_without_scores_and_weights_of_selections_are_refused(image):
     with pytest.raises(ValueError, match="'ppl' returns no score, which a budget over the pool"):
         ranker("ppl", 3)(image)

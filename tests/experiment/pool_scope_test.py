@@ -1,5 +1,6 @@
 """Queries under a budget over the pool, against one sort of everything that images offer."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -61,7 +62,7 @@ def scorer(scores, radius, reach, calls):
             ranking = acquisition.Ranking(
                 found.scores, listed, found.centers, found.query, guess(number)
             )
-            rows = acquisition.Ranking(*(np.asarray(each)[None] for each in ranking))
+            rows = jax.tree.map(lambda each: np.asarray(each)[None], ranking)
             yield np.array([number]), np.array([stop]), rows
 
     return score
@@ -109,6 +110,9 @@ def test_the_best_of_the_pool_are_asked(scores, settings, radius, reach):
         assert query.picks == counts[number]
         np.testing.assert_array_equal(query.pixels, expected.query & available(number))
         np.testing.assert_array_equal(query.guess, guess(number))
+        for pick, (row, column) in enumerate(expected.centers.tolist()):
+            assert query.parts[row, column] == pick
+        assert (query.parts >= 0).sum() == query.pixels.sum()
     assert calls[0][0] == list(range(len(SIZES)))
 
 
@@ -132,3 +136,37 @@ def test_the_best_pixels_of_all_masks_are_asked(scores):
     for number, query in found.items():
         assert query.picks == acquisition.MASK and query.guess is None
         np.testing.assert_array_equal(query.pixels, offered[number] & (scores[number] >= least))
+
+
+def test_parts_of_any_form_are_those_of_the_longest_list(scores):
+    """Each image's own halves of rows stand in for superpixels."""
+    config = acquisition_config("entropy", scope="pool", points=8)
+    lengths = {}
+
+    def score(numbers, length, floor):
+        for number in numbers:
+            lengths.setdefault(number, []).append(length)
+            height, width = SIZES[number]
+            halves = 2 * np.arange(height)[:, None] + (np.arange(width) >= width // 2)
+            values = np.array([scores[number][halves == part].max() for part in range(2 * height)])
+            values *= 1 + number  # most are of the last images
+            order = np.argsort(-values)[:length]
+            parts = np.full((height, width), -1, np.int32)
+            for pick, part in enumerate(order):
+                parts[halves == part] = pick
+            listed = np.full(length, -np.inf, np.float32)
+            listed[: len(order)] = values[order]
+            free = np.ones((height, width), bool)
+            rows = (listed[None], listed[None] > -np.inf, None, free[None], None, parts[None])
+            yield np.array([number]), np.float32([np.nan]), acquisition.Ranking(*rows)
+
+    found = dict(pool_scope.queries(config, 2, Pool(), score, available))
+    picks = {number: int(query.picks) for number, query in found.items()}
+    assert sum(picks.values()) == 20 and len(set(picks.values())) > 1
+    for number, query in found.items():
+        assert query.guess is None
+        (whole,) = score([number], 18, None)
+        parts = whole[2].parts[0]
+        expected = (parts >= 0) & (parts < picks[number]) & available(number)
+        np.testing.assert_array_equal(query.pixels, expected)
+        np.testing.assert_array_equal(query.parts, np.where(expected, parts, -1))
