@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from labor_jax import acquisition, models
-from labor_jax.active import strategies
+from labor_jax.active import pool_query, strategies
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 
@@ -88,18 +88,51 @@ def _check_acquisition(components: Components, features: models.Features) -> Non
     strategy = strategies.build(config.acquisition, config.rounds)
     if strategy is None or pool is None:
         return
-    size = pool.size(0)
-    logits = jax.ShapeDtypeStruct((*size, components.pair.num_classes), jnp.float32)
-    image = acquisition.PoolImage(
+    _check_reads(components, method)
+    image = _pool_image(components, method, features)
+    jax.eval_shape(strategy, image)
+
+
+def _check_reads(components: Components, method: acquisition.Method) -> None:
+    """Checks what the method reads of the head, and the number of its passes with dropout."""
+    samples = components.config.acquisition.samples
+    if "logit_samples" in method.reads and samples < 1:
+        raise ValueError(
+            f"config.acquisition.samples is {samples}, but {method.name} reads passes with "
+            "dropout; set it to 1 or more."
+        )
+    pool_query.check_head(
+        components.frozen_segmenter.head,
+        with_radii="radii" in method.reads,
+        samples=samples if "logit_samples" in method.reads else 0,
+    )
+
+
+def _pool_image(
+    components: Components, method: acquisition.Method, features: models.Features
+) -> acquisition.PoolImage:
+    """The shapes of a pool image, as the method sees it."""
+    size = tuple(components.pair.pool.size(0))
+    samples = components.config.acquisition.samples
+
+    def floating(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+    logits = floating(*size, components.pair.num_classes)
+    given = {
+        "features": floating(*features[-1].shape[1:]),
+        "selector_logits": (logits, logits),
+        "image": floating(*size, 3),
+        "first_logits": logits,
+        "logit_samples": floating(samples, *logits.shape),
+        "radii": floating(*size),
+    }
+    return acquisition.PoolImage(
         logits=logits,
-        features=jax.ShapeDtypeStruct(features[-1].shape[1:], jnp.float32)
-        if "features" in method.reads
-        else None,
-        selector_logits=(logits, logits) if "selector_logits" in method.reads else None,
         available=jax.ShapeDtypeStruct(size, jnp.bool_),
         key=jax.eval_shape(lambda: jax.random.key(0)),
+        **{name: shape if name in method.reads else None for name, shape in given.items()},
     )
-    jax.eval_shape(strategy, image)
 
 
 @contextlib.contextmanager
