@@ -35,6 +35,25 @@ def fields_read(method: Method, *, samples: int) -> dict[str, Any]:
     }
 
 
+def check_head(head: nn.Module, *, with_radii: bool, samples: int) -> None:
+    """Refuses a head that doesn't have what a method reads of it, see `make_pool_query`.
+
+    Raises:
+      ValueError: samples are asked for, but the head drops nothing; or radii of a head that has
+        none.
+    """
+    if samples and getattr(head, "dropout", None) == 0:
+        raise ValueError(
+            f"The acquisition method reads {samples} passes with dropout, but the head drops "
+            "nothing; set config.model.dropout above 0."
+        )
+    if with_radii and not hasattr(head, "radii"):
+        raise ValueError(
+            "The acquisition method reads hyperbolic radii, which the head doesn't have; set "
+            "config.model.head to 'hyperbolic'."
+        )
+
+
 def make_pool_query(
     network: models.Segmenter,
     strategy: Strategy | Ranker,
@@ -94,19 +113,9 @@ def make_pool_query(
       which does not depend on the rest of its batch.
 
     Raises:
-      ValueError: samples are asked for, but the network's head drops nothing; or radii of a head
-        that has none.
+      ValueError: as `check_head`.
     """
-    if samples and getattr(network.head, "dropout", None) == 0:
-        raise ValueError(
-            f"The method reads {samples} passes with dropout, but the head drops nothing; set "
-            "config.model.dropout above 0."
-        )
-    if with_radii and not hasattr(network.head, "radii"):
-        raise ValueError(
-            "The method reads the hyperbolic radii of the head's points, and this head has none; "
-            "set config.model.head to 'hyperbolic'."
-        )
+    check_head(network.head, with_radii=with_radii, samples=samples)
 
     def run(module: nn.Module, variables: Mapping[str, Any], head: Callable, images: jax.Array):
         return models.windowed_outputs(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from labor_jax import acquisition, models
-from labor_jax.active import strategies
+from labor_jax.active import pool_query, strategies
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 
@@ -97,24 +97,51 @@ def _check_acquisition(components: Components, features: models.Features) -> Non
     weights = None
     if config.acquisition.class_weights != "none":
         weights = jax.ShapeDtypeStruct((components.pair.num_classes,), jnp.float32)
-    size = pool.size(0)
-    logits = jax.ShapeDtypeStruct((*size, components.pair.num_classes), jnp.float32)
-    samples = jax.ShapeDtypeStruct((config.acquisition.samples, *logits.shape), jnp.float32)
-    read = {
-        "features": jax.ShapeDtypeStruct(features[-1].shape[1:], jnp.float32),
+    _check_reads(components, method)
+    image = _pool_image(components, method, features)
+    jax.eval_shape(strategy, image, weights)
+
+
+def _check_reads(components: Components, method: acquisition.Method) -> None:
+    """Checks what the method reads of the head, and the number of its passes with dropout."""
+    samples = components.config.acquisition.samples
+    if "logit_samples" in method.reads and samples < 1:
+        raise ValueError(
+            f"config.acquisition.samples is {samples}, but {method.name} reads passes with "
+            "dropout; set it to 1 or more."
+        )
+    pool_query.check_head(
+        components.frozen_segmenter.head,
+        with_radii="radii" in method.reads,
+        samples=samples if "logit_samples" in method.reads else 0,
+    )
+
+
+def _pool_image(
+    components: Components, method: acquisition.Method, features: models.Features
+) -> acquisition.PoolImage:
+    """The shapes of a pool image, as the method sees it."""
+    size = tuple(components.pair.pool.size(0))
+    samples = components.config.acquisition.samples
+
+    def floating(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+    logits = floating(*size, components.pair.num_classes)
+    given = {
+        "features": floating(*features[-1].shape[1:]),
         "selector_logits": (logits, logits),
-        "image": jax.ShapeDtypeStruct((*size, 3), jnp.float32),
+        "image": floating(*size, 3),
         "first_logits": logits,
-        "logit_samples": samples,
-        "radii": jax.ShapeDtypeStruct(size, jnp.float32),
+        "logit_samples": floating(samples, *logits.shape),
+        "radii": floating(*size),
     }
-    image = acquisition.PoolImage(
+    return acquisition.PoolImage(
         logits=logits,
         available=jax.ShapeDtypeStruct(size, jnp.bool_),
         key=jax.eval_shape(lambda: jax.random.key(0)),
-        **{name: each if name in method.reads else None for name, each in read.items()},
+        **{name: shape if name in method.reads else None for name, shape in given.items()},
     )
-    jax.eval_shape(strategy, image, weights)
 
 
 @contextlib.contextmanager

@@ -75,6 +75,12 @@ def test_rounds_ask_new_pixels(method, budget):
     assert not (first & second).any() and not ((first | second) & ~AVAILABLE).any()
 
 
+def test_corrections_are_the_most_uncertain_points():
+    found = acquisition.query(LOGITS, "corrections", points=7, available=AVAILABLE)
+    expected = acquisition.query(LOGITS, "entropy", points=7, available=AVAILABLE)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_all_asks_what_is_available():
     np.testing.assert_array_equal(acquisition.query(LOGITS, "all", available=AVAILABLE), AVAILABLE)
 
@@ -94,6 +100,10 @@ def test_it_can_be_compiled():
         ("spl", {}, "spl reads selector_logits, but query has logits alone"),
         ("ppl", {}, "ppl reads selector_logits, but"),
         ("core_set", {"points": 3}, "core_set reads features, but"),
+        ("multi_hot", {"points": 3}, "multi_hot reads image, but"),
+        ("superpixels", {"points": 3}, "superpixels reads image and first_logits, but"),
+        ("image_entropy", {"points": 3}, "image_entropy scores whole images"),
+        ("pixel_pick", {"points": 3}, "pixel_pick draws random numbers"),
         ("human_points", {}, "human_points are picked by the annotator"),
         ("random", {"points": 3}, r"random draws random numbers; pass key=jax\.random\.key"),
         ("entropy", {}, "entropy needs fraction or points; got fraction=None and points=None"),

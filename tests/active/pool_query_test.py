@@ -65,7 +65,7 @@ def reads_first_logits(method):
 
 def build(method):
     settings = {"max_fraction": 0.2} if method == "spl" else {}
-    if acquisition.method(method).budget in ("points", "regions"):
+    if acquisition.method(method).budget in ("points", "regions", "images"):
         settings = {"fraction": 0.2}
     if acquisition.method(method).budget == "superpixels":
         settings = {"points": 4, "superpixel_size": 4}

@@ -20,7 +20,7 @@ REGIONS = {
 }
 SINGLE_PIXELS = [
     *("random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa"),
-    *("max_herding", "bald", "duc", "pixel_pick", "corrections"),
+    *("max_herding", "bald", "duc", "pixel_pick"),
 ]
 IMAGES = [m for m, each in acquisition.METHODS.items() if each.asks == "images"]
 PICKED_BY_THE_MODEL = [m for m in acquisition.METHODS if m != "human_points"]
@@ -51,7 +51,8 @@ def _build(method, rounds=3, **settings):
 def _budget_of(method):
     if acquisition.method(method).budget == "superpixels":
         return {"points": 12, "superpixel_size": 4}
-    return {"fraction": 0.3} if acquisition.method(method).budget in ("points", "regions") else {}
+    shares = ("points", "regions", "images")
+    return {"fraction": 0.3} if acquisition.method(method).budget in shares else {}
 
 
 def _ask(image, method, rounds=3, **settings):
@@ -64,6 +65,7 @@ def _ask(image, method, rounds=3, **settings):
         ("entropy", acquisition.softmax_entropy),
         ("least_confidence", acquisition.least_confidence),
         ("margin", acquisition.margin),
+        ("corrections", acquisition.softmax_entropy),
     ],
 )
 def test_scores_ask_their_best_points(image, method, score):
@@ -235,10 +237,10 @@ def test_superpixels_go_by_what_has_changed(image):
 
 @pytest.mark.parametrize("method", IMAGES)
 def test_whole_images_are_asked_by_one_score(image, method):
-    query = _ask(image, method)
+    query = _ask(image, method, fraction=0.3)
     np.testing.assert_array_equal(query.pixels, image.available)
     assert query.scores.shape == (1,) and 0 < query.scores[0] < 1
-    nothing = _ask(image._replace(available=np.zeros(SHAPE, bool)), method)
+    nothing = _ask(image._replace(available=np.zeros(SHAPE, bool)), method, fraction=0.3)
     assert np.isneginf(nothing.scores[0])
 
 
