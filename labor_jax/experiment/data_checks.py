@@ -127,7 +127,8 @@ def _too_small(budget: Budget, method: Method, size: tuple[int, int], radius: in
             "'pool'."
         )
     side, regions = 2 * radius + 1, method.budget == "regions"
-    pick = f"one region of {side}x{side} pixels" if regions else "one pixel"
+    one = "superpixel" if method.budget == "superpixels" else "pixel"
+    pick = f"one region of {side}x{side} pixels" if regions else f"one {one}"
     least = budget.least(method.budget, size, radius=radius)
     if budget.fraction is None:
         field, value = "points", budget.points
