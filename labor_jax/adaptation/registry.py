@@ -132,6 +132,18 @@ def build_all(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]
     return built
 
 
+def with_used(names: Iterable[str]) -> set[str]:
+    """The names of terms, and of those that they use; terms that nobody registered use none."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(getattr(TERMS.get(name), "uses", ()))
+    return found
+
+
 def register_method(
     name: str,
 ) -> Callable[[Callable[[ConfigDict], None]], Callable[[ConfigDict], None]]:
