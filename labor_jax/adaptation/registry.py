@@ -183,7 +183,8 @@ def register_method(
 def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     """Gives steps of a method's warm-up to retraining, so that the method takes as many in all.
 
-    Of several methods that retrain, joined by "+", the last one's stages and share count.
+    Of several methods that retrain, joined by "+", the last one's stages and share count. Where
+    that share is 1 and another method has terms in the warm-up alone, it is a half.
 
     Args:
       config: changed in place.

@@ -42,14 +42,23 @@ def test_a_method_runs_to_its_end(method, tmp_path):
     assert summary["final_miou"] == summary[f"{last}_miou"]
 
 
-def test_methods_can_be_joined():
-    first, second = list(adaptation.METHODS)[:2]
-    joined = labor_jax.get_config(f"uda:{first}+{second}")
-    assert joined.method == f"{first}+{second}"
-    for method in (first, second):
-        assert set(trained_terms(labor_jax.get_config(f"uda:{method}"))) <= set(
-            trained_terms(joined)
-        )
+@pytest.mark.parametrize("first", adaptation.METHODS)
+def test_joined_methods_lose_no_term(first):
+    for second in adaptation.METHODS:
+        joined = labor_jax.get_config(f"uda:{first}+{second}")
+        assert joined.method == f"{first}+{second}"
+        for method in (first, second):
+            own = set(trained_terms(labor_jax.get_config(f"uda:{method}"))) - {"source_labels"}
+            assert own <= set(trained_terms(joined)), second
+        taken = joined.warmup.steps + joined.retraining.stages * joined.retraining.steps
+        assert 0 <= taken - 100 <= 2 * joined.retraining.stages
+
+
+def test_retraining_alone_keeps_what_a_joined_method_retrains_with():
+    config = labor_jax.get_config("uda:fda+cbst")
+    assert config.warmup.steps == 0 and config.retraining.terms.fourier_swap == 1.0
+    config = labor_jax.get_config("uda:advent+cbst")
+    assert config.warmup.steps == 51 and config.retraining.steps == 17
 
 
 def test_active_learning_starts_from_a_method(tmp_path):
