@@ -6,6 +6,7 @@ import pytest
 
 import labor_jax
 from labor_jax import adaptation, experiment
+from labor_jax.experiment import components
 from labor_jax.experiment.plan import plan
 from tests.tiny import tiny_config
 
@@ -59,6 +60,14 @@ def test_retraining_alone_keeps_what_a_joined_method_retrains_with():
     assert config.warmup.steps == 0 and config.retraining.terms.fourier_swap == 1.0
     config = labor_jax.get_config("uda:advent+cbst")
     assert config.warmup.steps == 51 and config.retraining.steps == 17
+
+
+@pytest.mark.parametrize("method", adaptation.METHODS)
+def test_batch_norm_follows_images_of_the_target_as_they_are(method):
+    config = tiny_config(f"uda:{method}")
+    for section in {phase.section for phase in plan(config)} - {"supervised"}:
+        view = components.terms(config, section).statistics_view
+        assert view in ("target", "pseudo_labelled", "ranked"), section
 
 
 def test_active_learning_starts_from_a_method(tmp_path):
