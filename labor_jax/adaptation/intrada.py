@@ -1,9 +1,10 @@
 """IntraDA: hard images of the target learn to look like its easy ones.
 
-AdvEnt on one level first adapts the model from source to target, in the warm-up. Then the pool's images are
-ranked by the mean entropy of their predictions: the most certain ones are easy, the others hard. In
-retraining, easy images are trained on pseudo labels, and a discriminator of its own tells easy from
-hard predictions, which the model evens out. People's answers are labels in easy and hard images.
+AdvEnt on one level first adapts the model from source to target, in the warm-up. Then the pool's
+images are ranked by the mean entropy of their predictions: the most certain ones are easy, the
+others hard. In retraining, easy images are trained on pseudo labels, and a discriminator of its own
+tells easy from hard predictions, which the model evens out. People's answers are labels in easy and
+hard images.
 
 Published code trains the second network from ImageNet's weights, on the target alone; here the
 adapted model goes on, and the source's labels stay beside, as in the other methods of retraining.

@@ -201,6 +201,13 @@ def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     config.warmup.steps = steps - moved
 
 
+def above_zero(term: Any, *fields: str) -> None:
+    """Raises a ValueError unless these settings of a term, widths and rates say, are above 0."""
+    for field in fields:
+        if getattr(term, field) <= 0:
+            raise ValueError(f"{field} is {getattr(term, field)}; it must be above 0.")
+
+
 def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
     """Raises a ValueError unless a term's setting is one of the valid values."""
     if value not in valid:
