@@ -8,6 +8,7 @@ import labor_jax
 from labor_jax import adaptation, experiment
 from labor_jax.experiment import components
 from labor_jax.experiment.plan import plan
+from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
 
 
@@ -53,6 +54,15 @@ def test_joined_methods_lose_no_term(first):
             assert own <= set(trained_terms(joined)), second
         taken = joined.warmup.steps + joined.retraining.stages * joined.retraining.steps
         assert 0 <= taken - 100 <= 2 * joined.retraining.stages
+
+
+@pytest.mark.parametrize(
+    ("joined", "view"), [("pceda+bdl", "translated"), ("ltir+cbst", "pseudo_labelled")]
+)
+def test_methods_that_make_one_view_cant_be_joined(joined, view, tmp_path):
+    with pytest.raises(ConfigError, match=rf"view '{view}', which .* don't join their methods"):
+        experiment.run(tiny_config(f"uda:{joined}"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_retraining_alone_keeps_what_a_joined_method_retrains_with():
