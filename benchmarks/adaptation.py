@@ -183,13 +183,17 @@ def method_run(method: str, pair: str, start: Run, steps: int, output: Path) -> 
 
 
 def phase_steps(config: dict[str, Any], steps: int) -> dict[str, str]:
-    """The overrides by which a method's phases take so many steps together, in equal shares.
+    """The overrides by which a method's phases take so many steps together, in their shares.
 
     Args:
-      config: the method's, as JSON has it.
+      config: the method's, as JSON has it; phases whose steps are chosen from the data are as long
+        as each other.
       steps: at least 1; stages of retraining are equally long, so that the last may go beyond.
     """
-    warmup, retraining = config["warmup"]["steps"], config["retraining"]
+    warmup, retraining = config["warmup"]["steps"], dict(config["retraining"])
+    if warmup is None or retraining["steps"] is None:
+        warmup = retraining["stages"] if warmup is None else 0
+        retraining["steps"] = 1 if retraining["steps"] is None else 0
     planned = warmup + retraining["stages"] * retraining["steps"]
     own = round(steps * warmup / planned) if planned else 0
     overrides = {"warmup.steps": str(own)}

@@ -103,15 +103,25 @@ def active(config: ConfigDict, method: str) -> None:
 
 def uda(config: ConfigDict, method: str) -> None:
     """Any method of adaptation before the rounds, as a baseline of its own."""
+    from labor_jax import adaptation  # imports JAX, which takes a second
+
     _only_source_labels(config)
     for name in method.split("+"):
-        _adaptation_methods()[name](config)
+        adaptation.METHODS[name](config)
+    if not config.warmup.steps and _warmup_has_terms_of_its_own(config):
+        adaptation.retrain(config, stages=config.retraining.stages, share=0.5)
     config.rounds = 0
 
 
 def _only_source_labels(config: ConfigDict) -> None:
     for section in (config.supervised, config.warmup, config.retraining):
         section.terms.update({name: 0.0 for name in section.terms} | {"source_labels": 1.0})
+
+
+def _warmup_has_terms_of_its_own(config: ConfigDict) -> bool:
+    """Whether a weight of the warm-up would be lost if retraining took all steps."""
+    kept = config.retraining.terms
+    return any(weight and not kept[name] for name, weight in config.warmup.terms.items())
 
 
 def _without_warmup(config: ConfigDict) -> None:

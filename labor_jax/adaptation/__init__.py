@@ -45,6 +45,7 @@ from labor_jax.adaptation.registry import (
     register_method,
     retrain,
     settings,
+    with_used,
 )
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -90,4 +91,5 @@ __all__ = [
     "translation",
     "two_levels",
     "wda",
+    "with_used",
 ]

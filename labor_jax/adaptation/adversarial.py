@@ -15,7 +15,7 @@ import optax
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models
-from labor_jax.adaptation.registry import one_of, register, register_method
+from labor_jax.adaptation.registry import above_zero, one_of, register, register_method
 from labor_jax.training.terms import Player, Setup, Term
 
 INPUTS = ("softmax", "self_information")
@@ -115,6 +115,7 @@ class Adversarial:
 
     def __post_init__(self):
         """Checks the settings."""
+        above_zero(self, "learning_rate", "width")
         one_of("input", self.input, INPUTS)
         one_of("objective", self.objective, losses.ADVERSARIAL_OBJECTIVES)
 

@@ -44,6 +44,11 @@ class CycleTranslation(Translation):
         """Keeps the segmenter of the perceptual loss."""
         return {"segmenter": model}
 
+    def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
+        """Takes the model as it is now: in joint training, memory is older than a query."""
+        segmenter = memory["segmenter"].replace(variables=passes.variables)
+        return {**memory, "segmenter": segmenter}
+
     def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
         """Each translator's loss, and the discriminators' of images and translated ones."""
         source, target = (domain_images(batch, domain) for domain in ("source", "target"))

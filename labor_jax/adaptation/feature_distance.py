@@ -62,7 +62,8 @@ class FeatureDistance:
         if not any(is_thing):
             raise ValueError(
                 f"config.terms.feature_distance.things ({', '.join(self.things)}) names no class "
-                f"of the data ({', '.join(setup.classes)}); name some of these."
+                f"of the data ({', '.join(setup.classes)}); name some of these, or leave the term "
+                "out: weight 0."
             )
         return {"first": model, "is_thing": jnp.array(is_thing)}
 

@@ -99,6 +99,8 @@ class InstanceAdaptiveLabels(PseudoLabelling):
         """Checks the settings."""
         for field in ("portion", "portion_step", "largest_portion"):
             share(field, getattr(self, field))
+        if self.gamma < 0:
+            raise ValueError(f"gamma is {self.gamma}; it can't be negative.")
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Keeps the labeller, the thresholds of each image f32[N, C], and the portion."""
@@ -151,8 +153,6 @@ class IgnoredEntropy:
 def iast(config: ConfigDict) -> None:
     """IAST: adversarial, then pseudo labels above adaptive thresholds (Mei et al., ECCV 2020)."""
     retrain(config, stages=3, share=0.6)
-    config.warmup.terms.adversarial = 1e-3
-    if "objective" in config.terms.adversarial:
-        config.warmup.terms.adversarial = 0.05
-        config.terms.adversarial.objective = "least_squares"
+    config.warmup.terms.adversarial = 0.05
+    config.terms.adversarial.objective = "least_squares"
     config.retraining.terms.update(instance_adaptive_labels=1.0, ignored_entropy=3.0)

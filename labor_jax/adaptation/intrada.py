@@ -1,9 +1,10 @@
 """IntraDA: hard images of the target learn to look like its easy ones.
 
-AdvEnt first adapts the model from source to target, in the warm-up. Then the pool's images are
-ranked by the mean entropy of their predictions: the most certain ones are easy, the others hard. In
-retraining, easy images are trained on pseudo labels, and a discriminator of its own tells easy from
-hard predictions, which the model evens out. People's answers are labels in easy and hard images.
+AdvEnt on one level first adapts the model from source to target, in the warm-up. Then the pool's
+images are ranked by the mean entropy of their predictions: the most certain ones are easy, the
+others hard. In retraining, easy images are trained on pseudo labels, and a discriminator of its own
+tells easy from hard predictions, which the model evens out. People's answers are labels in easy and
+hard images.
 
 Published code trains the second network from ImageNet's weights, on the target alone; here the
 adapted model goes on, and the source's labels stay beside, as in the other methods of retraining.
@@ -14,6 +15,7 @@ Reference:
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -64,6 +66,7 @@ class EasyPseudoLabels(PseudoLabels):
 
     reads = (VIEW,)
     makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
+    statistics_of = VIEW
 
     def __post_init__(self):
         """Checks the settings."""
@@ -113,6 +116,7 @@ class IntraDomainAdversarial(Adversarial):
       learning_rate: the discriminator's, at step 0; it follows the phase's schedule.
       input: what the discriminator sees: "self_information" (as published) or "softmax".
       width: channels of the discriminator's first convolution; 64 is the published network.
+      objective: see `Adversarial`.
       easy_share: the share of easy images, by which the discriminator's loss weighs both sides
         alike; the `share` of `easy_pseudo_labels`.
     """
@@ -151,7 +155,10 @@ class IntraDomainAdversarial(Adversarial):
     def _each(self, logits, memory, *, passes_for_easy: bool) -> jax.Array:
         """The discriminator's loss on each image, f32[B]."""
         scores = self._discriminator(memory)(discriminator_input(logits, self.input))
-        return jax.vmap(lambda each: losses.adversarial(each, passes_for_easy))(scores)
+        loss = functools.partial(
+            losses.adversarial, is_source=passes_for_easy, objective=self.objective
+        )
+        return jax.vmap(loss)(scores)
 
 
 @register_method("intrada")

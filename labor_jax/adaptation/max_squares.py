@@ -19,6 +19,9 @@ from labor_jax.training.terms import Term
 class MaxSquares:
     """`losses.max_squares` of the target's predictions.
 
+    The method's weight of 0.1 is the published code's, whose loss is 2 / C of this one (1 / C
+    without image-wise weights): of 19 classes, 0.1 here is about ten times as strong.
+
     Attributes:
       image_wise: whether a class weighs less the more of an image it fills, see
         `losses.image_wise_max_squares`.

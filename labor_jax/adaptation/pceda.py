@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.pseudo_labelling import share, with_answers
-from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.registry import above_zero, register, register_method
 from labor_jax.adaptation.translation import Translation, domain_images, initial_parameters
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -88,6 +88,7 @@ class ConditionalPrior:
         """Checks the settings."""
         share("threshold", self.threshold)
         share("start", self.start)
+        above_zero(self, "learning_rate", "width")
 
     def players(self, setup: Setup) -> dict[str, Player]:
         """The prior, trained by Adam."""

@@ -27,6 +27,7 @@ from flax import linen as nn
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation import iast
 from labor_jax.adaptation.labels import cross_entropy
+from labor_jax.adaptation.pseudo_labelling import share
 from labor_jax.adaptation.registry import one_of, register
 from labor_jax.ops import resize_bilinear_align_corners, reverse_gradient
 from labor_jax.training.terms import Setup, Term
@@ -174,6 +175,8 @@ class SelfTraining:
     def __post_init__(self):
         """Checks the settings."""
         one_of("thresholds", self.thresholds, THRESHOLDS)
+        share("threshold", self.threshold)
+        _ = self._adaptive  # checks its own
 
     @property
     def _adaptive(self) -> iast.InstanceAdaptiveLabels:

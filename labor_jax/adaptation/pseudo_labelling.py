@@ -48,6 +48,7 @@ class PseudoLabelling:
 
     reads = (VIEW,)
     makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
+    statistics_of = VIEW  # the target's images, and not those of a term that is listed later
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Keeps the model that labels."""

@@ -132,6 +132,18 @@ def build_all(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]
     return built
 
 
+def with_used(names: Iterable[str]) -> set[str]:
+    """The names of terms, and of those that they use; terms that nobody registered use none."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(getattr(TERMS.get(name), "uses", ()))
+    return found
+
+
 def register_method(
     name: str,
 ) -> Callable[[Callable[[ConfigDict], None]], Callable[[ConfigDict], None]]:
@@ -171,7 +183,8 @@ def register_method(
 def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     """Gives steps of a method's warm-up to retraining, so that the method takes as many in all.
 
-    Of several methods that retrain, joined by "+", the last one's stages and share count.
+    Of several methods that retrain, joined by "+", the last one's stages and share count. Where
+    that share is 1 and another method has terms in the warm-up alone, it is a half.
 
     Args:
       config: changed in place.
@@ -186,6 +199,13 @@ def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
         learning_rate=config.warmup.learning_rate,
     )
     config.warmup.steps = steps - moved
+
+
+def above_zero(term: Any, *fields: str) -> None:
+    """Raises a ValueError unless these settings of a term, widths and rates say, are above 0."""
+    for field in fields:
+        if getattr(term, field) <= 0:
+            raise ValueError(f"{field} is {getattr(term, field)}; it must be above 0.")
 
 
 def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:

@@ -42,7 +42,8 @@ class DensifiedLabels(ClassBalancedLabels):
       portion: the share of the pixels predicted as a class that may vote in the first stage.
       portion_step: by how much it grows from stage to stage.
       largest_portion: the most that it may become.
-      window: side of the window of votes, in pixels of an image 2048 wide; it shrinks with images.
+      window: side of the window of votes, in pixels of an image 2048 wide; it shrinks with training
+        images, of which a crop counts as a whole one. Set a larger one where images are cropped.
       own_weight: how much a pixel's own probability counts beside the votes, 0 to 1.
       agreement: the score that a voted label needs, 0 to 1.
       easy_share: the share of the pool's images whose full predictions are labels from the second

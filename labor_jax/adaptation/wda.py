@@ -23,7 +23,7 @@ import optax
 from ml_collections import ConfigDict
 
 from labor_jax import losses
-from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.registry import above_zero, register, register_method
 from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -122,6 +122,11 @@ class ClassAdversarial(_OnWeakLabels):
     width: int = 256
 
     reads = ("source", "target")
+
+    def __post_init__(self):
+        """Checks the settings."""
+        super().__post_init__()
+        above_zero(self, "learning_rate", "width")
 
     def players(self, setup: Setup) -> dict[str, Player]:
         """A network of three layers for each class, trained by Adam (0.9, 0.99)."""

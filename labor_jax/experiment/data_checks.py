@@ -142,7 +142,7 @@ def _too_small(budget: Budget, method: Method, size: tuple[int, int], radius: in
     enough = "Lower" if field != "points" and least > 1 else f"Set it to {least} or more, or lower"
     return (
         f"config.acquisition.{field} is {value}, over {budget.rounds} rounds. In an image of "
-        f"{_by(size)} pixels that is {pixels / budget.rounds:.2g} pixels a round, but the least "
+        f"{_by(size)} pixels that is {pixels / budget.rounds:.2g} {one}s a round, but the least "
         f"that can be asked is {pick}. {enough} {remedy}."
     )
 

@@ -9,11 +9,14 @@ import jax.numpy as jnp
 from labor_jax import acquisition, models
 from labor_jax.active import pool_query, strategies
 from labor_jax.experiment import components as components_lib
+from labor_jax.experiment import warm_start
 from labor_jax.experiment.components import Components
+from labor_jax.experiment.handover import Handover
+from labor_jax.experiment.phases import KINDS
 
 
 def check_shapes(components: Components) -> None:
-    """Traces backbone, head and acquisition function, which takes a fraction of a second.
+    """Traces backbone, head, acquisition function and terms, which takes a fraction of a second.
 
     Raises:
       ValueError: one of them fails, or returns another type or shape than it has to; the message
@@ -23,6 +26,30 @@ def check_shapes(components: Components) -> None:
     _check_head(components, features)
     if components.config.rounds:
         _check_acquisition(components, features)
+    _check_terms(components)
+
+
+def _check_terms(components: Components) -> None:
+    """Traces what the terms of each section of training keep, and the players that they bring."""
+    variables = jax.eval_shape(lambda: components_lib.initial_variables(components))
+    phases = {phase.section: phase for phase in warm_start.own_phases(components.config)}
+    for section, phase in phases.items():
+        if not section:  # a query
+            continue
+
+        def first_state(variables, key, phase=phase):
+            handover = Handover(model=variables, players={})
+            return KINDS[phase.kind].first_state(components, phase, handover, key)
+
+        try:
+            jax.eval_shape(first_state, variables, jax.random.key(0))
+        except ValueError:  # a term's own words
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"The terms of config.{section}.terms, or what config.terms sets of them, fail: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
 def _backbone_features(components: Components) -> models.Features:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from labor_jax import adaptation
 from labor_jax.experiment.plan import Phase, before_rounds, plan
 from labor_jax.experiment.workdir import (
     FREE_FIELDS,
@@ -105,7 +106,8 @@ def _fields_up_to(config: ConfigDict, last: str) -> dict[str, Any]:
         fields["retraining"] = {
             name: value for name, value in fields["retraining"].items() if name != "stages"
         }
-    used = {name for phase in phases for name in effective[phase.section]["terms"]}
+    weighted = {name for phase in phases for name in effective[phase.section]["terms"]}
+    used = adaptation.with_used(weighted)
     fields["terms"] = {name: own for name, own in fields["terms"].items() if name in used}
     if any(phase.joint for phase in phases):
         joint = effective["joint"]

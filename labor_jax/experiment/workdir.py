@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from labor_jax import acquisition
+from labor_jax import acquisition, adaptation
 from labor_jax.config import base_config
 from labor_jax.data import PAIRS, ROLES, Pair, load_pair
 
@@ -278,7 +278,7 @@ def effective_fields(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(fields, dict) and isinstance(fields.get("terms"), dict):
             weights = {name: weight for name, weight in fields["terms"].items() if weight}
             effective[section] = {**fields, "terms": weights}
-            used.update(weights)
+            used |= adaptation.with_used(weights)
     own = config.get("terms", {})
     effective["terms"] = {name: fields for name, fields in own.items() if name in used}
     asking = config.get("acquisition", {})

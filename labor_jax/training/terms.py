@@ -166,7 +166,9 @@ class Terms:
                 if view in (*DOMAINS, *self._makers):
                     raise ValueError(
                         f"Term {name} makes the view {view!r}, which "
-                        f"{self._makers.get(view, 'the data')} brings already; rename one of them."
+                        f"{self._makers.get(view, 'the data')} brings already. So one phase can't "
+                        "have both: give one of them weight 0, and don't join their methods; in a "
+                        "term of your own, give the view another name."
                     )
                 self._makers[view] = name
         for name, term in self._weighted.items():

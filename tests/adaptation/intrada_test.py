@@ -75,6 +75,18 @@ def test_hard_images_should_pass_for_easy_ones():
     np.testing.assert_array_equal(gradient[easy], 0)
 
 
+def test_the_objective_is_what_the_setting_says():
+    easy = np.array([True, False, True, False])
+    own = Tiny(objective="least_squares", easy_share=0.5)
+    term = own.loss(outputs_of(logits()), batch_of(easy), MEMORY)
+    odds = scores(logits()).astype(np.float64)
+    wanted = np.square(odds - 1)[~easy].mean()
+    np.testing.assert_allclose(term.total / term.count, wanted, rtol=1e-4)
+    term = own.player_losses(outputs_of(logits()), batch_of(easy), MEMORY)["discriminator"]
+    wanted = (np.square(odds - 1)[easy].mean() + np.square(odds)[~easy].mean()) / 2
+    np.testing.assert_allclose(term.total / term.count, wanted, rtol=1e-4)
+
+
 def test_the_discriminator_weighs_easy_and_hard_by_their_shares():
     easy = np.array([True, False, True, True])
     own = Tiny(easy_share=0.75)

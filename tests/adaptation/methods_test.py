@@ -6,7 +6,9 @@ import pytest
 
 import labor_jax
 from labor_jax import adaptation, experiment
+from labor_jax.experiment import components
 from labor_jax.experiment.plan import plan
+from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
 
 
@@ -42,14 +44,40 @@ def test_a_method_runs_to_its_end(method, tmp_path):
     assert summary["final_miou"] == summary[f"{last}_miou"]
 
 
-def test_methods_can_be_joined():
-    first, second = list(adaptation.METHODS)[:2]
-    joined = labor_jax.get_config(f"uda:{first}+{second}")
-    assert joined.method == f"{first}+{second}"
-    for method in (first, second):
-        assert set(trained_terms(labor_jax.get_config(f"uda:{method}"))) <= set(
-            trained_terms(joined)
-        )
+@pytest.mark.parametrize("first", adaptation.METHODS)
+def test_joined_methods_lose_no_term(first):
+    for second in adaptation.METHODS:
+        joined = labor_jax.get_config(f"uda:{first}+{second}")
+        assert joined.method == f"{first}+{second}"
+        for method in (first, second):
+            own = set(trained_terms(labor_jax.get_config(f"uda:{method}"))) - {"source_labels"}
+            assert own <= set(trained_terms(joined)), second
+        taken = joined.warmup.steps + joined.retraining.stages * joined.retraining.steps
+        assert 0 <= taken - 100 <= 2 * joined.retraining.stages
+
+
+@pytest.mark.parametrize(
+    ("joined", "view"), [("pceda+bdl", "translated"), ("ltir+cbst", "pseudo_labelled")]
+)
+def test_methods_that_make_one_view_cant_be_joined(joined, view, tmp_path):
+    with pytest.raises(ConfigError, match=rf"view '{view}', which .* don't join their methods"):
+        experiment.run(tiny_config(f"uda:{joined}"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_retraining_alone_keeps_what_a_joined_method_retrains_with():
+    config = labor_jax.get_config("uda:fda+cbst")
+    assert config.warmup.steps == 0 and config.retraining.terms.fourier_swap == 1.0
+    config = labor_jax.get_config("uda:advent+cbst")
+    assert config.warmup.steps == 51 and config.retraining.steps == 17
+
+
+@pytest.mark.parametrize("method", adaptation.METHODS)
+def test_batch_norm_follows_images_of_the_target_as_they_are(method):
+    config = tiny_config(f"uda:{method}")
+    for section in {phase.section for phase in plan(config)} - {"supervised"}:
+        view = components.terms(config, section).statistics_view
+        assert view in ("target", "pseudo_labelled", "ranked"), section
 
 
 def test_active_learning_starts_from_a_method(tmp_path):

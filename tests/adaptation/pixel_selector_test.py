@@ -261,6 +261,6 @@ def test_both_heads_of_a_query_are_those_of_the_network():
 
 
 def test_without_any_confident_pixel_eq3_teaches_nothing():
-    state, metrics = train(selector(), count=1, weight=0.0, threshold=1.1)
+    state, metrics = train(selector(), count=1, weight=0.0, threshold=1.0)
     assert metrics["self_training"] == 0
     assert_equal(state.variables["params"]["backbone"], model()["params"]["backbone"])

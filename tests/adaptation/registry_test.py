@@ -100,3 +100,24 @@ def test_retraining_takes_steps_of_the_warmup(stages, share, left):
     retraining = config.retraining
     assert config.warmup.steps == left and retraining.learning_rate == 0.5
     assert 0 <= retraining.steps * stages + left - 100 < stages == retraining.stages
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        *((name, "width", 0) for name in ("adversarial", "clan", "intra_domain_adversarial")),
+        *((name, "width", 0) for name in ("class_adversarial", "conditional_prior")),
+        ("adversarial", "learning_rate", -1.0),
+        ("class_adversarial", "learning_rate", 0.0),
+        ("conditional_prior", "learning_rate", 0.0),
+        ("patch_adapt", "classifier_learning_rate", 0.0),
+        *((name, "discriminator_width", 0) for name in ("phase_translation", "cycle_translation")),
+        ("cycle_translation", "blocks", -1),
+        ("instance_adaptive_labels", "gamma", -1.0),
+        ("self_training", "threshold", 2.0),
+        ("self_training", "portion", 2.0),
+    ],
+)
+def test_senseless_settings_are_errors(name, field, value):
+    with pytest.raises(ValueError, match=rf"config\.terms\.{name}: {field} is {value}"):
+        adaptation.build(name, {name: {field: value}})

@@ -148,6 +148,16 @@ def test_cycle_translations_losses():
     assert_close(values(name, cycle_weight=3.0, perceptual_weight=2.0), expected, rtol=2e-3)
 
 
+def test_the_perceiving_segmenter_is_the_model_that_a_phase_begins_with():
+    class Passes:
+        variables = jax.tree.map(lambda x: x + 1, MODEL.variables)
+
+    term = term_of("cycle_translation")
+    kept = term.before_phase(Passes, {**memory_of(term, "cycle_translation"), "other": 1})
+    assert_close(kept["segmenter"].variables, Passes.variables)
+    assert kept["other"] == 1
+
+
 def test_logits_of_another_scale_are_perceived_alike():
     images, mirrored = unit("source"), unit("source")[:, ::-1]
     assert bdl.perceptual_loss(MODEL, images, images) == 0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import labor_jax
 from benchmarks import adaptation as benchmark
 from benchmarks import results, runner
 from benchmarks.runner import RunError
@@ -114,6 +115,16 @@ def test_phases_take_the_steps_in_all(warmup, stages, retraining, steps):
         assert steps <= taken < steps + stages
     else:
         assert taken == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "warmup", "stage"), [("advent", 30, None), ("cbst", 0, 10), ("bdl", 15, 8)]
+)
+def test_steps_that_the_data_choose_are_replaced(method, warmup, stage):
+    config = labor_jax.get_config(f"uda:{method}", "folders")
+    own = benchmark.phase_steps(json.loads(config.to_json()), 30)
+    assert own["warmup.steps"] == str(warmup)
+    assert own.get("retraining.steps") == (None if stage is None else str(stage))
 
 
 def test_more_flags_go_to_each_run_and_joined_methods_are_one(tmp_path):

@@ -1,9 +1,10 @@
-"""What acquisition methods read fits what a run gives them, before anything is trained."""
+"""What methods and terms need is traced before anything is trained."""
 
 import pytest
 
-from labor_jax import acquisition
+from labor_jax import acquisition, experiment
 from labor_jax.experiment import components, shape_checks
+from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
 
 
@@ -34,3 +35,20 @@ def test_what_does_not_fit_is_named(method, fields, says):
     with pytest.raises(ValueError) as raised:
         check(method, **fields)
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "value", "says"),
+    [
+        ("mic", "feature_distance.things", ("nothing",), r"things \(nothing\) names no class"),
+        ("sim", "instance_matching.things", ("nothing",), "things names nothing"),
+        ("patch_adapt", "patch_adapt.clusters", 2.5, r"config\.warmup\.terms.* fail: TypeError"),
+    ],
+)
+def test_a_term_that_fails_does_so_before_the_first_step(method, field, value, says, tmp_path):
+    config = tiny_config(f"uda:{method}")
+    with config.terms.ignore_type():
+        config.terms.update_from_flattened_dict({field: value})
+    with pytest.raises(ConfigError, match=says):
+        experiment.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from labor_jax import experiment
+from labor_jax.experiment import warm_start
 from labor_jax.experiment.workdir import ConfigError
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
@@ -62,6 +63,15 @@ def test_a_run_goes_on_between_the_stages_of_retraining(tmp_path):
     started = config(2)
     started.warm_start = str(tmp_path / "one")
     assert comparable(experiment.run(started, tmp_path / "started")) == comparable(whole)
+
+
+def test_settings_of_a_term_that_another_one_uses_are_compared():
+    ours, theirs = (tiny_config("uda:dacs") for _ in range(2))
+    assert not warm_start.differences(ours, theirs, "warmup")
+    theirs.terms.mean_teacher.decay = 0.5
+    assert warm_start.differences(ours, theirs, "warmup") == {
+        "terms.mean_teacher.decay": (0.5, 0.99)
+    }
 
 
 def test_a_run_that_started_from_another_resumes_without_its_folder(warm, source_only, tmp_path):

@@ -58,6 +58,19 @@ def test_another_config_is_an_error_that_tells_them_apart(tmp_path):
     open_and_close(tmp_path, tiny_config())
 
 
+def test_settings_of_a_term_that_another_one_uses_are_compared(tmp_path):
+    config, other = tiny_config("uda:dacs"), tiny_config("uda:dacs")
+    assert config.warmup.terms.mean_teacher == 0  # class_mix uses its teacher
+    open_and_close(tmp_path, config)
+    (tmp_path / "metrics.jsonl").touch()
+    other.terms.mean_teacher.confidence = "class_balanced"
+    with pytest.raises(ConfigError, match=r"mean_teacher\.confidence: 'image_share' there"):
+        Workdir.open(tmp_path, other)
+    other.terms.mean_teacher.confidence = "image_share"
+    other.terms.adversarial.learning_rate = 1.0  # which nothing uses
+    open_and_close(tmp_path, other)
+
+
 def test_what_never_began_takes_another_config(tmp_path):
     open_and_close(tmp_path, tiny_config())
     other = tiny_config()

@@ -11,12 +11,25 @@ from labor_jax.data.own_data.facts import Choice, Facts
 _BACKBONE = "efficientnet_lite0"
 _LITES = (_BACKBONE, "efficientnet_lite1", "efficientnet_lite2")
 
+DISCRIMINATORS = (
+    "adversarial",
+    "auxiliary_adversarial",
+    "clan",
+    "intra_domain_adversarial",
+    "translated_adversarial",
+)
+"""Terms with a discriminator of predictions, whose width goes with the network's."""
+
+
+def _widths(width: int) -> dict[str, int]:
+    return {f"terms.{name}.width": width for name in DISCRIMINATORS}
+
+
 # The settings of the pair `camvid`, which starts from the same weights.
 _FINE_TUNED = {
     "model.output_stride": 16,
     "model.head_channels": 128,
-    "terms.adversarial.width": 32,
-    "terms.auxiliary_adversarial.width": 32,
+    **_widths(32),
 }
 _FINE_TUNED_STAGED = {
     "optimizer.name": "adamw",
@@ -44,8 +57,7 @@ _SMALL = {
     "model.output_stride": 8,
     "model.head_channels": 32,
     "model.dropout": 0.0,
-    "terms.adversarial.width": 16,
-    "terms.auxiliary_adversarial.width": 16,
+    **_widths(16),
 }
 _SMALL_STAGED = {
     "optimizer.name": "adamw",

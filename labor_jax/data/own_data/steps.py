@@ -25,12 +25,14 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     pool_passes = pool / config.target_batch_size
     supervised = _bounded(10 * source_passes, 400, 3000)
     before = config.supervised.steps or supervised
-    warmup = _bounded(before / 5, 100, 400)
+    adaptation = _bounded(before / 5, 100, 400)
+    # A method that has both takes half of the steps in each.
+    share = 2 if config.warmup.steps is None and config.retraining.steps is None else 1
     yield Choice(
         {
             "supervised.steps": supervised,
-            "warmup.steps": warmup,
-            "retraining.steps": -(-warmup // config.retraining.stages),
+            "warmup.steps": adaptation // share,
+            "retraining.steps": -(-adaptation // (share * config.retraining.stages)),
         },
         f"{source:,} images of the source",
     )

@@ -17,22 +17,42 @@ def resolved(config, installed=INSTALLED):
     return fields, "".join(about)
 
 
+def compared(fields):
+    """The chosen fields that the other pairs set for any method."""
+    own = [name for name in fields if name.split(".")[0] in ("model", "optimizer")]
+    own += [name for name in fields if name.endswith("learning_rate")]
+    return [*own, "terms.adversarial.width", "terms.auxiliary_adversarial.width"]
+
+
 def test_imagenet_weights_where_they_are_installed():
     fields, about = resolved(get_config("spl", "folders"))
     camvid = get_config("spl", "camvid")
-    for name in fields:
-        if name.split(".")[0] in ("model", "optimizer", "terms") or name.endswith("learning_rate"):
-            assert fields[name] == camvid[name], name
+    for name in compared(fields):
+        assert fields[name] == camvid[name], name
     assert "'efficientnet_lite0'" in about and "'imagenet'" in about and "pip" not in about
 
 
 def test_a_small_network_where_they_are_not():
     fields, about = resolved(get_config("spl", "folders"), ())
     street = get_config("spl", "street")
-    for name in fields:
-        if name.split(".")[0] in ("model", "optimizer", "terms") or name.endswith("learning_rate"):
-            assert fields[name] == street[name], name
+    for name in compared(fields):
+        assert fields[name] == street[name], name
     assert "'resnet18'" in about and "pip install 'labor_jax[pretrained]'" in about
+
+
+@pytest.mark.parametrize(("installed", "pair"), [(INSTALLED, "camvid"), ((), "street")])
+@pytest.mark.parametrize(
+    ("method", "term"),
+    [
+        ("clan", "clan"),
+        ("intrada", "intra_domain_adversarial"),
+        ("bdl", "translated_adversarial"),
+        ("ltir", "translated_adversarial"),
+    ],
+)
+def test_a_methods_discriminator_is_as_wide_as_on_the_pair(method, term, installed, pair):
+    fields, _ = resolved(get_config(f"uda:{method}", "folders"), installed)
+    assert fields[f"terms.{term}.width"] == get_config(f"uda:{method}", pair).terms[term].width
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,19 @@ def test_the_numbers_of_images_decide(source, pool, supervised, warmup, selector
     }
 
 
+@pytest.mark.parametrize(
+    ("method", "warmup", "retraining"),
+    [("advent", 150, None), ("cbst", None, 50), ("intrada", 75, 75), ("bdl", 75, 38)],
+)
+def test_a_methods_phases_take_the_warmups_steps_together(method, warmup, retraining):
+    found = steps(get_config(f"uda:{method}", "folders"), 305, 62)
+    assert found.get("warmup.steps") == warmup
+    assert found.get("retraining.steps") == retraining
+    config = get_config(f"uda:{method}", "folders")
+    config.retraining.steps = 7
+    assert steps(config, 305, 62).get("warmup.steps") == (150 if warmup else None)
+
+
 def test_larger_batches_take_fewer_steps():
     config = get_config("spl", "folders")
     config.source_batch_size = config.target_batch_size = 8
