@@ -99,16 +99,34 @@ def label_runs(asked: AskedRuns, labels: np.ndarray) -> list[list]:
     Returns:
       `[[label, runs], ...]`, labels ascending.
     """
+    return [[label, runs] for label, runs in _runs_by_value(asked, labels) if label != UNKNOWN]
+
+
+def part_runs(asked: AskedRuns, parts: np.ndarray) -> list[list[int]]:
+    """The pixels of each part of a query, as lists of runs.
+
+    Args:
+      asked: The image's query.
+      parts: The number of each asked pixel's part by rank, `int[pixels]`, from 0 without gaps.
+
+    Returns:
+      The lists, in the order of the numbers.
+    """
+    return [runs for _, runs in _runs_by_value(asked, parts)]
+
+
+def _runs_by_value(asked: AskedRuns, values: np.ndarray) -> list[tuple[int, list[int]]]:
+    """The runs of pixels of each value, values ascending."""
     if not asked.pixels:
         return []
-    changes = np.flatnonzero(np.diff(labels)) + 1
+    changes = np.flatnonzero(np.diff(values)) + 1
     starts = np.union1d(asked.ranks, changes)
     lengths = np.diff(starts, append=asked.pixels)
     owner = np.searchsorted(asked.ranks, starts, side="right") - 1
     pixels = np.stack([asked.starts[owner] + starts - asked.ranks[owner], lengths], axis=1)
-    values = labels[starts]
+    order = np.argsort(values[starts], kind="stable")
+    found, first = np.unique(values[starts][order], return_index=True)
+    runs = np.split(pixels[order], first[1:])
     return [
-        [int(label), pixels[values == label].reshape(-1).tolist()]
-        for label in np.unique(values)
-        if label != UNKNOWN
+        (int(value), each.reshape(-1).tolist()) for value, each in zip(found, runs, strict=True)
     ]

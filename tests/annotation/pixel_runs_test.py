@@ -37,6 +37,10 @@ def test_runs_are_the_pixels(query, data):
         ranks = pixel_runs.positions(pixel_runs.to_ranks(asked, where))
         np.testing.assert_array_equal(ranks, np.flatnonzero(labels == label))
 
+    parts = np.unique(labels, return_inverse=True)[1]
+    told = [expanded(where) for where in pixel_runs.part_runs(asked, parts)]
+    assert told == [np.array(pixels)[parts == part].tolist() for part in range(parts.max() + 1)]
+
 
 @hypothesis.given(queries, st.lists(st.integers(-2, 60), max_size=8))
 def test_only_ascending_runs_of_asked_pixels_are_taken(query, flat):

@@ -25,8 +25,9 @@ def item_reply(
       question: What the item asks.
       shows_guess: Whether to include the model's guess.
     """
-    item, number = lease.item, images.number(lease.item.image)
-    guess = question.guess if shows_guess else None
+    item, number, parts = lease.item, images.number(lease.item.image), question.parts
+    # Of corrections, the guess is the question.
+    guess = question.guess if shows_guess or question.kind == "corrections" else None
     return {
         "id": images.item_id(item),
         "lease": lease.token,
@@ -38,6 +39,7 @@ def item_reply(
         "kind": question.kind,
         "image": images.address(number),
         "asked": pixel_runs.to_list(question.asked),
+        "segments": None if parts is None else pixel_runs.part_runs(question.asked, parts),
         "guess": None if guess is None else pixel_runs.label_runs(question.asked, guess),
         "pixels": question.asked.pixels,
     }

@@ -38,9 +38,12 @@ class Question(NamedTuple):
       kind: How it is answered.
       asked: The asked pixels.
       guess: The model's labels by rank, `uint8[pixels]`, or None.
+      parts: Which part each asked pixel is of, by rank, `int64[pixels]`; None where the parts
+        follow from the asked pixels.
     """
 
     shape: tuple[int, int]
     kind: Kind
     asked: AskedRuns
     guess: np.ndarray | None
+    parts: np.ndarray | None

@@ -178,11 +178,13 @@ class ItemReader:
             raise UnknownItemError(f"There is no item {tuple(item)}.")
         query = self.store.query(item.image, item.round)
         guess = self.store.guess(item.image, item.round)
+        parts = self.store.parts(item.image, item.round)
         return Question(
             query.shape,
             rows[0][0],
             pixel_runs.asked_runs(query),
             None if guess is None else guess[query],
+            None if parts is None else parts[query],
         )
 
     def _wants_second(self, round: int, image: str) -> bool:

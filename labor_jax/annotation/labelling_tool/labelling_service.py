@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from labor_jax.annotation import pixel_runs
+from labor_jax.annotation.cost import KINDS_OF_PARTS
 from labor_jax.annotation.label_store import LabelStore
 from labor_jax.annotation.label_store.blobs import DamagedItemError
 from labor_jax.annotation.labelling_tool import item_history
@@ -186,8 +187,8 @@ class LabellingService:
         Raises:
           UnknownItemError: If there is no such item.
           LeaseLostError: If the token isn't that of the item's lease.
-          ValueError: If the label is not a class, if a pixel isn't asked, or if another argument is
-            invalid.
+          ValueError: If the label is not a class, if a pixel isn't asked, if the query's parts are
+            answered as wholes and some of them are split, or if another argument is invalid.
         """
         if type(label) is not int or not (
             0 <= label < len(self._store.classes) or label == IGNORE_LABEL
@@ -197,7 +198,10 @@ class LabellingService:
                 f"{len(self._store.classes) - 1}, or {IGNORE_LABEL} for void"
             )
         self.reader.check(item)
-        ranks = pixel_runs.to_ranks(self.reader.question(item).asked, pixels)
+        question = self.reader.question(item)
+        ranks = pixel_runs.to_ranks(question.asked, pixels)
+        if question.kind in KINDS_OF_PARTS:
+            _check_whole_parts(question.parts, pixel_runs.positions(ranks))
         content = item_history.packed_runs(ranks)
         return self._step(item, token, Step("mark", label, content, seconds, request))
 
@@ -322,3 +326,12 @@ class LabellingService:
             )
         if item.opinion == 1:
             self._store.answer_asked(item.image, item.round, state.labels, replace=True)
+
+
+def _check_whole_parts(parts: np.ndarray, ranks: np.ndarray) -> None:
+    """Raises a `ValueError` if the asked pixels of these ranks split a part of their query."""
+    sizes = np.bincount(parts)
+    marked = np.bincount(parts[ranks], minlength=len(sizes))
+    split = np.count_nonzero((marked > 0) & (marked < sizes))
+    if split:
+        raise ValueError(f"the pixels split {split} of the parts; each part gets one answer")

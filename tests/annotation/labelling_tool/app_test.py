@@ -131,7 +131,7 @@ def test_an_item_from_taking_to_the_answer(client, asked):
     assert (item["id"], item["round"], item["number"], item["name"]) == ("1-0-1", 1, 0, "first")
     assert (item["height"], item["width"], item["kind"]) == (*SHAPE, "points")
     assert item["asked"] == [0, 2, 17, 1] and item["pixels"] == item["remaining"] == 3
-    assert item["guess"] is None and item["labels"] == []
+    assert item["guess"] is None and item["labels"] == [] and item["segments"] is None
 
     told = step(client, item, "marks", label=2, pixels=[1, 1, 17, 1]).json()
     assert told["labels"] == [[2, [1, 1, 17, 1]]] and told["remaining"] == 1

@@ -176,6 +176,24 @@ def test_marks_undo_redo_and_submit(service, store):
     assert {event.annotator for event in service.reader.events(item)} == {"ann"}
 
 
+@pytest.mark.parametrize("kind", ["superpixels", "corrections"])
+def test_parts_are_answered_as_wholes(store, kind):
+    store.open_round(1, ["a"])
+    query, parts = query_of((0, 0), (0, 1), (2, 3)), np.zeros(SHAPE, int)
+    parts[2, 3] = 7
+    guess = np.zeros(SHAPE, np.uint8)
+    store.ask("a", 1, query, kind=kind, parts=parts, guess=guess)
+    service = LabellingService(store)
+    item, token = service.next("ann")
+    assert service.reader.question(item).parts.tolist() == [0, 0, 1]
+    with pytest.raises(ValueError, match="split 1 of the parts"):
+        service.mark(item, token, one(), 1, [0, 1, 17, 1])
+    service.mark(item, token, one(), 1, [0, 2])
+    service.mark(item, token, one(), 255, [17, 1])
+    service.submit(item, token, one())
+    assert store.answer_of("a", 1).tolist() == [1, 1, 255]
+
+
 def test_a_new_mark_forgets_what_was_undone(service):
     item, token = service.next("ann")
     service.mark(item, token, one(), 2, [0, 1])

@@ -38,7 +38,7 @@ def _query():
     return query
 
 
-def _workdir(path, queries, *, shape=_SHAPE, guesses=None, kind="full", **settings):
+def _workdir(path, queries, *, shape=_SHAPE, guesses=None, parts=None, kind="full", **settings):
     """The folder of a run that has asked `queries` of its pool and waits for people.
 
     The segments of a mask follow the images' edges; those of a full label are as asked.
@@ -51,7 +51,8 @@ def _workdir(path, queries, *, shape=_SHAPE, guesses=None, kind="full", **settin
     guesses = guesses or [None] * len(queries)
     with LabelStore(path / "labels.sqlite", classes=street.CLASSES) as store:
         store.open_round(1, names)
-        items = zip(names, queries, [None] * len(queries), guesses, strict=True)
+        parts = parts or [None] * len(queries)
+        items = zip(names, queries, [None] * len(queries), guesses, parts, strict=True)
         store.ask_many(1, items, kind=kind)
     return path
 
@@ -198,7 +199,7 @@ def test_pixels_patches_and_fills(page):
     assert page.state()["pixel"] == before + 1
     page.press(page.keys.ARROW_DOWN)
     assert page.state()["pixel"] == before + 1 + _SHAPE[1]
-    page.press("g", browser.key_of(_ROAD))
+    page.press("gg", browser.key_of(_ROAD))
     assert page.state()["status"].startswith("Segment 2")
     page.press("p")
     assert page.state()["status"].startswith("Segment 3")
@@ -749,6 +750,105 @@ def test_segments_end_at_edges_and_one_with_a_strong_edge_is_split(chromium, tmp
 
 def _count(page):
     return int(page.state()["status"].split(" · ")[0].split(" of ")[1])
+
+
+def _stripes():
+    """The parts of a query: bands of eight columns."""
+    return np.arange(_SHAPE[1])[None] // 8 + np.zeros(_SHAPE, int)
+
+
+def test_a_key_labels_a_whole_superpixel_and_a_stroke_takes_several(chromium, tmp_path):
+    query = np.zeros(_SHAPE, bool)
+    query[8:24, :32] = True
+    workdir = _workdir(tmp_path / "run", [query] * 8, parts=[_stripes()] * 8, kind="superpixels")
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        item = page.state()["item"]
+        assert page.state()["status"].startswith("Superpixel 1 of 4 · open · 128 pixels")
+        assert not page.element("units").is_displayed()
+        page.press("g", browser.key_of(_SKY))
+        view = _whole(page)
+        page.choose(_CAR)
+        page.drag((12, 10), (20, 10), view=view)
+        page.press(browser.key_of(_ROAD), page.keys.ENTER)
+        page.wait_for_item(other_than=item)
+        expected = np.full(_SHAPE, 255, np.uint8)
+        for column, label in ((0, _SKY), (8, _CAR), (16, _CAR), (24, _ROAD)):
+            expected[8:24, column : column + 8] = label
+        np.testing.assert_array_equal(_answers(workdir, _image(item)), expected)
+        assert page.errors() == []
+
+
+def test_space_says_that_a_guess_is_right_and_a_class_key_corrects_it(chromium, tmp_path):
+    query = np.zeros(_SHAPE, bool)
+    query[10, 4:60:16] = True
+    guess = np.where(np.arange(_SHAPE[1]) < 30, _SKY, _CAR) + np.zeros(_SHAPE, int)
+    guess[10, 52] = 255
+    workdir = _workdir(
+        tmp_path / "run", [query] * 8, guesses=[guess] * 8, parts=[_stripes()] * 8,
+        kind="corrections",
+    )  # fmt: skip
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        item = page.state()["item"]
+        assert page.state()["status"].startswith("Part 1 of 4 · guessed sky · open")
+        page.press(page.keys.SPACE)
+        assert page.state()["status"].startswith("Part 2 of 4 · guessed sky · open")
+        page.press(browser.key_of(_ROAD))
+        assert "car" in page.element("confirm").text and not page.element("units").is_displayed()
+        page.element("confirm").click()
+        assert page.state()["status"].startswith("Part 4 of 4 · open")
+        page.press(page.keys.SPACE)
+        assert not page.state()["submit"] and not page.element("confirm").is_enabled()
+        page.press("u", page.keys.SPACE, "0", page.keys.ENTER)
+        page.wait_for_item(other_than=item)
+        assert _answers(workdir, _image(item))[10, 4:60:16].tolist() == [_SKY, _ROAD, _CAR, 255]
+        assert page.errors() == []
+
+
+def test_a_whole_image_is_labelled_by_patches_and_polygons(chromium, tmp_path):
+    query = np.ones(_SHAPE, bool)
+    query[:, :4] = False
+    workdir = _workdir(tmp_path / "run", [query] * 8)
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        item = page.state()["item"]
+        assert "· patch · open" in page.state()["status"]
+        page.press("P")
+        view = _whole(page)
+        page.choose(_SKY)
+        for corner in ((0, 2), (40, 2), (40, 20)):
+            page.click(*corner, view)
+        assert not page.state()["undo"]
+        page.press(page.keys.BACKSPACE, page.keys.ENTER)
+        assert not page.state()["undo"], "two corners have no inside"
+        for corner in ((40, 12), (0, 12)):
+            page.click(*corner, view)
+        page.press(page.keys.ENTER)
+        assert page.state()["undo"] and not page.state()["submit"]
+        for corner in ((50, 4), (58, 4), (58, 9)):
+            page.click(*corner, view)
+        page.press(page.keys.ESCAPE, browser.key_of(_ROAD))
+        for corner in ((20, 8), (30, 8), (30, 20), (20, 20), (20, 8)):
+            page.click(*corner, view)
+        page.press("P")
+        assert "· patch ·" in page.state()["status"]
+        page.press(*"gggg")
+        assert "segment" in page.elements("input[name=unit]:checked")[0].get_attribute("value")
+        page.press(browser.key_of(_CAR), page.keys.ENTER)
+        page.wait_for_item(other_than=item)
+        rows, columns = np.indices(_SHAPE)
+        expected = np.full(_SHAPE, _CAR)
+        expected[(rows >= 2) & (rows < 12) & (columns < 40)] = _SKY
+        expected[(rows >= 8) & (rows < 20) & (columns >= 20) & (columns < 30)] = _ROAD
+        found, within = _answers(workdir, _image(item)), query & ~_borders(expected)
+        np.testing.assert_array_equal(found[within], expected[within])
+        assert (found[~query] == 255).all() and page.errors() == []
+
+
+def _borders(labels):
+    """The pixels beside a border: half a pixel more or less decides there."""
+    return ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
 
 
 def test_help_tells_the_keys(page):

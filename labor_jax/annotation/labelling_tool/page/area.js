@@ -106,6 +106,35 @@ export function brushed(area, from, to, diameter) {
 }
 
 /**
+ * The asked pixels whose centres are inside of a polygon, by the even-odd rule.
+ *
+ * @param {Area} area
+ * @param {Array<{x: number, y: number}>} corners In pixels of the image; they may be outside of it.
+ * @returns {number[]} Positions, ascending.
+ */
+export function insidePolygon(area, corners) {
+  const inside = [];
+  for (let row = 0; row < area.height; row++) {
+    const y = row + 0.5;
+    const crossings = corners
+      .map((from, i) => [from, corners[(i + 1) % corners.length]])
+      .filter(([from, to]) => from.y > y !== to.y > y)
+      .map(([from, to]) => from.x + ((y - from.y) * (to.x - from.x)) / (to.y - from.y))
+      .sort((a, b) => a - b);
+    for (let i = 0; i < crossings.length; i += 2) {
+      const last = Math.min(area.width - 1, Math.ceil(crossings[i + 1] - 0.5) - 1);
+      for (let column = Math.max(0, Math.ceil(crossings[i] - 0.5)); column <= last; column++) {
+        const position = area.positions[row * area.width + column];
+        if (position >= 0) {
+          inside.push(position);
+        }
+      }
+    }
+  }
+  return inside;
+}
+
+/**
  * The smallest rectangle around positions, in pixels of the image; right and bottom are outside.
  *
  * @param {Area} area

@@ -7,13 +7,13 @@ import { fill } from "./colours.js";
 
 /**
  * What one key or click labels: a segment, a patch of it, the similar colours around a pixel, a
- * pixel, or the whole component with all its segments.
+ * pixel, the whole component with all its segments, or the inside of a polygon that is drawn.
  *
- * @typedef {"segment" | "patch" | "similar" | "pixel" | "whole"} Unit
+ * @typedef {"segment" | "patch" | "similar" | "pixel" | "whole" | "polygon"} Unit
  */
 
 /** @type {Unit[]} */
-export const UNITS = ["segment", "patch", "similar", "pixel", "whole"];
+export const UNITS = ["segment", "patch", "similar", "pixel", "whole", "polygon"];
 
 /**
  * Where the annotator is, and the order in which the units follow each other.
@@ -64,6 +64,7 @@ export class Cursor {
       case "whole":
         return this._wholes.members[this._wholes.ids[position]];
       case "segment":
+      case "polygon":
         return this.segments.members[this.segments.ids[position]];
       case "patch":
         return this._patches().members[this._patches().ids[position]];
@@ -139,7 +140,8 @@ export class Cursor {
     }
     const { ids, members } = this.segments;
     const segment = ids[this.position];
-    const unit = this.unit === "segment" ? null : new Set(this.current());
+    const isSegment = ["segment", "polygon"].includes(this.unit);
+    const unit = isSegment ? null : new Set(this.current());
     const isHere = (/** @type {number} */ position) =>
       unit ? unit.has(position) : ids[position] === segment;
     const isMore =

@@ -33,6 +33,8 @@ const CURRENT = "#ffd23f";
  * @property {Iterable<number>} pointed Positions that a click would label, or a stroke has painted.
  * @property {Entry} active What they would be labelled with.
  * @property {Iterable<number>} edge Positions of a part of the current unit; its end is shown.
+ * @property {import("./view.js").Point[]} corners Of a polygon that is being drawn, in pixels of the image.
+ * @property {import("./view.js").Point | null} pointer Where its next corner would be.
  * @property {boolean} showsGuess
  * @property {boolean} isSmooth
  */
@@ -45,7 +47,7 @@ export class Drawing {
    * @param {Entry[]} entries
    * @param {import("./edited_item.js").EditedItem} edited
    */
-  constructor(canvas, overview, entries, { area, segments, guess, labels }) {
+  constructor(canvas, overview, entries, { area, segments, guess, labels, isCorrection }) {
     this._canvas = canvas;
     this._overview = overview;
     this._ink = contextOf(canvas);
@@ -55,6 +57,8 @@ export class Drawing {
     );
     this._area = area;
     this._guess = guess;
+    /** Whether the guess is the question, so that it is named too. */
+    this._asksGuess = isCorrection;
     /** @type {Array<ReturnType<typeof bounds>>} */
     this._boxes = [];
     this._outline = new Path2D();
@@ -66,6 +70,8 @@ export class Drawing {
     this._openOutline = new Path2D();
     /** @type {number[]} The label of each segment that has only one, else `OPEN`. */
     this._only = [];
+    /** What is written in each segment that is small on the canvas. @type {string[]} */
+    this._marks = [];
     /** @type {Array<{letter: string, at: number, size: number, segment: number}>} */
     this._letters = [];
     this.setLabels(labels.values);
@@ -91,6 +97,7 @@ export class Drawing {
         label === OPEN && this._guess ? this._guess[position] : OPEN,
       ),
     );
+    this._marks = members.map(([position]) => this._letterAt(values, position));
     this._only = members.map((positions) =>
       positions.every((position) => values[position] === values[positions[0]])
         ? values[positions[0]]
@@ -100,14 +107,23 @@ export class Drawing {
     if (values.length <= LETTERS_LIMIT) {
       const keys = Int32Array.from(values, (label, position) => ids[position] * 512 + label + 1);
       for (const positions of components(this._area, keys).members) {
-        const label = values[positions[0]];
-        const letter = this._entries.get(label)?.key ?? "";
-        if (label !== OPEN && letter) {
+        const letter = this._letterAt(values, positions[0]);
+        if (letter) {
           const at = middle(this._area, positions);
           this._letters.push({ letter, at, size: positions.length, segment: ids[at] });
         }
       }
     }
+  }
+
+  /** The key of a position's class; of a guess that is asked, with a question mark.
+   * @param {Int16Array} values @param {number} position */
+  _letterAt(values, position) {
+    const guess = this._asksGuess && this._guess ? this._guess[position] : OPEN;
+    const label = values[position];
+    return label === OPEN && guess !== OPEN
+      ? `${this._entries.get(guess)?.key ?? ""}?`
+      : (this._entries.get(label)?.key ?? "");
   }
 
   /** @param {Scene} scene */
@@ -147,6 +163,7 @@ export class Drawing {
     ink.setLineDash([6 / scale, 5 / scale]);
     this._stroke(this._edge(scene.edge, scene.current), scale, DARK, LIGHT, 4.5, 2);
     ink.setLineDash([]);
+    this._drawPolygon(scene, scale);
 
     ink.setTransform(density, 0, 0, density, 0, 0);
     this._drawRings(scene.view, scene.opacity);
@@ -187,6 +204,21 @@ export class Drawing {
     ink.stroke(path);
   }
 
+  /** @param {Scene} scene @param {number} scale */
+  _drawPolygon({ corners, pointer }, scale) {
+    const [first, ...rest] = corners;
+    if (first) {
+      const path = new Path2D();
+      path.moveTo(first.x, first.y);
+      [...rest, ...(pointer ? [pointer] : [])].forEach(({ x, y }) => path.lineTo(x, y));
+      corners.forEach(({ x, y }) => {
+        path.moveTo(x + 4 / scale, y);
+        path.arc(x, y, 4 / scale, 0, 2 * Math.PI);
+      });
+      this._stroke(path, scale, DARK, CURRENT, 4.5, 2);
+    }
+  }
+
   /** Segments that are hard to see at this zoom. @param {View} view @param {number} opacity */
   _drawRings(view, opacity) {
     const ink = this._ink;
@@ -219,6 +251,8 @@ export class Drawing {
       ink.stroke();
       if (entry) {
         this._write(entry.key, x, y, 11, Math.min(1, opacity * 2));
+      } else if (this._asksGuess) {
+        this._write(this._marks[segment], x, y, 11, Math.min(1, opacity * 2));
       }
     });
   }

@@ -17,10 +17,11 @@ import { superpixels } from "./superpixels.js";
  * @property {string} name Of the image.
  * @property {number} width
  * @property {number} height
- * @property {"points" | "regions" | "mask" | "full"} kind
+ * @property {"points" | "regions" | "mask" | "full" | "superpixels" | "classes" | "corrections"} kind
  * @property {string} image
  * @property {number[]} asked
- * @property {number[][]} [segments] The segments, if the server sends them; else the page finds them.
+ * @property {number[][] | null} [segments] The segments, if the server sends them; else the page
+ *   finds them.
  * @property {Array<[number, number[]]>} labels
  * @property {Array<[number, number[]]> | null} guess
  * @property {boolean} can_undo
@@ -28,13 +29,22 @@ import { superpixels } from "./superpixels.js";
  * @property {any} progress
  */
 
+/** In a guess, the label of a pixel without one. */
+const NO_GUESS = 255;
+
 /** The names of what is asked, singular and plural. */
 export const NAMES = {
   points: ["point", "points"],
   regions: ["region", "regions"],
   mask: ["segment", "segments"],
   full: ["segment", "segments"],
+  superpixels: ["superpixel", "superpixels"],
+  classes: ["part", "parts"],
+  corrections: ["part", "parts"],
 };
+
+/** Kinds whose parts get an answer each, as wholes. @type {ReadonlyArray<Item["kind"]>} */
+const WHOLE = ["points", "superpixels", "classes", "corrections"];
 
 /** An item that is being labelled. */
 export class EditedItem {
@@ -75,6 +85,38 @@ export class EditedItem {
   /** Patches of one colour within the segments. */
   patches() {
     return (this._patches ??= superpixels(this.area, this._colours(), this.segments));
+  }
+
+  /** Whether a key may label less than a segment. */
+  get isDivisible() {
+    return !WHOLE.includes(this.item.kind);
+  }
+
+  /** Whether most of the image is asked, to be labelled in parts of the annotator's choice. */
+  get isWholeImage() {
+    const { width, height, pixels } = this.area;
+    return this.item.kind === "full" && 2 * pixels.length > width * height;
+  }
+
+  /** Whether people are to say whether the model's guess is right. */
+  get isCorrection() {
+    return this.item.kind === "corrections";
+  }
+
+  /** The class that the model guesses for the current segment, if that is asked; else null. */
+  guessed() {
+    return this.isCorrection ? this._guessOf(this.segments.ids[this.cursor.position]) : null;
+  }
+
+  /** The commonest guess in a segment, of equally common ones the lowest. @param {number} segment */
+  _guessOf(segment) {
+    const counts = new Map();
+    this.segments.members[segment].forEach((position) => {
+      const label = this.guess?.[position] ?? OPEN;
+      counts.set(label, (counts.get(label) ?? 0) + 1);
+    });
+    const [[label]] = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    return label === OPEN || label === NO_GUESS ? null : label;
   }
 
   /** Whether segments are parts of components, so that a key may also label a whole component. */
@@ -212,7 +254,8 @@ export class EditedItem {
   }
 
   /**
-   * What a stroke covers: the pixels under the brush, or whole patches if the unit is the patch.
+   * What a stroke covers: the pixels under the brush, or all of what it touches if the unit is the
+   * patch, or if only whole segments get an answer.
    *
    * @param {import("./view.js").Point} from In pixels of the image.
    * @param {import("./view.js").Point} to
@@ -221,12 +264,12 @@ export class EditedItem {
    */
   stroke(from, to, diameter) {
     const covered = brushed(this.area, from, to, diameter);
-    if (this.cursor.unit !== "patch") {
+    if (this.isDivisible && this.cursor.unit !== "patch") {
       return covered;
     }
-    const { ids, members } = this.patches();
+    const { ids, members } = this.isDivisible ? this.patches() : this.segments;
     const touched = new Set(covered.map((position) => ids[position]));
-    return [...touched].flatMap((patch) => Array.from(members[patch]));
+    return [...touched].flatMap((each) => Array.from(members[each]));
   }
 
   /**
@@ -244,8 +287,10 @@ export class EditedItem {
     const { left, top, right, bottom } = bounds(area, positions);
     const column = Math.floor((left + right) / 2);
     const row = Math.floor((top + bottom) / 2);
+    const guess = this.guessed();
     return [
       `${capital(one)} ${cursor.segmentNumber()} of ${segments.count}`,
+      ...(guess === null ? [] : [`guessed ${nameOf(guess)}`]),
       ...(cursor.unit === "segment" || segments.members[segments.ids[cursor.position]].length === 1
         ? []
         : [cursor.unit === "similar" ? "fill" : cursor.unit]),

@@ -1,5 +1,8 @@
 /** @typedef {import("./view.js").Point} Point */
 
+/** How long Space may be held and still count as a tap. */
+const TAP_MILLISECONDS = 600;
+
 /** How far a press may move and still count as a click, in CSS pixels. */
 const SLIP = { mouse: 4, pen: 6, touch: 10 };
 
@@ -13,6 +16,7 @@ const SLIP = { mouse: 4, pen: 6, touch: 10 };
  * @param {() => void} on.painted The stroke's end.
  * @param {() => void} on.cancelled The stroke doesn't count.
  * @param {(point: Point | null) => void} on.hover
+ * @param {() => void} on.tap Space was pressed, and nothing moved with it.
  * @param {(right: number, down: number) => void} on.pan
  * @param {(point: Point, factor: number) => void} on.zoom
  * @param {(before: [Point, Point], after: [Point, Point]) => void} on.pinch
@@ -23,6 +27,8 @@ export function listen(element, on) {
   /** @type {{id: number, start: Point, last: Point, kind: "press" | "paint" | "pan"} | null} */
   let stroke = null;
   let isSpaceHeld = false;
+  /** When Space was pressed, if it may become a tap. @type {number | null} */
+  let tapFrom = null;
 
   const pointOf = (/** @type {MouseEvent} */ event) => {
     const box = element.getBoundingClientRect();
@@ -51,6 +57,7 @@ export function listen(element, on) {
       return;
     }
     event.preventDefault();
+    tapFrom = null;
     stroke = { id: event.pointerId, start: point, last: point, kind: isPan ? "pan" : "press" };
   });
 
@@ -118,6 +125,7 @@ export function listen(element, on) {
 
   document.addEventListener("keydown", (event) => {
     if (event.code === "Space" && (event.target === element || event.target === document.body)) {
+      tapFrom = event.repeat ? tapFrom : event.timeStamp;
       isSpaceHeld = true;
       element.classList.add("moving");
       event.preventDefault();
@@ -127,6 +135,17 @@ export function listen(element, on) {
     isSpaceHeld = false;
     element.classList.remove("moving");
   };
-  document.addEventListener("keyup", (event) => event.code === "Space" && release());
-  window.addEventListener("blur", release);
+  document.addEventListener("keyup", (event) => {
+    if (event.code === "Space") {
+      release();
+      if (tapFrom !== null && event.timeStamp - tapFrom < TAP_MILLISECONDS) {
+        on.tap();
+      }
+      tapFrom = null;
+    }
+  });
+  window.addEventListener("blur", () => {
+    tapFrom = null;
+    release();
+  });
 }

@@ -4,7 +4,7 @@ import { NAMES } from "./edited_item.js";
 /**
  * The introduction: three steps, one after the other, which Escape or a button ends at any time.
  *
- * @param {"points" | "regions" | "mask" | "full" | null} kind What the round asks, if it is known.
+ * @param {import("./edited_item.js").Item["kind"] | null} kind What the round asks, if it is known.
  * @returns {() => Promise<void>} Shows it; done when it is closed.
  */
 export function introduction(kind) {
@@ -14,6 +14,10 @@ export function introduction(kind) {
   const [one, many] = NAMES[kind ?? "mask"];
   dialog.querySelectorAll(".asked-one").forEach((word) => (word.textContent = one));
   dialog.querySelectorAll(".asked").forEach((word) => (word.textContent = many));
+
+  const ways = /** @type {HTMLElement[]} */ ([...dialog.querySelectorAll("[data-kinds]")]);
+  const own = ways.find((way) => kind && way.dataset.kinds?.split(" ").includes(kind));
+  ways.forEach((way) => (way.hidden = own ? way !== own : way.dataset.kinds !== ""));
 
   /** @param {number} step */
   function go(step) {

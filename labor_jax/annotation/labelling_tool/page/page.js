@@ -12,6 +12,7 @@ import { makeCommands } from "./page_commands.js";
 import { connectInput } from "./page_input.js";
 import { Palette, makeEntries } from "./palette.js";
 import { Photo } from "./photo.js";
+import { Polygon } from "./polygon.js";
 import { Queue } from "./queue.js";
 import { toImage } from "./view.js";
 import { Viewport } from "./viewport.js";
@@ -57,6 +58,8 @@ export class Page {
     this.pointer = null;
     /** The positions of an unfinished stroke. @type {Set<number> | null} */
     this.painting = null;
+    /** The polygon that is being drawn, in pixels of the image. */
+    this.polygon = new Polygon();
     this.isOverlayHidden = false;
     this.isDrawn = false;
     this.controls = new Controls(
@@ -79,6 +82,11 @@ export class Page {
     byId("annotator").textContent = chosen.annotator;
   }
 
+  /** What a key labels at first where a whole image is asked. @returns {Unit} */
+  get wide() {
+    return this.session.settings.superpixels ? "patch" : "similar";
+  }
+
   get edited() {
     return this.queue.edited;
   }
@@ -88,23 +96,27 @@ export class Page {
   /** @param {EditedItem} edited @param {HTMLCanvasElement} picture */
   open(edited, picture) {
     const { item } = edited;
-    const isPoints = item.kind === "points";
     this.drawing = new Drawing(this.canvas, byId("overview"), this.entries, edited);
     this.photo = new Photo(picture);
     this.isRevisited = false;
+    this.polygon.clear();
     hints.hideHint();
     byId("message").hidden = true;
     byId("item-name").textContent = byId("item-name").title = item.name;
-    byId("units").hidden = byId("brush-row").hidden = isPoints;
+    byId("units").hidden = !edited.isDivisible;
+    byId("brush-row").hidden = !edited.isDivisible && item.kind !== "superpixels";
     byId("units").querySelector('[value="segment"] + span').textContent = NAMES[item.kind][0];
-    byId("guess-row").hidden = !edited.guess;
+    byId("guess-row").hidden = !edited.guess || edited.isCorrection;
+    byId("confirm").hidden = !edited.isCorrection;
     byId("whole-unit").hidden = !edited.isDivided;
     this.viewport.begin(item);
     if (this.chosen.wholeFirst && this.chosen.autoZoom) {
       this.viewport.holdWhole((milliseconds) => this.showCurrent(milliseconds));
     }
-    const isOffered = !isPoints && (this.controls.unit !== "whole" || edited.isDivided);
-    this.setUnit(isOffered ? this.controls.unit : "segment");
+    const isOffered = edited.isDivisible && (this.controls.unit !== "whole" || edited.isDivided);
+    byId("units").classList.toggle("patches-first", edited.isWholeImage);
+    const usual = edited.isWholeImage ? this.wide : "segment";
+    this.setUnit(isOffered && this.controls.unit !== "segment" ? this.controls.unit : usual);
     if (this.photo.isDark && !this.chosen.brighten && !this.hasToldOfDark) {
       this.hasToldOfDark = true;
       hints.showHint(hints.DARK_PHOTO);
@@ -126,28 +138,49 @@ export class Page {
 
   /** Labels the current unit and moves to the next. @param {Entry} entry */
   label(entry) {
+    this.palette.choose(entry);
+    this.answer(entry.number);
+  }
+
+  /** The model's guess of the current unit is right. */
+  confirm() {
+    const guess = this.edited?.guessed() ?? null;
+    if (guess !== null) {
+      this.answer(guess);
+    }
+  }
+
+  /** Gives the current unit a label and moves on. @param {number} label */
+  answer(label) {
     const { edited } = this;
     if (!edited) {
       return;
     }
-    this.palette.choose(entry);
+    if (edited.cursor.unit === "polygon") {
+      this.closePolygon(label);
+      return;
+    }
     if (edited.isComplete && !this.isRevisited) {
       hints.showHint(hints.allAnswered(edited.item.kind));
       this.redraw();
       return;
     }
-    this.mark(edited.targets(edited.cursor.current()));
+    this.mark(edited.targets(edited.cursor.current()), label);
   }
 
-  /** Gives pixels the chosen class and moves on. @param {Uint32Array} positions */
-  mark(positions) {
+  /**
+   * Gives pixels a label and moves on.
+   *
+   * @param {Uint32Array} positions
+   * @param {number} [label] The chosen class.
+   */
+  mark(positions, label = this.palette.active.number) {
     const { edited } = this;
     if (!edited) {
       return;
     }
     this.isRevisited = false;
     hints.hideHint();
-    const label = this.palette.active.number;
     const pixels = edited.mark(positions, label);
     if (pixels) {
       this.queue.post("marks", { label, pixels });
@@ -163,10 +196,48 @@ export class Page {
     this.changed();
   }
 
+  /** Gives the inside of the drawn polygon a label. @param {number} [label] The chosen class. */
+  closePolygon(label) {
+    const { edited, polygon } = this;
+    if (edited && polygon.isDrawn) {
+      const inside = polygon.positions(edited.area);
+      polygon.clear();
+      if (inside.length) {
+        this.mark(inside, label);
+      } else {
+        hints.showHint(hints.notAsked(edited.item.kind, false));
+      }
+    }
+    this.redraw();
+  }
+
+  /** Takes back the last corner of the drawn polygon. */
+  takeBackCorner() {
+    this.polygon.takeBack();
+    this.redraw();
+  }
+
+  clearPolygon() {
+    this.polygon.clear();
+    this.redraw();
+  }
+
+  /** Draws polygons, or labels as before. */
+  switchPolygon() {
+    const before = this.edited?.isWholeImage ? this.wide : "segment";
+    this.switchUnit((unit) => (unit === "polygon" ? before : "polygon"));
+  }
+
   /** @param {Point} point On the canvas. @param {number} reach */
   click(point, reach) {
     const hit = this.hitAt(point, reach);
-    if (this.edited && hit) {
+    if (this.edited?.cursor.unit === "polygon") {
+      const { view } = this.viewport;
+      if (this.polygon.add(toImage(view, point), reach / view.scale)) {
+        this.closePolygon();
+      }
+      this.redraw();
+    } else if (this.edited && hit) {
       this.edited.cursor.moveTo(hit.position);
       this.mark(hit.positions);
     } else if (this.edited) {
@@ -210,7 +281,9 @@ export class Page {
   }
 
   submit() {
-    if (this.edited?.isComplete) {
+    if (this.polygon.isDrawn) {
+      this.closePolygon();
+    } else if (this.edited?.isComplete) {
       this.queue.leave("submit");
     } else if (this.edited) {
       this.edited.cursor.nextOpen(true);
@@ -253,6 +326,7 @@ export class Page {
   /** @param {Unit} unit */
   setUnit(unit) {
     this.controls.unit = unit;
+    this.polygon.clear();
     if (this.edited) {
       this.edited.cursor.setUnit(unit);
       this.moved();
@@ -261,7 +335,7 @@ export class Page {
 
   /** @param {(unit: Unit) => Unit} choose */
   switchUnit(choose) {
-    if (this.edited && this.edited.item.kind !== "points") {
+    if (this.edited?.isDivisible) {
       this.setUnit(choose(this.controls.unit));
     }
   }
@@ -298,6 +372,9 @@ export class Page {
     byId("status").classList.toggle("done", isComplete);
     byId("tolerance-row").hidden = edited?.cursor.unit !== "similar";
     byId("split").hidden = !edited?.warning();
+    const guess = edited?.guessed() ?? null;
+    byId("confirm").disabled = guess === null;
+    byId("guessed").textContent = guess === null ? "no guess" : this.nameOf(guess);
     let status = byId("message").hidden ? "" : byId("status").textContent;
     if (edited && this.drawing) {
       const { open, values } = edited.labels;
@@ -332,14 +409,17 @@ export class Page {
       return;
     }
     const { scale, x, y } = viewport.view;
+    const isPointing = pointer !== null && edited.cursor.unit !== "polygon";
     drawing.draw({
       view: viewport.view,
       photo: photo.toned(chosen),
       opacity: this.isOverlayHidden ? 0 : chosen.opacity,
       current: edited.cursor.current(),
-      pointed: painting ?? (pointer && this.hitAt(pointer, REACH)?.positions) ?? [],
+      pointed: painting ?? (isPointing ? this.hitAt(pointer, REACH)?.positions : null) ?? [],
+      corners: this.polygon.corners,
+      pointer: pointer && toImage(viewport.view, pointer),
       active: this.palette.active,
-      showsGuess: this.controls.showsGuess,
+      showsGuess: edited.isCorrection || this.controls.showsGuess,
       isSmooth: chosen.smoothPhoto,
       edge: edited.warning()?.second ?? [],
     });
@@ -351,7 +431,8 @@ export class Page {
 
   /** Moves the view so that the current unit is visible. @param {number} [milliseconds] */
   showCurrent(milliseconds) {
-    if (this.edited) {
+    // Who draws a polygon chooses the view.
+    if (this.edited && this.edited.cursor.unit !== "polygon") {
       const { segment, unit } = this.edited.boxes();
       this.viewport.goTo(segment, unit, this.chosen.autoZoom, milliseconds);
     }

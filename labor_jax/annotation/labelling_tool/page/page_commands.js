@@ -17,6 +17,7 @@ export function makeCommands(page) {
   };
   return {
     void: () => page.label(page.entries[page.entries.length - 1]),
+    confirm: () => page.confirm(),
     undo: () => page.change("undo"),
     redo: () => page.change("redo"),
     submit: () => page.submit(),
@@ -30,6 +31,9 @@ export function makeCommands(page) {
     fill: () => page.switchUnit((unit) => (unit === "similar" ? "segment" : "similar")),
     unit: () => page.switchUnit(next),
     split: () => page.split(),
+    polygon: () => page.switchPolygon(),
+    "take back a corner": () => page.takeBackCorner(),
+    "drop the polygon": () => page.clearPolygon(),
     brighten: () => {
       hideHint();
       controls.switchBrighten();

@@ -20,6 +20,7 @@ export function connectInput(page, activity) {
     ["skip", "skip"],
     ["submit", "submit"],
     ["split", "split"],
+    ["confirm", "confirm"],
     ["zoom-in", "zoom in"],
     ["zoom-out", "zoom out"],
     ["whole", "whole image"],
@@ -61,10 +62,12 @@ export function connectInput(page, activity) {
       page.pointer = point;
       page.redraw();
     },
+    tap: () => document.querySelector("dialog[open]") || page.commands.confirm(),
     pan: (right, down) => viewport.panBy(right, down),
     zoom: (point, factor) => viewport.zoomBy(factor, point),
     pinch: (before, after) => viewport.pinch(before, after),
   });
+  canvas.addEventListener("dblclick", () => page.closePolygon());
   for (const kind of /** @type {const} */ (["pointerdown", "pointermove"])) {
     byId("overview").addEventListener(kind, (/** @type {PointerEvent} */ event) => {
       const box = byId("overview").getBoundingClientRect();

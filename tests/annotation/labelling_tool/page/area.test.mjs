@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { bounds, brushed, makeArea, nearestPosition, positionAt } from "../../../../labor_jax/annotation/labelling_tool/page/area.js";
+import { bounds, brushed, makeArea, insidePolygon, nearestPosition, positionAt } from "../../../../labor_jax/annotation/labelling_tool/page/area.js";
 import { fill, oklab } from "../../../../labor_jax/annotation/labelling_tool/page/colours.js";
 import { outline } from "../../../../labor_jax/annotation/labelling_tool/page/outline.js";
 import { components, singlePixels, windows } from "../../../../labor_jax/annotation/labelling_tool/page/partitions.js";
@@ -196,4 +196,14 @@ test("superpixels of noise have no crumbs where there is a neighbour to join", (
 
 test("pixels outside of the image are refused", () => {
   assert.throws(() => makeArea(Uint32Array.of(6), 2, 3), /outside/);
+});
+
+test("inside of a polygon are the asked pixels whose centres are, also of one that leaves the image", () => {
+  const area = areaOf("######", "###..#", "######");
+  const inside = (...corners) =>
+    marked(area, insidePolygon(area, corners.map(([x, y]) => ({ x, y }))));
+  assert.deepEqual(inside([1, 0], [5, 0], [5, 2], [1, 2]), [".####.", ".##...", "......"]);
+  assert.deepEqual(inside([-9, 1.2], [2.6, 1.2], [2.6, 9], [-9, 9]), ["......", "###...", "###..."]);
+  assert.deepEqual(inside([0, 0], [6, 3], [6, 0], [0, 3]), ["#....#", "###..#", "#....#"]);
+  assert.deepEqual(inside([0, 0], [6, 3]), ["......", "......", "......"]);
 });

@@ -66,6 +66,29 @@ test("points and regions that touch are questions of their own", () => {
   assert.equal(editedItem(rows, { segments }).segments.members[0].length, 3);
 });
 
+const HALVES = [encodeRuns([0, 1, 6, 7]), encodeRuns([2, 3, 4, 5, 8, 9, 10, 11])];
+
+test("superpixels are units as the server sends them, and a stroke takes whole ones", () => {
+  const edited = editedItem(["######", "######"], { kind: "superpixels", segments: HALVES });
+  assert.ok(!edited.isDivisible && edited.guessed() === null);
+  assert.equal(edited.describe(String), "Superpixel 1 of 2 · open · 4 pixels · column 1, row 1");
+  assert.equal([...edited.stroke({ x: 3, y: 0.5 }, { x: 4, y: 0.5 }, 1)].length, 8);
+});
+
+test("a correction tells the commonest guess of a part, if there is one", () => {
+  const guess = [
+    [2, [0, 2, 6, 1]],
+    [3, [7, 1]],
+    [255, [2, 4, 8, 4]],
+  ];
+  const edited = editedItem(["######", "######"], { kind: "corrections", segments: HALVES, guess });
+  assert.equal(edited.guessed(), 2);
+  assert.match(edited.describe(String), /^Part 1 of 2 · guessed 2 · open ·/);
+  edited.cursor.step(1);
+  assert.equal(edited.guessed(), null);
+  assert.equal(editedItem(["##"], { guess: [[1, [0, 2]]] }).guessed(), null);
+});
+
 test("a press labels what is open, and everything where nothing is", () => {
   const edited = editedItem(["####"]);
   assert.deepEqual([...edited.targets([0, 1, 2, 3])], [0, 1, 2, 3]);
