@@ -231,7 +231,6 @@ def today(config: ConfigDict) -> None:
         return
     _without_warmup(config)
     config.round.terms.class_mix = 1.0
-    config.terms.mean_teacher.confidence = "class_balanced"
 
 
 def name_of(config: ConfigDict) -> str:

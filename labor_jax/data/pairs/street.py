@@ -30,13 +30,17 @@ def defaults(config: ConfigDict) -> None:
     config.selector.terms.discrepancy = 0.05
     config.round.update(steps=500, learning_rate=1e-2)
     config.joint.update(
-        steps=1000, schedule_steps=1050, query_steps=(500, 550, 600, 650, 700), learning_rate=0.3
+        steps=2000,
+        schedule_steps=2100,
+        query_steps=(1000, 1100, 1200, 1300, 1400),
+        learning_rate=0.3,
     )
 
 
 def short(config: ConfigDict) -> None:
-    """Half of the steps in each round, at half the rate."""
+    """Half of the steps in each round, at half the rate; half of joint training."""
     config.round.update(steps=250, learning_rate=5e-3)
+    config.joint.update(steps=1000, schedule_steps=1050, query_steps=(500, 550, 600, 650, 700))
 
 
 def joint_defaults(config: ConfigDict) -> None:
