@@ -1,5 +1,6 @@
 import { Cursor } from "./cursor.js";
 import { Labels, OPEN } from "./labels.js";
+import { ClassSets } from "./class_sets.js";
 import { bounds, brushed, makeArea, nearestPosition } from "./area.js";
 import { oklab } from "./colours.js";
 import { components, makePartition, singlePixels, windows } from "./partitions.js";
@@ -24,6 +25,7 @@ import { superpixels } from "./superpixels.js";
  *   finds them.
  * @property {Array<[number, number[]]>} labels
  * @property {Array<[number, number[]]> | null} guess
+ * @property {number[][] | null} [candidates] The classes of each segment, if they may be several.
  * @property {boolean} can_undo
  * @property {boolean} can_redo
  * @property {any} progress
@@ -65,8 +67,10 @@ export class EditedItem {
     this.segments = this.wholes
       ? segmentsAlongEdges(this.area, this._colours())
       : findSegments(item, this.area);
-    this.labels = new Labels(this.area);
-    this.labels.replace(item.labels);
+    /** The labels, if parts may hold several classes; else null. */
+    this.sets = item.kind === "classes" ? new ClassSets(this.area, this.segments) : null;
+    this.labels = this.sets ?? new Labels(this.area);
+    this.labels.replace(item.labels, item.candidates);
     this.guess = item.guess && valuesOf(this.area, item.guess);
     /** @type {import("./partitions.js").Partition | null} */
     this._patches = null;
@@ -192,6 +196,27 @@ export class EditedItem {
     return this.labels.runs(different);
   }
 
+  /** The classes of the current part, if they may be several; else null. */
+  held() {
+    return this.sets && this.sets.sets[this.segments.ids[this.cursor.position]];
+  }
+
+  /**
+   * Adds a class to the parts of some positions that lack it; if none does, takes it away.
+   *
+   * @param {Uint32Array} positions
+   * @param {number} label
+   * @returns {number[]} The runs of pixels of these parts.
+   */
+  toggle(positions, label) {
+    const sets = /** @type {ClassSets} */ (this.sets);
+    const touched = sets.segmentsOf(positions);
+    const lacking = touched.filter((segment) => !sets.sets[segment].includes(label));
+    this.canUndo = true;
+    this.canRedo = false;
+    return sets.runs(sets.toggle(lacking.length ? lacking : touched, label));
+  }
+
   /**
    * Undoes or redoes a mark. Only the server knows marks made before the page was opened; for them
    * nothing changes until it has answered.
@@ -211,10 +236,11 @@ export class EditedItem {
   /**
    * Takes over the server's answer, once everything was sent.
    *
-   * @param {{labels: Array<[number, number[]]>, can_undo: boolean, can_redo: boolean}} answer
+   * @param {{labels: Array<[number, number[]]>, candidates?: number[][] | null, can_undo: boolean,
+   *   can_redo: boolean}} answer
    */
   confirm(answer) {
-    this.labels.replace(answer.labels);
+    this.labels.replace(answer.labels, answer.candidates);
     this.canUndo = answer.can_undo;
     this.canRedo = answer.can_redo;
   }
@@ -283,7 +309,9 @@ export class EditedItem {
     const positions = cursor.current();
     const found = new Set();
     positions.forEach((position) => found.add(labels.values[position]));
-    const names = [...found].map((label) => (label === OPEN ? "open" : nameOf(label)));
+    const held = this.held() ?? [];
+    const shown = held.length ? held : [...found];
+    const names = shown.map((label) => (label === OPEN ? "open" : nameOf(label)));
     const { left, top, right, bottom } = bounds(area, positions);
     const column = Math.floor((left + right) / 2);
     const row = Math.floor((top + bottom) / 2);
