@@ -18,6 +18,9 @@ const LETTERS_LIMIT = 100_000;
 /** More than all labels and the sets of classes that one image may show. */
 const MOST_LABELS = 8192;
 
+/** In a guess, the label of a pixel without one. */
+const NO_GUESS = 255;
+
 /** Segments smaller than this on the canvas, in CSS pixels, get a ring around them. */
 const RING = 12;
 
@@ -154,7 +157,7 @@ export class Drawing {
   _letterAt(values, position) {
     const guess = this._asksGuess && this._guess ? this._guess[position] : OPEN;
     const label = values[position];
-    return label === OPEN && guess !== OPEN
+    return label === OPEN && this._entries.has(guess) && guess !== NO_GUESS
       ? `${this._entries.get(guess)?.key ?? ""}?`
       : (this._entries.get(label)?.key ?? "");
   }

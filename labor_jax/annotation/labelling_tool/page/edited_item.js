@@ -72,6 +72,9 @@ export class EditedItem {
     this.labels = this.sets ?? new Labels(this.area);
     this.labels.replace(item.labels, item.candidates);
     this.guess = item.guess && valuesOf(this.area, item.guess);
+    if (this.guess && this.isCorrection) {
+      this.guess = commonestOf(this.segments, this.guess);
+    }
     /** @type {import("./partitions.js").Partition | null} */
     this._patches = null;
     /** @type {Map<number, import("./segments.js").Cut | null>} */
@@ -109,18 +112,8 @@ export class EditedItem {
 
   /** The class that the model guesses for the current segment, if that is asked; else null. */
   guessed() {
-    return this.isCorrection ? this._guessOf(this.segments.ids[this.cursor.position]) : null;
-  }
-
-  /** The commonest guess in a segment, of equally common ones the lowest. @param {number} segment */
-  _guessOf(segment) {
-    const counts = new Map();
-    this.segments.members[segment].forEach((position) => {
-      const label = this.guess?.[position] ?? OPEN;
-      counts.set(label, (counts.get(label) ?? 0) + 1);
-    });
-    const [[label]] = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
-    return label === OPEN || label === NO_GUESS ? null : label;
+    const label = this.isCorrection ? this.guess?.[this.cursor.position] : NO_GUESS;
+    return label === undefined || label === NO_GUESS ? null : label;
   }
 
   /** Whether segments are parts of components, so that a key may also label a whole component. */
@@ -365,6 +358,25 @@ function valuesOf(area, labels) {
   const values = new Labels(area);
   values.replace(labels);
   return values.values;
+}
+
+/**
+ * The commonest label in each segment, of equally common ones the lowest.
+ *
+ * @param {import("./partitions.js").Partition} segments
+ * @param {Int16Array} values Labels by position.
+ */
+function commonestOf(segments, values) {
+  const commonest = Int16Array.from(values);
+  for (const members of segments.members) {
+    const counts = new Map();
+    members.forEach((position) =>
+      counts.set(values[position], (counts.get(values[position]) ?? 0) + 1),
+    );
+    const [[label]] = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    members.forEach((position) => (commonest[position] = label));
+  }
+  return commonest;
 }
 
 /**

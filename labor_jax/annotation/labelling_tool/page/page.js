@@ -60,6 +60,8 @@ export class Page {
     this.painting = null;
     /** The polygon that is being drawn, in pixels of the image. */
     this.polygon = new Polygon();
+    /** The classes of the current part that are listed. @type {string | null} */
+    this.shownHeld = null;
     this.isOverlayHidden = false;
     this.isDrawn = false;
     this.controls = new Controls(
@@ -434,6 +436,10 @@ export class Page {
   /** Lists the classes of the current part, if they may be several; a click takes one away. */
   showHeld() {
     const held = this.edited?.held() ?? [];
+    if (this.shownHeld === held.join()) {
+      return; // the buttons stay, so that a click on one isn't lost
+    }
+    this.shownHeld = held.join();
     const chips = this.entries
       .filter(({ number }) => held.includes(number))
       .map((entry) => chip(entry, () => this.label(entry)));
