@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labor_jax.annotation.formats import FORMATS
+from labor_jax.annotation.formats import FORMATS, check_kind
 from labor_jax.annotation.formats.exported_round import (
     UNANSWERED,
     VOID,
@@ -73,10 +73,12 @@ def import_answers(
       What was stored, and every violation.
 
     Raises:
-      DataError: If the file can't be read, or if somebody answered or took an image meanwhile.
+      DataError: If the file can't be read, if its format can't say what the round asks, or if
+        somebody answered or took an image meanwhile.
       ValueError: If the annotator's name is invalid.
     """
     checked_annotator(annotator)
+    check_kind(format, exported)
     second_opinion = float(store.database.metadata().get("second_opinion", 0.0))
     service = LabellingService(store, second_opinion=second_opinion)
     checks = _Checks(store, exported, _holders(service, exported), clip=clip, replace=replace)
@@ -95,6 +97,7 @@ def import_answers(
                     exported.round,
                     labels,
                     annotator=annotator,
+                    candidates=answer.candidates,
                     seconds=answer.seconds,
                     replace=replace,
                 )
@@ -113,6 +116,7 @@ def import_answers(
 class _Answer(NamedTuple):
     labels: np.ndarray  # of the asked pixels, uint8[N], 255 for void
     seconds: float
+    candidates: np.ndarray | None = None  # bool[parts, C]
 
 
 class _Checks:
@@ -168,7 +172,20 @@ class _Checks:
             problems.append(Problem("asked pixels are not answered", missing, round=of_round))
         labels = np.where(labels == VOID, np.uint8(IGNORE_LABEL), labels)
         before = stored_answer(self._store, self._round, number)
-        unchanged = before is not None and np.array_equal(before, labels)
+        candidates = None
+        if not missing and self._store.kind(self._round.names[number], self._round.round) in (
+            "superpixels",
+            "classes",
+        ):
+            candidates, split = self._parts(number, query, image)
+            if split:
+                problems.append(Problem("parts have several answers; each gets one", split))
+        held = self._store.candidates(self._round.names[number], self._round.round)
+        unchanged = (
+            before is not None
+            and np.array_equal(before, labels)
+            and (candidates is None or np.array_equal(held, candidates))
+        )
         if not unchanged:
             problems += self._conflicts(number, before, labels, is_complete=not missing)
         if problems:
@@ -178,7 +195,23 @@ class _Checks:
         if unchanged:
             self.unchanged.append(number)
         else:
-            self.answers[number] = _Answer(labels, image.seconds or 0.0)
+            self.answers[number] = _Answer(labels, image.seconds or 0.0, candidates)
+
+    def _parts(
+        self, number: int, query: np.ndarray, image: ImportedImage
+    ) -> tuple[np.ndarray | None, int]:
+        """The classes of each part, if they may be several, and the pixels of divided parts."""
+        parts = self._store.parts(self._round.names[number], self._round.round)[query]
+        labels = image.labels[query].astype(np.int64)
+        answers = labels if image.classes is None else 256 * image.classes[query] + labels
+        _, first = np.unique(parts, return_index=True)
+        split = answers != answers[first][parts]
+        if image.classes is None:
+            return None, int(np.count_nonzero(split))
+        candidates = np.zeros((len(first), len(self._round.classes)), bool)
+        for part, combination in enumerate(image.classes[query][first].tolist()):
+            candidates[part, list(image.combinations[combination])] = True
+        return candidates, int(np.count_nonzero(split))
 
     def _other_round(self, number: int, labels: np.ndarray) -> int | None:
         """Another round that asked exactly what is answered, if there is one."""

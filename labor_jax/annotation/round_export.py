@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from labor_jax import output_files
-from labor_jax.annotation.formats import FORMATS, documents
+from labor_jax.annotation.cost import KINDS_OF_PARTS
+from labor_jax.annotation.formats import FORMATS, check_kind, documents
 from labor_jax.annotation.formats.exported_round import (
     UNANSWERED,
     VOID,
@@ -47,15 +48,16 @@ def describe_round(
             f"{len(unasked)} images of round {round} have no query yet, such as {unasked[0]!r}; "
             "continue the run until it waits for answers"
         )
-    names, sizes, fingerprints = {}, {}, {}
+    names, sizes, fingerprints, kind = {}, {}, {}, None
     for number, image in enumerate(store.images(round)):
         query = store.query(image, round)
         if query.any():
             names[number], sizes[number] = image, query.shape
+            kind = store.kind(image, round)
             fingerprints[number] = _fingerprint(store.run, round, image, query)
     if not names:
         raise DataError(f"round {round} asks nothing, so there is nothing to label")
-    return ExportedRound(round, classes, palette, names, sizes, fingerprints)
+    return ExportedRound(round, classes, palette, names, sizes, fingerprints, kind=kind)
 
 
 def _fingerprint(run: str, round: int, image: str, query: np.ndarray) -> str:
@@ -83,8 +85,9 @@ def export_round(
     Raises:
       OutputError: If the folder isn't empty, or lies among the pool's images.
       DataError: If the pool lacks an image, or if the format can't contain the names of the
-        classes.
+        classes, or several classes of a part where the round asks these.
     """
+    check_kind(format, exported)
     places = {} if pool is None else {name: place for place, name in enumerate(pool.names)}
     missing = [name for name in exported.names.values() if pool is not None and name not in places]
     if missing:
@@ -112,7 +115,16 @@ def _exported_images(store: LabelStore, exported: ExportedRound) -> Iterator[Exp
         answer = stored_answer(store, exported, number)
         if answer is not None:
             labels[query] = np.where(answer == IGNORE_LABEL, VOID, answer)
-        yield ExportedImage(number, store.kind(name, exported.round), query, labels)
+        kind = store.kind(name, exported.round)
+        yield ExportedImage(
+            number,
+            kind,
+            query,
+            labels,
+            store.parts(name, exported.round) if kind in KINDS_OF_PARTS else None,
+            store.guess(name, exported.round) if kind == "corrections" else None,
+            store.candidates(name, exported.round),
+        )
 
 
 def stored_answer(store: LabelStore, exported: ExportedRound, number: int) -> np.ndarray | None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import hypothesis
 import hypothesis.strategies as st
@@ -421,3 +422,106 @@ def test_the_export_of_another_run_is_not_imported(store, tmp_path, format):
     (line,) = by_cause(result.violations)
     assert "is of another run, or asks other pixels, than this round, in 3 images" in line
     assert not any(store.answered(name, 2) for name in NAMES[:3])
+
+
+STRIPES = [np.arange(height)[:, None] // 2 + np.zeros((1, width), int) for height, width in SIZES]
+"""The parts of each image's query: pairs of rows."""
+
+
+def store_of_parts(path, kind, guesses=None):
+    store = LabelStore(path, classes=CLASSES)
+    store.open_round(1, NAMES)
+    for number, name in enumerate(NAMES):
+        query = np.ones(SIZES[number], bool)
+        query[0, 0] = False
+        parts = np.arange(query.size).reshape(query.shape) if guesses else STRIPES[number]
+        guess = guesses[number] if guesses else None
+        store.ask(name, 1, query, kind=kind, parts=parts, guess=guess)
+    return store
+
+
+def answer_parts(store, seed=0):
+    """Answers each part with one label, or with some classes."""
+    rng = np.random.default_rng(seed)
+    for name in NAMES:
+        parts = store.parts(name, 1)
+        count = parts.max() + 1
+        labels, candidates = rng.choice([*range(len(CLASSES)), 255], count), None
+        if store.kind(name, 1) == "classes":
+            candidates = rng.random((count, len(CLASSES))) < 0.4
+            single = candidates.sum(1) == 1
+            labels = np.where(single, candidates.argmax(1), 255)
+        store.answer(name, 1, labels[parts], candidates=candidates)
+
+
+@pytest.mark.parametrize(
+    "format, kind",
+    [(format, kind) for format in FORMATS for kind in ("superpixels", "corrections")]
+    + [("label_studio", "classes")],
+)
+def test_answers_of_parts_arrive_as_they_were_given(format, kind, tmp_path):
+    guesses = [np.ones(size, np.uint8) for size in SIZES] if kind == "corrections" else None
+    with (
+        store_of_parts(tmp_path / "here.sqlite", kind, guesses) as here,
+        store_of_parts(tmp_path / "there.sqlite", kind, guesses) as there,
+    ):
+        exported = describe_round(there, CLASSES, PALETTE, 1)
+        export_round(there, exported, format, tmp_path / "asked", pool=None)
+        result = import_answers(here, exported, format, tmp_path / "asked")
+        assert sorted(result.waiting) == sorted(NAMES), "guesses are no answers"
+        assert not result.violations
+        answer_parts(there)
+        export_round(there, exported, format, tmp_path / "out", pool=None)
+        result = import_answers(here, exported, format, tmp_path / "out")
+        assert len(result.imported) == len(NAMES) and not result.violations
+        assert here.digest() == there.digest()
+        result = import_answers(here, exported, format, tmp_path / "out")
+        assert len(result.unchanged) == len(NAMES)
+
+
+def test_guesses_go_out_as_predictions_or_attributes(tmp_path):
+    guesses = [np.full(size, 3, np.uint8) for size in SIZES]
+    with store_of_parts(tmp_path / "labels.sqlite", "corrections", guesses) as store:
+        exported = describe_round(store, CLASSES, PALETTE, 1)
+        for format in FORMATS:
+            export_round(store, exported, format, tmp_path / format, pool=None)
+    name = CLASSES[3]
+    task, *_ = json.loads((tmp_path / "label_studio" / "tasks.json").read_text())
+    (prediction,) = task["predictions"]
+    regions = [region["value"]["keypointlabels"] for region in prediction["result"]]
+    assert regions == [[name]] * 11
+    root = ElementTree.parse(tmp_path / "cvat" / "annotations.xml").getroot()
+    points = root.findall("image/points")
+    assert {point.get("label") for point in points} == {exported.label_names[UNANSWERED]}
+    assert {point.findtext("attribute[@name='guess']") for point in points} == {name}
+    described = root.findall("meta/task/labels/label/attributes/attribute/name")
+    assert [each.text for each in described] == ["guess"]
+    coco = json.loads((tmp_path / "coco" / "annotations.json").read_text())
+    assert {each["attributes"]["guess"] for each in coco["annotations"]} == {name}
+    (file,) = (tmp_path / "png" / "guesses").glob("*_000000*")
+    with Image.open(file) as image:
+        assert set(np.unique(image).tolist()) == {3, 255}
+
+
+def test_only_some_formats_can_say_several_classes(tmp_path):
+    with store_of_parts(tmp_path / "labels.sqlite", "classes") as store:
+        exported = describe_round(store, CLASSES, PALETTE, 1)
+        for format in set(FORMATS) - {"label_studio"}:
+            with pytest.raises(DataError, match=f"{format} can't say several.*use label_studio"):
+                export_round(store, exported, format, tmp_path / format, pool=None)
+            with pytest.raises(DataError, match="use label_studio"):
+                import_answers(store, exported, format, tmp_path)
+
+
+def test_a_superpixel_of_two_answers_is_a_violation(tmp_path):
+    with store_of_parts(tmp_path / "labels.sqlite", "superpixels") as store:
+        exported = describe_round(store, CLASSES, PALETTE, 1)
+        export_round(store, exported, "png", tmp_path / "png", pool=None)
+        for number, name in exported.names.items():
+            labels = np.where(store.query(name, 1), 1, UNANSWERED).astype(np.uint8)
+            labels[-1, 0] = 2 if number == 0 else 1
+            Image.fromarray(labels).save(tmp_path / "png" / "labels" / exported.file_name(number))
+        result = import_answers(store, exported, "png", tmp_path / "png", skip_invalid=True)
+        (violation,) = result.violations
+        assert violation.problem.text == "parts have several answers; each gets one"
+        assert violation.image == NAMES[0] and len(result.imported) == len(NAMES) - 1

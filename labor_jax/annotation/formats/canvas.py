@@ -3,7 +3,7 @@
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from labor_jax.annotation.formats.exported_round import UNANSWERED, ImportedImage, Problem
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ImportedImage, Problem
 from labor_jax.annotation.formats.run_lengths import compressed_run_lengths, from_columns
 
 CONTRADICTION = "pixels have two different classes"
@@ -51,6 +51,40 @@ class Canvas:
             count = int(np.count_nonzero(self._contradictions))
             problems.append(Problem(CONTRADICTION, count))
         return ImportedImage(where, number, self.labels, tuple(problems), seconds)
+
+
+class CanvasOfSeveral(Canvas):
+    """A canvas whose pixels may have several classes each: those of all shapes that cover them."""
+
+    def __init__(self, size: tuple[int, int]):
+        """Starts without any label; `size` is (height, width)."""
+        super().__init__(size, layered=True)
+        self._combinations = [frozenset()]
+        self._classes = np.zeros(self.labels.size, np.int64)
+
+    def paint(self, label: int, pixels: np.ndarray) -> None:
+        """Gives pixels a further label; void says nothing of what has a class."""
+        if label == UNANSWERED:
+            return
+        labels = self.labels.reshape(-1)
+        if label == VOID:
+            labels[pixels[labels[pixels] == UNANSWERED]] = VOID
+            return
+        before = self._classes[pixels]
+        for number in np.unique(before).tolist():
+            classes = self._combinations[number] | {label}
+            if classes not in self._combinations:
+                self._combinations.append(classes)
+            where = pixels[before == number]
+            self._classes[where] = self._combinations.index(classes)
+            labels[where] = label if len(classes) == 1 else VOID
+
+    def finish(self, where: str, number: int, seconds: float | None = None) -> ImportedImage:
+        """The result, as an image of number `number`."""
+        classes = self._classes.reshape(self.size)
+        combinations = tuple(self._combinations)
+        image = super().finish(where, number, seconds)
+        return image._replace(classes=classes, combinations=combinations)
 
 
 def pixel_at(x: float, y: float, size: tuple[int, int]) -> np.ndarray:

@@ -5,6 +5,8 @@ which COCO uses for run lengths). Its category is a class, "void", or "asked" un
 annotators change its category, or add their own annotations on top. Categories are identified by
 name and images by file name, because tools renumber both.
 
+COCO has no predictions, so "asked" annotations of corrections name the guess in `attributes`.
+
 The import reads polygons, and run lengths both as lists and as COCO's compressed strings.
 Annotations of one image must not give a pixel two classes, because COCO does not order them.
 
@@ -57,6 +59,8 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
         for shape in shapes(image):
             annotation = describe_shape(shape, (height, width))
             place = {"id": len(annotations) + 1, "image_id": entry["id"]}
+            if shape.guess is not None:
+                annotation["attributes"] = {"guess": exported.label_names[shape.guess]}
             annotations.append({**place, "category_id": categories[shape.label], **annotation})
     document = {
         "info": {"description": f"labor_jax, round {exported.round}"},

@@ -12,6 +12,8 @@ import reads masks, polygons and points. Where shapes overlap, the one that CVAT
 counts: the one with the larger `z_order`, or the later one in the file. A shape that is still
 "asked" never covers another.
 
+CVAT has no predictions, so "asked" shapes of corrections have the guess as their attribute "guess".
+
 Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """
 
@@ -28,6 +30,7 @@ from labor_jax.annotation.formats.canvas import (
     polygon_pixels,
 )
 from labor_jax.annotation.formats.exported_round import (
+    UNANSWERED,
     ExportedImage,
     ExportedRound,
     ImportedImage,
@@ -61,11 +64,17 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
     ElementTree.SubElement(described, "mode").text = "annotation"
     labels = ElementTree.SubElement(described, "labels")
     for label, name in exported.label_names.items():
+        attributes = _attributes(exported, label)
         entry = ElementTree.SubElement(labels, "label")
         ElementTree.SubElement(entry, "name").text = name
         ElementTree.SubElement(entry, "color").text = exported.color(label)
         ElementTree.SubElement(entry, "type").text = "any"
-        ElementTree.SubElement(entry, "attributes")
+        described = ElementTree.SubElement(entry, "attributes")
+        for attribute in attributes:
+            element = ElementTree.SubElement(described, "attribute")
+            for key, value in attribute.items():
+                text = "\n".join(value) if isinstance(value, list) else str(value)
+                ElementTree.SubElement(element, key).text = text
     for count, image in enumerate(images):
         height, width = image.asked.shape
         element = ElementTree.SubElement(
@@ -77,7 +86,8 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
             height=str(height),
         )
         for shape in shapes(image):
-            add_shape(element, exported.label_names[shape.label], shape, image)
+            guess = None if shape.guess is None else exported.label_names[shape.guess]
+            add_shape(element, exported.label_names[shape.label], shape, image, guess)
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(
         folder / "annotations.xml", encoding="utf-8", xml_declaration=True
@@ -85,24 +95,52 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
     documents.write_json(
         folder / "labels.json",
         [
-            {"name": name, "color": exported.color(label), "type": "any", "attributes": []}
+            {
+                "name": name,
+                "color": exported.color(label),
+                "type": "any",
+                "attributes": _attributes(exported, label),
+            }
             for label, name in exported.label_names.items()
         ],
     )
 
 
-def add_shape(parent: ElementTree.Element, label: str, shape: Shape, image: ExportedImage) -> None:
-    """Adds a shape of an image, with a label's name, to the image's element."""
+def _attributes(exported: ExportedRound, label: int) -> list[dict]:
+    """What a shape of a label says besides: of corrections, "asked" ones name the guess."""
+    if exported.kind != "corrections" or label != UNANSWERED:
+        return []
+    text = {"input_type": "text", "default_value": "", "values": [""]}
+    return [{"name": "guess", "mutable": False, **text}]
+
+
+def add_shape(
+    parent: ElementTree.Element,
+    label: str,
+    shape: Shape,
+    image: ExportedImage,
+    guess: str | None = None,
+) -> None:
+    """Adds a shape of an image to the image's element.
+
+    Args:
+      parent: The image's element.
+      label: The label's name.
+      shape: The shape.
+      image: The image.
+      guess: The name of the class that is to be confirmed, if one is.
+    """
     common = {"label": label, "source": "manual", "occluded": "0", "z_order": "0"}
     rows, columns = np.divmod(shape.pixels, image.asked.shape[1])
-    if image.kind == "points":
+    if image.is_points:
         points = f"{columns[0] + 0.5:.2f},{rows[0] + 0.5:.2f}"
-        ElementTree.SubElement(parent, "points", common, points=points)
+        element = ElementTree.SubElement(parent, "points", common, points=points)
+        _add_guess(element, guess)
         return
     top, left = rows.min(), columns.min()
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     lengths = run_lengths((rows - top) * width + columns - left, height * width)
-    ElementTree.SubElement(
+    element = ElementTree.SubElement(
         parent,
         "mask",
         common,
@@ -112,6 +150,12 @@ def add_shape(parent: ElementTree.Element, label: str, shape: Shape, image: Expo
         width=str(width),
         height=str(height),
     )
+    _add_guess(element, guess)
+
+
+def _add_guess(element: ElementTree.Element, guess: str | None) -> None:
+    if guess is not None:
+        ElementTree.SubElement(element, "attribute", name="guess").text = guess
 
 
 def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:

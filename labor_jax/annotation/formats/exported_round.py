@@ -50,13 +50,27 @@ class ExportedImage(NamedTuple):
       kind: How it is asked.
       asked: The asked pixels, `bool[H, W]`.
       labels: The answers so far, `uint8[H, W]`: class numbers, `VOID`, or `UNANSWERED`; pixels that
-        aren't asked are `UNANSWERED`.
+        aren't asked are `UNANSWERED`. A part of several classes is `VOID`.
+      parts: Which part each asked pixel is of, `int64[H, W]`; None where parts are the connected
+        pieces or the points.
+      guess: Of corrections: the labels that are to be confirmed, `uint8[H, W]`, 255 for none.
+      candidates: Whether each part holds each class, `bool[parts, C]`, once that is answered.
     """
 
     number: int
     kind: Kind
     asked: np.ndarray
     labels: np.ndarray
+    parts: np.ndarray | None = None
+    guess: np.ndarray | None = None
+    candidates: np.ndarray | None = None
+
+    @property
+    def is_points(self) -> bool:
+        """Whether single pixels are asked, which tools show as points."""
+        if self.kind == "corrections" and self.parts is not None:
+            return int(self.parts.max()) + 1 == np.count_nonzero(self.asked)
+        return self.kind == "points"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,6 +86,7 @@ class ExportedRound:
       fingerprints: What identifies the run, the round, the image and its query, by number: 12
         hexadecimal digits that every tool keeps, because they are part of the file's name. Empty
         for files that any run may have written.
+      kind: How its images are asked, if that is known.
     """
 
     round: int
@@ -80,6 +95,7 @@ class ExportedRound:
     names: Mapping[int, str]
     sizes: Mapping[int, tuple[int, int]]
     fingerprints: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    kind: Kind | None = dataclasses.field(default=None, kw_only=True)
 
     def file_name(self, number: int) -> str:
         """The name of an image's file. Unlike the image's own name, it is always a safe path."""
@@ -174,6 +190,9 @@ class ImportedImage(NamedTuple):
       labels: The answers, as in `ExportedImage`; None if they can't be read.
       problems: What is wrong with them.
       seconds: The annotator's time, if the file has it.
+      classes: Where a pixel may have several classes: all that it has, as numbers of
+        `combinations`, `int64[H, W]`.
+      combinations: The sets of classes; an empty one is void or unanswered.
     """
 
     where: str
@@ -181,6 +200,8 @@ class ImportedImage(NamedTuple):
     labels: np.ndarray | None
     problems: tuple[Problem, ...] = ()
     seconds: float | None = None
+    classes: np.ndarray | None = None
+    combinations: tuple[frozenset[int], ...] = ()
 
 
 def file_number(name: str) -> int:

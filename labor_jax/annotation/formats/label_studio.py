@@ -8,11 +8,12 @@ images/…             read from local storage, where LABEL_STUDIO_LOCAL_FILES_D
 ```
 
 Each shape (`shapes.shapes`) is a region: a brush mask, or a key point if single points are asked.
-Its label is "asked" until an annotator gives it a class or paints others over it. Tasks without an
-answer have their regions as `predictions`, from which Label Studio starts an annotation; the others
-have them as `annotations`. The import reads only `annotations`: brush masks, key points and
-polygons. It ignores cancelled ones; several annotations of one task must agree. Regions must not
-give a pixel two classes.
+Its label is "asked" until an annotator gives it a class or paints others over it; of corrections
+it is the model's guess. Where all classes of a part are asked, a region has several labels, and a
+pixel those of all regions over it. Tasks without an answer have their regions as `predictions`,
+from which Label Studio starts an annotation; the others have them as `annotations`. The import
+reads only `annotations`: brush masks, key points and polygons. It ignores cancelled ones; several
+annotations of one task must agree. Elsewhere regions must not give a pixel two classes.
 
 Sources: https://labelstud.io/guide/task_format, https://labelstud.io/tags/brushlabels,
 https://labelstud.io/tags/keypointlabels; the masks' run lengths are those of
@@ -30,6 +31,7 @@ import numpy as np
 from labor_jax.annotation.formats import documents
 from labor_jax.annotation.formats.canvas import (
     Canvas,
+    CanvasOfSeveral,
     pixel_at,
     polygon_pixels,
 )
@@ -65,9 +67,9 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
       DataError: If XML can't contain the name of a class.
     """
     documents.check_xml_names(exported)
-    tasks, kind = [], None
+    tasks, is_points = [], False
     for image in images:
-        kind = image.kind
+        is_points = image.is_points
         name = exported.file_name(image.number)
         result = [
             _region(exported, image, shape, f"{image.number}-{count}")
@@ -85,14 +87,15 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
             prediction = {"model_version": "labor_jax", "result": result}
             tasks.append({**entry, "predictions": [prediction]})
     documents.write_json(folder / "tasks.json", tasks)
-    (folder / "label_config.xml").write_text(_label_config(exported, kind), encoding="utf-8")
+    (folder / "label_config.xml").write_text(_label_config(exported, is_points), encoding="utf-8")
 
 
-def _label_config(exported: ExportedRound, kind: str | None) -> str:
+def _label_config(exported: ExportedRound, is_points: bool) -> str:
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name="image", value="$image", zoom="true")
-    tag = "KeyPointLabels" if kind == "points" else "BrushLabels"
-    labels = ElementTree.SubElement(view, tag, name="label", toName="image")
+    tag = "KeyPointLabels" if is_points else "BrushLabels"
+    choice = {"choice": "multiple"} if exported.kind == "classes" else {}
+    labels = ElementTree.SubElement(view, tag, name="label", toName="image", **choice)
     for label, name in exported.label_names.items():
         ElementTree.SubElement(labels, "Label", value=name, background=exported.color(label))
     ElementTree.indent(view)
@@ -103,8 +106,10 @@ def _region(
     exported: ExportedRound, image: ExportedImage, shape: Shape, identity: str
 ) -> dict[str, Any]:
     height, width = image.asked.shape
-    name = exported.label_names[shape.label]
-    if image.kind == "points":
+    # The guess is a prediction, as long as nobody has answered.
+    first = shape.label if shape.guess is None else shape.guess
+    names = [exported.label_names[label] for label in (first, *shape.further)]
+    if image.is_points:
         row, column = divmod(int(shape.pixels[0]), width)
         place = {"x": 100 * (column + 0.5) / width, "y": 100 * (row + 0.5) / height}
         tag, value = "keypointlabels", {**place, "width": 100 / width}
@@ -119,7 +124,7 @@ def _region(
         "original_width": width,
         "original_height": height,
         "image_rotation": 0,
-        "value": {**value, tag: [name]},
+        "value": {**value, tag: names},
     }
 
 
@@ -162,7 +167,7 @@ def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> Im
         for each in annotations:  # keeps only two label maps in memory
             found = _read_annotation(where, exported, number, each)
             first = first or found
-            differing = int(np.count_nonzero(found.labels != first.labels))
+            differing = _differing(found, first)
             if differing:
                 text = f"its {len(annotations)} annotations differ; keep one of them"
                 return ImportedImage(where, number, None, (Problem(text, differing),))
@@ -171,13 +176,30 @@ def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> Im
     return found or Canvas(exported.sizes[number]).finish(where, number)
 
 
+def _differing(image: ImportedImage, other: ImportedImage) -> int:
+    """How many pixels have other classes in two images."""
+    differing = image.labels != other.labels
+    if image.classes is not None:
+        for each in set(image.combinations) | set(other.combinations):
+            differing |= _has(image, each) != _has(other, each)
+    return int(np.count_nonzero(differing))
+
+
+def _has(image: ImportedImage, classes: frozenset[int]) -> np.ndarray:
+    """Which pixels have exactly these classes, `bool[H, W]`."""
+    if classes not in image.combinations:
+        return np.zeros(image.labels.shape, bool)
+    return image.classes == image.combinations.index(classes)
+
+
 def _read_annotation(
     where: str, exported: ExportedRound, number: int, annotation: dict
 ) -> ImportedImage:
-    canvas = Canvas(exported.sizes[number])
+    holds_several = exported.kind == "classes"
+    canvas = (CanvasOfSeveral if holds_several else Canvas)(exported.sizes[number])
     for region in annotation["result"]:
         try:
-            _paint(canvas, exported, region)
+            _paint(canvas, exported, region, holds_several)
         except _FOREIGN as error:
             canvas.problems.append(Problem.about(f"region {region.get('id')}: ", str(error)))
     seconds = annotation.get("lead_time")
@@ -186,14 +208,16 @@ def _read_annotation(
     return canvas.finish(where, number, float(seconds) if is_valid else None)
 
 
-def _paint(canvas: Canvas, exported: ExportedRound, region: dict[str, Any]) -> None:
+def _paint(
+    canvas: Canvas, exported: ExportedRound, region: dict[str, Any], holds_several: bool
+) -> None:
     kind, value = region.get("type"), region.get("value")
     if "original_width" not in region or not isinstance(value, dict):
         return  # a choice or a text about the whole image
     names = value.get(kind) or value.get("labels") or ()
-    if len(names) != 1:
+    if not names or (len(names) > 1 and not holds_several):
         raise ValueError(f"it has {len(names)} labels instead of one")
-    label = exported.label_named(names[0])
+    labels = [exported.label_named(name) for name in names]
     size = (region["original_height"], region["original_width"])
     if size != canvas.size:
         raise ValueError(f"it belongs to an image of {size[1]}x{size[0]} pixels")
@@ -201,15 +225,17 @@ def _paint(canvas: Canvas, exported: ExportedRound, region: dict[str, Any]) -> N
         raise ValueError("its image is rotated")
     height, width = size
     if "rle" in value:
-        canvas.paint(label, decode_mask(value["rle"], height * width))
+        pixels = decode_mask(value["rle"], height * width)
     elif kind == "keypointlabels":
         x, y = value["x"] / 100 * width, value["y"] / 100 * height
-        canvas.paint(label, pixel_at(x, y, size))
+        pixels = pixel_at(x, y, size)
     elif kind == "polygonlabels":
         points = np.asarray(value["points"], float) / 100 * (width, height)
-        canvas.paint(label, polygon_pixels(points, size))
+        pixels = polygon_pixels(points, size)
     else:
         raise ValueError(f"{kind} is not supported; draw brush masks, key points or polygons")
+    for label in labels:
+        canvas.paint(label, pixels)
 
 
 def encode_mask(pixels: np.ndarray, size: int) -> list[int]:

@@ -5,6 +5,8 @@ manifest.json               the round, its classes, and the name of each numbere
 images/round1_000000.png    the image
 asked/round1_000000.png     255 where it is asked, 0 elsewhere
 labels/round1_000000.png    the answers: class numbers, 254 for void, 255 for unanswered
+parts/round1_000000.png     where the query names its parts: their numbers plus 1, in 16 bits
+guesses/round1_000000.png   of corrections: the model's classes, 255 for none
 ```
 
 Label maps have a palette for viewing; grey ones are read as well. Only `labels/` and the manifest
@@ -51,6 +53,15 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
         labels = Image.fromarray(image.labels)
         labels.putpalette(palette.tobytes())
         labels.save(folder / "labels" / name)
+        if image.parts is not None:
+            (folder / "parts").mkdir(exist_ok=True)
+            parts = (image.parts + 1).astype(np.uint16)
+            Image.fromarray(parts).save(folder / "parts" / name)
+        if image.guess is not None:
+            (folder / "guesses").mkdir(exist_ok=True)
+            guess = Image.fromarray(image.guess)
+            guess.putpalette(palette.tobytes())
+            guess.save(folder / "guesses" / name)
 
 
 def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:

@@ -229,8 +229,17 @@ class Api:
 
     def mark(self, fields: dict[str, Any], item: str) -> dict[str, Any]:
         """Labels pixels."""
+        return self._label(self._service.mark, fields, item)
+
+    def toggle(self, fields: dict[str, Any], item: str) -> dict[str, Any]:
+        """Adds a class to parts, or takes it away."""
+        return self._label(self._service.toggle, fields, item)
+
+    def _label(
+        self, take: Callable[..., ItemState], fields: dict[str, Any], item: str
+    ) -> dict[str, Any]:
         named = self._images.item(item)
-        state = self._service.mark(
+        state = take(
             named,
             fields.get("lease"),
             fields.get("request"),

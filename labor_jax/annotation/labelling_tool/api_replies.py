@@ -47,7 +47,12 @@ def item_reply(
 
 def labels_reply(question: Question, state: ItemState) -> dict[str, Any]:
     """An item's labels and what can be done with them."""
+    candidates = state.candidates
     return {
+        # The classes of each part, where they may be several.
+        "candidates": None
+        if candidates is None
+        else [np.flatnonzero(each).tolist() for each in candidates],
         "labels": pixel_runs.label_runs(question.asked, state.labels),
         "remaining": state.remaining,
         "can_undo": state.undo_stack is not None,

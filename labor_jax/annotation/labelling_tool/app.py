@@ -57,6 +57,7 @@ def make_app(
             Route("/api/images/{number}.png", api.image),
             Route("/api/next", api.post(api.next), methods=["POST"]),
             Route("/api/items/{item}/marks", api.post(api.mark), methods=["POST"]),
+            Route("/api/items/{item}/toggles", api.post(api.toggle), methods=["POST"]),
             Route("/api/items/{item}/undo", api.post(api.undo), methods=["POST"]),
             Route("/api/items/{item}/redo", api.post(api.redo), methods=["POST"]),
             Route("/api/items/{item}/submit", api.post(api.submit), methods=["POST"]),

@@ -130,7 +130,9 @@ class ItemReader:
         """
         state = self._states.get(item)
         if state is None or (last is not None and state.last > last):
-            state = item_history.untouched(self.question(item).asked.pixels)
+            question = self.question(item)
+            parts = question.parts if question.kind == "classes" else None
+            state = item_history.untouched(question.asked.pixels, parts, len(self.store.classes))
         for event in _events(connection, item, state.last, last):
             try:
                 state = item_history.apply(state, event)
@@ -152,6 +154,12 @@ class ItemReader:
         if not self.store.answered(item.image, item.round):
             return None
         return self.store.answer_of(item.image, item.round)
+
+    def submitted_candidates(self, item: Item, state: ItemState) -> np.ndarray | None:
+        """The classes of each part that were last submitted, `bool[parts, C]`, or None."""
+        if item.opinion == 1:
+            return self.store.candidates(item.image, item.round)
+        return state.submitted_candidates
 
     def submitted_labels(self, item: Item, state: ItemState) -> np.ndarray | None:
         """The labels that were last submitted for an item in `state`, by rank, or None."""

@@ -11,6 +11,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -150,8 +151,11 @@ class LabellingService:
                 raise LeaseLostError(obstacle)
             state = self.reader.replay(connection, item)
             submitted = self.reader.submitted_labels(item, state)
-            if submitted is not None and not np.array_equal(submitted, state.labels):
-                restart = Step("import", content=item_history.packed_labels(submitted))
+            held = self.reader.submitted_candidates(item, state)
+            if submitted is not None and not (
+                np.array_equal(submitted, state.labels) and _same(held, state.candidates)
+            ):
+                restart = Step("import", content=item_history.packed_labels(submitted, held))
                 state = self._events.record(connection, item, state, annotator, restart)
             state = self._events.record(connection, item, state, annotator, step)
             return self._leases.grant(connection, item, annotator), state
@@ -190,6 +194,34 @@ class LabellingService:
           ValueError: If the label is not a class, if a pixel isn't asked, if the query's parts are
             answered as wholes and some of them are split, or if another argument is invalid.
         """
+        return self._label("mark", item, token, request, label, pixels, seconds)
+
+    def toggle(
+        self,
+        item: Item,
+        token: str,
+        request: str,
+        label: int,
+        pixels: list[int],
+        seconds: float = 0.0,
+    ) -> ItemState:
+        """Adds a class to each of some parts, or takes it away where a part has it; see `mark`.
+
+        Void takes all classes away; a part that is void already is open then. `ValueError` also if
+        the query doesn't ask for all classes of its parts.
+        """
+        return self._label("toggle", item, token, request, label, pixels, seconds)
+
+    def _label(
+        self,
+        step: Literal["mark", "toggle"],
+        item: Item,
+        token: str,
+        request: str,
+        label: int,
+        pixels: list[int],
+        seconds: float,
+    ) -> ItemState:
         if type(label) is not int or not (
             0 <= label < len(self._store.classes) or label == IGNORE_LABEL
         ):
@@ -199,11 +231,13 @@ class LabellingService:
             )
         self.reader.check(item)
         question = self.reader.question(item)
+        if (step == "toggle") != (question.kind == "classes"):
+            raise ValueError(f"the query asks {question.kind}, which no {step} answers")
         ranks = pixel_runs.to_ranks(question.asked, pixels)
         if question.kind in KINDS_OF_PARTS:
             _check_whole_parts(question.parts, pixel_runs.positions(ranks))
         content = item_history.packed_runs(ranks)
-        return self._step(item, token, Step("mark", label, content, seconds, request))
+        return self._step(item, token, Step(step, label, content, seconds, request))
 
     def undo(self, item: Item, token: str, request: str, seconds: float = 0.0) -> ItemState:
         """Undoes the last mark; see `mark`. `ValueError` if there is none."""
@@ -241,6 +275,7 @@ class LabellingService:
         labels: np.ndarray,
         *,
         annotator: str,
+        candidates: np.ndarray | None = None,
         seconds: float = 0.0,
         replace: bool = False,
     ) -> None:
@@ -251,6 +286,7 @@ class LabellingService:
           round: The round that asked it.
           labels: As for `LabelStore.answer`.
           annotator: Who answered.
+          candidates: As for `LabelStore.answer`.
           seconds: How long it took.
           replace: Overwrite a different answer.
 
@@ -268,11 +304,12 @@ class LabellingService:
                 raise LeaseLostError(f"{holder} works on image {image!r} of round {round} now.")
             state = self.reader.replay(connection, item)
             before = self.reader.answer(item)
-            self._store.answer(image, round, labels, replace=replace)
+            held = self._store.candidates(image, round)
+            self._store.answer(image, round, labels, candidates=candidates, replace=replace)
             answer = self.reader.answer(item)
-            if before is not None and np.array_equal(before, answer):
+            if before is not None and np.array_equal(before, answer) and _same(held, candidates):
                 return
-            content = item_history.packed_labels(answer)
+            content = item_history.packed_labels(answer, candidates)
             step = Step("import", content=content, seconds=seconds)
             state = self._events.record(connection, item, state, annotator, step)
         self.reader.remember(item, state)
@@ -325,7 +362,16 @@ class LabellingService:
                 "label them, or mark them as void"
             )
         if item.opinion == 1:
-            self._store.answer_asked(item.image, item.round, state.labels, replace=True)
+            self._store.answer_asked(
+                item.image, item.round, state.labels, candidates=state.candidates, replace=True
+            )
+
+
+def _same(before: np.ndarray | None, after: np.ndarray | None) -> bool:
+    """Whether two answers name the same classes of parts, or none."""
+    if before is None or after is None:
+        return before is after
+    return np.array_equal(before, after)
 
 
 def _check_whole_parts(parts: np.ndarray, ranks: np.ndarray) -> None:

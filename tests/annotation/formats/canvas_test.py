@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labor_jax.annotation.formats.canvas import Canvas, pixel_at, polygon_pixels
+from labor_jax.annotation.formats.canvas import Canvas, CanvasOfSeveral, pixel_at, polygon_pixels
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID
 
 
@@ -49,3 +49,17 @@ def test_polygons():
     for corners in ([(1, 1), (2, 2)], [(1, 1), (2, 2), (np.nan, 1)], [(1, 2, 3)] * 3, []):
         with pytest.raises(ValueError, match="three corners"):
             polygon_pixels(corners, (5, 6))
+
+
+def test_a_pixel_may_have_the_classes_of_all_shapes_that_cover_it():
+    canvas = CanvasOfSeveral((1, 6))
+    canvas.paint(3, np.array([0, 1, 2]))
+    canvas.paint(1, np.array([1, 2, 3]))
+    canvas.paint(3, np.array([1]))
+    canvas.paint(VOID, np.array([3, 4]))
+    canvas.paint(UNANSWERED, np.array([0, 5]))
+    image = canvas.finish("file", 0)
+    assert image.labels.tolist() == [[3, VOID, VOID, 1, VOID, UNANSWERED]]
+    found = [set(image.combinations[number]) for number in image.classes[0]]
+    assert found == [{3}, {1, 3}, {1, 3}, {1}, set(), set()]
+    assert not image.problems

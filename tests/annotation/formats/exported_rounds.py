@@ -92,7 +92,7 @@ LARGE_ROUND = ExportedRound(
 def pasted(shapes, size):
     """The label map of shapes (label, pixels), and their area; each pixel is in one of them."""
     labels, covered = np.full(size, UNANSWERED, np.uint8), np.zeros(size, int)
-    for label, pixels in shapes:
+    for label, pixels, *_ in shapes:
         covered.flat[pixels] += 1
         labels.flat[pixels] = label
     assert covered.max(initial=0) <= 1

@@ -48,3 +48,22 @@ def test_more_segments_than_anybody_would_click_are_one_shape():
     assert (one.label, one.pixels.tolist()) == (1, [0])
     assert (rest.label, rest.pixels.size) == (UNANSWERED, MOST_SEGMENTS + 1)
     assert len(list(shapes(image._replace(kind="points")))) == MOST_SEGMENTS + 2
+
+
+def test_a_part_is_a_shape_with_its_classes_or_the_guess_that_is_asked():
+    image = image_of(["00??", "vv??"], kind="classes")
+    parts = np.array([[0, 0, 2, 3], [1, 1, 2, 3]])
+    guess = np.array([[7, 7, 2, 255], [7, 7, 2, 255]], np.uint8)
+    held = np.zeros((4, 5), bool)
+    held[1, [1, 4]] = held[0, 0] = True
+    asked = UNANSWERED
+    found = [
+        (shape.label, shape.further, shape.guess, shape.pixels.tolist())
+        for shape in shapes(image._replace(parts=parts, guess=guess, candidates=held))
+    ]
+    assert found == [
+        (0, (), None, [0, 1]),
+        (1, (4,), None, [4, 5]),
+        (asked, (), 2, [2, 6]),
+        (asked, (), None, [3, 7]),
+    ]

@@ -126,6 +126,45 @@ def test_the_session_tells_what_is_to_be_done(client):
     }
 
 
+def ask_parts(store, kind):
+    store.open_round(1, Pool.names)
+    query, guess, parts = (
+        query_of((0, 0), (0, 1), (2, 3)),
+        np.ones(SHAPE, int),
+        np.zeros(SHAPE, int),
+    )
+    parts[2] = 4
+    store.ask_many(1, [(name, query, None, guess, parts) for name in Pool.names], kind=kind)
+
+
+def test_parts_and_the_guesses_of_corrections_are_sent_whatever_the_settings_say(store):
+    ask_parts(store, "corrections")
+    with client_of(store) as client:
+        item = take(client)
+        assert item["segments"] == [[0, 2], [17, 1]] and item["guess"] == [[1, [0, 2, 17, 1]]]
+        assert item["candidates"] is None
+        refused = step(client, item, "marks", label=1, pixels=[0, 1])
+        assert refused.status_code == 400 and "split 1 of the parts" in refused.json()["error"]
+        assert step(client, item, "toggles", label=1, pixels=[0, 2]).status_code == 400
+        assert finish(client, item).status_code == 200
+
+
+def test_classes_of_parts_are_toggled(store):
+    ask_parts(store, "classes")
+    with client_of(store) as client:
+        item = take(client)
+        assert item["candidates"] == [[], []] and item["guess"] is None
+        step(client, item, "toggles", label=2, pixels=[0, 2])
+        told = step(client, item, "toggles", label=0, pixels=[0, 2, 17, 1]).json()
+        assert told["candidates"] == [[0, 2], [0]] and told["remaining"] == 0
+        assert told["labels"] == [[0, [17, 1]], [255, [0, 2]]]
+        assert step(client, item, "submit").status_code == 200
+        assert store.candidates(item["name"], 1).tolist() == [
+            [True, False, True],
+            [True, False, False],
+        ]
+
+
 def test_an_item_from_taking_to_the_answer(client, asked):
     item = take(client)
     assert (item["id"], item["round"], item["number"], item["name"]) == ("1-0-1", 1, 0, "first")

@@ -194,6 +194,83 @@ def test_parts_are_answered_as_wholes(store, kind):
     assert store.answer_of("a", 1).tolist() == [1, 1, 255]
 
 
+@pytest.fixture
+def classes(store):
+    """A service of a query that asks all classes of two parts."""
+    store.open_round(1, ["a"])
+    parts = np.zeros(SHAPE, int)
+    parts[2, 3] = 1
+    store.ask("a", 1, query_of((0, 0), (0, 1), (2, 3)), kind="classes", parts=parts)
+    return LabellingService(store, second_opinion=1.0)
+
+
+def test_classes_of_parts_are_toggled_undone_and_stored(classes, store):
+    item, token = classes.next("ann")
+    first, second = [0, 2], [17, 1]
+    name = one()
+    state = classes.toggle(item, token, name, 2, first)
+    assert state.labels.tolist() == [2, 2, 254] and state.remaining == 1
+    state = classes.toggle(item, token, one(), 0, first)
+    assert state.labels.tolist() == [255, 255, 254]
+    assert state.candidates.tolist() == [[True, False, True], [False] * 3]
+    assert classes.toggle(item, token, name, 2, first).labels.tolist() == [2, 2, 254]  # repeated
+    assert classes.toggle(item, token, one(), 255, [0, 2, 17, 1]).labels.tolist() == [255] * 3
+    assert classes.toggle(item, token, one(), 255, second).labels.tolist() == [255, 255, 254]
+    assert not classes.undo(item, token, one()).candidates.any()
+    state = classes.undo(item, token, one())
+    assert state.candidates.sum() == 2 and state.labels.tolist() == [255, 255, 254]
+    assert classes.undo(item, token, one()).labels.tolist() == [2, 2, 254]
+    classes.redo(item, token, one())
+    with pytest.raises(ValueError, match="1 of the 3 asked pixels"):
+        classes.submit(item, token, one())
+    classes.toggle(item, token, one(), 1, second)
+    classes.submit(item, token, one())
+    assert store.answer_of("a", 1).tolist() == [255, 255, 1]
+    held = [[True, False, True], [False, True, False]]
+    assert store.candidates("a", 1).tolist() == held
+
+    again, token = classes.reopen(item, "ann", one())
+    assert classes.toggle(again, token, one(), 1, first).candidates[0].all()
+    classes.skip(again, token, one())
+    again, token = classes.reopen(item, "ann", one())
+    assert classes.reader.state(again).candidates.tolist() == held, "the answer that stands"
+    fresh = LabellingService(store, second_opinion=1.0).reader.state(item)
+    np.testing.assert_array_equal(fresh.candidates, held)
+    assert (
+        classes.next("bob").item.opinion == 2
+        and not classes.reader.state(Item(1, "a", 2)).candidates.any()
+    )
+
+
+def test_toggles_are_for_classes_of_whole_parts_alone(classes):
+    item, token = classes.next("ann")
+    with pytest.raises(ValueError, match="asks classes, which no mark answers"):
+        classes.mark(item, token, one(), 1, [0, 2])
+    with pytest.raises(ValueError, match="split 1 of the parts"):
+        classes.toggle(item, token, one(), 1, [0, 1])
+    with pytest.raises(ValueError, match="label is 3"):
+        classes.toggle(item, token, one(), 3, [0, 2])
+    assert classes.reader.events(item) == []
+
+
+def test_imported_classes_of_parts_have_their_place_in_the_history(classes, store):
+    held = np.array([[True, True, False], [False] * 3])
+    labels = np.full(SHAPE, 255, np.uint8)
+    for _ in range(2):
+        classes.import_answer("a", 1, labels, candidates=held, annotator="vendor")
+    (event,) = classes.reader.events(Item(1, "a"))
+    assert event.kind == "import"
+    state = classes.reader.state(Item(1, "a"))
+    np.testing.assert_array_equal(state.candidates, held)
+    np.testing.assert_array_equal(store.candidates("a", 1), held)
+    other = ~held & [[True], [False]]
+    labels[0, :2] = 2
+    with pytest.raises(ValueError, match="replace=True"):
+        classes.import_answer("a", 1, labels, candidates=other, annotator="vendor")
+    with pytest.raises(ValueError, match="missing"):
+        classes.import_answer("a", 1, labels, annotator="vendor", replace=True)
+
+
 def test_a_new_mark_forgets_what_was_undone(service):
     item, token = service.next("ann")
     service.mark(item, token, one(), 2, [0, 1])

@@ -806,6 +806,39 @@ def test_space_says_that_a_guess_is_right_and_a_class_key_corrects_it(chromium, 
         assert page.errors() == []
 
 
+def test_all_classes_of_a_part_are_toggled(chromium, tmp_path):
+    query = np.zeros(_SHAPE, bool)
+    query[8:24, :24] = True
+    workdir = _workdir(tmp_path / "run", [query] * 8, parts=[_stripes()] * 8, kind="classes")
+    with browser.labelling_tool(workdir) as address:
+        page = _visit(chromium, address, "Ada")
+        item = page.state()["item"]
+        page.press(page.keys.ENTER)
+        assert page.wait(lambda: "no class yet" in page.state()["hint"])
+        page.press(browser.key_of(_CAR), browser.key_of(_SKY), browser.key_of(_ROAD))
+        assert "Part 1 of 3 · road · sky · car" in page.state()["status"].replace(" and ", " · ")
+        page.elements("#held button[aria-label='Take road away']")[0].click()
+        page.press(*"uUu", browser.key_of(_ROAD))
+        chips = page.elements("#held button span")
+        assert [chip.text for chip in chips] == ["sky", "car"]
+        page.press(page.keys.SPACE)
+        assert page.state()["status"].startswith("Part 2 of 3 · open")
+        page.wait(lambda: _saved(page))
+        page.chrome.refresh()
+        assert page.wait_for_item() == item
+        page.press("0", page.keys.ENTER, browser.key_of(_CAR))
+        state = page.state()
+        assert state["submit"] and state["item"] == item
+        page.press(browser.key_of(_SKY), browser.key_of(_SKY), page.keys.ENTER)
+        page.wait_for_item(other_than=item)
+        with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+            held = store.candidates(_image(item), 1)
+            labels = store.labels(_image(item))
+        assert [np.flatnonzero(each).tolist() for each in held] == [[_SKY, _CAR], [], [_CAR]]
+        assert labels[10, [0, 8, 16]].tolist() == [255, 255, _CAR]
+        assert page.errors() == []
+
+
 def test_a_whole_image_is_labelled_by_patches_and_polygons(chromium, tmp_path):
     query = np.ones(_SHAPE, bool)
     query[:, :4] = False

@@ -1,6 +1,6 @@
 import { middle } from "./cursor.js";
 import { OPEN } from "./labels.js";
-import { TILE_DENSITY, contextOf } from "./patterns.js";
+import { TILE_DENSITY, contextOf, stripes } from "./patterns.js";
 import { bounds } from "./area.js";
 import { border, outline } from "./outline.js";
 import { components } from "./partitions.js";
@@ -14,6 +14,12 @@ import { toCanvas, toImage } from "./view.js";
 
 /** Above this many asked pixels no letters are drawn: finding their places takes too long. */
 const LETTERS_LIMIT = 100_000;
+
+/** More than all labels and the sets of classes that one image may show. */
+const MOST_LABELS = 8192;
+
+/** In a guess, the label of a pixel without one. */
+const NO_GUESS = 255;
 
 /** Segments smaller than this on the canvas, in CSS pixels, get a ring around them. */
 const RING = 12;
@@ -55,6 +61,8 @@ export class Drawing {
     this._patterns = new Map(
       entries.map(({ number, tile }) => [number, this._ink.createPattern(tile, "repeat")]),
     );
+    /** The numbers of sets of several classes. @type {Map<string, number>} */
+    this._sets = new Map();
     this._area = area;
     this._guess = guess;
     /** Whether the guess is the question, so that it is named too. */
@@ -84,9 +92,15 @@ export class Drawing {
     this._outline = linePath(outline(this._area, (position) => segments.ids[position]));
   }
 
-  /** @param {Int16Array} values Labels changed. */
-  setLabels(values) {
+  /**
+   * Labels changed.
+   *
+   * @param {Int16Array} labels
+   * @param {number[][]} [sets] The classes of each segment, if they may be several.
+   */
+  setLabels(labels, sets) {
     const { ids, members } = this._segments;
+    const values = sets ? this._striped(labels, sets) : labels;
     this._labels = this._paths(values);
     this._openOutline = linePath(
       outline(this._area, (position) => (values[position] === OPEN ? ids[position] : -1)),
@@ -105,7 +119,7 @@ export class Drawing {
     );
     this._letters = [];
     if (values.length <= LETTERS_LIMIT) {
-      const keys = Int32Array.from(values, (label, position) => ids[position] * 512 + label + 1);
+      const keys = Int32Array.from(values, (label, position) => ids[position] * MOST_LABELS + label + 1);
       for (const positions of components(this._area, keys).members) {
         const letter = this._letterAt(values, positions[0]);
         if (letter) {
@@ -116,12 +130,34 @@ export class Drawing {
     }
   }
 
+  /** The labels, where each set of several classes has a number and an entry of its own.
+   * @param {Int16Array} labels @param {number[][]} sets */
+  _striped(labels, sets) {
+    const values = labels.slice();
+    sets.forEach((set, segment) => {
+      if (set.length > 1) {
+        const entries = set.flatMap((number) => this._entries.get(number) ?? []);
+        const key = entries.map((entry) => entry.key).join("");
+        const name = set.join(" ");
+        const number = this._sets.get(name) ?? 256 + this._sets.size;
+        if (!this._sets.has(name) && number < MOST_LABELS) {
+          const tile = stripes(entries.map(({ color }) => color));
+          this._sets.set(name, number);
+          this._entries.set(number, { ...entries[0], number, key, tile });
+          this._patterns.set(number, this._ink.createPattern(tile, "repeat"));
+        }
+        this._segments.members[segment].forEach((position) => (values[position] = number));
+      }
+    });
+    return values;
+  }
+
   /** The key of a position's class; of a guess that is asked, with a question mark.
    * @param {Int16Array} values @param {number} position */
   _letterAt(values, position) {
     const guess = this._asksGuess && this._guess ? this._guess[position] : OPEN;
     const label = values[position];
-    return label === OPEN && guess !== OPEN
+    return label === OPEN && this._entries.has(guess) && guess !== NO_GUESS
       ? `${this._entries.get(guess)?.key ?? ""}?`
       : (this._entries.get(label)?.key ?? "");
   }

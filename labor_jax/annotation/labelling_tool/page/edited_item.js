@@ -1,5 +1,6 @@
 import { Cursor } from "./cursor.js";
 import { Labels, OPEN } from "./labels.js";
+import { ClassSets } from "./class_sets.js";
 import { bounds, brushed, makeArea, nearestPosition } from "./area.js";
 import { oklab } from "./colours.js";
 import { components, makePartition, singlePixels, windows } from "./partitions.js";
@@ -24,6 +25,7 @@ import { superpixels } from "./superpixels.js";
  *   finds them.
  * @property {Array<[number, number[]]>} labels
  * @property {Array<[number, number[]]> | null} guess
+ * @property {number[][] | null} [candidates] The classes of each segment, if they may be several.
  * @property {boolean} can_undo
  * @property {boolean} can_redo
  * @property {any} progress
@@ -65,9 +67,14 @@ export class EditedItem {
     this.segments = this.wholes
       ? segmentsAlongEdges(this.area, this._colours())
       : findSegments(item, this.area);
-    this.labels = new Labels(this.area);
-    this.labels.replace(item.labels);
+    /** The labels, if parts may hold several classes; else null. */
+    this.sets = item.kind === "classes" ? new ClassSets(this.area, this.segments) : null;
+    this.labels = this.sets ?? new Labels(this.area);
+    this.labels.replace(item.labels, item.candidates);
     this.guess = item.guess && valuesOf(this.area, item.guess);
+    if (this.guess && this.isCorrection) {
+      this.guess = commonestOf(this.segments, this.guess);
+    }
     /** @type {import("./partitions.js").Partition | null} */
     this._patches = null;
     /** @type {Map<number, import("./segments.js").Cut | null>} */
@@ -105,18 +112,8 @@ export class EditedItem {
 
   /** The class that the model guesses for the current segment, if that is asked; else null. */
   guessed() {
-    return this.isCorrection ? this._guessOf(this.segments.ids[this.cursor.position]) : null;
-  }
-
-  /** The commonest guess in a segment, of equally common ones the lowest. @param {number} segment */
-  _guessOf(segment) {
-    const counts = new Map();
-    this.segments.members[segment].forEach((position) => {
-      const label = this.guess?.[position] ?? OPEN;
-      counts.set(label, (counts.get(label) ?? 0) + 1);
-    });
-    const [[label]] = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
-    return label === OPEN || label === NO_GUESS ? null : label;
+    const label = this.isCorrection ? this.guess?.[this.cursor.position] : NO_GUESS;
+    return label === undefined || label === NO_GUESS ? null : label;
   }
 
   /** Whether segments are parts of components, so that a key may also label a whole component. */
@@ -192,6 +189,27 @@ export class EditedItem {
     return this.labels.runs(different);
   }
 
+  /** The classes of the current part, if they may be several; else null. */
+  held() {
+    return this.sets && this.sets.sets[this.segments.ids[this.cursor.position]];
+  }
+
+  /**
+   * Adds a class to the parts of some positions that lack it; if none does, takes it away.
+   *
+   * @param {Uint32Array} positions
+   * @param {number} label
+   * @returns {number[]} The runs of pixels of these parts.
+   */
+  toggle(positions, label) {
+    const sets = /** @type {ClassSets} */ (this.sets);
+    const touched = sets.segmentsOf(positions);
+    const lacking = touched.filter((segment) => !sets.sets[segment].includes(label));
+    this.canUndo = true;
+    this.canRedo = false;
+    return sets.runs(sets.toggle(lacking.length ? lacking : touched, label));
+  }
+
   /**
    * Undoes or redoes a mark. Only the server knows marks made before the page was opened; for them
    * nothing changes until it has answered.
@@ -211,10 +229,11 @@ export class EditedItem {
   /**
    * Takes over the server's answer, once everything was sent.
    *
-   * @param {{labels: Array<[number, number[]]>, can_undo: boolean, can_redo: boolean}} answer
+   * @param {{labels: Array<[number, number[]]>, candidates?: number[][] | null, can_undo: boolean,
+   *   can_redo: boolean}} answer
    */
   confirm(answer) {
-    this.labels.replace(answer.labels);
+    this.labels.replace(answer.labels, answer.candidates);
     this.canUndo = answer.can_undo;
     this.canRedo = answer.can_redo;
   }
@@ -283,7 +302,9 @@ export class EditedItem {
     const positions = cursor.current();
     const found = new Set();
     positions.forEach((position) => found.add(labels.values[position]));
-    const names = [...found].map((label) => (label === OPEN ? "open" : nameOf(label)));
+    const held = this.held() ?? [];
+    const shown = held.length ? held : [...found];
+    const names = shown.map((label) => (label === OPEN ? "open" : nameOf(label)));
     const { left, top, right, bottom } = bounds(area, positions);
     const column = Math.floor((left + right) / 2);
     const row = Math.floor((top + bottom) / 2);
@@ -337,6 +358,25 @@ function valuesOf(area, labels) {
   const values = new Labels(area);
   values.replace(labels);
   return values.values;
+}
+
+/**
+ * The commonest label in each segment, of equally common ones the lowest.
+ *
+ * @param {import("./partitions.js").Partition} segments
+ * @param {Int16Array} values Labels by position.
+ */
+function commonestOf(segments, values) {
+  const commonest = Int16Array.from(values);
+  for (const members of segments.members) {
+    const counts = new Map();
+    members.forEach((position) =>
+      counts.set(values[position], (counts.get(values[position]) ?? 0) + 1),
+    );
+    const [[label]] = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    members.forEach((position) => (commonest[position] = label));
+  }
+  return commonest;
 }
 
 /**

@@ -25,6 +25,8 @@ export function notAsked(kind, isStroke) {
 
 export const DARK_PHOTO = "This photo is dark. Brighten it with b, or beside the image.";
 
+export const NO_CLASS = "This part has no class yet. Name its classes, or press 0 if it is void.";
+
 let timer = 0;
 
 /** Explains something over the image, for a while. @param {string} text */

@@ -45,8 +45,9 @@ export class Labels {
    * Takes over the labels that the server has.
    *
    * @param {Array<[number, number[]]>} labels Runs of pixels by label.
+   * @param {number[][] | null} [sets] See `ClassSets`.
    */
-  replace(labels) {
+  replace(labels, sets) {
     const values = new Int16Array(this.values.length).fill(OPEN);
     for (const [label, runs] of labels) {
       for (const position of this.positions(runs)) {

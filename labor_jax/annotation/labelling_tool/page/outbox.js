@@ -8,7 +8,7 @@ const PREFIX = "labor_jax.outbox.";
  * @typedef {object} Letter
  * @property {string} item
  * @property {string} question What the item asks: another run may ask something else under its id.
- * @property {string} action "marks", "undo", "redo", "submit" or "skip".
+ * @property {string} action "marks", "toggles", "undo", "redo", "submit" or "skip".
  * @property {{request: string, lease: string, [field: string]: any}} body Its `request` stays the
  *   same until it is acknowledged, so that repeating it has no effect.
  * @property {boolean} [isAgain] Whether it was repeated under a new lease.

@@ -10,7 +10,7 @@ import { itemsDialog } from "./item_list.js";
 import { byId, warn } from "./messages.js";
 import { makeCommands } from "./page_commands.js";
 import { connectInput } from "./page_input.js";
-import { Palette, makeEntries } from "./palette.js";
+import { Palette, chip, makeEntries } from "./palette.js";
 import { Photo } from "./photo.js";
 import { Polygon } from "./polygon.js";
 import { Queue } from "./queue.js";
@@ -60,6 +60,8 @@ export class Page {
     this.painting = null;
     /** The polygon that is being drawn, in pixels of the image. */
     this.polygon = new Polygon();
+    /** The classes of the current part that are listed. @type {string | null} */
+    this.shownHeld = null;
     this.isOverlayHidden = false;
     this.isDrawn = false;
     this.controls = new Controls(
@@ -107,7 +109,9 @@ export class Page {
     byId("brush-row").hidden = !edited.isDivisible && item.kind !== "superpixels";
     byId("units").querySelector('[value="segment"] + span').textContent = NAMES[item.kind][0];
     byId("guess-row").hidden = !edited.guess || edited.isCorrection;
-    byId("confirm").hidden = !edited.isCorrection;
+    byId("confirm").hidden = !edited.isCorrection && !edited.sets;
+    byId("confirm-text").textContent = edited.sets ? "Next part" : "Right:";
+    byId("held").hidden = !edited.sets;
     byId("whole-unit").hidden = !edited.isDivided;
     this.viewport.begin(item);
     if (this.chosen.wholeFirst && this.chosen.autoZoom) {
@@ -142,8 +146,12 @@ export class Page {
     this.answer(entry.number);
   }
 
-  /** The model's guess of the current unit is right. */
+  /** The model's guess of the current unit is right, or all of its classes are named. */
   confirm() {
+    if (this.edited?.sets) {
+      this.next();
+      return;
+    }
     const guess = this.edited?.guessed() ?? null;
     if (guess !== null) {
       this.answer(guess);
@@ -154,6 +162,10 @@ export class Page {
   answer(label) {
     const { edited } = this;
     if (!edited) {
+      return;
+    }
+    if (edited.sets) {
+      this.toggle(edited.cursor.current(), label);
       return;
     }
     if (edited.cursor.unit === "polygon") {
@@ -179,6 +191,10 @@ export class Page {
     if (!edited) {
       return;
     }
+    if (edited.sets) {
+      this.toggle(positions, label);
+      return;
+    }
     this.isRevisited = false;
     hints.hideHint();
     const pixels = edited.mark(positions, label);
@@ -194,6 +210,27 @@ export class Page {
       this.showCurrent();
     }
     this.changed();
+  }
+
+  /** Adds a class to parts that hold several, or takes it away. @param {Uint32Array} positions
+   * @param {number} label */
+  toggle(positions, label) {
+    hints.hideHint();
+    const pixels = this.edited?.toggle(positions, label);
+    this.queue.post("toggles", { label, pixels });
+    this.changed();
+  }
+
+  /** Goes on to the next part, once the classes of the current one are named. */
+  next() {
+    const { edited } = this;
+    if (edited?.labels.openOf(edited.cursor.current()).length) {
+      hints.showHint(hints.NO_CLASS);
+    } else if (edited && !edited.cursor.nextOpen()) {
+      hints.showHint(hints.allAnswered(edited.item.kind));
+    } else {
+      this.moved();
+    }
   }
 
   /** Gives the inside of the drawn polygon a label. @param {number} [label] The chosen class. */
@@ -285,6 +322,8 @@ export class Page {
       this.closePolygon();
     } else if (this.edited?.isComplete) {
       this.queue.leave("submit");
+    } else if (this.edited?.sets) {
+      this.next();
     } else if (this.edited) {
       this.edited.cursor.nextOpen(true);
       this.moved();
@@ -373,8 +412,9 @@ export class Page {
     byId("tolerance-row").hidden = edited?.cursor.unit !== "similar";
     byId("split").hidden = !edited?.warning();
     const guess = edited?.guessed() ?? null;
-    byId("confirm").disabled = guess === null;
-    byId("guessed").textContent = guess === null ? "no guess" : this.nameOf(guess);
+    byId("confirm").disabled = guess === null && !edited?.sets;
+    byId("guessed").textContent = guess === null ? "" : this.nameOf(guess);
+    this.showHeld();
     let status = byId("message").hidden ? "" : byId("status").textContent;
     if (edited && this.drawing) {
       const { open, values } = edited.labels;
@@ -382,7 +422,7 @@ export class Page {
       byId("item-progress").value = values.length ? 1 - open / values.length : 1;
       const here = edited.describe((label) => this.nameOf(label));
       status = isComplete ? `All labelled: Enter submits · ${here}` : here;
-      this.drawing.setLabels(values);
+      this.drawing.setLabels(values, edited.sets?.sets);
     } else {
       this.canvas.dataset.item = "";
     }
@@ -391,6 +431,19 @@ export class Page {
       byId("status").textContent = status;
     }
     this.redraw();
+  }
+
+  /** Lists the classes of the current part, if they may be several; a click takes one away. */
+  showHeld() {
+    const held = this.edited?.held() ?? [];
+    if (this.shownHeld === held.join()) {
+      return; // the buttons stay, so that a click on one isn't lost
+    }
+    this.shownHeld = held.join();
+    const chips = this.entries
+      .filter(({ number }) => held.includes(number))
+      .map((entry) => chip(entry, () => this.label(entry)));
+    byId("held").replaceChildren(...(chips.length ? chips : ["No class yet"]));
   }
 
   redraw() {

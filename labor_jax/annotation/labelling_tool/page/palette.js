@@ -120,6 +120,19 @@ export class Palette {
   }
 }
 
+/** A class of a part that may hold several. @param {Entry} entry @param {() => void} onRemove */
+export function chip(entry, onRemove) {
+  const button = document.createElement("button");
+  button.type = "button";
+  const name = document.createElement("span");
+  name.textContent = entry.name;
+  name.dir = "auto";
+  button.setAttribute("aria-label", `Take ${entry.name} away`);
+  button.append(swatch(entry), name, "×");
+  button.addEventListener("click", onRemove);
+  return button;
+}
+
 /** @param {Entry} entry */
 export function swatch({ color, tile }) {
   const canvas = document.createElement("canvas");

@@ -115,3 +115,25 @@ export function patternTile(color, number) {
   (number < 0 ? CROSSED : TILES[number % TILES.length])(ink);
   return tile;
 }
+
+/**
+ * A tile of diagonal stripes in several colours.
+ *
+ * @param {string[]} colors
+ */
+export function stripes(colors) {
+  const tile = document.createElement("canvas");
+  const wide = TILE_DENSITY * 6;
+  const side = (tile.width = tile.height = wide * colors.length);
+  const ink = contextOf(tile);
+  [...colors, ...colors].forEach((color, i) => {
+    ink.fillStyle = color;
+    ink.beginPath();
+    ink.moveTo(i * wide, 0);
+    ink.lineTo((i + 1) * wide, 0);
+    ink.lineTo((i + 1) * wide - side, side);
+    ink.lineTo(i * wide - side, side);
+    ink.fill();
+  });
+  return tile;
+}

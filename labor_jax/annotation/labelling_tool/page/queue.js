@@ -207,6 +207,8 @@ export class Queue {
     for (const { action, body } of letters) {
       if (action === "marks") {
         labels.mark(labels.positions(body.pixels), body.label);
+      } else if (action === "toggles") {
+        this.edited.sets?.toggle(this.edited.sets.segmentsOf(labels.positions(body.pixels)), body.label);
       } else if (action === "undo") {
         labels.undo();
       } else if (action === "redo") {
