@@ -77,7 +77,8 @@ def select_in_two_steps(
       factor: Static, >= 1; DUC's kappa.
 
     Returns:
-      A `Selection` of `count` picks with the second scores.
+      A `Selection` of `count` picks. They have no scores: another count leaves other pixels for the
+      second step, so that they are no sequence to merge over the pool.
 
     Raises:
       ValueError: If the shapes differ or are not [H, W], `available` is not bool, the factor is
@@ -92,7 +93,7 @@ def select_in_two_steps(
     key = pixel_order.sort_key(jax.lax.stop_gradient(first_score), available)
     left = pixel_order.best_mask(key, factor * count)
     chosen = select_points(second_score, left, count=count)
-    return chosen._replace(available=available & ~chosen.query)
+    return chosen._replace(available=available & ~chosen.query, scores=None)
 
 
 def _expectations(logits: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -230,7 +230,7 @@ def test_published_networks_fields_may_be_absent():
     ("fields", "message"),
     [
         ({"backbone": "vgg16"}, r"backbone is 'vgg16'; valid: .*resnet18, .*two_layers"),
-        ({"head": "fcn"}, r"head is 'fcn'; valid: deeplab_v2, deeplab_v3plus, linear"),
+        ({"head": "fcn"}, r"head is 'fcn'; valid: deeplab_v2, deeplab_v3plus, hyperbolic, linear"),
         ({"batch_norm": "sync"}, r"batch_norm is 'sync'; valid: trained, frozen"),
         ({"stem": "tiny"}, r"stem is 'tiny'; valid: imagenet, small"),
         ({"variant": "keras"}, r"variant is 'keras'; valid: torchvision, caffe"),
