@@ -25,7 +25,7 @@ gc.set_threshold(50_000, 20, 50)
 
 # The whole suite in minutes, on however slow a machine; `--hypothesis-profile=default` looks at 100
 # examples of each property.
-hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
+hypothesis.settings.register_profile("suite", max_examples=25, deadline=None)
 hypothesis.settings.load_profile("suite")
 
 

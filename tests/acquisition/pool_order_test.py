@@ -62,7 +62,7 @@ def found(picks):
 PRICES = st.sampled_from([(1, 0), (2, 1), (1, 5)])
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(
     seed=st.integers(0, 2**32 - 1),
     images=st.integers(0, 9),
@@ -84,7 +84,7 @@ def test_the_merged_picks_are_those_of_one_sort(seed, images, longest, levels, l
     assert order.unfinished() == []
 
 
-@hypothesis.settings(max_examples=80, deadline=None)
+@hypothesis.settings(max_examples=40, deadline=None)
 @hypothesis.given(
     seed=st.integers(0, 2**32 - 1),
     images=st.integers(1, 9),

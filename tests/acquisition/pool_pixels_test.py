@@ -40,7 +40,7 @@ def best(images, limit):
     return chosen
 
 
-@hypothesis.settings(max_examples=80, deadline=None)
+@hypothesis.settings(max_examples=40, deadline=None)
 @hypothesis.given(
     seed=st.integers(0, 2**32 - 1),
     images=st.integers(1, 7),

@@ -26,7 +26,7 @@ def config_of(method):
     else:
         config.acquisition.update(points=4)
     if method == "bald":
-        config.model.update(head="deeplab_v3plus", head_channels=4, dropout=0.5)
+        config.model.dropout = 0.5
     return config
 
 

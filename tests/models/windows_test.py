@@ -133,7 +133,7 @@ def test_a_real_network_in_windows_larger_than_its_receptive_field():
     np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(
     length=st.integers(1, 400),
     window=st.integers(1, 200),

@@ -28,7 +28,7 @@ from tests.annotation.formats.exported_rounds import (
 )
 
 
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(deadline=None, max_examples=25)
 @hypothesis.given(images=random_images())
 def test_round_trip(images):
     found = round_trip(coco, images)

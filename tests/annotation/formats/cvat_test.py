@@ -44,7 +44,7 @@ def shapes_in(element, exported, width):
 
 @hypothesis.settings(
     deadline=None,
-    max_examples=50,
+    max_examples=25,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 @hypothesis.given(images=random_images())

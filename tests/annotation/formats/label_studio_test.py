@@ -133,7 +133,7 @@ def shapes_in(entry, exported, size):
 
 @hypothesis.settings(
     deadline=None,
-    max_examples=40,
+    max_examples=20,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 @hypothesis.given(images=random_images())
