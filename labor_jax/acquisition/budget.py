@@ -94,11 +94,15 @@ class Budget(NamedTuple):
             *size, pixels=self.points, rounds=self.rounds, reference_size=self.reference_size
         )
 
-    def images(self, pool: int) -> int:
-        """Number of images to ask per round under the kind "images", rounded up.
+    def images(self, pool: int, round: int = 1) -> int:
+        """Number of images to ask in a round under the kind "images".
+
+        Shares and numbers are rounded up in each round. Of seconds, what a round leaves goes to the
+        next one, since an image may cost more than a round has.
 
         Args:
           pool: Number of images in the pool.
+          round: The round's number, from 1.
 
         Raises:
           ValueError: If the budget has no fraction, points or seconds.
@@ -106,9 +110,7 @@ class Budget(NamedTuple):
         if (self.fraction, self.points, self.seconds) == (None, None, None):
             raise ValueError("a budget of images needs a share, a number of them or seconds")
         if self.seconds is not None:
-            seconds = _exact(self.seconds) * pool / self.rounds + Fraction(1, 10**9)
-            price = _exact(self.price.image) + _exact(self.price.pick)
-            return min(math.floor(seconds / price), pool)
+            return self._paid_images(pool, round) - self._paid_images(pool, round - 1)
         if self.fraction is None:
             return min(-(-self.points // self.rounds), pool)
         return pixel_count(pool, 1, fraction=self.fraction, rounds=self.rounds)
@@ -184,6 +186,12 @@ class Budget(NamedTuple):
             return Fraction(self.points * size[0] * size[1], self.rounds * height * width)
         pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
         return _share(*size, self.fraction, self.rounds) / pick
+
+    def _paid_images(self, pool: int, rounds: int) -> int:
+        """How many whole images the seconds of so many rounds pay for."""
+        seconds = _exact(self.seconds) * pool * rounds / self.rounds + Fraction(1, 10**9)
+        price = _exact(self.price.image) + _exact(self.price.pick)
+        return min(math.floor(seconds / price), pool)
 
     def _paid_picks(self) -> Fraction:
         """How many picks a round's seconds pay for, after opening the image."""

@@ -97,11 +97,11 @@ def check_budget(components: Components) -> None:
 
 
 def _check_images_budget(budget: Budget, images: int) -> None:
-    if budget.images(images) < 1:
+    if not sum(budget.images(images, number + 1) for number in range(budget.rounds)):
         price = "" if budget.price is None else f" of about {budget.price.pick:.0f} s each"
         raise ValueError(
-            f"A round's part of config.acquisition's budget does not hold one of the pool's "
-            f"{images} whole images{price}. Raise the budget, or lower config.rounds."
+            f"The budget in config.acquisition does not hold one of the pool's {images} whole "
+            f"images{price}. Raise it."
         )
 
 

@@ -139,7 +139,10 @@ def test_images_are_a_share_or_a_number_of_the_pool():
     price = acquisition.Price(pick=1580.0, image=1.0)
     seconds = acquisition.Budget(seconds=75.0, rounds=5, price=price)
     assert seconds.images(2975) == 28  # 44,625 s a round
-    assert seconds.images(10) == 0
+    # 128 images have 1,920 s a round, and one takes 1,581.
+    assert [seconds.images(128, round) for round in range(1, 6)] == [1, 1, 1, 1, 2]
+    assert [seconds.images(30, round) for round in range(1, 6)] == [0, 0, 0, 1, 0]
+    assert sum(seconds.images(10, round) for round in range(1, 6)) == 0
     assert acquisition.Budget(points=1).picks("images", (4, 4), radius=1) is None
     assert acquisition.Budget(points=1, rounds=9).holds_a_pick("images", (4, 4), radius=1)
     with pytest.raises(ValueError, match="a share, a number"):

@@ -213,7 +213,7 @@ class Asking:
         images, values = processes.gathered_rows((own["image"], own["score"]))
         scores = np.full(len(pool), -np.inf, np.float32)
         scores[images] = values
-        count = outlines.budget(self._components).images(len(pool))
+        count = outlines.budget(self._components).images(len(pool), self.phase.round)
         best = frozenset(acquisition.best_images(scores, count).tolist())
         wanted = frozenset(numbers)
         for number in own["image"].tolist():
