@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from labor_jax.acquisition import loop_carry, pixel_order
-from labor_jax.acquisition.argument_checks import check_mask, check_natural
+from labor_jax.acquisition.argument_checks import check_image_features, check_natural
 from labor_jax.acquisition.selection import Selection
 
 
@@ -211,15 +211,5 @@ def _input_shares(along: _Axis, size: int) -> np.ndarray:
 
 
 def _check(features: jax.Array, available: jax.Array, count: int) -> int:
-    if features.ndim != 3 or not features.size:
-        raise ValueError(
-            f"features must be one image [h, w, D], got shape {features.shape}; use jax.vmap for a "
-            "batch"
-        )
-    if available.ndim != 2 or not available.size:
-        raise ValueError(
-            f"available must be one image [H, W], got shape {available.shape}; use jax.vmap for a "
-            "batch"
-        )
-    check_mask("available", available, available.shape)
+    check_image_features(features, available)
     return check_natural("count", count)

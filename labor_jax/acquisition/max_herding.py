@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from labor_jax.acquisition.argument_checks import check_mask, check_natural
+from labor_jax.acquisition.argument_checks import check_image_features, check_natural
 from labor_jax.acquisition.selection import Selection
 
 # Gains that are smaller by less than this share of the largest count as equal: of two positions
@@ -116,17 +116,7 @@ def _unit(vectors: jax.Array) -> jax.Array:
 def _check(
     features: jax.Array, available: jax.Array, count: int, lengthscale: float, positions: int
 ) -> int:
-    if features.ndim != 3 or not features.size:
-        raise ValueError(
-            f"features must be one image [h, w, D], got shape {features.shape}; use jax.vmap for a "
-            "batch"
-        )
-    if available.ndim != 2 or not available.size:
-        raise ValueError(
-            f"available must be one image [H, W], got shape {available.shape}; use jax.vmap for a "
-            "batch"
-        )
-    check_mask("available", available, available.shape)
+    check_image_features(features, available)
     if not lengthscale > 0:
         raise ValueError(f"lengthscale must be above 0, got {lengthscale}")
     if positions < 1:

@@ -20,12 +20,12 @@ References:
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy import ndimage, sparse
-from scipy.sparse import csgraph
+from scipy import ndimage
 
 Kind = Literal["points", "regions", "mask", "full", "superpixels", "classes", "corrections"]
 """How a query is answered. "points", "regions" and "mask": each part of one class is named.
@@ -40,6 +40,8 @@ Basis = Literal["measured", "partly measured", "published"]
 
 LEAST_OBJECT = 1e-4
 """The share of an image below which a speck of a whole image's label is no outline of its own."""
+
+_EIGHT = np.ones((3, 3))  # pixels that touch at a corner are connected
 
 # LabOR's cost table, for the 2,975 training images of Cityscapes: PPL with 40 points an image, SPL
 # with 2.2% of the pixels, and full labels.
@@ -64,7 +66,7 @@ references, but no wage."""
 
 
 class Work(NamedTuple):
-    """What people do to answer queries, counted. Equal to sums over queries and rounds.
+    """What people do to answer queries, counted; of several queries it is the sum.
 
     Attributes:
       images: Images opened: those that are asked anything.
@@ -99,22 +101,15 @@ class Work(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Seconds of one of each that `Work` counts, under the same names.
+    """Seconds of each thing that `Work` counts.
 
     Attributes:
       name: What tables call the rates.
+      seconds: Of one of each, under `Work`'s names.
     """
 
     name: str
-    images: float = 0.0
-    points: float = 0.0
-    segments: float = 0.0
-    further_classes: float = 0.0
-    confirmed: float = 0.0
-    corrected: float = 0.0
-    outlines: float = 0.0
-    whole_images: float = 0.0
-    mask_share: float = 0.0
+    seconds: Work
 
 
 _NAME_CLASS = 2.4  # Bearman et al.: a point on a class's first object, found and named
@@ -124,24 +119,30 @@ _OUTLINE = 79.2  # Lin et al.: 22 hours for 1,000 outlines; Jain and Grauman (20
 
 PUBLISHED = Rates(
     "published",
-    images=_CLASS_PRESENT,  # no study times it alone: a look at the image, as for one class
-    points=_NAME_CLASS,
-    segments=_NAME_CLASS,
-    further_classes=_CLASS_PRESENT,
-    confirmed=_VERIFY,
-    corrected=_VERIFY + _NAME_CLASS,
-    outlines=_OUTLINE,
+    Work(
+        images=_CLASS_PRESENT,  # no study times it alone: a look at the image, as for one class
+        points=_NAME_CLASS,
+        segments=_NAME_CLASS,
+        further_classes=_CLASS_PRESENT,
+        confirmed=_VERIFY,
+        corrected=_VERIFY + _NAME_CLASS,
+        outlines=_OUTLINE,
+    ),
 )
 """Rates of studies that timed people. With them a Cityscapes label of 1.5 hours is 68 outlines."""
 
+_LABOR_POINT = _POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE)
+
 LABOR = Rates(
     "LabOR's estimate",
-    points=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
-    further_classes=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
-    confirmed=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
-    corrected=_POINT_SECONDS / (_IMAGES * _POINTS_PER_IMAGE),
-    whole_images=FULL_SECONDS_PER_IMAGE,
-    mask_share=_SECONDS_OF_WHOLE_MASK,
+    Work(
+        points=_LABOR_POINT,
+        further_classes=_LABOR_POINT,
+        confirmed=_LABOR_POINT,
+        corrected=_LABOR_POINT,
+        whole_images=FULL_SECONDS_PER_IMAGE,
+        mask_share=_SECONDS_OF_WHOLE_MASK,
+    ),
 )
 """LabOR's totals, taken as proportional to points and to the masks' share: 1.87 s a point, 1,210 s
 for 2.2% of an image, 5,400 s an image. It knows no other kinds: their clicks count as points."""
@@ -151,7 +152,7 @@ _LARGEST_CHARGED_SHARE = FULL_SECONDS_PER_IMAGE / _SECONDS_OF_WHOLE_MASK
 
 def seconds(work: Work, rates: Rates) -> float:
     """The time of some work."""
-    return float(sum(count * getattr(rates, name) for name, count in work._asdict().items()))
+    return float(sum(map(operator.mul, work, rates.seconds)))
 
 
 def total(works: Iterable[Work]) -> Work:
@@ -177,7 +178,7 @@ def segments(query: np.ndarray) -> int:
     query = np.asarray(query)
     if query.dtype != bool or query.ndim != 2 or not query.size:
         raise ValueError(f"a query is bool[H, W], not {query.dtype} of shape {query.shape}")
-    _, count = ndimage.label(query, structure=np.ones((3, 3)))
+    _, count = ndimage.label(query, structure=_EIGHT)
     return int(count)
 
 
@@ -191,17 +192,11 @@ def parts_of_one_class(labels: np.ndarray, query: np.ndarray) -> np.ndarray:
     Returns:
       `int64[parts]`, in pixels.
     """
-    number = np.full(query.shape, -1, np.int64)
-    count = int(np.count_nonzero(query))
-    number[query] = np.arange(count)
-    ends = []
-    for first, second in _neighbours(query.shape):
-        joined = (number[first] >= 0) & (number[second] >= 0) & (labels[first] == labels[second])
-        ends.append((number[first][joined], number[second][joined]))
-    rows, columns = (np.concatenate(each) for each in zip(*ends, strict=True))
-    graph = sparse.coo_matrix((np.ones(len(rows), bool), (rows, columns)), (count, count))
-    parts, component = csgraph.connected_components(graph, directed=False)
-    return np.bincount(component, minlength=parts)
+    sizes = [np.zeros(0, np.int64)]
+    for label in np.unique(labels[query]):
+        parts, count = ndimage.label(query & (labels == label), structure=_EIGHT)
+        sizes.append(np.bincount(parts.ravel(), minlength=count + 1)[1:])
+    return np.concatenate(sizes)
 
 
 def mean_outlines(labels: Iterable[np.ndarray]) -> float:
@@ -212,17 +207,6 @@ def mean_outlines(labels: Iterable[np.ndarray]) -> float:
     """
     works = [work_of("full", np.ones(each.shape, bool), each) for each in labels]
     return total(works).outlines / len(works)
-
-
-def _neighbours(shape: tuple[int, int]) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Views of an image and of it shifted by one pixel, to the right, down and both ways across."""
-    all_, but_first, but_last = slice(None), slice(1, None), slice(None, -1)
-    return [
-        ((all_, but_last), (all_, but_first)),
-        ((but_last, all_), (but_first, all_)),
-        ((but_last, but_last), (but_first, but_first)),
-        ((but_last, but_first), (but_first, but_last)),
-    ]
 
 
 def work_of(
@@ -260,7 +244,9 @@ def work_of(
         return Work()
     match kind:
         case "points" | "regions":
-            return Work(images=1, points=max(picks, len(parts_of_one_class(answer, query))))
+            if picks < np.count_nonzero(query):  # else there can't be more parts than picks
+                picks = max(picks, len(parts_of_one_class(answer, query)))
+            return Work(images=1, points=picks)
         case "mask":
             share = min(float(query.mean()), _LARGEST_CHARGED_SHARE)
             found = len(parts_of_one_class(answer, query))
