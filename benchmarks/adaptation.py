@@ -33,8 +33,8 @@ from benchmarks.runner import (
     ROOT,
     Run,
     RunError,
+    exit_status,
     load_config,
-    print_problems,
     run_all,
     split_extra,
 )
@@ -73,7 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(own)
     output = (given.output or ROOT / "runs" / f"adaptation_{given.pair}").resolve()
     methods = given.methods or sorted(adaptation.METHODS)
-    try:
+
+    def make() -> dict[str, str]:
         runs = plan_runs(methods, given.pair, given.seeds, given.steps, tuple(extra), output)
         problems = run_all(runs, output, given.jobs)
         rows = read_rows(methods, given.seeds, output, problems)
@@ -82,11 +83,9 @@ def main(arguments: Sequence[str]) -> int:
             print(text, end="")
             (output / "table.md").write_text(text)
             results.write(Table(("method",), tuple(rows)), output / "table.csv")
-    except (RunError, results.ResultsError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print_problems(problems)
-    return 1 if problems else 0
+        return problems
+
+    return exit_status(make)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import results
 from benchmarks.results import Row, Table
-from benchmarks.runner import ROOT, Run, RunError, print_problems, run_all, split_extra, start_run
+from benchmarks.runner import ROOT, Run, RunError, exit_status, run_all, split_extra, start_run
 
 POINT_METHODS = {
     "random": "random pixels",
@@ -83,18 +83,17 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--points, --fractions and --methods are for --table acquisition.")
     folder = "methods" if given.table == "labor" else "acquisition"
     output = (given.output or ROOT / "runs" / f"{folder}_{given.pair}").resolve()
-    try:
+
+    def make() -> dict[str, str]:
         if given.table == "labor":
             table, problems = _labor(given, output, tuple(extra))
         else:
             table, problems = _acquisition(given, output, tuple(extra))
         if any(row.results for row in table.rows):
             results.publish(table, output)
-    except (RunError, results.ResultsError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print_problems(problems)
-    return 1 if problems else 0
+        return problems
+
+    return exit_status(make)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -173,7 +172,7 @@ def labor_random_runs(
 def labor_table(output: Path, names: Sequence[str], problems: dict[str, str]) -> Table:
     """LabOR's table of the runs that are finished."""
     rows = {
-        name: _row((heading,), output, name, names, problems)
+        name: results.read_row((heading,), output, name, names, problems)
         for name, heading in (
             ("warmup", "warmup"),
             ("random_points", "random, PPL's points"),
@@ -264,8 +263,14 @@ def acquisition_table(
 
     People are not shown LabOR's estimate, which charges masks by other rates than points.
     """
-    rows = [_row(("at the first query", "nothing asked yet"), output, "start", names, problems)]
-    rows += [_row(entry.cells, output, entry.name, names, problems) for entry in entries]
+    rows = [
+        results.read_row(
+            ("at the first query", "nothing asked yet"), output, "start", names, problems
+        )
+    ]
+    rows += [
+        results.read_row(entry.cells, output, entry.name, names, problems) for entry in entries
+    ]
     supervised = [
         row for row, entry in zip(rows[1:], entries, strict=True) if entry.method == "all"
     ]
@@ -280,16 +285,6 @@ def acquisition_table(
 def _budget(*, points: int | str, fraction: float | str) -> dict[str, str]:
     """The fields of a budget; a config may have the other one set, and only one may be."""
     return {"acquisition.points": f"{points}", "acquisition.fraction": f"{fraction}"}
-
-
-def _row(
-    cells: tuple[str, ...], output: Path, name: str, names: Sequence[str], problems: dict[str, str]
-) -> Row:
-    """The row of the runs `NAME_seedN` that are finished."""
-    finished = [
-        output / run for run in names if run.rpartition("_seed")[0] == name and run not in problems
-    ]
-    return Row(cells, tuple(results.read(workdir) for workdir in finished))
 
 
 if __name__ == "__main__":

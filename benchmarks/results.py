@@ -195,6 +195,24 @@ def to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def read_row(
+    cells: tuple[str, ...], output: Path, name: str, names: Iterable[str], problems: dict[str, str]
+) -> Row:
+    """The row of the runs `NAME_seedN` that are finished.
+
+    Args:
+      cells: the row's.
+      output: the folder of the workdirs.
+      name: of the runs, before the seed.
+      names: of all runs of the table.
+      problems: of `runner.run_all`.
+    """
+    finished = [
+        output / run for run in names if run.rpartition("_seed")[0] == name and run not in problems
+    ]
+    return Row(cells, tuple(read(workdir) for workdir in finished))
+
+
 def read_finished(workdirs: Iterable[Path], tell: Callable[[str], None]) -> list[Result]:
     """Reads the finished runs among some workdirs, and tells of each other one why it is left out.
 

@@ -15,14 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO
 
 from absl import app
 
-from benchmarks.results import to_stderr
+from benchmarks.results import ResultsError, to_stderr
 from labor_jax import config_argument, devices
 from labor_jax.experiment.workdir import FREE_FIELDS, Workdir, differing_fields
 
@@ -136,6 +136,21 @@ def run_all(runs: Sequence[Run], output: Path, jobs: int) -> dict[str, str]:
             pool.shutdown(wait=False, cancel_futures=True)
             processes.end()
             raise
+
+
+def exit_status(make: Callable[[], dict[str, str]]) -> int:
+    """Makes a table; returns the exit status, after printing what went wrong on stderr.
+
+    Args:
+      make: runs what the table needs and prints it; returns what `run_all` does.
+    """
+    try:
+        problems = make()
+    except (RunError, ResultsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print_problems(problems)
+    return 1 if problems else 0
 
 
 def print_problems(problems: dict[str, str]) -> None:

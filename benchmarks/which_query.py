@@ -23,8 +23,8 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import results
-from benchmarks.results import Row, Table
-from benchmarks.runner import ROOT, Run, RunError, print_problems, run_all, split_extra, start_run
+from benchmarks.results import Table
+from benchmarks.runner import ROOT, Run, exit_status, run_all, split_extra, start_run
 from labor_jax import acquisition
 
 WITHOUT_BUDGET = ("ppl", "spl", "human_points", "all")
@@ -60,17 +60,16 @@ def main(arguments: Sequence[str]) -> int:
     output = (given.output or ROOT / "runs" / f"which_query_{given.pair}").resolve()
     extra = (f"--config.recipe={given.recipe}", *extra)
     entries = plan_entries(given.ways or default_ways(), given.seconds)
-    try:
+
+    def make() -> dict[str, str]:
         runs = plan_runs(entries, given.pair, given.seeds, extra)
         problems = run_all(runs, output, given.jobs)
         shown = read_table(entries, [run.name for run in runs], output, problems)
         if any(row.results for row in shown.rows):
             results.publish(shown, output)
-    except (RunError, results.ResultsError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print_problems(problems)
-    return 1 if problems else 0
+        return problems
+
+    return exit_status(make)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,17 +129,9 @@ def read_table(
     entries: Sequence[Entry], names: Sequence[str], output: Path, problems: dict[str, str]
 ) -> Table:
     """The table of the runs that are finished."""
-
-    def row(cells: tuple[str, str], name: str) -> Row:
-        finished = [
-            output / run
-            for run in names
-            if run.rpartition("_seed")[0] == name and run not in problems
-        ]
-        return Row(cells, tuple(results.read(workdir) for workdir in finished))
-
-    rows = [row(("at the first query", "nothing asked yet"), "start")]
-    rows += [row(entry.cells, entry.name) for entry in entries]
+    shown = {"start": ("at the first query", "nothing asked yet")}
+    shown |= {entry.name: entry.cells for entry in entries}
+    rows = [results.read_row(cells, output, name, names, problems) for name, cells in shown.items()]
     supervised = [each for each, entry in zip(rows[1:], entries, strict=True) if entry.way == "all"]
     columns = ("seconds_per_image", "clicks_per_image", "pixels_per_image")
     return Table(("way of asking", "budget"), tuple(rows), (*supervised, None)[0], columns)

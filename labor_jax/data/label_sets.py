@@ -19,12 +19,12 @@ def coded(labels: np.ndarray, candidates: np.ndarray, parts: np.ndarray) -> np.n
     """Puts the sets of classes into a label map.
 
     Args:
-      labels: uint8[H, W] or int32[H, W].
+      labels: uint8[...] or int32[...].
       candidates: whether each part holds each class, bool[parts, C], C at most `MAX_CLASSES`.
-      parts: which part each pixel is of, integer[H, W], -1 at other pixels.
+      parts: which part each pixel is of, integer[...], -1 at other pixels.
 
     Returns:
-      int32[H, W]: `labels`, but 256 + bits at pixels of parts of two or more classes.
+      int32[...]: `labels`, but 256 + bits at pixels of parts of two or more classes.
     """
     bits = (candidates.astype(np.int32) << np.arange(candidates.shape[1])).sum(1, dtype=np.int32)
     several = (parts >= 0) & (np.count_nonzero(candidates, axis=1) > 1)[parts]

@@ -25,6 +25,8 @@ class AskedRow(NamedTuple):
       width: Its width.
       mask: The query, packed.
       labels: The answer, packed; None if there is none yet.
+      parts: Which part each asked pixel is of, packed; None if it was stored without parts.
+      candidates: The classes of each part, packed; None unless all of them were answered.
     """
 
     round: int
@@ -32,6 +34,8 @@ class AskedRow(NamedTuple):
     width: int
     mask: bytes
     labels: bytes | None
+    parts: bytes | None
+    candidates: bytes | None
 
 
 class Queries:
@@ -192,8 +196,10 @@ class Queries:
 
     def of_image(self, image: str, up_to_round: int | None) -> list[AskedRow]:
         """All queries of an image up to a round, or of all rounds if it is None."""
+        # An older file that is open for reading only lacks the last columns.
+        last = "q.parts, a.candidates" if self._database.version >= 4 else "NULL, NULL"
         rows = self._database.read(
-            "SELECT q.round, q.height, q.width, q.mask, a.labels "
+            f"SELECT q.round, q.height, q.width, q.mask, a.labels, {last} "
             "FROM queries q LEFT JOIN answers a USING (image, round) "
             "WHERE q.image = ? AND q.round <= ?",
             (checked_image(image), last_round(up_to_round)),

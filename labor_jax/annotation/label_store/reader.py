@@ -315,10 +315,7 @@ class LabelReader:
         rows = self._queries.of_image(image, up_to_round)
         labels = np.full(self._image_shape(image, rows, shape), IGNORE_LABEL, np.uint8)
         for row in rows:
-            if row.labels is not None:
-                query = self._mask(image, row)
-                count = np.count_nonzero(query)
-                labels[query] = self._blobs.labels(row.labels, count, image, row.round)
+            self._fill_in(labels, image, row)
         return labels
 
     def label_sets(
@@ -337,13 +334,24 @@ class LabelReader:
         Raises:
           ValueError: As `labels`.
         """
-        labels = self.labels(image, up_to_round, shape).astype(np.int32)
-        for round in self._queries.rounds_of(image):
-            if up_to_round is None or round <= up_to_round:
-                candidates = self.candidates(image, round)
-                if candidates is not None:
-                    labels = label_sets.coded(labels, candidates, self.parts(image, round))
+        rows = self._queries.of_image(image, up_to_round)
+        labels = np.full(self._image_shape(image, rows, shape), IGNORE_LABEL, np.int32)
+        for row in rows:
+            query = self._fill_in(labels, image, row)
+            if row.candidates is not None:
+                numbers = self._blobs.parts(row.parts, np.count_nonzero(query), image, row.round)
+                held = (int(numbers.max()) + 1, len(self._classes))
+                candidates = self._blobs.candidates(row.candidates, held, image, row.round)
+                labels[query] = label_sets.coded(labels[query], candidates, numbers)
         return labels
+
+    def _fill_in(self, labels: np.ndarray, image: str, row: AskedRow) -> np.ndarray:
+        """Writes a query's answer, if there is one, into a label map; returns the query."""
+        query = self._mask(image, row)
+        if row.labels is not None:
+            count = np.count_nonzero(query)
+            labels[query] = self._blobs.labels(row.labels, count, image, row.round)
+        return query
 
     def _mask(self, image: str, row: AskedRow) -> np.ndarray:
         return self._blobs.mask(row.mask, (row.height, row.width), image, row.round)

@@ -203,20 +203,21 @@ class Asking:
         def strategy():
             return strategies.build(self._config.acquisition, self._config.rounds)
 
-        scored: list[np.ndarray] = []
+        own: list[int] = []
+        values: list[float] = []
         for batch, _, query in self._scored(range(len(pool)), "pool_query", strategy):
             self._previews.write_candidates(self.phase.name, batch, query.candidates)
-            rows = (batch, np.asarray(query.scores)[:, 0])
-            scored.append(np.rec.fromarrays(rows, dtype=[("image", "i4"), ("score", "f4")]))
+            own += batch.tolist()
+            values += query.scores[:, 0].tolist()
             advance(len(batch))
-        own = np.concatenate(scored) if scored else np.zeros(0, [("image", "i4"), ("score", "f4")])
-        images, values = processes.gathered_rows((own["image"], own["score"]))
+        rows = (np.array(own, np.int32), np.array(values, np.float32))
+        images, all_values = processes.gathered_rows(rows)
         scores = np.full(len(pool), -np.inf, np.float32)
-        scores[images] = values
+        scores[images] = all_values
         count = outlines.budget(self._components).images(len(pool), self.phase.round)
         best = frozenset(acquisition.best_images(scores, count).tolist())
         wanted = frozenset(numbers)
-        for number in own["image"].tolist():
+        for number in own:
             if number in wanted:
                 pixels = self._available(number) & (number in best)
                 yield (
