@@ -1,18 +1,15 @@
 """Runs with a budget over the pool: one process or two, killed or not, ask the same."""
 
 import json
-import os
 import shutil
-import signal
-import time
 
 import pytest
 
 from labor_jax import acquisition, experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import load_pair, street
-from tests.experiment.processes_run_test import finish, start_config
-from tests.runs import answered_images, check_resumes, interrupt_query
+from tests.experiment.processes_run_test import finish, kill_in_second_round, start_config
+from tests.runs import check_resumes, interrupt_query
 from tests.tiny import tiny_config
 
 MASK = "unsure_mask"
@@ -88,15 +85,7 @@ def test_two_processes_ask_the_same(whole, tmp_path):
         pytest.skip("the selector's dropout depends on the devices")
     two = tmp_path / "run"
     processes = start_config(two, CONFIG.format(method=config.method))
-    end = time.monotonic() + 240
-    while answered_images(two, 2) == 0:
-        assert all(process.poll() is None for process in processes), finish(processes)
-        assert time.monotonic() < end
-        time.sleep(0.005)
-    for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    kill_in_second_round(processes, two)
     alone = shutil.copytree(two, tmp_path / "alone")
     outputs, statuses = finish(start_config(two, CONFIG.format(method=config.method)))
     assert statuses == [0, 0], outputs

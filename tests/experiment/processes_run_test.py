@@ -98,6 +98,19 @@ def losses(workdir):
     return {(each["step"], each["phase"], "loss" in each): each for each in records}
 
 
+def kill_in_second_round(processes, workdir):
+    """Sends all of them SIGKILL as soon as an image of the second round is answered."""
+    end = time.monotonic() + 240
+    while answered_images(workdir, 2) == 0:
+        assert all(process.poll() is None for process in processes), finish(processes)
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    for process in processes:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, given):
     """The workdir and summary of one process that nothing interrupted."""
@@ -110,15 +123,7 @@ def killed(tmp_path_factory, given):
     """The workdir of two processes that were killed while they asked the second round."""
     workdir = tmp_path_factory.mktemp("killed") / "run"
     processes = start(workdir, given)
-    end = time.monotonic() + 240
-    while answered_images(workdir, 2) == 0:
-        assert all(process.poll() is None for process in processes), finish(processes)
-        assert time.monotonic() < end
-        time.sleep(0.005)
-    for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    kill_in_second_round(processes, workdir)
     assert not (workdir / "summary.json").exists()
     return workdir
 
