@@ -100,7 +100,7 @@ def select_max_herding(
 
 
 def _thinning(size: tuple[int, int], positions: int) -> int:
-    """The smallest n for which every n-th position in both directions makes at most `positions`."""
+    """The smallest step, down and across, that leaves at most `positions` of the image."""
     every = 1
     while math.prod(-(-side // every) for side in size) > positions:
         every += 1

@@ -136,7 +136,7 @@ def bald(logit_samples):
 
 @register("duc")
 def duc(logits, available, count):
-    """DUC: of 10 times as many pixels that the model knows least of, the most ambiguous ones."""
+    """DUC: the most ambiguous pixels, among 10 times as many of which the model knows least."""
     return dirichlet.select_in_two_steps(
         dirichlet.distribution_uncertainty(logits),
         dirichlet.data_uncertainty(logits),

@@ -41,7 +41,7 @@ class PoolImage(NamedTuple):
 
 
 class ScoredPixels(NamedTuple):
-    """What an acquisition function may return if a score alone does not say all.
+    """What an acquisition function may return where a score alone is not enough.
 
     Attributes:
       score: f32[H, W].

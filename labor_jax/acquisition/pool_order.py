@@ -165,7 +165,7 @@ class PoolOrder:
 
     @property
     def threshold(self) -> float:
-        """The score of `cut`: a pick of a lower one can't count. NaN while all picks fit."""
+        """The score of `cut`; picks of lower scores can't count. NaN while all picks fit."""
         cut = self.cut
         return math.nan if cut is None else float(_scores(np.int32(cut.key)))
 

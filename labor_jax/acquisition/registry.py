@@ -37,10 +37,10 @@ class Method:
     Attributes:
       name: The name that a config gives in `acquisition.method`.
       function: The acquisition function, see `register`. None if the annotator picks the pixels.
-      asks: What a query consists of, and so how it is answered. "points", "regions" and
-        "superpixels" by one class each; "classes": superpixels by all the classes in them;
-        "corrections": points that are shown with the model's class, by "right" or another class; a
-        "mask" by segments; "images" as a whole, some of the pool; "full": all of them.
+      asks: What a query consists of. "points", "regions" and "superpixels" get one class each.
+        "classes" are superpixels that get all the classes in them. "corrections" are points shown
+        with the model's class, which is confirmed or replaced. A "mask" is answered by segments.
+        "images" are whole images, some of the pool; "full" is all of them.
       budget: What limits a query, see `register`.
       parameters: Names of the function's parameters.
     """

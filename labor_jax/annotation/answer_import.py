@@ -200,7 +200,10 @@ class _Checks:
     def _parts(
         self, number: int, query: np.ndarray, image: ImportedImage
     ) -> tuple[np.ndarray | None, int]:
-        """The classes of each part, if they may be several, and the pixels of divided parts."""
+        """The classes of each part, bool[parts, C], and how many pixels differ within a part.
+
+        The classes are None where a part has one class.
+        """
         parts = self._store.parts(self._round.names[number], self._round.round)[query]
         labels = image.labels[query].astype(np.int64)
         answers = labels if image.classes is None else 256 * image.classes[query] + labels

@@ -66,7 +66,7 @@ references, but no wage."""
 
 
 class Work(NamedTuple):
-    """What people do to answer queries, counted; of several queries it is the sum.
+    """Counts of what people do to answer one query, or several together.
 
     Attributes:
       images: Images opened: those that are asked anything.

@@ -100,8 +100,8 @@ def _check_images_budget(budget: Budget, images: int) -> None:
     if not sum(budget.images(images, number + 1) for number in range(budget.rounds)):
         price = "" if budget.price is None else f" of about {budget.price.pick:.0f} s each"
         raise ValueError(
-            f"The budget in config.acquisition does not hold one of the pool's {images} whole "
-            f"images{price}. Raise it."
+            f"The budget in config.acquisition is too small for even one of the pool's {images} "
+            f"whole images{price}. Raise it."
         )
 
 

@@ -107,7 +107,7 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
 
 
 def _attributes(exported: ExportedRound, label: int) -> list[dict]:
-    """What a shape of a label says besides: of corrections, "asked" ones name the guess."""
+    """Further attributes of a label: where corrections are asked, "asked" names the guess."""
     if exported.kind != "corrections" or label != UNANSWERED:
         return []
     text = {"input_type": "text", "default_value": "", "values": [""]}
