@@ -30,7 +30,7 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, x):
         statistics = self.running_mean, self.running_var, self.weight, self.bias
-        return functional.batch_norm(x, *statistics, training=False, eps=0.0)
+        return functional.batch_norm(x, *statistics, training=False, eps=1e-12)  # 0 is refused
 
 
 class Block(nn.Module):

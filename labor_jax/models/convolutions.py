@@ -6,7 +6,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from labor_jax.ops import atrous_convolution, convolution_3x3, depthwise_convolution
+from labor_jax.ops import (
+    atrous_convolution,
+    convolution_3x3,
+    depthwise_convolution,
+    pointwise_convolution,
+)
 
 # He et al. 2015 (arXiv 1502.01852, section 2.2); fan-out is torchvision's choice for ResNets.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -24,7 +29,7 @@ def conv_general_dilated_atrous(inputs, kernel, strides, padding, *, rhs_dilatio
 
 
 class PointwiseConv(nn.Module):
-    """1x1 convolution without bias as a matrix product, which is twice as fast on CPUs.
+    """1x1 convolution without bias.
 
     Attributes:
       features: output channels.
@@ -43,10 +48,9 @@ class PointwiseConv(nn.Module):
         """Maps `inputs` [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), features]."""
         shape = (1, 1, inputs.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        x = inputs[:, :: self.stride, :: self.stride].astype(self.dtype)
-        # A plain matrix: the filter's gradient of the 4-D product is up to 4 times slower.
-        product = x.reshape(-1, x.shape[-1]) @ kernel[0, 0].astype(self.dtype)
-        return product.reshape(*x.shape[:-1], self.features)
+        return pointwise_convolution(
+            inputs.astype(self.dtype), kernel.astype(self.dtype), self.stride
+        )
 
 
 class DepthwiseConv(nn.Module):

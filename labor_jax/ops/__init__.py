@@ -12,6 +12,7 @@ from labor_jax.ops.connected_components import connected_components
 from labor_jax.ops.depthwise import depthwise_convolution
 from labor_jax.ops.gradient_reversal import reverse_gradient
 from labor_jax.ops.platforms import portable
+from labor_jax.ops.pointwise import pointwise_convolution
 from labor_jax.ops.pooling import max_pool
 from labor_jax.ops.resize import (
     Taps,
@@ -30,6 +31,7 @@ __all__ = [
     "depthwise_convolution",
     "interpolate",
     "max_pool",
+    "pointwise_convolution",
     "portable",
     "resize_bilinear_align_corners",
     "reverse_gradient",
