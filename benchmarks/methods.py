@@ -5,7 +5,7 @@
     python benchmarks/methods.py --table acquisition --pair street --jobs 2 \\
         --points 5 10 40 160 --fractions 0.001 0.005 0.022 0.05
 
-`--table labor`, the default, is LabOR's: all methods of a seed start from one warm-up, and random
+`--table labor`, the default, is LabOR's: all methods of a seed start from one model, and random
 pixels get SPL's share of the pixels, and once more PPL's number of points. `--table acquisition`
 compares how pixels are chosen and nothing else: every method under RIPU's joint training, from one
 start a seed, at equal budgets of points and of shares. Its first row is that start, which ends
@@ -139,15 +139,12 @@ def _labor(
 
 
 def labor_runs(pair: str, seeds: Sequence[int], extra: tuple[str, ...]) -> list[Run]:
-    """The warm-ups, and the methods that no other result decides the budget of."""
-    runs = [
-        Run(f"warmup_seed{seed}", f"configs/warmup.py:{pair}", {"seed": str(seed)}, extra)
-        for seed in seeds
-    ]
+    """The starts, and the methods that no other result decides the budget of."""
+    runs = [start_run(f"configs/ppl.py:{pair}", seed, extra) for seed in seeds]
     for seed in seeds:
         for name in ("supervised", "spl", "ppl"):
             config, overrides = f"configs/{name}.py:{pair}", {"seed": str(seed)}
-            runs.append(Run(f"{name}_seed{seed}", config, overrides, extra, f"warmup_seed{seed}"))
+            runs.append(Run(f"{name}_seed{seed}", config, overrides, extra, f"start_seed{seed}"))
     return runs
 
 
@@ -165,7 +162,7 @@ def labor_random_runs(
         ):
             overrides = {"seed": str(seed), **_budget(points=points, fraction=fraction)}
             config = f"configs/random.py:{pair}"
-            runs.append(Run(f"{name}_seed{seed}", config, overrides, extra, f"warmup_seed{seed}"))
+            runs.append(Run(f"{name}_seed{seed}", config, overrides, extra, f"start_seed{seed}"))
     return runs
 
 
@@ -174,7 +171,7 @@ def labor_table(output: Path, names: Sequence[str], problems: dict[str, str]) ->
     rows = {
         name: results.read_row((heading,), output, name, names, problems)
         for name, heading in (
-            ("warmup", "warmup"),
+            ("start", "warmup"),
             ("random_points", "random, PPL's points"),
             ("ppl", "ppl"),
             ("random_share", "random, SPL's share"),
@@ -182,8 +179,10 @@ def labor_table(output: Path, names: Sequence[str], problems: dict[str, str]) ->
             ("supervised", "supervised"),
         )
     }
-    warm = rows["warmup"].results
-    source_only = Row(("source_only",), tuple(result.before_adaptation() for result in warm))
+    starts = rows["start"].results
+    source_only = Row(("source_only",), tuple(result.before_adaptation() for result in starts))
+    if starts and not starts[0].config["warmup"]["steps"]:
+        del rows["start"]
     return Table(("method",), (source_only, *rows.values()), rows["supervised"])
 
 

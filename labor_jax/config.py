@@ -33,7 +33,8 @@ def get_config(
         joint training, and "uda:METHOD" the method of adaptation METHOD.
       pair: a registered data pair: street, camvid, camvid_reverse, gtav, synthia, folders, or one
         of yours.
-      recipe: see `config.recipe`; None for the pair's own, which is "paper" for the package's.
+      recipe: see `config.recipe`; None for the pair's own, which is "paper" for the package's, and
+        "paper" where `recipes.PAPER_ALONE` says so.
       schedule: see `config.schedule`.
 
     Returns:
@@ -42,12 +43,18 @@ def get_config(
 
     Raises:
       ValueError: the name or the pair is unknown; the message lists those that are known. Or there
-        is no such recipe or schedule.
+        is no such recipe or schedule, or not for this method.
     """
     set_up = recipes.find(name)
     settings = registry.pair_settings(pair)
-    recipe = settings.recipe if recipe is None else recipe
+    if recipe is None:
+        recipe = "paper" if _paper_alone(name) else settings.recipe
     _check_switches(pair, settings, recipe=recipe, schedule=schedule)
+    if recipe == "today" and _paper_alone(name):
+        raise ValueError(
+            "config.recipe is 'today', which adds to the training on source and answers in the "
+            f"rounds, and {name} has none. Leave config.recipe out."
+        )
     config = base_config()
     config.update(pair=pair, recipe=recipe, schedule=schedule)
     config = locked(config)
@@ -66,6 +73,10 @@ def get_config(
     for field in settings.open_fields(config):
         _leave_open(config, field)
     return config
+
+
+def _paper_alone(name: str) -> bool:
+    return name.partition(":")[0] in recipes.PAPER_ALONE
 
 
 _SWITCHES = {"recipe": ("today", "paper"), "schedule": ("full", "short")}

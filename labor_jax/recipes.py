@@ -154,6 +154,9 @@ NAMES = tuple(_RECIPES)
 WITH_METHOD = ("active", "uda")
 """Those that take a method: "active:METHOD"."""
 
+PAPER_ALONE = ("ripu_source_free", "source_only", "uda", "warmup")
+"""Those without rounds, or whose rounds have no source images, so that `today` changes nothing."""
+
 
 def find(name: str) -> Recipe:
     """Looks up a recipe.
@@ -226,9 +229,8 @@ def today(config: ConfigDict) -> None:
 
     The rounds mix classes of the source into the target under a mean teacher's labels, and follow
     the supervised phase at once: the adversarial warm-up costs accuracy where it was measured.
+    It is for all but `PAPER_ALONE`.
     """
-    if not config.rounds or not config.round.terms.source_labels:
-        return
     _without_warmup(config)
     config.round.terms.class_mix = 1.0
 

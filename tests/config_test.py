@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import dataclasses
 import json
 import pickle
 
@@ -9,6 +10,7 @@ import pytest
 
 from labor_jax import adaptation, recipes
 from labor_jax.config import base_config, get_config
+from labor_jax.data import registry
 from labor_jax.locked_config import RENAMED, LockedConfig, UnknownFieldError
 from tests.conftest import ROOT
 
@@ -128,8 +130,13 @@ def test_every_recipe_says_what_it_is():
     assert all(line.endswith(".") for line in recipes.summaries().values())
 
 
-@pytest.mark.parametrize("field", ["recipe", "schedule"])
-@pytest.mark.parametrize("name", ["spl", "active:entropy", "ripu_ra", "uda:min_entropy"])
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *((name, "recipe") for name in ("spl", "active:entropy", "ripu_ra")),
+        *((name, "schedule") for name in ("spl", "active:entropy", "uda:min_entropy")),
+    ],
+)
 def test_a_switch_sets_what_follows_it_and_nothing_else(name, field):
     value = {"recipe": "today", "schedule": "short"}[field]
     config, expected = get_config(name), get_config(name, **{field: value})
@@ -139,6 +146,20 @@ def test_a_switch_sets_what_follows_it_and_nothing_else(name, field):
     config[field] = get_config(name)[field]
     config.rounds = get_config(name).rounds
     assert config == get_config(name)
+
+
+@pytest.mark.parametrize("name", ["source_only", "warmup", "ripu_source_free", "uda:min_entropy"])
+def test_what_has_no_rounds_to_add_to_has_the_papers_recipe_alone(name, monkeypatch):
+    for change in (
+        lambda: get_config(name, recipe="today"),
+        lambda: setattr(get_config(name), "recipe", "today"),
+    ):
+        with pytest.raises(ValueError, match=f"in the rounds, and {name} has none"):
+            change()
+    settings = dataclasses.replace(registry.pair_settings("street"), recipe="today")
+    monkeypatch.setitem(registry._PAIRS, "street", settings)
+    assert get_config(name).recipe == "paper"
+    assert get_config("spl").round.terms.class_mix == 1
 
 
 def test_a_switch_leaves_what_somebody_has_set():

@@ -14,6 +14,7 @@ def write_run(
     """
     config = {"method": "random", "pair": "street", "seed": seed, "warm_start": "", "log_every": 20}
     config["acquisition"] = {"method": "random", "fraction": 0.0, "radius": 1}
+    config["warmup"] = {"steps": 100}
     for name, value in fields.items():
         *sections, last = name.split("__")
         here = config

@@ -31,11 +31,11 @@ def run_all(monkeypatch):
     return calls
 
 
-def test_labors_methods_start_from_one_warm_up_a_seed():
+def test_labors_methods_start_from_one_model_a_seed():
     runs = methods.labor_runs("camvid", [0, 1], ("-x",))
-    assert [run.name for run in runs[:3]] == ["warmup_seed0", "warmup_seed1", "supervised_seed0"]
+    assert [run.name for run in runs[:3]] == ["start_seed0", "start_seed1", "supervised_seed0"]
     assert {run.start for run in runs[:2]} == {""}
-    assert [run.start for run in runs[2:]] == ["warmup_seed0"] * 3 + ["warmup_seed1"] * 3
+    assert [run.start for run in runs[2:]] == ["start_seed0"] * 3 + ["start_seed1"] * 3
     assert [run.config for run in runs[2:5]] == [
         f"configs/{name}.py:camvid" for name in ("supervised", "spl", "ppl")
     ]
@@ -57,7 +57,17 @@ def test_random_pixels_get_the_others_budgets(tmp_path):
         "acquisition.points": "0",
         "acquisition.fraction": "0.030000",
     }
-    assert points.start == share.start == "warmup_seed3"
+    assert points.start == share.start == "start_seed3"
+
+
+def test_a_warm_up_of_no_steps_is_no_row(tmp_path):
+    names = [f"{name}_seed0" for name in ("start", "ppl", "supervised")]
+    for name in names:
+        write_run(tmp_path / name, warmup__steps=0)
+    table = methods.labor_table(tmp_path, names, {})
+    assert [row.cells for row in table.rows if row.results] == [
+        *(("source_only",), ("ppl",), ("supervised",))
+    ]
 
 
 def test_labors_table(run_all, tmp_path, capsys):
