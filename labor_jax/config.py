@@ -31,8 +31,8 @@ def get_config(
     Args:
       name: one of `recipes.NAMES`; "active:METHOD" is the acquisition method METHOD under RIPU's
         joint training, and "uda:METHOD" the method of adaptation METHOD.
-      pair: a registered data pair: street, camvid, camvid_reverse, gtav, synthia, folders, or one
-        of yours.
+      pair: a registered data pair: street, camvid, camvid_reverse, camvid_pool, gtav, synthia,
+        folders, photos, or one of yours.
       recipe: see `config.recipe`; None for the pair's own, which is "paper" for the package's, and
         "paper" where `recipes.PAPER_ALONE` says so.
       schedule: see `config.schedule`.
@@ -43,7 +43,8 @@ def get_config(
 
     Raises:
       ValueError: the name or the pair is unknown; the message lists those that are known. Or there
-        is no such recipe or schedule, or not for this method.
+        is no such recipe or schedule, or not for this method; or the pair has no source, and the
+        method needs one.
     """
     set_up = recipes.find(name)
     settings = registry.pair_settings(pair)
@@ -55,6 +56,8 @@ def get_config(
             "config.recipe is 'today', which adds to the training on source and answers in the "
             f"rounds, and {name} has none. Leave config.recipe out."
         )
+    if not settings.has_source:
+        _check_without_source(name, pair, recipe)
     config = base_config()
     config.update(pair=pair, recipe=recipe, schedule=schedule)
     config = locked(config)
@@ -66,6 +69,8 @@ def get_config(
     set_up(config)
     if recipe == "today":
         recipes.today(config)
+    if not settings.has_source:
+        recipes.without_source(config)
     if config.protocol == "joint":
         settings.joint_defaults(config)
     if config.method in settings.method_defaults:
@@ -73,6 +78,19 @@ def get_config(
     for field in settings.open_fields(config):
         _leave_open(config, field)
     return config
+
+
+def _check_without_source(name: str, pair: str, recipe: str) -> None:
+    if name.partition(":")[0] in recipes.NEED_SOURCE:
+        raise ValueError(
+            f"{name} begins with a model trained on source images, and the pair {pair!r} has none. "
+            f"Take active:METHOD, such as active:margin,{pair}."
+        )
+    if recipe == "today":
+        raise ValueError(
+            "config.recipe is 'today', which mixes source images into the target, and the pair "
+            f"{pair!r} has none. Leave config.recipe out."
+        )
 
 
 def _paper_alone(name: str) -> bool:
@@ -272,6 +290,9 @@ def base_config() -> ConfigDict:
 
     config.acquisition = acquisition = ConfigDict()
     acquisition.method = "spl"  # or another registered name, see docs/acquisition.md
+    # The first so many rounds ask at random instead, under the same budget: for a model that has
+    # learnt nothing yet. For methods that ask points, regions or whole images.
+    acquisition.random_rounds = 0
     # SPL: largest share of an image to ask, over all rounds; of the inconsistent pixels it takes
     # those of largest discrepancy. 0: the whole mask, as in the paper (about 2.2% on Cityscapes).
     acquisition.max_fraction = 0.0

@@ -40,11 +40,10 @@ def ripu_source_free(config: ConfigDict) -> None:
     ripu_ra(config)
     config.round.terms.update(source_labels=0.0, local_consistency=0.0)
     # The source model is trained as long as joint training is before its first query.
-    first = config.joint.query_steps[0]
-    config.supervised.update(steps=first, learning_rate=config.joint.learning_rate)
-    config.joint.query_steps = tuple(step - first for step in config.joint.query_steps)
-    config.joint.steps -= first
-    config.joint.schedule_steps -= first
+    config.supervised.update(
+        steps=config.joint.query_steps[0], learning_rate=config.joint.learning_rate
+    )
+    _query_at_once(config)
 
 
 def random(config: ConfigDict) -> None:
@@ -233,6 +232,34 @@ def today(config: ConfigDict) -> None:
     """
     _without_warmup(config)
     config.round.terms.class_mix = 1.0
+
+
+NEED_SOURCE = ("ppl", "spl", *PAPER_ALONE)
+"""Those that begin with a model trained on source images."""
+
+
+def without_source(config: ConfigDict) -> None:
+    """Turns a method's recipe into one for photos alone, such as PixelPick's.
+
+    The first round asks at random, since no model can tell yet; all training is on answers. It is
+    for all but `NEED_SOURCE`.
+    """
+    from labor_jax.active import strategies  # imports JAX, which takes a second
+
+    config.supervised.steps = 0
+    _without_warmup(config)
+    config.round.terms.update(source_labels=0.0, local_consistency=0.0)
+    entry = strategies.method(config.acquisition.method)
+    config.acquisition.random_rounds = int(strategies.at_random(entry) is not None)
+    _query_at_once(config)
+
+
+def _query_at_once(config: ConfigDict) -> None:
+    """Makes joint training begin with its first query."""
+    first = config.joint.query_steps[0]
+    config.joint.query_steps = tuple(step - first for step in config.joint.query_steps)
+    config.joint.steps -= first
+    config.joint.schedule_steps -= first
 
 
 def name_of(config: ConfigDict) -> str:

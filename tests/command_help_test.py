@@ -14,7 +14,8 @@ def flat(config):
 
 @pytest.mark.parametrize("pair", registry.PAIRS)
 def test_every_field_has_a_meaning(pair):
-    config = labor_jax.get_config("spl", pair)
+    name = "spl" if registry.PAIRS[pair].has_source else "active:margin"
+    config = labor_jax.get_config(name, pair)
     meanings = config_comments.read(config)
     missing = {name for name in flat(config) if ".terms." not in name and not meanings.get(name)}
     missing -= {f"data.{role}.classes" for role in ROLES}  # set for all roles in a loop

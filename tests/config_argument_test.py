@@ -85,7 +85,7 @@ def test_a_mistake_in_a_users_file_is_said_with_its_line(code, says, tmp_path):
         ("elsewhere/spl.py", ("no file elsewhere/spl.py", "--config spl?")),
         (
             "spl:gatv",
-            ("'gatv'", "street, camvid, camvid_reverse, gtav", "--extension"),
+            ("'gatv'", "street, camvid, camvid_reverse, camvid_pool, gtav", "--extension"),
         ),
         ("active:entropi", ("'entropi'", "entropy", "--extension")),
         ("active:camvid", ("'camvid'", "entropy")),

@@ -122,7 +122,7 @@ def test_a_bad_flag_is_named_before_anything_runs(arguments, says, tmp_path):
     [
         (
             "configs/spl.py:gatv",
-            ("'gatv'", "street, camvid, camvid_reverse, gtav"),
+            ("'gatv'", "street, camvid, camvid_reverse, camvid_pool, gtav"),
         ),
         ("configs/slp.py", ("no file configs/slp.py", "spl")),
         ("slp", ("'slp'", "Did you mean spl?")),

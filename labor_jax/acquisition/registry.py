@@ -26,6 +26,8 @@ _USUAL_BUDGET = {
     "full": "own",
 }
 _BUDGETS = get_args(BudgetKind)
+# The fields of `PoolImage` that tell nothing of the model.
+_WITHOUT_MODEL = ("available", "key", "image")
 # The parameters that every method can have; others are settings of its own.
 _PARAMETERS = (*PoolImage._fields, "radius", "count")
 
@@ -56,6 +58,13 @@ class Method:
         """Fields of `PoolImage` besides `logits` that the function reads."""
         return tuple(
             name for name in self.parameters if name in PoolImage._fields and name != "logits"
+        )
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the function reads what a trained model says."""
+        return not self.picked_by_annotator and any(
+            name in PoolImage._fields and name not in _WITHOUT_MODEL for name in self.parameters
         )
 
     @property

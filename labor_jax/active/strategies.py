@@ -77,6 +77,41 @@ def method(name: str) -> Method:
     return acquisition.method(name, field="config.acquisition.method")
 
 
+_RANDOM = {
+    ("points", "points"): "random",
+    ("regions", "regions"): "random_regions",
+    ("images", "images"): "random_images",
+}
+
+
+def at_random(entry: Method) -> str | None:
+    """The method that asks the same at random under the same budget; None if there is none."""
+    return _RANDOM.get((entry.asks, entry.budget))
+
+
+def of_round(config: ConfigDict, number: int) -> ConfigDict:
+    """Returns a run's `config.acquisition` as a round has it: the first ones may ask at random.
+
+    Args:
+      config: the run's `config.acquisition`.
+      number: the round's, from 1.
+
+    Raises:
+      ValueError: unknown method, or one that nothing asks the same as at random.
+    """
+    if number > config.random_rounds:
+        return config
+    name = at_random(method(config.method))
+    if name is None:
+        raise ValueError(
+            f"config.acquisition.random_rounds is {config.random_rounds}, but nothing asks at "
+            f"random what {config.method} asks; set it to 0."
+        )
+    own = config.copy_and_resolve_references()
+    own.method = name
+    return own
+
+
 def asks_sets(config: ConfigDict) -> bool:
     """Whether answers may be sets of classes: of the run's config, if it asks "classes"."""
     return method(config.acquisition.method).asks == "classes"

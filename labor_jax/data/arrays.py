@@ -56,7 +56,7 @@ def pair_from_arrays(
     name: str,
     classes: Sequence[str],
     *,
-    source: tuple[Images, Labels],
+    source: tuple[Images, Labels] | None,
     pool: tuple[Images, Labels | None],
     evaluation: tuple[Images, Labels] | None = None,
     palette: np.ndarray | None = None,
@@ -70,7 +70,8 @@ def pair_from_arrays(
     Args:
       name: the pair's name, in reports.
       classes: 1 to 254 different names; label value c means `classes[c]`.
-      source: (images, labels) of the source domain.
+      source: (images, labels) of the source domain; None without one, for configs of a pair that
+        has none, such as "photos".
       pool: (images, labels) of the target domain to train on. The oracle reads the labels; None if
         there are none, and people answer.
       evaluation: (images, labels) of the target domain to evaluate on; None to evaluate nothing.
@@ -90,7 +91,7 @@ def pair_from_arrays(
         name=name,
         classes=classes,
         palette=palette,
-        source=_split("source", source, len(classes)),
+        source=None if source is None else _split("source", source, len(classes)),
         pool=_split("pool", pool, len(classes), labels_optional=True),
         evaluation=None if evaluation is None else _split("evaluation", evaluation, len(classes)),
     )

@@ -34,6 +34,7 @@ class RegisteredPair:
       recipe: which recipe its configs have if none is named, see `labor_jax.config`.
       chosen_from_data: whether the fields of `own_data.open_fields` are left open, and chosen when
         a run starts, from its images.
+      has_source: whether there are source images; if not, configs are `recipes.without_source`.
     """
 
     load: Loader
@@ -43,6 +44,7 @@ class RegisteredPair:
     short: Settings | None = None
     recipe: str = "paper"
     chosen_from_data: bool = False
+    has_source: bool = True
 
     def open_fields(self, config: ConfigDict) -> tuple[str, ...]:
         """Dotted names of the fields of a config that are left open, see `own_data`."""
@@ -64,6 +66,7 @@ def register_pair(
     short: Settings | None = None,
     recipe: str = "paper",
     chosen_from_data: bool = False,
+    has_source: bool = True,
 ) -> Callable[[Loader], Loader]:
     """Registers a data pair, so that `config.pair` can name it. A decorator of the pair's loader.
 
@@ -83,6 +86,8 @@ def register_pair(
       recipe: "today" or "paper", which of them configs have if none is named.
       chosen_from_data: whether sizes, steps and network are chosen from the images, as for the
         pair "folders", where they aren't set.
+      has_source: False for a pair without source images: its loader returns None as the source, and
+        its configs train on answers alone.
 
     Returns:
       The decorator. It returns the loader unchanged.
@@ -104,6 +109,7 @@ def register_pair(
             short,
             recipe,
             chosen_from_data,
+            has_source,
         )
         return load
 
@@ -160,7 +166,7 @@ def load_pair(name: str, config: ConfigDict, roles: Collection[str] = base.ROLES
         )
     for role in roles:
         split = getattr(loaded, role)
-        if split is None and role == "evaluation":
+        if split is None and (role == "evaluation" or (role == "source" and not pair.has_source)):
             continue  # a pair without one
         if not isinstance(split, base.Split) or len(split) == 0:
             found = "an empty one" if isinstance(split, base.Split) else type(split).__name__

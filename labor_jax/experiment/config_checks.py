@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from ml_collections import ConfigDict
 
 from labor_jax import acquisition
+from labor_jax.active import strategies
 from labor_jax.annotation.formats import EXISTING_FORMATS
 from labor_jax.data import DataError, class_sampling
 from labor_jax.experiment.plan import plan
@@ -50,6 +51,7 @@ def check_config(config: ConfigDict) -> None:
 
     _check_choices(config, require)
     _check_numbers(config, require)
+    _check_random_rounds(config, require)
     _check_annotation(config, require)
     for section, fields in config.items():
         if isinstance(fields, ConfigDict) and "terms" in fields:
@@ -103,6 +105,19 @@ def _check_numbers(config: ConfigDict, require: Require) -> None:
         require(config[field] >= 0, field, "it can't be negative")
 
 
+def _check_random_rounds(config: ConfigDict, require: Require) -> None:
+    """That rounds at random can be asked, and leave one for the method."""
+    rounds, method = config.acquisition.random_rounds, config.acquisition.method
+    field = "acquisition.random_rounds"
+    require(rounds >= 0, field, "it can't be negative")
+    if rounds > 0 and method in acquisition.METHODS:
+        require(
+            strategies.at_random(acquisition.METHODS[method]) is not None,
+            field,
+            f"nothing asks at random what {method} asks, so it must be 0",
+        )
+
+
 def _check_annotation(config: ConfigDict, require: Require) -> None:
     """The labelling tool's fields, and whether people can answer the method."""
     annotation, method = config.annotation, acquisition.METHODS.get(config.acquisition.method)
@@ -130,19 +145,22 @@ def _check_annotation(config: ConfigDict, require: Require) -> None:
 
 def _check_start(config: ConfigDict, require: Require) -> None:
     """What the model starts from."""
+    method = acquisition.METHODS.get(config.acquisition.method)
+    needs_model = method is None or (method.needs_model and not config.acquisition.random_rounds)
     require(
         config.model.batch_norm != "frozen" or bool(config.model.pretrained or config.warm_start),
         "model.batch_norm",
         "frozen batch norm needs pretrained weights; name them in model.pretrained",
     )
     require(
-        config.supervised.steps + config.warmup.steps + config.retraining.steps > 0
+        not needs_model
+        or config.supervised.steps + config.warmup.steps + config.retraining.steps > 0
         or (config.protocol == "joint" and any(config.joint.query_steps[:1]))
         or config.model.pretrained not in ("", "imagenet"),
         "supervised.steps",
         "without steps there, in config.warmup, in config.retraining or before the first of "
         "config.joint.query_steps, there is no model to start from, unless config.model.pretrained "
-        "names a file of one",
+        "names a file of one or config.acquisition.random_rounds is above 0",
     )
 
 

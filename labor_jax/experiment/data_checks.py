@@ -25,6 +25,12 @@ def check_data(components: Components) -> None:
     config, phases = components.config, warm_start.own_phases(components.config)
     held_out.check_held_out(config, components.pair)
     too_small = []
+    if components.pair.source is None and "source" in _domains(config):
+        raise ValueError(
+            f"The pair {components.pair.name} has no source images, but the config trains on some. "
+            "Set config.supervised.steps and config.warmup.steps to 0, and the terms of "
+            "config.round.terms that read the source, such as source_labels."
+        )
     for domain in sorted(_domains(config)):
         images = batch_inputs.training_images(components, domain)
         pipeline.check_training(images, batch_inputs.training_spec(components, domain))

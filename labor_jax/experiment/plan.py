@@ -59,12 +59,10 @@ def plan(config: ConfigDict) -> tuple[Phase, ...]:
         starts = config.joint.query_steps[: config.rounds]
         ends = (*starts[1:], config.joint.steps)
         train_steps = [end - start for start, end in zip(starts, ends, strict=False)]
-    trains_selector = bool(config.rounds) and (
-        "selector_logits" in strategies.method(config.acquisition.method).reads
-    )
     for number, steps in enumerate(train_steps, start=1):
         name = f"round_{number}"
-        if trains_selector:
+        acquisition = strategies.of_round(config.acquisition, number)
+        if "selector_logits" in strategies.method(acquisition.method).reads:
             phases.append(
                 Phase(
                     f"{name}/selector",

@@ -11,7 +11,12 @@ from labor_jax.data.inspection.codings import COLOURS, Coding
 from labor_jax.data.inspection.inspection import Inspection
 from labor_jax.data.inspection.pairing import PhotoSet
 
-_PLACEHOLDERS = ("CLASS_NAMES", "SOURCE_IMAGES", "SOURCE_LABELS", "POOL_IMAGES")
+_PLACEHOLDERS = ("CLASS_NAMES", "POOL_IMAGES")
+
+_WITHOUT_SOURCE = """\
+No labelled images to train on were found, so the run learns from answers alone. If there are some
+elsewhere, such as a simulator's, run spl:folders with --config.data.source.images=DIR and
+--config.data.source.labels=DIR instead."""
 
 _TABLES = ("classes.csv", "classes.txt")
 
@@ -40,8 +45,8 @@ def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
         elif role == "evaluation":
             if (root / role / "labels").exists():  # it would be read
                 fields["data.evaluation.labels"] = ""
-        else:
-            fields |= _missing(role)
+        elif role == "pool":
+            fields["data.pool.images"] = "POOL_IMAGES"
     pool = inspection.roles.get("pool")
     if pool is None or not pool.is_labelled:
         fields["annotator"] = "human"
@@ -61,9 +66,9 @@ def existing_class_table(inspection: Inspection) -> str:
     return next(found, "")
 
 
-def command(fields: Mapping[str, str], name: str = "spl") -> str:
-    """Returns the command that runs with these fields, ready for a shell."""
-    lines = [f"labor-jax run {name}:folders"]
+def command(fields: Mapping[str, str], name: str = "spl:folders") -> str:
+    """Returns the command that runs a config with these fields, ready for a shell."""
+    lines = [f"labor-jax run {name}"]
     lines += [f"    --config.{field}={shlex.quote(value)}" for field, value in fields.items()]
     return " \\\n".join(lines)
 
@@ -84,12 +89,20 @@ def describe(
       is_new: whether that was written from what was found.
     """
     title = "To use it, when the problems are mended:" if inspection.problems else "To use it:"
-    lines = [title, "", command(fields), ""]
+    has_source = "source" in inspection.roles
+    lines = [
+        title,
+        "",
+        command(fields, "spl:folders" if has_source else "active:margin,photos"),
+        "",
+    ]
     if is_new or not class_table:
         lines += _about_classes(inspection, class_table)
     missing = [value for value in fields.values() if value in _PLACEHOLDERS]
     if missing:
         lines.append(f"This folder doesn't tell: {', '.join(missing)}.")
+    if not has_source:
+        lines.append(_WITHOUT_SOURCE)
     if "evaluation" not in inspection.roles:
         lines += [
             "Without labelled images to measure on, there is no mIoU;",
@@ -149,10 +162,3 @@ def _layout(role: str, one: PhotoSet, inspection: Inspection) -> Fields:
         for name, value in found.items()
         if value != getattr(default, name)
     }
-
-
-def _missing(role: str) -> Fields:
-    fields = {f"data.{role}.images": f"{role.upper()}_IMAGES"}
-    if role == "source":
-        fields["data.source.labels"] = "SOURCE_LABELS"
-    return fields

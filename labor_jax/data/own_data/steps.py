@@ -43,14 +43,16 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
         f"{pool:,} images of the pool",
     )
     if config.protocol == "joint":
-        yield from _joint(config, supervised, config.round.steps or training)
+        training = config.round.steps or training
+        yield from _joint(config, supervised, training, has_source=source > 0)
 
 
-def _joint(config: ConfigDict, first: int, training: int) -> Iterator[Choice]:
+def _joint(config: ConfigDict, first: int, training: int, *, has_source: bool) -> Iterator[Choice]:
     """Joint training as long as three rounds; the queries in its first half, as in RIPU."""
     joint, rounds = config.joint, max(config.rounds, 1)
-    # A method without source data trains a source model for the steps before the first query.
-    first = 0 if config.supervised.steps != 0 else first
+    # A method without source data trains a source model for the steps before the first query, and
+    # without any source it begins with the query.
+    first = first if config.supervised.steps == 0 and has_source else 0
     fields = {}
     if joint.query_steps is not None:
         asked = max(tuple(joint.query_steps)[:rounds], default=0)

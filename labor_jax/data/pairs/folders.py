@@ -87,6 +87,11 @@ def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
         evaluation split.
       ValueError: invalid field.
     """
+    return read("folders", config, roles)
+
+
+def read(name: str, config: ConfigDict, roles: Collection[str]) -> base.Pair:
+    """Reads folders of your own as a pair of another name, see `load`."""
     palette = _palette(config)
     tables = {role: _table(config, role, palette) for role in base.ROLES}
     table = tables["source"]
@@ -99,7 +104,7 @@ def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
                 "numbers."
             )
     return folders.read_pair(
-        "folders",
+        name,
         config.root,
         _layouts(config, roles),
         table.classes,

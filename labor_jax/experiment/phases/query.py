@@ -55,13 +55,15 @@ def checkpointed(handover: Handover) -> Handover:
 
 def hand_on(components: Components, phase: Phase, handover: Handover, state: None) -> Handover:
     """What it was handed, but for the selector, whose work is done."""
-    del phase, state
-    return _with_first_model(components, handover).replace(selector=None)
+    del state
+    return _with_first_model(components, phase, handover).replace(selector=None)
 
 
-def _with_first_model(components: Components, handover: Handover) -> Handover:
+def _with_first_model(components: Components, phase: Phase, handover: Handover) -> Handover:
     """The handover with the model before the first query, if the method compares with it."""
-    method = strategies.method(components.config.acquisition.method)
+    method = strategies.method(
+        strategies.of_round(components.config.acquisition, phase.round).method
+    )
     if "first_logits" in method.reads and handover.first_model is None:
         return handover.replace(first_model=handover.model)
     return handover
@@ -74,7 +76,7 @@ def run(session: Any, phase: Phase, handover: Handover, state: None, save: Any) 
     the pool all images are scored again after a kill, and so the others are asked the same.
     """
     del save  # the label store keeps every image's query as it is made
-    handover = _with_first_model(session.components, handover)
+    handover = _with_first_model(session.components, phase, handover)
     names = session.components.pair.pool.names
     session.store.writer.open_round(phase.round, names)
     unasked = set(session.store.unasked(phase.round, names))
@@ -107,7 +109,8 @@ class Asking:
         self.phase = phase
         self._handover = handover
         self._oracle = Oracle(self._components.pair.pool, self._components.pair.num_classes)
-        self._method = strategies.method(self._config.acquisition.method)
+        self._acquisition = strategies.of_round(self._config.acquisition, phase.round)
+        self._method = strategies.method(self._acquisition.method)
         self._once = session.once
         self._held_out = session.held_out
 
@@ -120,7 +123,7 @@ class Asking:
             ask = self._picked
         elif self._method.budget == "images":
             ask, images = self._best_images, len(self._components.pair.pool)
-        elif self._config.acquisition.scope == "pool":
+        elif self._acquisition.scope == "pool":
             ask, images = self._best_of_pool, len(self._components.pair.pool)
         else:
             ask = self._selected
@@ -163,7 +166,7 @@ class Asking:
 
         def strategy():
             images = len(self._components.pair.pool)
-            return strategies.build(self._config.acquisition, self._config.rounds, images)
+            return strategies.build(self._acquisition, self._config.rounds, images)
 
         weights = self._class_weights()
         for batch, _, query in self._scored(numbers, "pool_query", strategy, weights):
@@ -178,7 +181,7 @@ class Asking:
 
         def score(numbers, length, floor):
             def ranker():
-                return strategies.build_ranking(self._config.acquisition, length)
+                return strategies.build_ranking(self._acquisition, length)
 
             name = ("pool_ranking", length)
             for batch, floors, ranking in self._scored(numbers, name, ranker, weights, floor):
@@ -187,7 +190,7 @@ class Asking:
                 yield batch, floors, ranking
 
         for number, query in pool_scope.queries(
-            self._config.acquisition,
+            self._acquisition,
             self._config.rounds,
             self._components.pair.pool,
             score,
@@ -201,7 +204,7 @@ class Asking:
         pool = self._components.pair.pool
 
         def strategy():
-            return strategies.build(self._config.acquisition, self._config.rounds)
+            return strategies.build(self._acquisition, self._config.rounds)
 
         own: list[int] = []
         values: list[float] = []
@@ -227,7 +230,7 @@ class Asking:
 
     def _class_weights(self) -> np.ndarray | None:
         """The weights f32[C] of the classes' scores, the same in all processes; None for none."""
-        kind, pair = self._config.acquisition.class_weights, self._components.pair
+        kind, pair = self._acquisition.class_weights, self._components.pair
         counts = np.zeros(pair.num_classes, np.int64)
         if kind == "none":
             return None
@@ -356,7 +359,7 @@ class Asking:
                     if "selector_logits" in self._method.reads
                     else None
                 ),
-                **pool_query.fields_read(self._method, samples=config.acquisition.samples),
+                **pool_query.fields_read(self._method, samples=self._acquisition.samples),
                 with_guess=self._method.asks == "corrections"
                 or (config.annotator == "human" and config.annotation.show_guess),
                 window=components.inference.window,
@@ -364,4 +367,4 @@ class Asking:
                 compile=functools.partial(mesh_lib.data_parallel_map, mesh=components.mesh),
             )
 
-        return self._once((name, size), build)
+        return self._once((self._method.name, name, size), build)

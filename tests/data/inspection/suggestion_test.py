@@ -23,15 +23,16 @@ def suggested(root):
     return suggestion.suggest_fields(inspection), inspection
 
 
-def load(root, roles=base.ROLES, table=None):
+def load(root, roles=base.ROLES, table=None, name="spl:folders"):
     """The pair and the config that the printed command reads, perhaps with a class table."""
     fields, inspection = suggested(root)
     if table is not None:
         class_table_template.write(inspection.coding, table)
         fields = suggestion.suggest_fields(inspection, str(table))
         assert not {"data.palette", "data.label_map"} & set(fields)
-    name, _, argument, *arguments = shlex.split(suggestion.command(fields).replace("\\\n", ""))
-    assert (name, argument) == ("labor-jax", "spl:folders")
+    command = suggestion.command(fields, name).replace("\\\n", "")
+    program, _, argument, *arguments = shlex.split(command)
+    assert (program, argument) == ("labor-jax", name)
     config = config_argument.load(argument)
     assert config_argument.override(config, ["run", *arguments]) == ["run"]
     return data.load_pair(config.pair, config.data, roles), config
@@ -186,15 +187,16 @@ def test_without_evaluation_labels(tmp_path):
     assert len(pair.source) == 3 and len(pair.pool) == 5 and pair.evaluation is None
 
 
-def test_photos_alone_leave_placeholders(tmp_path):
+def test_photos_alone_are_a_pair_without_a_source(tmp_path):
     builders.write_photos(tmp_path / "photos")
     fields, inspection = suggested(tmp_path)
-    assert fields["data.source.images"] == "SOURCE_IMAGES"
+    assert not {"data.source.images", "data.source.labels"} & set(fields)
     assert fields["data.pool.images"] == "photos"
     text = suggestion.describe(inspection, fields)
-    assert "This folder doesn't tell: CLASS_NAMES, SOURCE_IMAGES, SOURCE_LABELS." in text
-    pair, _ = load(tmp_path, ["pool"])
-    assert len(pair.pool) == 3
+    assert "labor-jax run active:margin,photos" in text and "answers alone" in text
+    assert "This folder doesn't tell: CLASS_NAMES." in text
+    pair, _ = load(tmp_path, ["pool"], name="active:margin,photos")
+    assert pair.source is None and len(pair.pool) == 3
 
 
 def test_a_partly_labelled_pool_gives_its_labels_to_the_run(tmp_path):

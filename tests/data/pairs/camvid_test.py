@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labor_jax.data.base import DataError
-from labor_jax.data.pairs import camvid, camvid_reverse
+from labor_jax.data.pairs import camvid, camvid_pool, camvid_reverse
 
 _ROOT = pathlib.Path(
     os.environ.get("LABOR_JAX_CAMVID")
@@ -73,3 +73,13 @@ def test_dusk_to_day_on_the_data():
     assert back.source.names == there.pool.names and back.pool.names == there.source.names
     assert {name[:6] for name in back.evaluation.names} == {"0016E5"}
     assert not set(back.pool.names) & set(back.evaluation.names)
+
+
+def test_without_a_source_train_and_val_are_the_pool():
+    if not (_ROOT / "images").is_dir():
+        pytest.skip(f"CamVid is not at {_ROOT}; set LABOR_JAX_CAMVID to its folder")
+    pair = camvid_pool.load(_config(_ROOT))
+    assert pair.source is None and (len(pair.pool), len(pair.evaluation)) == (468, 62)
+    assert {name.split("/")[0] for name in pair.pool.names} == {"train", "val"}
+    assert not set(pair.pool.names) & set(pair.evaluation.names)
+    assert pair.pool.label(0).shape == (360, 480)

@@ -1,0 +1,72 @@
+"""CamVid without a source: by day and at dusk, all to be asked; PixelPick's protocol, 11 classes.
+
+Files and classes are those of `camvid`. PixelPick (Shin et al., ICCVW 2021) asks 10 pixels a round
+of each image of train and val, at 360x480, and measures on test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ml_collections import ConfigDict
+
+from labor_jax.data import base, folders
+from labor_jax.data.pairs import camvid
+from labor_jax.data.registry import register_pair
+
+LAYOUTS = {
+    "pool": folders.FolderLayout("images", "labels", ("train/*", "val/*")),
+    "evaluation": folders.FolderLayout("images", "labels", "test/*"),
+}
+"""Where each role's files are, below `data.root`."""
+
+
+def defaults(config: ConfigDict) -> None:
+    """Those of `camvid` at 180x240, with batches as large as those of its two domains together."""
+    camvid.defaults(config)
+    size = (180, 240)
+    config.data.update(source_size=size, target_size=size, evaluation_size=size)
+    config.target_batch_size = 4
+
+
+def _staged(config: ConfigDict) -> None:
+    """Ten pixels of an image a round; each round has its own schedule, as in PixelPick."""
+    reference = config.copy_and_resolve_references()
+    camvid.defaults(reference)
+    config.protocol, config.rounds = "staged", 10
+    config.round.steps = 120
+    config.optimizer.update(reference.optimizer)
+    config.round.terms.update(negative_learning=0.0)
+    config.acquisition.update(points=100, fraction=0.0)
+
+
+def _all(config: ConfigDict) -> None:
+    _staged(config)
+    config.rounds = 5
+    config.round.steps = 240
+    config.acquisition.points = 0
+
+
+@register_pair(
+    "camvid_pool",
+    defaults=defaults,
+    joint_defaults=camvid.joint_defaults,
+    method_defaults={
+        **camvid.METHOD_DEFAULTS,
+        **dict.fromkeys(("pixel_pick", "random"), _staged),
+        **dict.fromkeys(("all", "supervised"), _all),
+    },
+    short=camvid.short,
+    has_source=False,
+)
+def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
+    """Reads the pair `camvid_pool`: images of train and val, to be asked, and of test, 360x480.
+
+    Args:
+      config: see `camvid.load`, like the following.
+      roles: which splits to read; the others, and the source, are None.
+
+    Raises:
+      DataError: see `folders.read_split`.
+    """
+    return camvid.read("camvid_pool", LAYOUTS, config, roles)
