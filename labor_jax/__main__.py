@@ -43,6 +43,9 @@ def main() -> int:
     if command == "run" and arguments and not arguments[0].startswith("-"):
         arguments[0] = f"--config={arguments[0]}"
     sys.argv[1:] = arguments
+    from labor_jax import command_line  # which the help doesn't need
+
+    command_line.called_by_name = True
     # As `python -m` would: the module's own last lines call its `main`.
     runpy.run_module(f"labor_jax.{COMMANDS[command][0]}", run_name="__main__", alter_sys=True)
     return 0

@@ -142,7 +142,7 @@ def _settings(settings_type, config):
 def _run(run_type, folder: Workdir, config):
     """What the page says about the run."""
     command = folder.command.read_text().strip() if folder.command.exists() else None
-    how = command or f"python -m labor_jax.main --config … --workdir {folder.path}"
+    how = command or f"labor-jax run … --workdir {folder.path}"
     return run_type(
         name=folder.path.resolve().name,
         method=config.method,

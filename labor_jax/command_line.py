@@ -34,6 +34,16 @@ _USER_ERRORS = {
 }
 """The errors whose message is all that a user needs, by their modules."""
 
+called_by_name = False
+"""Whether this process was started as `labor-jax COMMAND`."""
+
+
+def words(command: str) -> list[str]:
+    """The first words of a command, written as this process was started: "annotate", "run"."""
+    if called_by_name:
+        return ["labor-jax", command]
+    return ["python", "-m", f"labor_jax.{'main' if command == 'run' else command}"]
+
 
 def define_config(help: str) -> None:
     """Defines `--config` for a command whose `main` takes a config, see `run`."""

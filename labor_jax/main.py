@@ -72,10 +72,11 @@ def main(argv: Sequence[str], config: ConfigDict | None) -> None:
         summary = experiment.run(config, workdir)
     except experiment.RoundWaits as waits:
         if processes.is_first():
-            command = shlex.join(["python", "-m", "labor_jax.main", *sys.argv[1:]])
+            command = shlex.join([*command_line.words("run"), *sys.argv[1:]])
             write_atomically(Workdir(workdir).command, command + "\n")  # the tool shows it
             print(f"\n{waits} To label them in a browser:\n")
-            print(f"    python -m labor_jax.annotate --workdir {workdir}\n")
+            label = [*command_line.words("annotate"), "--workdir", str(workdir)]
+            print(f"    {shlex.join(label)}\n")
             print("Rerun this command once everything is answered.")
         return
     if processes.is_first():

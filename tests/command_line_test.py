@@ -196,3 +196,10 @@ def test_asyncio_does_not_repeat_a_full_disk(error, logged):
     info = None if error is None else (type(error), error, None)
     record = logging.LogRecord("asyncio", logging.ERROR, "", 0, "never retrieved", (), info)
     assert command_line._is_no_full_disk(record) == logged
+
+
+def test_commands_are_written_as_the_process_was_started(monkeypatch):
+    assert command_line.words("annotate") == ["python", "-m", "labor_jax.annotate"]
+    assert command_line.words("run") == ["python", "-m", "labor_jax.main"]
+    monkeypatch.setattr(command_line, "called_by_name", True)
+    assert command_line.words("run") == ["labor-jax", "run"]
