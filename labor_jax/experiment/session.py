@@ -8,6 +8,7 @@ from typing import Any
 
 from clu import parameter_overview
 
+from labor_jax import devices
 from labor_jax.annotation import LabelStoreError, SharedStore
 from labor_jax.annotation.label_store import record as label_record
 from labor_jax.data import Split
@@ -120,6 +121,7 @@ class Session:
             count = parameter_overview.count_parameters(variables["params"])
             logger.info("The model has %s parameters.", f"{count:,}")
         self.results.measured_on = self._measured_on()
+        self.results.device = devices.describe(devices.available(), self.config.model.dtype)
         left = self.phases[-1].last_step - step
         if left:
             logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
@@ -297,6 +299,7 @@ class Session:
         self.results.miou[phase.name] = evaluation.miou
         self.results.per_class_iou = evaluation.per_class_iou
         self.results.subset_miou = evaluation.subset_miou
+        self.results.confusion = evaluation.confusion.tolist()
         self.log_metrics(
             phase.last_step,
             phase,

@@ -14,6 +14,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
   }));
 }
+for (const panel of document.querySelectorAll(".panel")) {
+  panel.querySelector("button").addEventListener("click", () => panel.classList.toggle("large"));
+}
 addEventListener("beforeprint", () => {
   for (const each of document.querySelectorAll("details")) each.open = true;
 });
