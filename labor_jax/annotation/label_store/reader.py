@@ -3,15 +3,16 @@
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from labor_jax.annotation.cost import Kind
-from labor_jax.annotation.label_store import existing, schema, statistics
+from labor_jax.annotation.label_store import asked_pixels, existing, schema, statistics
 from labor_jax.annotation.label_store.answers import Answers
+from labor_jax.annotation.label_store.asked_pixels import AskedPixels
 from labor_jax.annotation.label_store.blobs import BlobReader
 from labor_jax.annotation.label_store.checks import checked_round, shortened, size
 from labor_jax.annotation.label_store.database import Database, LabelStoreError
@@ -151,6 +152,13 @@ class LabelReader:
         """
         self.images(round)
         return statistics.measured_seconds(self._database, round)
+
+    def asked_pixels(self) -> Iterator[AskedPixels]:
+        """All queries of all rounds with their answers, but for existing labels.
+
+        An image's come one after the other, ascending by round.
+        """
+        return asked_pixels.read(self._database, len(self._classes))
 
     def class_counts(self, round: int) -> np.ndarray:
         """How many pixels of each class a round's answers hold, `int64[C]`, without void ones.
