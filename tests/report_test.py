@@ -9,8 +9,11 @@ from labor_jax.experiment import current_report
 from labor_jax.experiment.workdir import ConfigError
 from tests import fork_server
 from tests.conftest import ROOT
+from tests.finished_runs import write_run
 from tests.runs import interrupt_training
 from tests.tiny import tiny_config
+
+KINDS = ("html", "md", "csv")
 
 
 def report(*arguments):
@@ -64,9 +67,9 @@ def test_a_stopped_run_says_its_phase(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "none was given"),
-        (("a", "b"), "2 were given"),
-        (("a", "--workdir=b"), "2 were given"),
+        ((), "Give the workdir of a run"),
+        (("a", "b", "--output=c.md"), "name an .html file"),
+        (("RUN", "--workdir=RUN"), "is the only run named"),
         (("/no/such/run",), "holds no run"),
         (("RUN", "--output=/no/such/folder/r.html"), "There is no /no."),
         (("RUN", "--output=RUN"), "is a folder, but a file is needed there"),
@@ -79,6 +82,16 @@ def test_what_cannot_be_is_one_sentence(arguments, says, waiting):
     (line,) = result.stderr.splitlines()
     assert says in line and ".tmp" not in line
     assert json.loads((waiting / "config.json").read_text())
+
+
+def test_several_runs_are_compared(tmp_path):
+    runs = [write_run(tmp_path / str(seed), seed=seed, miou=0.5 + seed / 10) for seed in (0, 1)]
+    result = report(*runs, tmp_path / "none", "--output", tmp_path / "c.html")
+    assert result.returncode == 0, result.stderr
+    assert f"left out: {tmp_path / 'none'} holds no run" in result.stderr
+    assert "| 50.0 | 60.0 | 55.0 |" in result.stdout
+    assert result.stdout.endswith(", ".join(str(tmp_path / f"c.{kind}") for kind in KINDS) + "\n")
+    assert all((tmp_path / f"c.{kind}").stat().st_size for kind in KINDS)
 
 
 def test_a_run_without_results_says_so(tmp_path, waiting):

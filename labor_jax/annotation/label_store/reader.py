@@ -160,15 +160,6 @@ class LabelReader:
         """
         return asked_pixels.read(self._database, len(self._classes))
 
-    def class_counts(self, round: int) -> np.ndarray:
-        """How many pixels of each class a round's answers hold, `int64[C]`, without void ones.
-
-        Raises:
-          ValueError: If the round isn't open.
-        """
-        self.images(round)
-        return statistics.label_counts(self._database, round)[: len(self._classes)]
-
     def digest(self, up_to_round: int | None = None) -> str:
         """SHA-256 of all queries and answers: equal for two runs iff these are equal.
 

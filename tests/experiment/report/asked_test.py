@@ -6,30 +6,13 @@ from scipy import ndimage
 
 from labor_jax.annotation import LabelStore
 from labor_jax.experiment.report import asked
-
-CLASSES = ("road", "sky", "tree")
-UNASKED = 9
-
-
-def store_of(path, rounds):
-    """A store whose rounds asked the labelled pixels of each image's map."""
-    store = LabelStore(path, classes=CLASSES)
-    for number, maps in enumerate(rounds, start=1):
-        store.open_round(number, [f"image {each}" for each in range(len(maps))])
-        store.ask_and_answer_many(
-            number,
-            [
-                (f"image {each}", labels != UNASKED, labels, None)
-                for each, labels in enumerate(maps)
-            ],
-        )
-    return store
+from tests.finished_runs import CLASSES, UNASKED, answered_store
 
 
 def test_rounds_and_their_sum(tmp_path):
     first = np.array([[[0, 0, 9], [1, 9, 255]], [[9, 9, 9], [1, 9, 9]]], np.uint8)
     second = np.array([[[9, 9, 1], [9, 1, 9]], [[9, 9, 255], [9, 9, 9]]], np.uint8)
-    found = asked.statistics(store_of(tmp_path / "s", [first, second]))
+    found = asked.statistics(answered_store(tmp_path / "s", [first, second]))
     assert [each.pixels for each in found.rounds.values()] == [5, 3]
     assert [each.lumps.sum() for each in found.rounds.values()] == [2, 2]
     total = found.total
@@ -54,8 +37,8 @@ def test_rounds_make_no_difference_to_the_sum(tmp_path, seed):
     asked_in = rng.integers(0, 4, labels.shape)  # 0: in no round
     rounds = [np.where(asked_in == number, labels, UNASKED) for number in (1, 2, 3)]
     together = np.where(asked_in > 0, labels, UNASKED)
-    one = asked.statistics(store_of(tmp_path / "one", [together])).total
-    three = asked.statistics(store_of(tmp_path / "three", rounds)).total
+    one = asked.statistics(answered_store(tmp_path / "one", [together])).total
+    three = asked.statistics(answered_store(tmp_path / "three", rounds)).total
     for field, value in one._asdict().items():
         np.testing.assert_array_equal(getattr(three, field), value, err_msg=field)
     assert one.void_fraction == pytest.approx((together == 255).sum() / (together != UNASKED).sum())
@@ -79,7 +62,7 @@ def test_images_of_any_sizes_share_a_map_of_places(tmp_path):
         each = np.full((height, width), UNASKED, np.uint8)
         each[: height // 2] = 0  # the upper half
         labels.append(each)
-    places = asked.statistics(store_of(tmp_path / "s", [labels])).total.places
+    places = asked.statistics(answered_store(tmp_path / "s", [labels])).total.places
     assert places.shape == asked.GRID
     assert places.mean() == pytest.approx(1)
     np.testing.assert_allclose(places[: rows // 2 - 1], 2, rtol=0.05)
@@ -87,7 +70,7 @@ def test_images_of_any_sizes_share_a_map_of_places(tmp_path):
 
 
 def test_a_whole_image_is_one_lump_everywhere(tmp_path):
-    total = asked.statistics(store_of(tmp_path / "s", [[np.zeros((40, 40), np.uint8)]])).total
+    total = asked.statistics(answered_store(tmp_path / "s", [[np.zeros((40, 40), np.uint8)]])).total
     assert (total.lumps.sum(), total.pixels_per_lump, total.share_in_largest) == (1, 1600, 1)
     assert (total.places == 1).all()
 
