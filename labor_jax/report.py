@@ -33,9 +33,9 @@ def main(argv: Sequence[str]) -> None:
         )
     output = None if _OUTPUT.value is None else Path(_OUTPUT.value)
     if len(runs) == 1:
-        from labor_jax.experiment import current_report
+        from labor_jax.experiment.report import current
 
-        print(current_report.write(runs[0], output))
+        print(current.write(runs[0], output))
         return
     from labor_jax.experiment.report import comparison_page
 

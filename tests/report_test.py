@@ -5,7 +5,7 @@ import json
 import pytest
 
 from labor_jax import experiment
-from labor_jax.experiment import current_report
+from labor_jax.experiment.report import current
 from labor_jax.experiment.workdir import ConfigError
 from tests import fork_server
 from tests.conftest import ROOT
@@ -40,11 +40,11 @@ def test_a_finished_runs_report_is_written_again(tmp_path):
     experiment.run(config, tmp_path)
     before = (tmp_path / "report.html").read_text()
     (tmp_path / "report.html").unlink()
-    assert current_report.write(tmp_path) == tmp_path / "report.html"
+    assert current.write(tmp_path) == tmp_path / "report.html"
     assert (tmp_path / "report.html").read_text() == before
     (tmp_path / "summary.json").write_text("{")
     with pytest.raises(ConfigError, match=r"summary\.json is damaged"):
-        current_report.write(tmp_path)
+        current.write(tmp_path)
 
 
 def test_a_waiting_run_has_a_report(waiting, tmp_path):
@@ -53,12 +53,15 @@ def test_a_waiting_run_has_a_report(waiting, tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "The run waits in round 1: 0 of 4 images are answered." in page
     assert "before round 1" in page and "<img" in page
-    assert not (waiting / "report.html").exists() and not (waiting / "summary.json").exists()
+    assert "labor-jax annotate" in page
+    # The run wrote the same before it stopped.
+    assert (waiting / "report.html").read_text() == page
+    assert not (waiting / "summary.json").exists()
 
 
 def test_a_stopped_run_says_its_phase(tmp_path):
     interrupt_training(tiny_config("spl"), tmp_path, "warmup", 2)
-    current_report.write(tmp_path)
+    current.write(tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "The run is not over; its last checkpoint is of phase" in page
     assert "source-only" in page and "warm-up" not in page
@@ -97,4 +100,4 @@ def test_several_runs_are_compared(tmp_path):
 def test_a_run_without_results_says_so(tmp_path, waiting):
     (tmp_path / "config.json").write_text((waiting / "config.json").read_text())
     with pytest.raises(ConfigError, match="has no result yet"):
-        current_report.write(tmp_path)
+        current.write(tmp_path)

@@ -25,11 +25,7 @@ def trained_phases(
     """
     stages = sorted(each.name for each in folder.previews.glob("retraining_*"))
     found = [
-        [
-            phase
-            for phase in phases
-            if preview_path(folder.previews, phase, number).exists()
-        ]
+        [phase for phase in phases if preview_path(folder.previews, phase, number).exists()]
         for phases in (
             ("supervised", "warmup", *stages, "joint"),
             [f"round_{each}/train" for each in rounds],

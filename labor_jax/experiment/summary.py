@@ -28,6 +28,8 @@ class Results:
         evaluation split.
       per_class_iou: of the last evaluation, by class.
       subset_miou: of the last evaluation, by the name of the subset of classes.
+      miou_error: of the last evaluation, the standard error of mIoU over the choice of the images;
+        None for a few images.
       confusion: of the last evaluation, pixels by label (rows) and prediction (columns); None
         before the first.
       measured_on: what mIoU is measured on: "labels", "answers" or "nothing".
@@ -41,6 +43,7 @@ class Results:
     miou: dict[str, float | None] = dataclasses.field(default_factory=dict)
     per_class_iou: dict[str, float] = dataclasses.field(default_factory=dict)
     subset_miou: dict[str, float] = dataclasses.field(default_factory=dict)
+    miou_error: float | None = None
     confusion: list[list[int]] | None = None
     measured_on: str = "labels"
     measured: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
@@ -168,6 +171,7 @@ def summarise(config: ConfigDict, results: Results, existing: ExistingLabels) ->
         "rounds": results.rounds,
         "per_class_iou": results.per_class_iou,
         "subset_miou": results.subset_miou,
+        "miou_error": results.miou_error,
         "confusion": results.confusion,
         "device": results.device,
         "wall_seconds": sum(results.seconds.values()),

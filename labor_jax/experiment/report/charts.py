@@ -6,6 +6,7 @@ and a chart is as wide as a phone, so that its text is never scaled below what c
 """
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -87,27 +88,17 @@ def line_chart(
         figure, axes = _figure()
         for number, (line, y) in enumerate(zip(lines, values, strict=True)):
             colour, x = _series(number), np.asarray(line.x, float)
-            marker = _MARKERS[number % len(_MARKERS)] if line.points else None
-            axes.plot(x, factor * y, color=colour, marker=marker, markersize=5, linewidth=1.8)
+            marker = _MARKERS[number % len(_MARKERS)] if line.points else "o"
+            size = 5 if line.points else 1.8
+            axes.plot(x, factor * y, color=colour, marker=marker, markersize=size, linewidth=1.8)
             if line.spread is not None:
                 band = _floats(line.spread)
                 low, high = factor * (y - band), factor * (y + band)
                 axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-        for number, level in enumerate(levels):
-            _draw_level(axes, factor * level.value, level.name, above=number % 2 == 0)
-        for position, words in boundaries:
-            axes.axvline(position, color=_STAND_INS["rule"], linewidth=1)
-            if words:
-                axes.annotate(
-                    words,
-                    (position, 1),
-                    xytext=(3, -3),
-                    xycoords=("data", "axes fraction"),
-                    textcoords="offset points",
-                    color=_STAND_INS["muted"],
-                    fontsize=9,
-                    va="top",
-                )
+        # Of two that are close, the lower one's name stands below it and the other's above.
+        for number, level in enumerate(sorted(levels, key=lambda level: level.value)):
+            _draw_level(axes, factor * level.value, level.name, above=number % 2 == 1)
+        _draw_boundaries(axes, boundaries)
         axes.margins(x=0.04, y=0.1)
         if from_zero:
             axes.set_ylim(bottom=0)
@@ -195,9 +186,9 @@ def matrix_chart(
     if not np.isfinite(shares).any():
         return _nothing(title)
     rows, columns = shares.shape
-    cell = 22
+    cell = 18  # pixels
     with mpl.rc_context(_style(title)):
-        size = (130 + cell * columns, 130 + cell * rows)
+        size = (110 + cell * columns, 110 + cell * rows)
         figure, axes = _figure(*size)
         for row, column in np.argwhere(np.isfinite(shares)):
             share = float(shares[row, column])
@@ -211,7 +202,7 @@ def matrix_chart(
                     f"{100 * share:.0f}",
                     ha="center",
                     va="center",
-                    fontsize=9,
+                    fontsize=8,
                     color=_STAND_INS["ink"],
                 )
         axes.set_xlim(-0.5, columns - 0.5)
@@ -270,6 +261,26 @@ def _draw_level(axes: Any, value: float, name: str, *, above: bool) -> None:
         ha="right",
         va="bottom" if above else "top",
     )
+
+
+def _draw_boundaries(axes: Any, boundaries: Sequence[tuple[float, str]]) -> None:
+    """Vertical lines with their words, but for words that would run into those before."""
+    span = max((line.get_xdata()[-1] for line in axes.lines if len(line.get_xdata())), default=0)
+    free_from = -math.inf
+    for position, words in boundaries:
+        axes.axvline(position, color=_STAND_INS["rule"], linewidth=1)
+        if words and position >= free_from:
+            axes.annotate(
+                words,
+                (position, 1),
+                xytext=(3, -3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                color=_STAND_INS["muted"],
+                fontsize=9,
+                va="top",
+            )
+            free_from = position + span * (5.5 * len(words) + 6) / _WIDTH
 
 
 _FONT_FAMILY = re.compile(r" *font-family: [^;\"]*;")

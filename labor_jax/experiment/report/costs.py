@@ -1,6 +1,7 @@
 """What a run's labels cost: beside full labels and LabOR's table, and who gave them."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from labor_jax.annotation import cost
@@ -12,14 +13,17 @@ from labor_jax.experiment.report.page import Html
 from labor_jax.experiment.report.run_files import RunFiles
 from labor_jax.experiment.report.stages import percent
 
+THIS_RUN, FULL = "this run", "full labels"
+"""Names of rows."""
+
 HEADER = ("labelling", "time", "images", "seconds/click", "seconds/image", "hours", "$")
 
 
-def section(run: RunFiles) -> Html:
-    """The section of the page."""
+def section(run: RunFiles, compared: Sequence[cost.CostRow]) -> Html:
+    """The section of the page; `compared` is from `compare`."""
     return page.section(
         "What it cost",
-        page.table(HEADER, cost_rows(run), words=(0, 1)),
+        page.table(HEADER, map(_cells, compared), words=(0, 1)),
         _people(run.summary),
         lead="People's time for this run's labels, and at the same pay for others: full labels of "
         "this pool, and LabOR's cost table for Cityscapes. Published rates are those of studies "
@@ -46,15 +50,15 @@ def run_seconds(entry: dict[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-def cost_rows(run: RunFiles) -> list[tuple[str, ...]]:
-    """What the run's labels cost, beside full labels and LabOR's cost table, all at one pay."""
+def compare(run: RunFiles) -> list[cost.CostRow]:
+    """What the run's labels cost, then full labels and LabOR's cost table, all at one pay."""
     pay = (run.config.get("annotation") or {}).get("dollars_per_hour", cost.DOLLARS_PER_HOUR)
     rounds = run.summary["rounds"]
     images = pool_images(run)
     rows = []
     if images:
         times = [
-            ("this run", basis, seconds, last.get("work") and last["clicks"])
+            (THIS_RUN, basis, seconds, last.get("work") and last["clicks"])
             for last in rounds[-1:]
             for basis, seconds in run_seconds(last)
         ]
@@ -62,25 +66,26 @@ def cost_rows(run: RunFiles) -> list[tuple[str, ...]]:
             with contextlib.suppress(DataError):
                 outlines = cost.Work(images=1, outlines=mean_outlines(run.pool))
                 each = cost.seconds(outlines, cost.PUBLISHED)
-                times.append(("full labels", cost.PUBLISHED.name, each * images, None))
-        times.append(("full labels", cost.LABOR.name, cost.FULL_SECONDS_PER_IMAGE * images, None))
+                times.append((FULL, cost.PUBLISHED.name, each * images, None))
+        times.append((FULL, cost.LABOR.name, cost.FULL_SECONDS_PER_IMAGE * images, None))
         rows = [
             cost.cost_row(name, basis, seconds, images=images, clicks=clicks, dollars_per_hour=pay)
             for name, basis, seconds, clicks in times
         ]
     rows += [row._replace(name=f"{row.name} on Cityscapes") for row in cost.labor_table(pay)]
-    return [
-        (
-            row.name,
-            row.basis,
-            f"{row.images:,}",
-            "" if row.seconds_per_click is None else amounts.decimals(row.seconds_per_click, 1),
-            amounts.decimals(row.seconds_per_image, 1),
-            amounts.decimals(row.hours, 1 if row.hours >= 10 else 2),
-            amounts.decimals(row.dollars, 0 if row.dollars >= 100 else 2),
-        )
-        for row in rows
-    ]
+    return rows
+
+
+def _cells(row: cost.CostRow) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.basis,
+        f"{row.images:,}",
+        "" if row.seconds_per_click is None else amounts.decimals(row.seconds_per_click, 1),
+        amounts.decimals(row.seconds_per_image, 1),
+        amounts.decimals(row.hours, 1 if row.hours >= 10 else 2),
+        amounts.decimals(row.dollars, 0 if row.dollars >= 100 else 2),
+    )
 
 
 def pool_images(run: RunFiles) -> int:

@@ -57,9 +57,9 @@ def section(run: RunFiles) -> Html:
     return page.section(
         "Images of the pool",
         *entries,
-        lead=f"Of the {len(images)} previewed images, ordered by {order}. Click on a picture to see "
-        "it in its own size. Uncertainty is the entropy of the predicted probabilities: dark is "
-        "sure, bright is unsure.",
+        lead=f"Of the {len(images)} previewed images, ordered by {order}. Click on a picture to "
+        "see it in its own size. Uncertainty is the entropy of the predicted probabilities: dark "
+        "is sure, bright is unsure.",
     )
 
 
@@ -181,13 +181,10 @@ def _panels(run: RunFiles, image: Previewed, by: int) -> Html:
         panels.append(pictures.panel(share, small, photo=photo, dim=True))
         answers = run.store.labels(name, shape=shape)
         if (answers != IGNORE_LABEL).any():
-            panels.append(
-                pictures.panel("answers", labels(thick(answers)), photo=photo, dim=True)
-            )
+            panels.append(pictures.panel("answers", labels(thick(answers)), photo=photo, dim=True))
             shown.append(answers)
     panels += [
-        pictures.panel(words, labels(prediction))
-        for words, prediction in image.predictions.items()
+        pictures.panel(words, labels(prediction)) for words, prediction in image.predictions.items()
     ]
     if image.uncertainty is not None:
         shades = pictures.shades(pictures.resized(image.uncertainty, by))

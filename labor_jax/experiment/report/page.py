@@ -90,6 +90,17 @@ def side_by_side(pieces: Iterable[str]) -> Html:
     return Html(f'<div class="columns">{joined(kept)}</div>\n' if kept else "")
 
 
+def stacked(*pieces: str) -> Html:
+    """Pieces below each other that keep together."""
+    return Html(f"<div>{joined(pieces)}</div>\n" if any(pieces) else "")
+
+
+def halves(*pieces: str) -> Html:
+    """Wide pieces beside each other if the window is wide enough for both, else below."""
+    kept = [f"<div>{each}</div>" for each in pieces if each]
+    return Html(f'<div class="halves">{joined(kept)}</div>\n' if kept else "")
+
+
 def folded(title: str, *pieces: str) -> Html:
     """What opens on a click, and in print."""
     return Html(
@@ -141,12 +152,19 @@ def table(
     )
 
 
-def bar(share: float, *, series: int = 0) -> Html:
-    """A bar in a table's cell, as long as the share is large (0 to 1)."""
-    return Html(
-        f'<span class="bar"><i style="width:{100 * min(max(share, 0), 1):.1f}%;'
-        f'background:var(--series-{series + 1})"></i></span>'
-    )
+def bar(share: float, mark: float | None = None) -> Html:
+    """A bar in a table's cell, as long as the share is large (0 to 1).
+
+    Args:
+      share: the bar's length.
+      mark: where a line across the bar stands; None for no line.
+    """
+    line = "" if mark is None else f'<b style="left:{_width(mark)}"></b>'
+    return Html(f'<span class="bar"><i style="width:{_width(share)}"></i>{line}</span>')
+
+
+def _width(share: float) -> str:
+    return f"{100 * min(max(share, 0), 1):.1f}%"
 
 
 def swatch(colour: Sequence[int], name: str) -> Html:

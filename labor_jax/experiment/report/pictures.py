@@ -46,7 +46,9 @@ def resized(pixels: np.ndarray, by: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).reduce(by))
 
 
-def panel(caption: str, picture: str, *, photo: str = "", dim: bool = False) -> Html:
+def panel(
+    caption: str, picture: str, *, photo: str = "", dim: bool = False, on_dark: bool = False
+) -> Html:
     """A picture with its caption; a click shows it in its own size.
 
     Args:
@@ -54,9 +56,11 @@ def panel(caption: str, picture: str, *, photo: str = "", dim: bool = False) -> 
       picture: a data URI.
       photo: the CSS variable that holds a photo to show behind it; "" for none.
       dim: whether the photo is darkened.
+      on_dark: whether what is see-through shows black instead.
     """
     shade = "linear-gradient(#000a,#000a)," if dim else ""
     style = f' style="background-image:{shade}var({photo})"' if photo else ""
+    style = ' style="background:#222"' if on_dark else style
     return Html(
         '<figure class="panel"><button type="button">'
         f'<img alt="{escaped(caption)}" src="{picture}"{style}></button>'

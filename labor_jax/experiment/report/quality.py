@@ -2,16 +2,13 @@
 
 import json
 import math
-from typing import Any
 
 import numpy as np
 
-from labor_jax.experiment import amounts
 from labor_jax.experiment.report import charts, page, stages
 from labor_jax.experiment.report.charts import Level, Line
 from labor_jax.experiment.report.page import Cell, Html
 from labor_jax.experiment.report.run_files import RunFiles
-from labor_jax.experiment.report.stages import percent
 from labor_jax.experiment.workdir import Workdir
 
 _MATRIX_CLASSES = 24  # a larger matrix is unreadable: it shows the classes with most mistakes
@@ -32,13 +29,18 @@ def section(run: RunFiles) -> Html:
     )
 
 
-def classes_section(run: RunFiles) -> Html:
-    """The section about classes."""
+def classes_section(run: RunFiles, answers: np.ndarray) -> Html:
+    """The section about classes.
+
+    Args:
+      run: the run.
+      answers: pixels that were answered as each class, int64[C].
+    """
     return page.section(
         "Which classes fail",
-        _class_table(run),
-        _confusion(run),
-        lead="IoU of each class after each stage; click on a column to sort by it.",
+        page.halves(_class_table(run, answers), _confusion(run)),
+        lead="IoU of each class after each stage, the worst first; click on a column to sort by "
+        "it. The bar is the last stage, the line across it the first.",
     )
 
 
@@ -121,15 +123,20 @@ def _curves(run: RunFiles) -> Html:
     )
 
 
-def _class_table(run: RunFiles) -> Html:
+def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
     by_stage = class_iou_by_stage(run)
     if not by_stage:
         return Html("")
     names = list(by_stage)
     last = by_stage[names[-1]]
-    header = ["class", *names, "change", ""]
+    header = ["class", *names, "change", "answers", ""]
     rows = []
-    for number, name in enumerate(run.classes):
+    worst_first = sorted(
+        range(len(run.classes)),
+        key=lambda number: math.inf if (iou := last.get(run.classes[number])) is None else iou,
+    )
+    for number in worst_first:
+        name = run.classes[number]
         values = [by_stage[stage].get(name) for stage in names]
         both = values[0] is not None and values[-1] is not None
         change = 100 * (values[-1] - values[0]) if both and len(values) > 1 else None
@@ -138,7 +145,8 @@ def _class_table(run: RunFiles) -> Html:
                 page.swatch(run.palette[number], name),
                 *(Cell(_iou(value), value) for value in values),
                 Cell("" if change is None else f"{change:+.1f}", change),
-                page.bar(last.get(name) or 0.0),
+                Cell(f"{answers[number]:,}", int(answers[number])),
+                page.bar(values[-1] or 0.0, values[0] if len(values) > 1 else None),
             )
         )
     absent = [name for name in run.classes if last.get(name) is None]
@@ -201,8 +209,8 @@ def _confusion(run: RunFiles) -> Html:
     shares = _row_shares(confusion)[np.ix_(shown, shown)]
     names = [run.classes[number] for number in shown]
     words = (
-        "Each row is a class of the labels: of its pixels, the percentage that is predicted as each "
-        "class. The diagonal is right."
+        "Each row is a class of the labels: of its pixels, the percentage that is predicted as "
+        "each class. The diagonal is right."
     )
     if len(shown) < len(run.classes):
         words += f" These are the {len(shown)} classes with the most wrong pixels."

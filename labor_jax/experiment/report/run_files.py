@@ -35,7 +35,7 @@ class RunFiles(NamedTuple):
 
     @property
     def asks_people(self) -> bool:
-        """Whether people answer, so that labels of the pool, if there are any, are not looked at."""
+        """Whether people answer; then nobody looks at labels of the pool."""
         return self.config.get("annotator") == "human"
 
     def truth(self, number: int) -> np.ndarray | None:
@@ -81,7 +81,7 @@ def _read_config(folder: Workdir) -> dict[str, Any]:
 
 
 def read_metrics(folder: Workdir) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`; damaged ones, such as one that is being written, are left out."""
+    """The lines of `metrics.jsonl`, without damaged ones such as one that is being written."""
     found = []
     if folder.metrics.exists():
         for line in folder.metrics.read_bytes().splitlines():

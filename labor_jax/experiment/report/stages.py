@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from labor_jax.annotation import LabelStore
 from labor_jax.experiment import amounts, notes
 
 HEADER = ("stage", "labelled", "pixels/image", "annotation", "mIoU")
@@ -65,9 +66,7 @@ def sentences(summary: dict[str, Any]) -> list[str]:
 
 def before_rounds(summary: dict[str, Any]) -> tuple[str, float] | None:
     """The last stage before the rounds that has a mIoU: its name and mIoU; None without one."""
-    measured = [
-        (name, summary[key]) for name, key in BEFORE if summary.get(key) is not None
-    ]
+    measured = [(name, summary[key]) for name, key in BEFORE if summary.get(key) is not None]
     return measured[-1] if measured else None
 
 
@@ -81,3 +80,15 @@ def _annotation(entry: dict[str, Any]) -> str:
     time = amounts.duration(entry["annotation_seconds"])
     source = entry.get("annotation_source", "published")
     return time if source == "published" else f"{time}, {source}"
+
+
+def where_it_is(phase: str, store: LabelStore) -> str:
+    """Says how far a run is that isn't over."""
+    waiting = [number for number in store.rounds() if not store.round_complete(number)]
+    if waiting:
+        asked = store.statistics(waiting[0])
+        return (
+            f"The run waits in round {waiting[0]}: {asked.answered_images} of {asked.images} "
+            "images are answered."
+        )
+    return f"The run is not over; its last checkpoint is of phase {phase}."

@@ -71,7 +71,7 @@ def _chart(name: str, records: list[dict[str, Any]]) -> Html:
 
 def _stage(phase: str) -> str:
     """ "round_1/train" is of "round 1"."""
-    return phase.partition("/")[0].replace("_", " ")
+    return {"warmup": "warm-up"}.get(phase, phase.partition("/")[0].replace("_", " "))
 
 
 def _series(records: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
