@@ -44,10 +44,12 @@ from labor_jax.experiment.workdir import write_atomically
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 _ONE_SEED = ("--seeds", "0", "--")
-_FEW_IMAGES = (
+_TINY = (
     *("--config.data.image_size=(32, 64)", "--config.data.source_count=4"),
     *("--config.data.pool_count=2", "--config.data.evaluation_count=2"),
     *("--config.preview_images=0", "--config.supervised.steps=1"),
+    *("--config.model.backbone=two_layers", "--config.model.output_stride=4"),
+    *("--config.model.width=4", "--config.model.head=linear"),
 )
 _FEW_STEPS = (
     *("--config.rounds=1", "--config.warmup.steps=1", "--config.selector.steps=1"),
@@ -146,7 +148,7 @@ BENCHMARKS = (
         "LabOR's table",
         "Every method of LabOR from one warm-up a seed, on street scenes.",
         "benchmarks/methods.py",
-        quick=(*_ONE_SEED, *_FEW_IMAGES, *_FEW_STEPS),
+        quick=(*_ONE_SEED, *_TINY, *_FEW_STEPS),
         accuracy=True,
     ),
     Benchmark(
@@ -154,7 +156,7 @@ BENCHMARKS = (
         "Acquisition functions under the same joint training and budget, on street scenes.",
         "benchmarks/methods.py",
         ("--table", "acquisition", "--points", "40", "--fractions", "0.02197"),
-        quick=("--methods", "entropy", *_ONE_SEED, *_FEW_IMAGES, *_FEW_STEPS),
+        quick=("--methods", "entropy", *_ONE_SEED, *_TINY, *_FEW_STEPS),
         accuracy=True,
     ),
     Benchmark(
@@ -163,7 +165,7 @@ BENCHMARKS = (
         "benchmarks/which_query.py",
         quick=(
             *("--ways", "random", "--seconds", "20", *_ONE_SEED),
-            *_FEW_IMAGES,
+            *_TINY,
             *_FEW_STEPS,
         ),
         accuracy=True,
@@ -172,7 +174,7 @@ BENCHMARKS = (
         "Methods of adaptation",
         "Accuracy without asking anybody, on street scenes.",
         "benchmarks/adaptation.py",
-        quick=("--methods", "min_entropy", "--steps", "1", *_ONE_SEED, *_FEW_IMAGES),
+        quick=("--methods", "min_entropy", "--steps", "1", *_ONE_SEED, *_TINY),
         accuracy=True,
     ),
 )

@@ -134,8 +134,9 @@ def write_page(table: Table, output: Path, notes: Sequence[str] = ()) -> None:
         page.section(
             "mIoU against what was asked",
             page.side_by_side(_cost_charts(short)),
-            lead="Lines are means over the seeds, bands are one standard deviation. People's time "
-            "is by published rates.",
+            lead="Lines are means over the seeds, bands are one standard deviation. Dashed: the "
+            "best runs that have all labels, and the best that asked nothing. People's time is by "
+            "published rates.",
         ),
         page.section(
             "Classes",
@@ -250,14 +251,18 @@ def _cost_charts(table: Table) -> list[Html]:
             lambda stage: 100 * stage.labelled_fraction,
         ),
     )
-    lines, levels = [], []
+    lines: list[tuple[Row, list[Stage]]] = []
+    full, unasked = [], []
     for row in table.rows:
         stages = _mean_stages(row)
-        # Full supervision costs so much more that the others would be a single point beside it.
-        if any(stage.round for stage in stages) and row.results[0].labelled_fraction < 1:
+        if not any(stage.round for stage in stages):
+            unasked.append(row)
+        elif row.results[0].labelled_fraction < 1:
             lines.append((row, stages))
-        else:
-            levels.append(Level(table.name(row), _mean_miou(row)))
+        else:  # the others would be a single point beside its cost
+            full.append(row)
+    best = [max(rows, key=_mean_miou) for rows in (full, unasked) if rows]
+    levels = [Level(table.name(row), _mean_miou(row)) for row in best]
     drawn = []
     for title, label, number in axes:
         shown = [
