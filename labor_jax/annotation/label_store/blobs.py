@@ -57,8 +57,10 @@ class BlobReader:
         """
         packed = self.labels(blob, -(-pixels // 8), image, round)
         held = np.flatnonzero(packed)
-        byte, bit = np.nonzero(np.unpackbits(packed[held]).reshape(-1, 8))
-        return held[byte] * 8 + bit
+        if 2 * held.size > packed.size:
+            return np.flatnonzero(np.unpackbits(packed, count=pixels))
+        found = np.flatnonzero(np.unpackbits(packed[held]))
+        return held[found // 8] * 8 + found % 8
 
     def labels(self, blob: bytes, count: int, image: str, round: int) -> np.ndarray:
         """The `count` labels of an image in a round, `uint8[count]`.
