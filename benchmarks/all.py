@@ -52,9 +52,9 @@ _TINY = (
     *("--config.model.width=4", "--config.model.head=linear"),
 )
 _FEW_STEPS = (
-    *("--config.rounds=1", "--config.warmup.steps=1", "--config.selector.steps=1"),
-    *("--config.round.steps=1", "--config.joint.steps=2", "--config.joint.schedule_steps=3"),
-    "--config.joint.query_steps=(1,)",
+    *("--config.warmup.steps=1", "--config.selector.steps=1", "--config.round.steps=1"),
+    *("--config.joint.steps=6", "--config.joint.schedule_steps=7"),
+    "--config.joint.query_steps=(1, 2, 3, 4, 5)",
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labor_jax.experiment.report import comparison, comparison_page, results
 from labor_jax.experiment.report.comparison import Row, Table
+from labor_jax.experiment.workdir import write_atomically
 
 
 def to_stderr(text: str) -> None:
@@ -46,6 +47,6 @@ def publish(table: Table, folder: Path, text: str | None = None) -> None:
     """
     text = comparison.markdown(table) if text is None else text
     print(text, end="")
-    (folder / "table.md").write_text(text)
+    write_atomically(folder / "table.md", text)
     comparison.write(table, folder / "table.csv")
     comparison_page.write_page(table, folder / "table.html", comparison_page.seed_notes(table))

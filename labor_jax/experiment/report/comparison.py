@@ -71,6 +71,9 @@ USUAL_COLUMNS = tuple(name for name in COLUMNS if name != "seconds_per_image")
 """Those that people are shown unless a table chooses others."""
 
 
+BARS = 4
+"""More rows than these are not drawn as bars: a class would take too much space."""
+
 _FEW = 2
 """Columns that are few enough to call a row by."""
 
@@ -89,6 +92,16 @@ class Row(NamedTuple):
     def by_seed(self) -> dict[int, Result]:
         """The results by their seeds."""
         return {result.seed: result for result in self.results}
+
+    @property
+    def asks(self) -> bool:
+        """Whether its runs ask anything."""
+        return any(result.labelled_fraction for result in self.results)
+
+    @property
+    def asks_all(self) -> bool:
+        """Whether its runs ask for all labels."""
+        return any(result.labelled_fraction >= 1 for result in self.results)
 
     def mious(self) -> dict[int, float]:
         """The measured mIoU by the seeds, from 0 to 1."""
@@ -139,6 +152,13 @@ class Table(NamedTuple):
             supervised=rows.get(id(self.supervised)),
             compared_with=rows.get(id(self.compared_with)),
         )
+
+    def drawn(self) -> list[Row]:
+        """The rows in the order in which charts give colours: those that asked all are later.
+
+        Those that asked nothing are last. So a row has one colour in charts that leave out some.
+        """
+        return sorted(self.rows, key=lambda row: (not row.asks, row.asks_all))
 
     def _kinds(self, columns: Sequence[int]) -> int:
         return len({tuple(str(row.cells[number]) for number in columns) for row in self.rows})

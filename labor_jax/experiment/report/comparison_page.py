@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from labor_jax.annotation import LabelStore, LabelStoreError
 from labor_jax.experiment import amounts
-from labor_jax.experiment.report import asked, charts, comparison, page, results
+from labor_jax.experiment.report import charts, compared_questions, comparison, page, results
 from labor_jax.experiment.report.charts import Level, Line
 from labor_jax.experiment.report.comparison import COLUMNS, CONFIDENCE, Row, Table
 from labor_jax.experiment.report.page import Cell, Html
 from labor_jax.experiment.report.results import Result, ResultsError, Stage
-from labor_jax.experiment.workdir import Workdir, write_atomically
+from labor_jax.experiment.workdir import write_atomically
 
 COLUMNS_SHOWN = (
     "labelled_fraction",
@@ -24,9 +23,6 @@ COLUMNS_SHOWN = (
     "annotation_hours",
 )
 """What the command shows of what runs asked."""
-
-_BARS = 4
-"""More rows than these are not drawn as bars: a class would take too much space."""
 
 
 class Written(NamedTuple):
@@ -144,7 +140,7 @@ def write_page(table: Table, output: Path, notes: Sequence[str] = ()) -> None:
             _class_table(short),
             lead="IoU in % after the last round: mean ± standard deviation over the seeds.",
         ),
-        page.section("What was asked", *_asked(short), lead=_ASKED_LEAD),
+        compared_questions.section(short),
         page.section("Runs", page.folded("All runs", _runs_table(short))),
     ]
     title = f"Comparison: {numbers}"
@@ -179,8 +175,9 @@ def _verdict(table: Table) -> str:
         return f"{told}. {table.name(ranked[1])} has {_miou(ranked[1])}; they have no common seed."
     _, _, reach = comparison.difference_cells(found)
     sure = "" if found.interval is None else f", {_percent(CONFIDENCE)} interval {reach}"
+    than = "less" if found.mean >= 0 else "more"
     told += (
-        f". Next: {table.name(ranked[1])}, {100 * found.mean:.1f} points less "
+        f". Next: {table.name(ranked[1])}, {100 * abs(found.mean):.1f} points {than} "
         f"(n = {_count(found.seeds, 'common seed')}{sure})"
     )
     if found.interval and found.interval[0] <= 0 <= found.interval[1]:
@@ -253,14 +250,13 @@ def _cost_charts(table: Table) -> list[Html]:
     )
     lines: list[tuple[Row, list[Stage]]] = []
     full, unasked = [], []
-    for row in table.rows:
-        stages = _mean_stages(row)
-        if not any(stage.round for stage in stages):
+    for row in table.drawn():
+        if not row.asks:
             unasked.append(row)
-        elif row.results[0].labelled_fraction < 1:
-            lines.append((row, stages))
-        else:  # the others would be a single point beside its cost
+        elif row.asks_all:  # the others would be a single point beside its cost
             full.append(row)
+        else:
+            lines.append((row, _mean_stages(row)))
     best = [max(rows, key=_mean_miou) for rows in (full, unasked) if rows]
     levels = [Level(table.name(row), _mean_miou(row)) for row in best]
     drawn = []
@@ -307,8 +303,8 @@ def _mious_after(row: Row, number: int) -> list[float]:
 
 
 def _class_chart(table: Table) -> str:
-    rows = [row for row in table.rows if _has_classes(row)]
-    if not rows or len(rows) > _BARS:
+    rows = [row for row in table.drawn() if _has_classes(row)]
+    if not rows or len(rows) > comparison.BARS:
         return ""
     names = list(rows[0].results[0].per_class_iou)
     means, spreads = {}, {}
@@ -344,88 +340,6 @@ def _has_classes(row: Row) -> bool:
 def _class_values(row: Row, name: str) -> list[float]:
     values = [result.per_class_iou.get(name) for result in row.results]
     return [value for value in values if value is not None]
-
-
-_ASKED_LEAD = (
-    "Means over the seeds. Pixels of few classes, or in few lumps, teach less each. Effective "
-    "classes: how many equally frequent classes the answers are worth. A lump is a connected piece "
-    "of what was asked of an image, in all rounds together."
-)
-
-_ASKED_COLUMNS: tuple[tuple[str, Callable[[Result, asked.Asked], float | None], Callable], ...] = (
-    ("pixels/image", lambda result, found: found.pixels_per_image, amounts.count),
-    ("clicks/image", lambda result, found: result.clicks_per_image, amounts.count),
-    (
-        "pixels/click",
-        lambda result, found: (
-            found.pixels_per_image / result.clicks_per_image if result.clicks_per_image else None
-        ),
-        amounts.count,
-    ),
-    ("classes/image", lambda result, found: found.classes_per_image, lambda value: f"{value:.1f}"),
-    (
-        "effective classes",
-        lambda result, found: found.effective_classes,
-        lambda value: f"{value:.1f}",
-    ),
-    (
-        "pixels of the rarest class",
-        lambda result, found: int(found.class_pixels.min()),
-        lambda value: f"{value:,.0f}",
-    ),
-    ("void", lambda result, found: found.void_fraction, lambda value: f"{100 * value:.1f}%"),
-    ("lumps/image", lambda result, found: found.lumps_per_image, amounts.count),
-    ("pixels/lump", lambda result, found: found.pixels_per_lump, amounts.count),
-    (
-        "in the largest lump",
-        lambda result, found: found.share_in_largest,
-        lambda value: f"{100 * value:.1f}%",
-    ),
-)
-
-
-def _asked(table: Table) -> list[Html]:
-    """What was asked: a table, and sentences about runs whose answers can't be read."""
-    problems: list[str] = []
-    lines = []
-    for row in table.rows:
-        described = []
-        for result in row.results:
-            if not result.pixels_per_image:
-                continue
-            try:
-                described.append((result, _read_asked(result)))
-            except (LabelStoreError, ResultsError) as error:
-                problems.append(f"Left out of this table: {result.workdir}: {error}")
-        if not described:
-            continue
-        line: list[str | Cell] = [table.name(row)]
-        for _, number, text in _ASKED_COLUMNS:
-            values = [number(result, found) for result, found in described]
-            mean = None if None in values else statistics.mean(values)
-            line.append(Cell("-" if mean is None else text(mean), mean))
-        lines.append(line)
-    header = ["runs", *(heading for heading, _, _ in _ASKED_COLUMNS)]
-    shown = [page.table(header, lines, sortable=True)] if lines else []
-    return [*shown, page.items(problems)]
-
-
-def _read_asked(result: Result) -> asked.Asked:
-    """What a run asked in all its rounds.
-
-    Raises:
-      LabelStoreError: the label store can't be read.
-      ResultsError: it is of another run.
-    """
-    path = Workdir(result.workdir).labels
-    with LabelStore(path, classes=result.classes, read_only=True) as store:
-        total = asked.statistics(store).total
-    if not total.pixels:
-        raise ResultsError(
-            f"{path} holds no query, but the run's summary.json counts some; copy the "
-            "labels.sqlite of the same run."
-        )
-    return total
 
 
 def _runs_table(table: Table) -> Html:
