@@ -25,6 +25,7 @@ SERIES = 8
 
 _WIDTH, _HEIGHT = 380, 250  # CSS pixels
 _FONT = 11
+_BOTTOM = 40  # for numbers and name of the axis
 _VARIABLES = ("ink", "muted", "rule", "accent", *(f"series-{i + 1}" for i in range(SERIES)))
 _STAND_INS = {name: f"#fe01{number:02x}" for number, name in enumerate(_VARIABLES)}
 _MARKERS = "os^Dv<>p"
@@ -85,7 +86,7 @@ def line_chart(
         return _nothing(title)
     factor = 100 if percent else 1
     with mpl.rc_context(_style(title)):
-        figure, axes = _figure()
+        figure, axes = _figure(_WIDTH, _HEIGHT, left=62 if y_label else 48, bottom=_BOTTOM)
         for number, (line, y) in enumerate(zip(lines, values, strict=True)):
             colour, x = _series(number), np.asarray(line.x, float)
             marker = _MARKERS[number % len(_MARKERS)] if line.points else "o"
@@ -97,13 +98,13 @@ def line_chart(
                 axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         # Of two that are close, the lower one's name stands below it and the other's above.
         for number, level in enumerate(sorted(levels, key=lambda level: level.value)):
-            _draw_level(axes, factor * level.value, level.name, above=number % 2 == 1)
+            _draw_level(axes, factor * level.value, level.name, number)
         _draw_boundaries(axes, boundaries)
         axes.margins(x=0.04, y=0.1)
         if from_zero:
             axes.set_ylim(bottom=0)
-        if format_x:
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_x(value)))
+        write = format_x or _plain
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         if percent:
@@ -139,8 +140,8 @@ def bar_chart(
         return _nothing(title)
     factor, thickness = 100 if percent else 1, 0.8 / len(values)
     with mpl.rc_context(_style(title)):
-        height = 46 + len(names) * (10 + 8 * len(values))
-        figure, axes = _figure(height=height)
+        height = 8 + _BOTTOM + len(names) * (10 + 8 * len(values))
+        figure, axes = _figure(_WIDTH, height, left=_label_width(names), bottom=_BOTTOM)
         for number, (name, lengths) in enumerate(values.items()):
             error = None if not spreads else factor * _floats(spreads[name])
             axes.barh(
@@ -188,8 +189,9 @@ def matrix_chart(
     rows, columns = shares.shape
     cell = 18  # pixels
     with mpl.rc_context(_style(title)):
-        size = (110 + cell * columns, 110 + cell * rows)
-        figure, axes = _figure(*size)
+        left, bottom = 16 + _label_width(row_names), 16 + _label_width(column_names)
+        size = (left + cell * columns + 22, bottom + cell * rows + 8)
+        figure, axes = _figure(*size, left=left, bottom=bottom)
         for row, column in np.argwhere(np.isfinite(shares)):
             share = float(shares[row, column])
             corner = (column - 0.5, row - 0.5)
@@ -242,23 +244,34 @@ def _style(title: str) -> dict[str, Any]:
     }
 
 
-def _figure(width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")  # 72: a point a pixel
+def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
+    """A figure and its axes, with so many pixels for labels. Finding them takes most of the time
+    of a chart, so they are told: see `_label_width`."""
+    figure = Figure(figsize=(width / 72, height / 72))  # 72 an inch, so a point is a pixel
     figure.patch.set_visible(False)
-    return figure, figure.add_subplot()
+    right, top = 22, 8
+    shares = (left / width, bottom / height, (width - left - right) / width)
+    return figure, figure.add_axes((*shares, (height - bottom - top) / height))
 
 
-def _draw_level(axes: Any, value: float, name: str, *, above: bool) -> None:
+def _label_width(names: Sequence[str]) -> float:
+    """About how many pixels the longest of some shortened names takes."""
+    return 16 + 0.56 * _FONT * max(len(_shortened(name)) for name in names)
+
+
+def _draw_level(axes: Any, value: float, name: str, number: int) -> None:
+    """The lowest two are named at the right, the others at the left: curves mostly rise."""
+    above, right = number % 2 == 1, number < 2
     axes.axhline(value, color=_STAND_INS["muted"], linewidth=1.2, linestyle=(0, (5, 3)))
     axes.annotate(
         name,
-        (1, value),
-        xytext=(-2, 2 if above else -2),
+        (1 if right else 0, value),
+        xytext=(-2 if right else 4, 2 if above else -2),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         color=_STAND_INS["muted"],
         fontsize=9,
-        ha="right",
+        ha="right" if right else "left",
         va="bottom" if above else "top",
     )
 
@@ -326,6 +339,11 @@ def _nothing(title: str) -> Html:
         f'<figure class="chart"><figcaption>{escaped(title)}</figcaption>'
         '<p class="muted">Nothing was measured.</p></figure>'
     )
+
+
+def _plain(value: float) -> str:
+    """A position as it is read: "20,000", "0.5"."""
+    return f"{value:,.10g}"
 
 
 def _series(number: int) -> str:

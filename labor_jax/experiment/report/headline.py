@@ -146,8 +146,9 @@ def _tiles(run: RunFiles, found: Asked) -> list[Tile]:
     listed = [Tile("How good: mIoU", "unknown" if miou is None else f"{100 * miou:.1f}%", note)]
     if miou is not None:
         error = summary.get("miou_error")
-        value = "1 seed" if error is None else f"±{100 * error:.1f} points"
-        listed.append(Tile("How sure", value, _measured(summary)))
+        value = "1 seed" if error is None else f"±{100 * error:.1f}"
+        others = "" if error is None else "points over other images; one seed; "
+        listed.append(Tile("How sure", value, others + _measured(summary)))
     if rounds:
         last = rounds[-1]
         source = last.get("annotation_source", "published")
@@ -170,8 +171,8 @@ def _tiles(run: RunFiles, found: Asked) -> list[Tile]:
         listed.append(
             Tile(
                 "Asked",
-                f"{total.effective_classes:.1f} of {len(run.classes)} classes",
-                f"effective number; {total.classes_per_image:.1f} in an image",
+                f"{total.effective_classes:.1f} of {len(run.classes)}",
+                f"classes, as their effective number; {total.classes_per_image:.1f} in an image",
             )
         )
     worst = weak_classes(summary)[:1]
@@ -188,7 +189,7 @@ def _measured(summary: dict[str, Any]) -> str:
     on = f"on {pixels:,} labelled pixels" if pixels else "on the evaluation images"
     if summary.get("measured_on") == "answers":
         on = f"an estimate, on {pixels:,} answers" if pixels else "an estimate, on answers"
-    return f"one seed, {on}"
+    return on
 
 
 def _about_rounds(run: RunFiles) -> list[str]:

@@ -115,7 +115,7 @@ def test_a_click_sorts_the_classes_and_enlarges_a_picture(chrome, address):
     change = chrome.find_element("xpath", "//th//button[text()='answers']")
     for descending in (True, False):
         change.click()
-        shown = chrome.execute_script(f"{column}[row.cells.length - 2].textContent)")
+        shown = chrome.execute_script(f"{column}[row.cells.length - 1].textContent)")
         counts = [int(each.replace(",", "")) for each in shown]
         assert counts == sorted(counts, reverse=descending) and len(set(counts)) > 1
     panel = chrome.find_element("css selector", ".gallery .panel")

@@ -17,7 +17,7 @@ def told(run, add_round):
     add_round(1, {0: mask})
     run.summary.update(final_miou=0.625, per_class_iou=GOOD, wall_seconds=60.0)
     run.summary["confusion"] = [[90, 10, 0, 0], [30, 60, 10, 0], [0, 0, 10, 0], [0, 0, 0, 0]]
-    return run, questions.read(run)
+    return run, questions.read(run, [])
 
 
 def steps(told, **more):
@@ -27,7 +27,7 @@ def steps(told, **more):
 def test_the_headline_says_how_good_how_sure_and_what_fails(told):
     run, _ = told
     run.summary["miou_error"] = 0.012
-    text = headline.headline(*told, costs.compare(told[0]))
+    text = headline.headline(*told, costs.compare(told[0], []))
     for sentence in (
         "With 2.20% of the pool&#x27;s pixels labelled, mIoU is 62.5%, 31.2 points more than "
         "before the first question.",
@@ -45,14 +45,14 @@ def test_a_run_without_labels_to_measure_on_claims_nothing(told):
     run.summary.update(final_miou=None, per_class_iou={}, measured_on="nothing")
     for entry in run.summary["rounds"]:
         entry["miou"] = None
-    text = headline.headline(*told, costs.compare(told[0]))
+    text = headline.headline(*told, costs.compare(told[0], []))
     assert "its mIoU is unknown" in text and "fail" not in text and "points" not in text
     assert "config.data.evaluation_from_answers" in steps(told)
 
 
 def test_no_class_fails_where_all_are_alike(told):
     told[0].summary["per_class_iou"] = {"road": 0.6, "car <b>": 0.65}
-    assert "No class is far below the mean." in headline.headline(*told, costs.compare(told[0]))
+    assert "No class is far below the mean." in headline.headline(*told, costs.compare(told[0], []))
 
 
 @pytest.mark.parametrize(
