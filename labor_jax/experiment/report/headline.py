@@ -126,8 +126,8 @@ def _cost_sentence(compared: Sequence[cost.CostRow]) -> str:
     (own,) = own
     by = "by the labelling tool's clock" if "measured" in own.basis else f"by {_rates(own.basis)}"
     full = [row.hours for row in compared if (row.name, row.basis) == (costs.FULL, own.basis)]
-    others = f"; full labels would take {_hours(full[0])}" if full else ""
-    return f"The labels took {_hours(own.hours)} of people's time {by}{others}."
+    others = f"; full labels would cost {_hours(full[0])}" if full else ""
+    return f"The labels cost {_hours(own.hours)} of people's time {by}{others}."
 
 
 def _hours(hours: float) -> str:
@@ -142,7 +142,7 @@ def _tiles(run: RunFiles, found: Asked) -> list[Tile]:
     summary = run.summary
     rounds, miou = summary["rounds"], summary.get("final_miou")
     before = stages.before_rounds(summary)
-    note = f"{before[0]} {100 * before[1]:.1f}%" if before and rounds else ""
+    note = f"from {100 * before[1]:.1f}% ({before[0]})" if before and rounds else ""
     listed = [Tile("How good: mIoU", "unknown" if miou is None else f"{100 * miou:.1f}%", note)]
     if miou is not None:
         error = summary.get("miou_error")
@@ -155,7 +155,7 @@ def _tiles(run: RunFiles, found: Asked) -> list[Tile]:
         by = _rates(costs.run_seconds(last)[0][0])
         by = f"{by} time" if source != "published" else by
         dollars = last.get("annotation_dollars")
-        paid = "" if dollars is None else f", {amounts.decimals(dollars, 0)} $"
+        paid = "" if dollars is None else f", {amounts.decimals(dollars, 0)}\N{NO-BREAK SPACE}$"
         images = max(costs.pool_images(run), 1)
         clicks = "clicks" in last and f", {amounts.count(last['clicks'] / images)} clicks an image"
         listed += [

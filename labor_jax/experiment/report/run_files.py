@@ -39,12 +39,16 @@ class RunFiles(NamedTuple):
 
     @property
     def asks_people(self) -> bool:
-        """Whether people answer; then nobody looks at labels of the pool."""
+        """Whether people answer."""
         return self.config.get("annotator") == "human"
 
     def truth(self, number: int) -> np.ndarray | None:
-        """The label uint8[H, W] of a pool image; None where there is none, or people answer."""
-        if self.asks_people or self.pool is None:
+        """The label uint8[H, W] of a pool image.
+
+        None where there is none, and where no oracle has read it: before the first round is over,
+        and where people answer.
+        """
+        if self.asks_people or not self.summary["rounds"] or self.pool is None:
             return None
         try:
             return self.pool.label(number)

@@ -34,8 +34,8 @@ def test_the_headline_says_how_good_how_sure_and_what_fails(told):
         "The classes that fail are car &lt;b&gt; (10%).",
         "one run with one seed",
         "Other images would move mIoU by about 1.2 points.",
-        "The labels took 10.0 h of people&#x27;s time by LabOR&#x27;s estimate; full labels would "
-        "take 4.5 h.",
+        "The labels cost 10.0 h of people&#x27;s time by LabOR&#x27;s estimate; full labels would "
+        "cost 4.5 h.",
     ):
         assert sentence in text, sentence
 
