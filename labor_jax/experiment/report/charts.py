@@ -39,7 +39,7 @@ class Line(NamedTuple):
       x: positions.
       y: values; None or NaN leaves a gap.
       spread: half the height of a band around the line, at each position; None for no band.
-      points: whether to mark each position.
+      points: whether to mark each position; one without neighbours always is, to be seen.
     """
 
     name: str
@@ -67,6 +67,7 @@ def line_chart(
     percent: bool = False,
     from_zero: bool = False,
     format_x: Callable[[float], str] | None = None,
+    x_range: tuple[float, float] | None = None,
 ) -> Html:
     """Lines over an axis.
 
@@ -80,6 +81,7 @@ def line_chart(
       percent: whether values are shares that are shown as percentages.
       from_zero: whether the value axis starts at 0.
       format_x: how positions are written; None for plain numbers.
+      x_range: the first and the last position that is shown; None for those of the lines.
     """
     values = [_floats(line.y) for line in lines]
     if not any(np.isfinite(each).any() for each in values):
@@ -89,9 +91,10 @@ def line_chart(
         figure, axes = _figure(_WIDTH, _HEIGHT, left=62 if y_label else 48, bottom=_BOTTOM)
         for number, (line, y) in enumerate(zip(lines, values, strict=True)):
             colour, x = _series(number), np.asarray(line.x, float)
-            marker = _MARKERS[number % len(_MARKERS)] if line.points else "o"
-            size = 5 if line.points else 1.8
-            axes.plot(x, factor * y, color=colour, marker=marker, markersize=size, linewidth=1.8)
+            marker = _MARKERS[number % len(_MARKERS)]
+            marked = slice(None) if line.points else _isolated(y)
+            axes.plot(x, factor * y, color=colour, linewidth=1.8)
+            axes.plot(x[marked], factor * y[marked], marker, color=colour, markersize=5)
             if line.spread is not None:
                 band = _floats(line.spread)
                 low, high = factor * (y - band), factor * (y + band)
@@ -99,8 +102,12 @@ def line_chart(
         # Of two that are close, the lower one's name stands below it and the other's above.
         for number, level in enumerate(sorted(levels, key=lambda level: level.value)):
             _draw_level(axes, factor * level.value, level.name, number)
-        _draw_boundaries(axes, boundaries)
         axes.margins(x=0.04, y=0.1)
+        if x_range:
+            axes.set_xlim(*x_range)
+        if boundaries:
+            axes.grid(False, axis="x")  # else its lines look like boundaries
+        _draw_boundaries(axes, boundaries)
         if from_zero:
             axes.set_ylim(bottom=0)
         write = format_x or _plain
@@ -278,7 +285,7 @@ def _draw_level(axes: Any, value: float, name: str, number: int) -> None:
 
 def _draw_boundaries(axes: Any, boundaries: Sequence[tuple[float, str]]) -> None:
     """Vertical lines with their words, but for words that would run into those before."""
-    span = max((line.get_xdata()[-1] for line in axes.lines if len(line.get_xdata())), default=0)
+    first, last = axes.get_xlim()
     free_from = -math.inf
     for position, words in boundaries:
         axes.axvline(position, color=_STAND_INS["rule"], linewidth=1)
@@ -293,7 +300,7 @@ def _draw_boundaries(axes: Any, boundaries: Sequence[tuple[float, str]]) -> None
                 fontsize=9,
                 va="top",
             )
-            free_from = position + span * (5.5 * len(words) + 6) / _WIDTH
+            free_from = position + (last - first) * (5.5 * len(words) + 6) / _WIDTH
 
 
 _FONT_FAMILY = re.compile(r" *font-family: [^;\"]*;")
@@ -339,6 +346,13 @@ def _nothing(title: str) -> Html:
         f'<figure class="chart"><figcaption>{escaped(title)}</figcaption>'
         '<p class="muted">Nothing was measured.</p></figure>'
     )
+
+
+def _isolated(values: np.ndarray) -> np.ndarray:
+    """Which values have a gap on both sides, bool[N]."""
+    known = np.isfinite(values)
+    beside = np.pad(known, 1)
+    return known & ~beside[:-2] & ~beside[2:]
 
 
 def _plain(value: float) -> str:
