@@ -45,12 +45,12 @@ def next_steps(run: RunFiles, found: Asked, *, over: bool = True) -> list[str]:
     summary, workdir = run.summary, shlex.quote(str(run.folder.path))
     rounds = summary["rounds"]
     steps = []
-    if not over and run.asks_people:
+    if not over and run.asks_people and stages.waiting_round(run.store) is not None:
         steps.append(
             f"Answer what is asked (labor-jax annotate {workdir}), then rerun the command."
         )
     elif not over:
-        steps.append("Rerun the run's command: it goes on where it stopped.")
+        steps.append("If the run has stopped, rerun its command: it goes on where it was.")
     if summary.get("measured_on") == "nothing":
         steps.append("Set config.data.evaluation_from_answers: without labels nobody knows mIoU.")
     if over:
@@ -112,10 +112,10 @@ def _sure_sentence(run: RunFiles) -> str:
     error = run.summary.get("miou_error")
     if run.summary.get("final_miou") is None:
         return ""
-    range_ = (
-        "" if error is None else f" Other images would move mIoU by about {100 * error:.1f} points."
-    )
-    return f"This is one run with one seed; another seed may differ by a point or two.{range_}"
+    sentence = "This is one seed, and only more runs tell how far seeds differ."
+    if error is None:
+        return sentence
+    return f"{sentence} Other evaluation images would move mIoU by about {100 * error:.1f} points."
 
 
 def _cost_sentence(compared: Sequence[cost.CostRow]) -> str:

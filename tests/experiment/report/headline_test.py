@@ -32,8 +32,8 @@ def test_the_headline_says_how_good_how_sure_and_what_fails(told):
         "With 2.20% of the pool&#x27;s pixels labelled, mIoU is 62.5%, 31.2 points more than "
         "before the first question.",
         "The classes that fail are car &lt;b&gt; (10%).",
-        "one run with one seed",
-        "Other images would move mIoU by about 1.2 points.",
+        "This is one seed, and only more runs tell how far seeds differ.",
+        "Other evaluation images would move mIoU by about 1.2 points.",
         "The labels cost 10.0 h of people&#x27;s time by LabOR&#x27;s estimate; full labels would "
         "cost 4.5 h.",
     ):
@@ -81,7 +81,9 @@ def test_a_failing_class_that_was_hardly_asked_is_to_be_asked(told):
 
 def test_a_run_that_waits_says_how_it_goes_on(told):
     run, found = told
-    assert "Rerun the run's command" in steps(told, over=False)
+    assert "rerun its command" in steps(told, over=False)
     run = run._replace(config={**run.config, "annotator": "human"})
+    assert "rerun its command" in steps((run, found), over=False)  # everything is answered
+    run.store.open_round(2, run.pool.names)
     text = steps((run, found), over=False)
     assert "labor-jax annotate" in text and "two more seeds" not in text
