@@ -5,6 +5,7 @@ import json
 import pytest
 
 from labor_jax import experiment
+from labor_jax.experiment import session
 from labor_jax.experiment.report import current
 from labor_jax.experiment.workdir import ConfigError
 from tests import fork_server
@@ -59,12 +60,14 @@ def test_a_waiting_run_has_a_report(waiting, tmp_path):
     assert not (waiting / "summary.json").exists()
 
 
-def test_a_stopped_run_says_its_phase(tmp_path):
+def test_a_stopped_run_says_its_phase(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "_REPORT_EVERY", 0.0)  # else there is none before the run's end
     interrupt_training(tiny_config("spl"), tmp_path, "warmup", 2)
+    assert "its last checkpoint is of phase supervised" in (tmp_path / "report.html").read_text()
     current.write(tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "The run is not over; its last checkpoint is of phase" in page
-    assert "source-only" in page and "warm-up" not in page
+    assert "<td>source-only</td>" in page and "<td>warm-up</td>" not in page
 
 
 @pytest.mark.parametrize(

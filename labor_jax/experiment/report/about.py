@@ -28,11 +28,8 @@ def section(run: RunFiles) -> Html:
     ]
     fields = effective_fields(run.config)
     changed = differing_fields(json.loads(base_config().to_json()), fields)
-    rows = [
-        (name, json.dumps(value))
-        for name, (_, value) in changed.items()
-        if not name.startswith("terms.") or value is not None
-    ]
+    # None is a field that is open, or of a term that this run doesn't use.
+    rows = [(name, json.dumps(value)) for name, (_, value) in changed.items() if value is not None]
     whole = json.dumps(run.config, indent=2, sort_keys=True)
     return page.section(
         "How it was made",

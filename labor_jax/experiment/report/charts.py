@@ -25,6 +25,7 @@ SERIES = 8
 
 _WIDTH, _HEIGHT = 380, 250  # CSS pixels
 _FONT = 11
+_BOTTOM = 40  # for numbers and name of the axis
 _VARIABLES = ("ink", "muted", "rule", "accent", *(f"series-{i + 1}" for i in range(SERIES)))
 _STAND_INS = {name: f"#fe01{number:02x}" for number, name in enumerate(_VARIABLES)}
 _MARKERS = "os^Dv<>p"
@@ -38,7 +39,7 @@ class Line(NamedTuple):
       x: positions.
       y: values; None or NaN leaves a gap.
       spread: half the height of a band around the line, at each position; None for no band.
-      points: whether to mark each position.
+      points: whether to mark each position; one without neighbours always is, to be seen.
     """
 
     name: str
@@ -66,6 +67,7 @@ def line_chart(
     percent: bool = False,
     from_zero: bool = False,
     format_x: Callable[[float], str] | None = None,
+    x_range: tuple[float, float] | None = None,
 ) -> Html:
     """Lines over an axis.
 
@@ -79,31 +81,37 @@ def line_chart(
       percent: whether values are shares that are shown as percentages.
       from_zero: whether the value axis starts at 0.
       format_x: how positions are written; None for plain numbers.
+      x_range: the first and the last position that is shown; None for those of the lines.
     """
     values = [_floats(line.y) for line in lines]
     if not any(np.isfinite(each).any() for each in values):
         return _nothing(title)
     factor = 100 if percent else 1
     with mpl.rc_context(_style(title)):
-        figure, axes = _figure()
+        figure, axes = _figure(_WIDTH, _HEIGHT, left=62 if y_label else 48, bottom=_BOTTOM)
         for number, (line, y) in enumerate(zip(lines, values, strict=True)):
             colour, x = _series(number), np.asarray(line.x, float)
-            marker = _MARKERS[number % len(_MARKERS)] if line.points else "o"
-            size = 5 if line.points else 1.8
-            axes.plot(x, factor * y, color=colour, marker=marker, markersize=size, linewidth=1.8)
+            marker = _MARKERS[number % len(_MARKERS)]
+            marked = slice(None) if line.points else _isolated(y)
+            axes.plot(x, factor * y, color=colour, linewidth=1.8)
+            axes.plot(x[marked], factor * y[marked], marker, color=colour, markersize=5)
             if line.spread is not None:
                 band = _floats(line.spread)
                 low, high = factor * (y - band), factor * (y + band)
                 axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         # Of two that are close, the lower one's name stands below it and the other's above.
         for number, level in enumerate(sorted(levels, key=lambda level: level.value)):
-            _draw_level(axes, factor * level.value, level.name, above=number % 2 == 1)
-        _draw_boundaries(axes, boundaries)
+            _draw_level(axes, factor * level.value, level.name, number)
         axes.margins(x=0.04, y=0.1)
+        if x_range:
+            axes.set_xlim(*x_range)
+        if boundaries:
+            axes.grid(False, axis="x")  # else its lines look like boundaries
+        _draw_boundaries(axes, boundaries)
         if from_zero:
             axes.set_ylim(bottom=0)
-        if format_x:
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_x(value)))
+        write = format_x or _plain
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         if percent:
@@ -139,8 +147,8 @@ def bar_chart(
         return _nothing(title)
     factor, thickness = 100 if percent else 1, 0.8 / len(values)
     with mpl.rc_context(_style(title)):
-        height = 46 + len(names) * (10 + 8 * len(values))
-        figure, axes = _figure(height=height)
+        height = 8 + _BOTTOM + len(names) * (10 + 8 * len(values))
+        figure, axes = _figure(_WIDTH, height, left=_label_width(names), bottom=_BOTTOM)
         for number, (name, lengths) in enumerate(values.items()):
             error = None if not spreads else factor * _floats(spreads[name])
             axes.barh(
@@ -188,8 +196,9 @@ def matrix_chart(
     rows, columns = shares.shape
     cell = 18  # pixels
     with mpl.rc_context(_style(title)):
-        size = (110 + cell * columns, 110 + cell * rows)
-        figure, axes = _figure(*size)
+        left, bottom = 16 + _label_width(row_names), 16 + _label_width(column_names)
+        size = (left + cell * columns + 22, bottom + cell * rows + 8)
+        figure, axes = _figure(*size, left=left, bottom=bottom)
         for row, column in np.argwhere(np.isfinite(shares)):
             share = float(shares[row, column])
             corner = (column - 0.5, row - 0.5)
@@ -242,30 +251,41 @@ def _style(title: str) -> dict[str, Any]:
     }
 
 
-def _figure(width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")  # 72: a point a pixel
+def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
+    """A figure and its axes, with so many pixels for labels. Finding them takes most of the time
+    of a chart, so they are told: see `_label_width`."""
+    figure = Figure(figsize=(width / 72, height / 72))  # 72 an inch, so a point is a pixel
     figure.patch.set_visible(False)
-    return figure, figure.add_subplot()
+    right, top = 22, 8
+    shares = (left / width, bottom / height, (width - left - right) / width)
+    return figure, figure.add_axes((*shares, (height - bottom - top) / height))
 
 
-def _draw_level(axes: Any, value: float, name: str, *, above: bool) -> None:
+def _label_width(names: Sequence[str]) -> float:
+    """About how many pixels the longest of some shortened names takes."""
+    return 16 + 0.56 * _FONT * max(len(_shortened(name)) for name in names)
+
+
+def _draw_level(axes: Any, value: float, name: str, number: int) -> None:
+    """The lowest two are named at the right, the others at the left: curves mostly rise."""
+    above, right = number % 2 == 1, number < 2
     axes.axhline(value, color=_STAND_INS["muted"], linewidth=1.2, linestyle=(0, (5, 3)))
     axes.annotate(
         name,
-        (1, value),
-        xytext=(-2, 2 if above else -2),
+        (1 if right else 0, value),
+        xytext=(-2 if right else 4, 2 if above else -2),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         color=_STAND_INS["muted"],
         fontsize=9,
-        ha="right",
+        ha="right" if right else "left",
         va="bottom" if above else "top",
     )
 
 
 def _draw_boundaries(axes: Any, boundaries: Sequence[tuple[float, str]]) -> None:
     """Vertical lines with their words, but for words that would run into those before."""
-    span = max((line.get_xdata()[-1] for line in axes.lines if len(line.get_xdata())), default=0)
+    first, last = axes.get_xlim()
     free_from = -math.inf
     for position, words in boundaries:
         axes.axvline(position, color=_STAND_INS["rule"], linewidth=1)
@@ -280,7 +300,7 @@ def _draw_boundaries(axes: Any, boundaries: Sequence[tuple[float, str]]) -> None
                 fontsize=9,
                 va="top",
             )
-            free_from = position + span * (5.5 * len(words) + 6) / _WIDTH
+            free_from = position + (last - first) * (5.5 * len(words) + 6) / _WIDTH
 
 
 _FONT_FAMILY = re.compile(r" *font-family: [^;\"]*;")
@@ -326,6 +346,18 @@ def _nothing(title: str) -> Html:
         f'<figure class="chart"><figcaption>{escaped(title)}</figcaption>'
         '<p class="muted">Nothing was measured.</p></figure>'
     )
+
+
+def _isolated(values: np.ndarray) -> np.ndarray:
+    """Which values have a gap on both sides, bool[N]."""
+    known = np.isfinite(values)
+    beside = np.pad(known, 1)
+    return known & ~beside[:-2] & ~beside[2:]
+
+
+def _plain(value: float) -> str:
+    """A position as it is read: "20,000", "0.5"."""
+    return f"{value:,.10g}"
 
 
 def _series(number: int) -> str:

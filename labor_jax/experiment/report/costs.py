@@ -1,13 +1,12 @@
 """What a run's labels cost: beside full labels and LabOR's table, and who gave them."""
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from labor_jax.annotation import cost
-from labor_jax.data import DataError
 from labor_jax.experiment import amounts
-from labor_jax.experiment.outlines import mean_outlines
 from labor_jax.experiment.report import page
 from labor_jax.experiment.report.page import Html
 from labor_jax.experiment.report.run_files import RunFiles
@@ -50,8 +49,14 @@ def run_seconds(entry: dict[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-def compare(run: RunFiles) -> list[cost.CostRow]:
-    """What the run's labels cost, then full labels and LabOR's cost table, all at one pay."""
+def compare(run: RunFiles, truths: Sequence[np.ndarray]) -> list[cost.CostRow]:
+    """What the run's labels cost, then full labels and LabOR's cost table, all at one pay.
+
+    Args:
+      run: the run.
+      truths: labels uint8[H, W] of some images of the pool, for the price of full labels by
+        published rates; none where they are unknown.
+    """
     pay = (run.config.get("annotation") or {}).get("dollars_per_hour", cost.DOLLARS_PER_HOUR)
     rounds = run.summary["rounds"]
     images = pool_images(run)
@@ -62,11 +67,10 @@ def compare(run: RunFiles) -> list[cost.CostRow]:
             for last in rounds[-1:]
             for basis, seconds in run_seconds(last)
         ]
-        if rounds and run.pool is not None and not run.asks_people:
-            with contextlib.suppress(DataError):
-                outlines = cost.Work(images=1, outlines=mean_outlines(run.pool))
-                each = cost.seconds(outlines, cost.PUBLISHED)
-                times.append((FULL, cost.PUBLISHED.name, each * images, None))
+        if rounds and truths:
+            outlines = cost.Work(images=1, outlines=cost.mean_outlines(truths))
+            each = cost.seconds(outlines, cost.PUBLISHED)
+            times.append((FULL, cost.PUBLISHED.name, each * images, None))
         times.append((FULL, cost.LABOR.name, cost.FULL_SECONDS_PER_IMAGE * images, None))
         rows = [
             cost.cost_row(name, basis, seconds, images=images, clicks=clicks, dollars_per_hour=pay)

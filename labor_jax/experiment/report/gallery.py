@@ -31,7 +31,7 @@ class Previewed(NamedTuple):
 
     Attributes:
       number: which image of the pool.
-      rounds: those that are answered as a whole.
+      candidates: bool[H, W], the pixels that its rounds chose among; None before the first.
       predictions: uint8[H, W] by the words that say when they were made, the last one last.
       uncertainty: uint8[H, W] of the last one; None in a run of an older version.
       truth: uint8[H, W]; None if unknown.
@@ -39,7 +39,7 @@ class Previewed(NamedTuple):
     """
 
     number: int
-    rounds: tuple[int, ...]
+    candidates: np.ndarray | None
     predictions: dict[str, np.ndarray]
     uncertainty: np.ndarray | None
     truth: np.ndarray | None
@@ -130,7 +130,7 @@ def _read(run: RunFiles, number: int, rounds: tuple[int, ...]) -> Previewed | No
     truth = run.truth(number)
     return Previewed(
         number=number,
-        rounds=rounds,
+        candidates=read_candidates(run.folder, rounds, number, shape) if rounds else None,
         predictions=predictions,
         uncertainty=read_uncertainty(run.folder, last, number, shape),
         truth=truth,
@@ -168,11 +168,9 @@ def _panels(run: RunFiles, image: Previewed, by: int) -> Html:
         panels.append(pictures.panel("ground truth", labels(image.truth), photo=photo, dim=True))
         shown.append(image.truth)
     name, shape = run.pool.names[image.number], _first(image).shape
-    if image.rounds:
-        candidates = read_candidates(run.folder, image.rounds, image.number, shape)
-        if not candidates.all():
-            small = pictures.mask(pictures.resized(candidates, by))
-            panels.append(pictures.panel("candidates to ask", small, photo=photo, dim=True))
+    if image.candidates is not None and not image.candidates.all():
+        small = pictures.mask(pictures.resized(image.candidates, by))
+        panels.append(pictures.panel("candidates to ask", small, photo=photo, dim=True))
     asked = run.store.asked(name, shape=shape)
     if asked.any():
         seen = thick(np.where(asked, 0, IGNORE_LABEL).astype(np.uint8)) == 0

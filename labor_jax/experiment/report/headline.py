@@ -45,12 +45,12 @@ def next_steps(run: RunFiles, found: Asked, *, over: bool = True) -> list[str]:
     summary, workdir = run.summary, shlex.quote(str(run.folder.path))
     rounds = summary["rounds"]
     steps = []
-    if not over and run.asks_people:
+    if not over and run.asks_people and stages.waiting_round(run.store) is not None:
         steps.append(
             f"Answer what is asked (labor-jax annotate {workdir}), then rerun the command."
         )
     elif not over:
-        steps.append("Rerun the run's command: it goes on where it stopped.")
+        steps.append("If the run has stopped, rerun its command: it goes on where it was.")
     if summary.get("measured_on") == "nothing":
         steps.append("Set config.data.evaluation_from_answers: without labels nobody knows mIoU.")
     if over:
@@ -112,10 +112,10 @@ def _sure_sentence(run: RunFiles) -> str:
     error = run.summary.get("miou_error")
     if run.summary.get("final_miou") is None:
         return ""
-    range_ = (
-        "" if error is None else f" Other images would move mIoU by about {100 * error:.1f} points."
-    )
-    return f"This is one run with one seed; another seed may differ by a point or two.{range_}"
+    sentence = "This is one seed, and only more runs tell how far seeds differ."
+    if error is None:
+        return sentence
+    return f"{sentence} Other evaluation images would move mIoU by about {100 * error:.1f} points."
 
 
 def _cost_sentence(compared: Sequence[cost.CostRow]) -> str:
@@ -126,8 +126,8 @@ def _cost_sentence(compared: Sequence[cost.CostRow]) -> str:
     (own,) = own
     by = "by the labelling tool's clock" if "measured" in own.basis else f"by {_rates(own.basis)}"
     full = [row.hours for row in compared if (row.name, row.basis) == (costs.FULL, own.basis)]
-    others = f"; full labels would take {_hours(full[0])}" if full else ""
-    return f"The labels took {_hours(own.hours)} of people's time {by}{others}."
+    others = f"; full labels would cost {_hours(full[0])}" if full else ""
+    return f"The labels cost {_hours(own.hours)} of people's time {by}{others}."
 
 
 def _hours(hours: float) -> str:
@@ -142,19 +142,20 @@ def _tiles(run: RunFiles, found: Asked) -> list[Tile]:
     summary = run.summary
     rounds, miou = summary["rounds"], summary.get("final_miou")
     before = stages.before_rounds(summary)
-    note = f"{before[0]} {100 * before[1]:.1f}%" if before and rounds else ""
+    note = f"from {100 * before[1]:.1f}% ({before[0]})" if before and rounds else ""
     listed = [Tile("How good: mIoU", "unknown" if miou is None else f"{100 * miou:.1f}%", note)]
     if miou is not None:
         error = summary.get("miou_error")
-        value = "1 seed" if error is None else f"±{100 * error:.1f} points"
-        listed.append(Tile("How sure", value, _measured(summary)))
+        value = "1 seed" if error is None else f"±{100 * error:.1f}"
+        others = "" if error is None else "points over other images; one seed; "
+        listed.append(Tile("How sure", value, others + _measured(summary)))
     if rounds:
         last = rounds[-1]
         source = last.get("annotation_source", "published")
         by = _rates(costs.run_seconds(last)[0][0])
         by = f"{by} time" if source != "published" else by
         dollars = last.get("annotation_dollars")
-        paid = "" if dollars is None else f", {amounts.decimals(dollars, 0)} $"
+        paid = "" if dollars is None else f", {amounts.decimals(dollars, 0)}\N{NO-BREAK SPACE}$"
         images = max(costs.pool_images(run), 1)
         clicks = "clicks" in last and f", {amounts.count(last['clicks'] / images)} clicks an image"
         listed += [
@@ -170,8 +171,8 @@ def _tiles(run: RunFiles, found: Asked) -> list[Tile]:
         listed.append(
             Tile(
                 "Asked",
-                f"{total.effective_classes:.1f} of {len(run.classes)} classes",
-                f"effective number; {total.classes_per_image:.1f} in an image",
+                f"{total.effective_classes:.1f} of {len(run.classes)}",
+                f"classes, as their effective number; {total.classes_per_image:.1f} in an image",
             )
         )
     worst = weak_classes(summary)[:1]
@@ -188,7 +189,7 @@ def _measured(summary: dict[str, Any]) -> str:
     on = f"on {pixels:,} labelled pixels" if pixels else "on the evaluation images"
     if summary.get("measured_on") == "answers":
         on = f"an estimate, on {pixels:,} answers" if pixels else "an estimate, on answers"
-    return f"one seed, {on}"
+    return on
 
 
 def _about_rounds(run: RunFiles) -> list[str]:

@@ -1,7 +1,7 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const keyOf = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent;
-  heads.forEach((head, column) => head.firstChild.addEventListener("click", () => {
+  heads.forEach((head, column) => head.firstChild?.addEventListener("click", () => {
     const descending = head.getAttribute("aria-sort") !== "descending";
     heads.forEach((each) => each.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");

@@ -136,7 +136,11 @@ def table(
     kinds = ["" if number in words else ' class="number"' for number in range(len(header))]
     head = joined(
         f'<th{kind} scope="col">'
-        + (f'<button type="button">{escaped(name)}</button>' if sortable else escaped(name))
+        + (
+            f'<button type="button">{escaped(name)}</button>'
+            if sortable and name
+            else escaped(name)
+        )
         + "</th>"
         for name, kind in zip(header, kinds, strict=True)
     )

@@ -129,7 +129,7 @@ def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
         return Html("")
     names = list(by_stage)
     last = by_stage[names[-1]]
-    header = ["class", *names, "change", "answers", ""]
+    header = ["class", "", *names, "change", "answers"]
     rows = []
     worst_first = sorted(
         range(len(run.classes)),
@@ -143,10 +143,10 @@ def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
         rows.append(
             (
                 page.swatch(run.palette[number], name),
+                page.bar(values[-1] or 0.0, values[0] if len(values) > 1 else None),
                 *(Cell(_iou(value), value) for value in values),
                 Cell("" if change is None else f"{change:+.1f}", change),
                 Cell(f"{answers[number]:,}", int(answers[number])),
-                page.bar(values[-1] or 0.0, values[0] if len(values) > 1 else None),
             )
         )
     absent = [name for name in run.classes if last.get(name) is None]
@@ -157,7 +157,7 @@ def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
     )
     return page.joined(
         [
-            page.table(header, rows, sortable=True, words=(0, len(header) - 1)),
+            page.table(header, rows, sortable=True, words=(0, 1)),
             page.paragraph(note, kind="muted") if note else "",
         ]
     )

@@ -1,5 +1,6 @@
 """What was asked: of which classes, how lumped, and where; statistics, charts and tables of it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,6 @@ from labor_jax.experiment.report import asked, charts, page, pictures
 from labor_jax.experiment.report.page import Html
 from labor_jax.experiment.report.run_files import RunFiles
 
-_SAMPLE = 32  # labels of the pool that are read to know which classes there are
 _CLASSES = 40  # the commonest ones, which the chart shows
 _PICTURE = 1024  # pixels of the longer side of the picture of lumps
 
@@ -35,9 +35,16 @@ class Asked(NamedTuple):
         )
 
 
-def read(run: RunFiles) -> Asked:
-    """Describes what a run asked."""
-    return Asked(asked.statistics(run.store), _present(run))
+def read(run: RunFiles, truths: Sequence[np.ndarray]) -> Asked:
+    """Describes what a run asked.
+
+    Args:
+      run: the run.
+      truths: labels uint8[H, W] of some images of the pool; none where they are unknown.
+    """
+    counts = [np.bincount(each.reshape(-1), minlength=256)[: len(run.classes)] for each in truths]
+    present = asked.present(np.array(counts)) if counts else None
+    return Asked(asked.statistics(run.store), present)
 
 
 def section(run: RunFiles, found: Asked) -> Html:
@@ -57,18 +64,6 @@ def section(run: RunFiles, found: Asked) -> Html:
         lead="Answers teach more if they are of many classes and don't lie in lumps. The effective "
         "number of classes is how many equally frequent ones would be as diverse.",
     )
-
-
-def _present(run: RunFiles) -> asked.Present | None:
-    if run.pool is None:
-        return None
-    counts = []
-    for number in preview_numbers(len(run.pool), _SAMPLE):
-        truth = run.truth(number)
-        if truth is None:
-            return None
-        counts.append(np.bincount(truth.reshape(-1), minlength=256)[: len(run.classes)])
-    return asked.present(np.array(counts)) if counts else None
 
 
 def _table(found: Asked) -> Html:

@@ -7,7 +7,11 @@ import numpy as np
 
 from labor_jax.annotation import LabelStore
 from labor_jax.data import DataError, Pair, Split
+from labor_jax.experiment.previews import preview_numbers
 from labor_jax.experiment.workdir import ConfigError, Workdir
+
+_SAMPLE, _FEWEST = 32, 8  # images
+_SAMPLED_PIXELS = 2**24
 
 
 class RunFiles(NamedTuple):
@@ -35,17 +39,34 @@ class RunFiles(NamedTuple):
 
     @property
     def asks_people(self) -> bool:
-        """Whether people answer; then nobody looks at labels of the pool."""
+        """Whether people answer."""
         return self.config.get("annotator") == "human"
 
     def truth(self, number: int) -> np.ndarray | None:
-        """The label uint8[H, W] of a pool image; None where there is none, or people answer."""
-        if self.asks_people or self.pool is None:
+        """The label uint8[H, W] of a pool image.
+
+        None where there is none, and where no oracle has read it: before the first round is over,
+        and where people answer.
+        """
+        if self.asks_people or not self.summary["rounds"] or self.pool is None:
             return None
         try:
             return self.pool.label(number)
         except DataError:
             return None
+
+
+def sampled_truths(run: RunFiles) -> list[np.ndarray]:
+    """Labels uint8[H, W] of some images that are spread over the pool; none where they are unknown.
+
+    There are 32, or fewer of large images, so that reading them takes a second or two at most.
+    """
+    if run.pool is None or not len(run.pool):
+        return []
+    height, width = run.pool.size(0)
+    count = min(max(_SAMPLED_PIXELS // (height * width), _FEWEST), _SAMPLE)
+    found = [run.truth(number) for number in preview_numbers(len(run.pool), count)]
+    return [] if any(each is None for each in found) else found
 
 
 def gather(folder: Workdir, summary: dict[str, Any], pair: Pair, store: LabelStore) -> RunFiles:

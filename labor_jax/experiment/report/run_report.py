@@ -53,7 +53,8 @@ def write_report(
       over: whether the run is.
     """
     run = run_files.gather(folder, summary, pair, store)
-    asked, compared = questions.read(run), costs.compare(run)
+    truths = run_files.sampled_truths(run)
+    asked, compared = questions.read(run, truths), costs.compare(run, truths)
     body = [
         page.paragraph(note, kind="warning") if note else page.Html(""),
         headline.headline(run, asked, compared),

@@ -70,6 +70,23 @@ def before_rounds(summary: dict[str, Any]) -> tuple[str, float] | None:
     return measured[-1] if measured else None
 
 
+def waiting_round(store: LabelStore) -> int | None:
+    """The round that isn't answered as a whole; None without one."""
+    return next((number for number in store.rounds() if not store.round_complete(number)), None)
+
+
+def where_it_is(phase: str, store: LabelStore) -> str:
+    """Says how far a run is that isn't over."""
+    waiting = waiting_round(store)
+    if waiting is not None:
+        asked = store.statistics(waiting)
+        return (
+            f"The run waits in round {waiting}: {asked.answered_images} of {asked.images} "
+            "images are answered."
+        )
+    return f"The run is not over; its last checkpoint is of phase {phase}."
+
+
 def percent(share: float | None) -> str:
     """A share as a percentage; a dash where nothing was measured."""
     return "\N{EN DASH}" if share is None else f"{100 * share:.2f}%"
@@ -80,15 +97,3 @@ def _annotation(entry: dict[str, Any]) -> str:
     time = amounts.duration(entry["annotation_seconds"])
     source = entry.get("annotation_source", "published")
     return time if source == "published" else f"{time}, {source}"
-
-
-def where_it_is(phase: str, store: LabelStore) -> str:
-    """Says how far a run is that isn't over."""
-    waiting = [number for number in store.rounds() if not store.round_complete(number)]
-    if waiting:
-        asked = store.statistics(waiting[0])
-        return (
-            f"The run waits in round {waiting[0]}: {asked.answered_images} of {asked.images} "
-            "images are answered."
-        )
-    return f"The run is not over; its last checkpoint is of phase {phase}."

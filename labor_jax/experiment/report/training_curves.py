@@ -39,8 +39,8 @@ def section(run: RunFiles) -> Html:
         "How the training went",
         page.side_by_side(_chart(name, records) for name in ordered[:_CHARTS]),
         page.items(notes),
-        lead="Each line is a phase. The pixel selector is a network of its own, which is trained "
-        "before its round asks, so its loss is no continuation of the others.",
+        lead="Each curve is a phase, and a vertical line begins a stage; those with a number begin "
+        "a round. The pixel selector is a network of its own, trained before its round asks.",
     )
 
 
@@ -66,6 +66,7 @@ def _chart(name: str, records: list[dict[str, Any]]) -> Html:
         x_label="step",
         boundaries=boundaries if len(boundaries) > 1 else (),
         from_zero=name in _FIRST,
+        x_range=(0, records[-1]["step"]),
     )
 
 

@@ -95,6 +95,15 @@ def test_a_gap_stays_a_gap():
     assert line.count("M") == 2
 
 
+def test_a_position_without_neighbours_is_marked_all_the_same():
+    def marks(*values):
+        line = Line("a", range(len(values)), values, points=False)
+        return charts.line_chart("t", [line], x_label="x").count("fill: var(--series-1)")
+
+    assert marks(0.1, 0.2, 0.3) == 0
+    assert marks(0.1, None, 0.2, 0.3) > 0 and marks(0.1) > 0
+
+
 def test_without_numbers_there_is_a_sentence():
     for chart in (
         charts.line_chart("t", [Line("a", [0], [None])], x_label="x"),

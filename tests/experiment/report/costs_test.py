@@ -6,7 +6,7 @@ import numpy as np
 
 from labor_jax.annotation.labelling_tool.progress import Agreement, Annotator, Progress
 from labor_jax.data import DataError
-from labor_jax.experiment.report import costs
+from labor_jax.experiment.report import costs, run_files
 from labor_jax.experiment.summary import people_entry
 from tests.evaluation.scenes import CLASSES
 from tests.experiment.report.pages import cells_of
@@ -19,6 +19,9 @@ class Unlabelled:
     def __len__(self):
         return len(self.names)
 
+    def size(self, number):
+        return 4, 2
+
     def label(self, number):
         raise DataError("no labels")
 
@@ -30,7 +33,9 @@ class Labelled(Unlabelled):
 
 def rows_of(run, count, kind=Unlabelled):
     run = run._replace(pool=kind(count))
-    cells = cells_of(costs.section(run, costs.compare(run)))[len(costs.HEADER) :]
+    cells = cells_of(costs.section(run, costs.compare(run, run_files.sampled_truths(run))))[
+        len(costs.HEADER) :
+    ]
     return list(zip(*[iter(cells)] * len(costs.HEADER), strict=True))
 
 

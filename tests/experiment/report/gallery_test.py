@@ -5,11 +5,12 @@ import pytest
 
 from labor_jax.experiment.report import gallery
 from labor_jax.experiment.report.gallery import Previewed
+from tests.evaluation.scenes import SIZE
 
 
 def previewed(number, miou=None, uncertainty=None):
     unsure = None if uncertainty is None else np.full((2, 2), uncertainty, np.uint8)
-    return Previewed(number, (), {}, unsure, None, miou)
+    return Previewed(number, None, {}, unsure, None, miou)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,14 @@ def test_image_miou_is_the_mean_over_the_classes_of_the_truth():
     prediction = np.array([[0, 2, 1, 1]], np.uint8)
     assert gallery.image_miou(prediction, truth, 3) == pytest.approx((1 / 2 + 1) / 2)
     assert gallery.image_miou(prediction, np.full((1, 4), 255, np.uint8), 3) is None
+
+
+def test_an_image_with_a_damaged_preview_is_left_out(run, add_round, caplog):
+    add_round(1, {0: np.ones(SIZE, bool)})
+    assert "&lt;drive&gt;/0&amp;" in gallery.section(run)
+    (run.folder.previews / "round_1_query" / "0.png").unlink()
+    assert gallery.section(run) == ""
+    assert "round_1_query/0.png is missing" in caplog.text
 
 
 def test_labels_of_a_pool_that_people_answer_are_not_looked_at(run, add_preview, pair):

@@ -17,7 +17,7 @@ def told(run, add_round):
     add_round(1, {0: mask})
     run.summary.update(final_miou=0.625, per_class_iou=GOOD, wall_seconds=60.0)
     run.summary["confusion"] = [[90, 10, 0, 0], [30, 60, 10, 0], [0, 0, 10, 0], [0, 0, 0, 0]]
-    return run, questions.read(run)
+    return run, questions.read(run, [])
 
 
 def steps(told, **more):
@@ -27,15 +27,15 @@ def steps(told, **more):
 def test_the_headline_says_how_good_how_sure_and_what_fails(told):
     run, _ = told
     run.summary["miou_error"] = 0.012
-    text = headline.headline(*told, costs.compare(told[0]))
+    text = headline.headline(*told, costs.compare(told[0], []))
     for sentence in (
         "With 2.20% of the pool&#x27;s pixels labelled, mIoU is 62.5%, 31.2 points more than "
         "before the first question.",
         "The classes that fail are car &lt;b&gt; (10%).",
-        "one run with one seed",
-        "Other images would move mIoU by about 1.2 points.",
-        "The labels took 10.0 h of people&#x27;s time by LabOR&#x27;s estimate; full labels would "
-        "take 4.5 h.",
+        "This is one seed, and only more runs tell how far seeds differ.",
+        "Other evaluation images would move mIoU by about 1.2 points.",
+        "The labels cost 10.0 h of people&#x27;s time by LabOR&#x27;s estimate; full labels would "
+        "cost 4.5 h.",
     ):
         assert sentence in text, sentence
 
@@ -45,14 +45,14 @@ def test_a_run_without_labels_to_measure_on_claims_nothing(told):
     run.summary.update(final_miou=None, per_class_iou={}, measured_on="nothing")
     for entry in run.summary["rounds"]:
         entry["miou"] = None
-    text = headline.headline(*told, costs.compare(told[0]))
+    text = headline.headline(*told, costs.compare(told[0], []))
     assert "its mIoU is unknown" in text and "fail" not in text and "points" not in text
     assert "config.data.evaluation_from_answers" in steps(told)
 
 
 def test_no_class_fails_where_all_are_alike(told):
     told[0].summary["per_class_iou"] = {"road": 0.6, "car <b>": 0.65}
-    assert "No class is far below the mean." in headline.headline(*told, costs.compare(told[0]))
+    assert "No class is far below the mean." in headline.headline(*told, costs.compare(told[0], []))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,9 @@ def test_a_failing_class_that_was_hardly_asked_is_to_be_asked(told):
 
 def test_a_run_that_waits_says_how_it_goes_on(told):
     run, found = told
-    assert "Rerun the run's command" in steps(told, over=False)
+    assert "rerun its command" in steps(told, over=False)
     run = run._replace(config={**run.config, "annotator": "human"})
+    assert "rerun its command" in steps((run, found), over=False)  # everything is answered
+    run.store.open_round(2, run.pool.names)
     text = steps((run, found), over=False)
     assert "labor-jax annotate" in text and "two more seeds" not in text
