@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 
 from labor_jax.annotation import LabelStore
 from labor_jax.data import IGNORE_LABEL, Pair
-from labor_jax.experiment.previews import preview_path
-from labor_jax.experiment.workdir import ConfigError, Workdir
+from labor_jax.experiment.preview_files import read_candidates, read_preview, trained_phases
+from labor_jax.experiment.workdir import Workdir
 
 _GAP = 4
 _CAPTION = 14
@@ -33,48 +33,20 @@ def draw_strip(
     image = pair.pool.image(number)
     asked_rounds = [r for r in store.rounds() if store.round_complete(r)]
     panels = [("image", image)]
-    candidates = np.zeros(image.shape[:2], bool)
-    for each in asked_rounds:
-        candidates |= _read(folder, f"round_{each}/query", number, candidates.shape) > 0
+    candidates = read_candidates(folder, asked_rounds, number, image.shape[:2])
     if asked_rounds and not candidates.all():
         panels.append(("inconsistency mask", np.where(candidates[..., None], 255, image // 3)))
     if asked_rounds:
         labels = store.labels(name, shape=pair.pool.size(number))
-        asked = _colours(_thick(labels), pair.palette, background=image // 3)
+        asked = _colours(thick(labels), pair.palette, background=image // 3)
         panels.append(("asked labels", asked))
-    rounds = [f"round_{each}/train" for each in asked_rounds]
-    stages = sorted(each.name for each in folder.previews.glob("retraining_*"))
-    trained = [
-        phase
-        for phase in ("supervised", "warmup", *stages, "joint", *rounds)
-        if preview_path(folder.previews, phase, number).exists()
-    ]
-    before = [phase for phase in trained if not phase.startswith("round")][-1:]
-    after = [phase for phase in trained if phase.startswith("round")][-1:]
     captions = ("prediction before the rounds", "prediction after")
-    for caption, phases in zip(captions, (before, after), strict=True):
-        for phase in phases:
-            labels = _read(folder, phase, number, candidates.shape, len(pair.palette))
+    phases = trained_phases(folder, asked_rounds, number)
+    for caption, phase in zip(captions, phases, strict=True):
+        if phase is not None:
+            labels = read_preview(folder, phase, number, candidates.shape, len(pair.palette))
             panels.append((caption, _colours(labels, pair.palette)))
     return _side_by_side(panels, scale)
-
-
-def _read(
-    folder: Workdir, phase: str, number: int, shape: tuple[int, int], num_classes: int = 255
-) -> np.ndarray:
-    path = preview_path(folder.previews, phase, number)
-    if not path.exists():
-        raise ConfigError(
-            f"{path} is missing: the run wrote no preview of that image in phase {phase}."
-        )
-    try:
-        with Image.open(path) as preview:
-            labels = np.asarray(preview)
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise ConfigError(f"{path} is damaged ({error}), so it can't be shown.") from error
-    if labels.shape != shape or labels.max(initial=0) >= num_classes:
-        raise ConfigError(f"{path} is damaged: it is no preview of this image of {shape} pixels.")
-    return labels
 
 
 def _colours(
@@ -87,8 +59,12 @@ def _colours(
     return np.where(known[..., None], colours, rest)
 
 
-def _thick(labels: np.ndarray) -> np.ndarray:
-    """Single labelled pixels widened on larger images, where a strip would lose them from sight."""
+def thick(labels: np.ndarray) -> np.ndarray:
+    """Single labelled pixels widened on larger images, where a strip would lose them from sight.
+
+    Args:
+      labels: uint8[H, W], 255 where unlabelled.
+    """
     for _ in range(min(labels.shape) // 200):
         padded = np.pad(labels, 1, constant_values=IGNORE_LABEL)
         height, width = labels.shape

@@ -47,6 +47,21 @@ class BlobReader:
         packed = self.labels(blob, -(-pixels // 8), image, round)
         return np.unpackbits(packed, count=pixels).view(bool).reshape(shape)
 
+    def places(self, blob: bytes, pixels: int, image: str, round: int) -> np.ndarray:
+        """Where the query of an image of `pixels` pixels asks, in raster order, `int64[asked]`.
+
+        Of a nearly empty mask this is many times faster than `mask`.
+
+        Raises:
+          DamagedItemError: If the blob is damaged.
+        """
+        packed = self.labels(blob, -(-pixels // 8), image, round)
+        held = np.flatnonzero(packed)
+        if 2 * held.size > packed.size:
+            return np.flatnonzero(np.unpackbits(packed, count=pixels))
+        found = np.flatnonzero(np.unpackbits(packed[held]))
+        return held[found // 8] * 8 + found % 8
+
     def labels(self, blob: bytes, count: int, image: str, round: int) -> np.ndarray:
         """The `count` labels of an image in a round, `uint8[count]`.
 
