@@ -70,8 +70,12 @@ class RunTool(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_tool(workdir: str | os.PathLike) -> Iterator[RunTool]:
+def open_tool(workdir: str | os.PathLike, *, advice: str | None = None) -> Iterator[RunTool]:
     """Opens the label store of a run for the labelling tool.
+
+    Args:
+      workdir: the run's.
+      advice: how the run goes on, as a sentence; None: by the command that started it.
 
     Raises:
       ConfigError: there is no run in `workdir`, it has asked nothing yet, or a field of
@@ -91,7 +95,7 @@ def open_tool(workdir: str | os.PathLike) -> Iterator[RunTool]:
         )
     with LabelStore(folder.labels, classes=pair.classes) as store:
         service = _service(store, settings, folder)
-        yield RunTool(store, service, pair, _run(folder, config), settings)
+        yield RunTool(store, service, pair, _run(folder, config, advice), settings)
 
 
 def make_server(app) -> uvicorn.Server:
@@ -100,6 +104,7 @@ def make_server(app) -> uvicorn.Server:
         uvicorn.Config(
             app,
             http=ImpatientProtocol,
+            log_config=None,  # its own would close the handlers of the process
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -126,7 +131,7 @@ def _settings(config) -> api.Settings:
     return api.Settings(**{name: section[name] for name in api.Settings._fields if name in section})
 
 
-def _run(folder: Workdir, config) -> api.Run:
+def _run(folder: Workdir, config, advice: str | None) -> api.Run:
     """What the page says about the run."""
     command = folder.command.read_text().strip() if folder.command.exists() else None
     how = command or f"python -m labor_jax.main --config … --workdir {folder.path}"
@@ -135,5 +140,5 @@ def _run(folder: Workdir, config) -> api.Run:
         method=config.method,
         data=json.dumps([config.pair, config.data.to_dict()], sort_keys=True),
         command=command,
-        advice=f"Continue the run with the command that started it: {how}",
+        advice=advice or f"Continue the run with the command that started it: {how}",
     )
