@@ -3,7 +3,6 @@
 Each runs in an empty folder, with the package and nothing else of the repository.
 """
 
-import os
 
 import nbformat
 import pytest
