@@ -3,6 +3,9 @@
 Each runs in an empty folder, with the package and nothing else of the repository.
 """
 
+import importlib.metadata
+import tomllib
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -80,7 +83,7 @@ def test_your_own_photos(executed):
 
 def test_many_devices(executed):
     printed, _, _ = executed("many_devices")
-    assert "cpu:1" in printed and "each of the 2 devices has all" in printed
+    assert "images 1 to 1" in printed and "each of the 2 devices has all" in printed
     one, every = (
         line for line in printed.splitlines() if line.startswith(("one: mIoU", "all: mIoU"))
     )
@@ -92,9 +95,24 @@ def test_it_is_kept_without_output_and_begins_with_badge_and_installation(name):
     notebook = nbformat.read(ROOT / "colabs" / f"{name}.ipynb", as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
-    badge = f"/blob/main/colabs/{name}.ipynb)"
-    assert badge in notebook.cells[0].source.splitlines()[0]
-    assert "REPOSITORY = " in code[0].source
+    address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    path = f"{address.removeprefix('https://')}/blob/main/colabs/{name}.ipynb"
+    assert path.replace(".com/", "/") in notebook.cells[0].source.splitlines()[0]
+    assert f'REPOSITORY = "{address}"' in code[0].source
+
+
+def test_installing_keeps_jax_and_numpy(monkeypatch):
+    notebook = nbformat.read(ROOT / "colabs" / "your_own_photos.ipynb", as_version=4)
+    *lines, install = next(c for c in notebook.cells if c.cell_type == "code").source.splitlines()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    names = {}
+    exec("\n".join(lines), names)
+    pins = Path(names["constraints"].name).read_text().splitlines()
+    Path(names["constraints"].name).unlink()
+    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
+    assert {f"{name}=={version}" for name, version in versions.items()} <= set(pins)
+    assert "--constraint {constraints.name}" in install and "%pip install" in install
+    assert "{PACKAGE} @ git+{REPOSITORY}" in install
 
 
 def test_there_is_a_test_of_each_notebook():
