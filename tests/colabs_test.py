@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from tests.conftest import ROOT
 
 NETWORK = """
-config.model.update(backbone="two_layers", width=4, output_stride=4, head="linear")
+config.model.update(backbone="two_layers", width=4, output_stride=4, head="linear", pretrained="")
 config.update(source_batch_size=2, target_batch_size=2, evaluation_batch_size=2)
 config.supervised.steps = config.warmup.steps = config.selector.steps = config.round.steps = 2
 config.terms.adversarial.width = 4

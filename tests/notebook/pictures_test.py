@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.human_runs import write_run
 from labor_jax.data import Pair
-from labor_jax.notebook import pictures
+from labor_jax.experiment.workdir import ConfigError
+from labor_jax.notebook import asked_about, pictures
 
 IMAGE = np.full((8, 16, 3), 240, np.uint8)
 LABELS = np.zeros((8, 16), np.uint8)
@@ -56,3 +58,11 @@ def test_panels_stand_in_rows_of_a_width():
 def test_what_cannot_be_drawn_is_said(panels, message):
     with pytest.raises(ValueError, match=message):
         pictures(panels)
+
+
+def test_of_a_run_that_waits_for_its_first_answers_there_is_the_image(tmp_path):
+    folder = write_run(tmp_path / "run", images=2)
+    (image,) = asked_about(folder.path, 1).values()
+    np.testing.assert_array_equal(image, folder.load_pair(["pool"]).pool.image(1))
+    with pytest.raises(ConfigError, match="holds no run"):
+        asked_about(tmp_path)
