@@ -49,7 +49,9 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
 
     Raises:
       RoundWaits: with `config.annotator="human"`, while a round's questions aren't all answered.
-      ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
+      ConfigError, DataError, WeightsError: the config, the data or a weight file is wrong.
+      LabelStoreError, CheckpointError: what the workdir holds is damaged.
+      DivergedError: a loss or a weight stopped being finite.
       DeviceError, ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
     compilation_cache.enable(config.compilation_cache)
