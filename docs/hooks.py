@@ -61,6 +61,8 @@ def on_page_markdown(markdown: str, page: Page, **_) -> str:
 
     def on_site(link: re.Match) -> str:
         path = _path(link[0], page.file)
+        if not (_ROOT / path).is_file():
+            return link[0]  # broken, which is told; or what looks like a link in code
         return posixpath.relpath(_PAGES.get(path, path.removeprefix("docs/")), folder)
 
     markdown = _LINK.sub(on_site, markdown)
