@@ -296,3 +296,19 @@ def test_the_citation_is_of_this_version():
     assert f"version = {{{labor_jax.__version__}}}" in TEXTS["docs/cite.md"]
     for paper in citation["references"]:
         assert "".join(paper["title"]) in re.sub(r"[{}]", "", TEXTS["docs/cite.md"])
+
+
+def test_every_function_that_how_it_works_follows_exists():
+    followed = re.findall(r"`([\w/]+\.py):\s+([\w.]+)`", TEXTS["docs/how-it-works.md"])
+    for path, name in followed:
+        texts = [file.read_text() for file in (ROOT / "labor_jax").rglob(path)]
+        for part in name.split("."):
+            assert any(re.search(rf"(def|class) {part}\b", text) for text in texts), (path, name)
+    assert len(followed) > 20
+
+
+def test_how_it_works_names_every_module():
+    folders = TEXTS["docs/how-it-works.md"].partition("```text\n")[2].partition("```")[0]
+    for path in (ROOT / "labor_jax").iterdir():
+        if path.name[0] != "_":
+            assert re.search(rf"(?<![\w/]){re.escape(path.name)}\b", folders), path.name
