@@ -312,3 +312,9 @@ def test_how_it_works_names_every_module():
     for path in (ROOT / "labor_jax").iterdir():
         if path.name[0] != "_":
             assert re.search(rf"(?<![\w/]){re.escape(path.name)}\b", folders), path.name
+
+
+def test_the_reference_has_a_place_for_all_that_the_package_offers():
+    for name in labor_jax.__all__:
+        named = f".{name}\n" in TEXTS["docs/api/index.md"]
+        assert f"docs/api/{name}.md" in TEXTS or named, name
