@@ -1,5 +1,6 @@
 """What tests of whole runs share: processes that are killed, results that are compared."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from labor_jax.experiment.phases import query
 from labor_jax.experiment.session import Session
 from tests.conftest import ROOT
 from tests.tiny import tiny_config
+
+CLOCKED = ("time", "images_per_second")
+"""What of a line of the metrics file a clock measured."""
 
 RUN = """
 import sys
@@ -34,6 +38,12 @@ def comparable(summary):
     """A summary without what a clock measured."""
     rounds = [{k: v for k, v in r.items() if k != "wall_seconds"} for r in summary["rounds"]]
     return {**summary, "rounds": rounds, "wall_seconds": None}
+
+
+def metrics(workdir):
+    """The lines of a run's metrics file, without what a clock measured."""
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [{k: v for k, v in each.items() if k not in CLOCKED} for each in lines]
 
 
 def kill_when(process, condition, deadline=120):

@@ -41,6 +41,7 @@ class Training:
       players: the terms', by term and name.
       setup: what the terms may know of the phase.
       optimizer: over the network's parameters.
+      rate: the backbone's learning rate in a step of the phase, counted from 0.
     """
 
     network: nn.Module
@@ -48,6 +49,7 @@ class Training:
     players: dict[str, dict[str, Player]]
     setup: Setup
     optimizer: optax.GradientTransformation
+    rate: Callable[[int], float]
 
     def first_state(
         self,
@@ -91,6 +93,7 @@ def build_training(
     *,
     learning_rate: float,
     schedule_steps: int,
+    schedule_start: int = 0,
 ) -> Training:
     """Builds the training of a section's phases.
 
@@ -100,6 +103,7 @@ def build_training(
       network: what is trained.
       learning_rate: the backbone's at step 0.
       schedule_steps: where the schedule reaches 0.
+      schedule_start: where the phase's first step is on it.
     """
     config, pair = components.config, components.pair
     terms = components_lib.terms(config, phase.section)
@@ -132,6 +136,9 @@ def build_training(
         players=terms.players(setup),
         setup=setup,
         optimizer=optimizer,
+        rate=lambda step: optimizers.polynomial_rate(
+            learning_rate, schedule_steps, config.optimizer.power, schedule_start + step
+        ),
     )
 
 
@@ -194,8 +201,12 @@ def train(
             stop=phase.steps,
             steps_after=session.steps_after(phase),
             log_every=config.log_every,
-            on_log=lambda taken, values: session.log_metrics(
-                phase.first_step + taken, phase, **values
+            on_log=lambda taken, means, seconds: session.log_metrics(
+                phase.first_step + taken,
+                phase,
+                **means,
+                learning_rate=training.rate(taken - 1),
+                images_per_second=session.images_per_step(phase) / seconds,
             ),
             checkpoint_every=config.checkpoint_every,
             on_checkpoint=lambda taken, state, waiting: save(taken, state, unlogged=waiting),

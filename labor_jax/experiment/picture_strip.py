@@ -10,6 +10,9 @@ from labor_jax.data import IGNORE_LABEL, Pair
 from labor_jax.experiment.previews import preview_path
 from labor_jax.experiment.workdir import ConfigError, Workdir
 
+MASK, ASKED, ANSWERS = "inconsistency mask", "asked pixels", "asked labels"
+"""Captions of what was asked."""
+
 _GAP = 4
 _CAPTION = 14
 
@@ -29,34 +32,73 @@ def draw_strip(
     Raises:
       ConfigError: the run wrote no previews of that image, or one of them is damaged.
     """
-    name = pair.pool.names[number]
-    image = pair.pool.image(number)
-    asked_rounds = [r for r in store.rounds() if store.round_complete(r)]
-    panels = [("image", image)]
-    candidates = np.zeros(image.shape[:2], bool)
-    for each in asked_rounds:
-        candidates |= _read(folder, f"round_{each}/query", number, candidates.shape) > 0
-    if asked_rounds and not candidates.all():
-        panels.append(("inconsistency mask", np.where(candidates[..., None], 255, image // 3)))
-    if asked_rounds:
-        labels = store.labels(name, shape=pair.pool.size(number))
-        asked = _colours(_thick(labels), pair.palette, background=image // 3)
-        panels.append(("asked labels", asked))
-    rounds = [f"round_{each}/train" for each in asked_rounds]
-    stages = sorted(each.name for each in folder.previews.glob("retraining_*"))
-    trained = [
-        phase
-        for phase in ("supervised", "warmup", *stages, "joint", *rounds)
-        if preview_path(folder.previews, phase, number).exists()
-    ]
-    before = [phase for phase in trained if not phase.startswith("round")][-1:]
-    after = [phase for phase in trained if phase.startswith("round")][-1:]
-    captions = ("prediction before the rounds", "prediction after")
-    for caption, phases in zip(captions, (before, after), strict=True):
-        for phase in phases:
-            labels = _read(folder, phase, number, candidates.shape, len(pair.palette))
-            panels.append((caption, _colours(labels, pair.palette)))
+    arrays = strip_arrays(folder, pair, store, number)
+    image = arrays["image"]
+    panels = []
+    for caption, array in arrays.items():
+        if caption == MASK:
+            array = np.where(array[..., None], 255, image // 3)
+        elif caption == ANSWERS:
+            array = _colours(thick(array), pair.palette, background=image // 3)
+        elif array.ndim == 2:
+            array = _colours(array, pair.palette)
+        if caption != ASKED:
+            panels.append((caption, array))
     return _side_by_side(panels, scale)
+
+
+def strip_arrays(
+    folder: Workdir,
+    pair: Pair,
+    store: LabelStore,
+    number: int,
+    *,
+    up_to_round: int | None = None,
+) -> dict[str, np.ndarray]:
+    """What was asked of an image and what that changed, by caption.
+
+    Args:
+      folder: the run's.
+      pair: its data.
+      store: its label store.
+      number: which image of the pool; one with previews.
+      up_to_round: the last round to include; None for all that are answered.
+
+    Returns:
+      "image", uint8[H, W, 3]. Once a round is answered: "inconsistency mask", bool[H, W], unless
+      all pixels were candidates; "asked pixels", bool[H, W]; "asked labels", uint8[H, W], 255 where
+      there is no answer. As far as the run has come, "prediction before the rounds" and
+      "prediction after", uint8[H, W].
+
+    Raises:
+      ConfigError: the run wrote no previews of that image, or one of them is damaged.
+    """
+    name, image = pair.pool.names[number], pair.pool.image(number)
+    rounds = [
+        each
+        for each in store.rounds()
+        if store.round_complete(each) and (up_to_round is None or each <= up_to_round)
+    ]
+    arrays = {"image": image}
+    shape = image.shape[:2]
+    if rounds:
+        candidates = np.zeros(shape, bool)
+        for each in rounds:
+            candidates |= _read(folder, f"round_{each}/query", number, shape) > 0
+        if not candidates.all():
+            arrays[MASK] = candidates
+        size = pair.pool.size(number)
+        arrays[ASKED] = store.asked(name, rounds[-1], size)
+        arrays[ANSWERS] = store.labels(name, rounds[-1], size)
+    stages = sorted(each.name for each in folder.previews.glob("retraining_*"))
+    before = ("supervised", "warmup", *stages, "joint")
+    after = [f"round_{each}/train" for each in rounds]
+    for caption, phases in (("prediction before the rounds", before), ("prediction after", after)):
+        for phase in reversed(phases):
+            if preview_path(folder.previews, phase, number).exists():
+                arrays[caption] = _read(folder, phase, number, shape, len(pair.palette))
+                break
+    return arrays
 
 
 def _read(
@@ -87,7 +129,7 @@ def _colours(
     return np.where(known[..., None], colours, rest)
 
 
-def _thick(labels: np.ndarray) -> np.ndarray:
+def thick(labels: np.ndarray) -> np.ndarray:
     """Single labelled pixels widened on larger images, where a strip would lose them from sight."""
     for _ in range(min(labels.shape) // 200):
         padded = np.pad(labels, 1, constant_values=IGNORE_LABEL)

@@ -243,6 +243,10 @@ class Session:
         """About how long the phases after a training phase take, in steps of that phase."""
         return time_estimate.steps_after(self.components, self.phases, phase)
 
+    def images_per_step(self, phase: Phase) -> int:
+        """How many images a step of a training phase reads."""
+        return time_estimate.images_per_step(self.components, phase)
+
     def estimates_time(self, phase: Phase) -> Callable[[int, float], None] | None:
         """What logs how long the run takes, from the pace of the process's first steps.
 
@@ -269,9 +273,9 @@ class Session:
         return log
 
     def log_metrics(self, step: int, phase: Phase, **values: Any) -> None:
-        """Adds a line to `metrics.jsonl`."""
+        """Adds a line to `metrics.jsonl`, with the time in seconds since the epoch."""
         if self._metrics is not None:
-            self._metrics.write(step, phase.name, **values)
+            self._metrics.write(step, phase.name, time=time.time(), **values)
 
     def finish(self) -> dict[str, Any]:
         """Writes `summary.json` and `report.html`; returns the summary."""

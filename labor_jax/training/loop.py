@@ -33,7 +33,7 @@ def train(
     stop: int,
     steps_after: int,
     log_every: int,
-    on_log: Callable[[int, dict[str, float]], None],
+    on_log: Callable[[int, Metrics, float], None],
     checkpoint_every: int,
     on_checkpoint: Callable[[int, Any, list[Metrics]], None],
     on_pace: Callable[[int, float], None] | None = None,
@@ -54,7 +54,8 @@ def train(
       stop: how many steps the phase has.
       steps_after: steps of the phases that follow, for the time that is left in total.
       log_every: steps between two calls of `on_log`.
-      on_log: gets the steps taken and the metrics' means since the last call.
+      on_log: gets the steps taken, the metrics' means since the last call, and how many seconds a
+        step has taken since then, compiling and checkpoints left out.
       checkpoint_every: steps between two calls of `on_checkpoint`.
       on_checkpoint: gets the steps taken; the state, which it must copy before it returns; and the
         metrics of the steps that are not logged yet.
@@ -70,6 +71,7 @@ def train(
       DivergedError: a metric, or a weight of a state to save or return, is NaN or infinite.
     """
     waiting, taken, paced_from = list(unlogged), start, 0.0
+    timed_from, timed = 0.0, start  # when the steps since the last log began, and after which step
     bar = progress_bar(total=stop, initial=start, desc=f"{name}: compiling…", unit="step")
     with bar:
         for taken, batch in zip(range(start + 1, stop + 1), batches, strict=False):
@@ -78,10 +80,11 @@ def train(
             if taken == start + 1:
                 bar.set_description(name, refresh=False)
                 bar.unpause()  # the rate leaves compilation out
+                timed_from = time.perf_counter()
             bar.update()
             if on_pace is not None and taken - start in (_PACE_FROM, _PACE_TO):
                 jax.block_until_ready(metrics)
-                now = time.monotonic()
+                now = time.perf_counter()
                 if taken - start == _PACE_TO:
                     with tqdm.external_write_mode(file=sys.stderr):  # it may print a line
                         on_pace(taken, (now - paced_from) / (_PACE_TO - _PACE_FROM))
@@ -91,13 +94,17 @@ def train(
                 waiting = []
                 _check_finite(means, name, taken)
                 bar.set_postfix_str(_postfix(bar, means["loss"], steps_after), refresh=False)
-                on_log(taken, means)
+                now = time.perf_counter()
+                on_log(taken, means, (now - timed_from) / (taken - timed))
+                timed_from, timed = now, taken
             if taken % checkpoint_every == 0 and taken != stop:
+                waiting = _on_host(waiting)  # the steps so far are done; what follows is not timed
+                saved_from = time.perf_counter()
                 _check_state(state, name, taken)
-                waiting = _on_host(waiting)
                 if waiting:
                     _check_finite(_means(waiting), name, taken)
                 on_checkpoint(taken, state, list(waiting))
+                timed_from += time.perf_counter() - saved_from
     if taken != stop:
         raise ValueError(f"The batches of phase {name} ended after step {taken} of {stop}.")
     _check_state(state, name, taken)

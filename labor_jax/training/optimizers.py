@@ -17,6 +17,11 @@ def polynomial_schedule(learning_rate: float, steps: int, power: float) -> optax
     )
 
 
+def polynomial_rate(learning_rate: float, steps: int, power: float, step: int) -> float:
+    """What `polynomial_schedule` gives at a step, computed without a device."""
+    return learning_rate * (1 - min(step, steps) / steps) ** power
+
+
 def segmentation_optimizer(
     config: ConfigDict,
     *,

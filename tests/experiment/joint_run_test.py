@@ -20,6 +20,7 @@ from tests.runs import (
     check_resumes,
     comparable,
     interrupt_query,
+    metrics,
     store_digest,
 )
 from tests.tiny import tiny_config
@@ -84,7 +85,19 @@ def test_a_run_starts_from_another_runs_first_query(ripu, start, tmp_path):
 
 def test_the_rounds_go_on_with_one_optimiser_and_schedule(ripu):
     workdir, _ = ripu
-    assert optimizer_count(workdir) == tiny_config("ripu_ra").joint.steps
+    config = tiny_config("ripu_ra")
+    assert optimizer_count(workdir) == config.joint.steps
+    # Asking counts as a step of the run, and is none of the schedule.
+    joint, lines = config.joint, [each for each in metrics(workdir) if "learning_rate" in each]
+    rates = {each["step"]: each["learning_rate"] for each in lines if each["phase"] != "supervised"}
+    before = config.supervised.steps + config.warmup.steps
+    asked = {2: 0, 3: 0, 5: 1, 7: 2, 9: 2}
+    expected = {
+        before + taken + queries: joint.learning_rate
+        * (1 - (taken - 1) / joint.schedule_steps) ** config.optimizer.power
+        for taken, queries in asked.items()
+    }
+    assert rates == pytest.approx(expected)
 
 
 def optimizer_count(workdir):

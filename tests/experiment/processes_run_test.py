@@ -18,7 +18,7 @@ from labor_jax import experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import load_pair, street
 from tests.conftest import ROOT
-from tests.runs import answered_images
+from tests.runs import answered_images, metrics
 from tests.tiny import tiny_config
 
 METHOD = "ripu_ra"  # without dropout, whose draws belong to devices
@@ -94,8 +94,7 @@ def finish(processes, seconds=240):
 
 def losses(workdir):
     """The metrics of each step that was logged, by its number and phase."""
-    records = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return {(each["step"], each["phase"], "loss" in each): each for each in records}
+    return {(each["step"], each["phase"], "loss" in each): each for each in metrics(workdir)}
 
 
 def kill_in_second_round(processes, workdir):

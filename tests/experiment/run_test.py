@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -54,9 +55,31 @@ def test_the_workdir_holds_what_readme_promises(spl):
     assert set(summary["per_class_iou"]) == set(street.CLASSES)
 
 
+def logged(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_metrics_tell_the_time_the_rate_and_the_pace(spl):
+    lines = logged(spl[0])
+    times = [line["time"] for line in lines]
+    assert times == sorted(times) and 0 < time.time() - times[0] < 3600
+    trained = [line for line in lines if "loss" in line]
+    assert all(0 < line["images_per_second"] < 1e6 for line in trained)
+    rates = {(line["phase"], line["step"]): line["learning_rate"] for line in trained}
+    config, first_step = tiny_config("spl"), 4 + 3 + 3 + 1
+    for phase, before, section, steps in (
+        ("supervised", 0, config.supervised, (2, 4)),
+        ("round_1/train", first_step, config.round, (2, 3)),
+    ):
+        for taken in steps:
+            left = 1 - (taken - 1) / section.steps
+            expected = section.learning_rate * left**config.optimizer.power
+            assert rates[phase, before + taken] == pytest.approx(expected)
+
+
 def test_metrics_hold_every_phase(spl):
     workdir, _ = spl
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    lines = logged(workdir)
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
     trained = {line["phase"] for line in lines if "loss" in line}
     assert trained - {"round_1/selector", "round_2/selector"} == {

@@ -61,7 +61,7 @@ def test_the_config_is_written_again(mended, whole):
 def test_metrics_after_an_interruption_are_those_without_one(interrupted, whole, tmp_path):
     workdir = shutil.copytree(interrupted, tmp_path / "run")
     experiment.run(config(), workdir)
-    assert (workdir / "metrics.jsonl").read_text() == (whole[0] / "metrics.jsonl").read_text()
+    assert runs.metrics(workdir) == runs.metrics(whole[0])
 
 
 def test_a_damaged_config_of_another_run_is_not_taken_for_this_one(workdir):

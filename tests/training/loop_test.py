@@ -1,5 +1,7 @@
 """The loop on a step that a person can follow."""
 
+import types
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +15,11 @@ def adding(state, batch):
 
 class Recorder:
     def __init__(self):
-        self.logged, self.saved, self.unlogged, self.paces = [], [], {}, []
+        self.logged, self.seconds, self.saved, self.unlogged, self.paces = [], [], [], {}, []
+
+    def log(self, taken, means, seconds):
+        self.logged.append((taken, means))
+        self.seconds.append(seconds)
 
     def save(self, taken, state, unlogged):
         self.saved.append((taken, float(state)))
@@ -39,7 +45,7 @@ class Recorder:
             stop=stop,
             steps_after=0,
             log_every=log,
-            on_log=lambda taken, means: self.logged.append((taken, means)),
+            on_log=self.log,
             checkpoint_every=checkpoint,
             on_checkpoint=self.save,
             on_pace=lambda taken, seconds: self.paces.append((taken, seconds)),
@@ -75,6 +81,26 @@ def test_resumes_from_a_start_with_the_same_cadence():
     assert resumed.saved == whole.saved[2:]
     # The means of step 6 are over step 4 too, which was taken and not logged before the checkpoint.
     assert resumed.logged == whole.logged[1:]
+
+
+def test_the_time_of_a_step_leaves_out_compiling_and_checkpoints(monkeypatch):
+    clock = types.SimpleNamespace(now=50.0)
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def step(state, batch):
+        clock.now += 1000.0 if batch == 4 else 2.0  # the first compiles
+        return adding(state, batch)
+
+    class Slow(Recorder):
+        def save(self, *arguments):
+            clock.now += 100.0
+            super().save(*arguments)
+
+    recorder = Slow()
+    recorder.run(step=step, start=4, stop=13, log=3, checkpoint=4)
+    assert [taken for taken, _ in recorder.saved] == [8, 12]
+    # On a device, the first step goes on when its call returns, so it counts; this one has ended.
+    assert recorder.seconds == [2.0 / 2, 2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize(("start", "stop", "taken"), [(0, 20, [7]), (5, 20, [12]), (5, 11, [])])

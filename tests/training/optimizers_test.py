@@ -175,3 +175,9 @@ def test_a_frozen_submodule_does_not_move(name):
     updates, _ = optimizer.update(params, optimizer.init(params), params)
     assert not np.any(updates["head"]["kernel"])
     assert np.all(updates["backbone"]["kernel"] != 0)
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, 7, 9])
+def test_the_rate_on_the_host_is_the_schedules(step):
+    scheduled = optimizers.polynomial_schedule(0.05, 7, 0.9)(step)
+    assert optimizers.polynomial_rate(0.05, 7, 0.9, step) == pytest.approx(float(scheduled))
