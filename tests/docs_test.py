@@ -17,6 +17,8 @@ import yaml
 from PIL import Image
 
 import labor_jax
+from labor_jax import __main__ as labor_jax_command
+from labor_jax import acquisition, adaptation, recipes
 from labor_jax.data import registry
 from labor_jax.experiment.workdir import _flatten
 from tests import fork_server
@@ -63,7 +65,7 @@ def commands(code):
 def test_every_block_has_a_language_that_is_known(page):
     fences = re.findall(r"^```(\w*)$", TEXTS[page], re.M)
     assert set(fences[::2]) <= LANGUAGES and set(fences[1::2]) <= {""}
-    assert len(fences) == 2 * len(_BLOCK.findall(TEXTS[page]))
+    assert len(fences) == 2 * len(_BLOCK.findall(TEXTS[page])) == TEXTS[page].count("```")
 
 
 @pytest.mark.parametrize("page", TEXTS)
@@ -296,6 +298,36 @@ def test_the_citation_is_of_this_version():
     assert f"version = {{{labor_jax.__version__}}}" in TEXTS["docs/cite.md"]
     for paper in citation["references"]:
         assert "".join(paper["title"]) in re.sub(r"[{}]", "", TEXTS["docs/cite.md"])
+
+
+def first_column(page, heading):
+    """The names of the table under a heading: those in code, up to a colon."""
+    table = TEXTS[page].partition(f"| {heading} |")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| (.*?) \|", table, re.M)
+    return {name for cell in cells for name in re.findall(r"`(\w+)(?::\w+)?`", cell)}
+
+
+def ours(functions):
+    """The names of those that the package itself registers, not another test."""
+    return {name for name, each in functions.items() if each.__module__.startswith("labor_jax.")}
+
+
+def test_tables_of_names_are_complete():
+    scores = {name: method.function for name, method in acquisition.METHODS.items()}
+    pairs = {name: pair.load for name, pair in registry.PAIRS.items()}
+    assert first_column("docs/experiments.md", "`NAME`") == set(recipes.NAMES)
+    assert first_column("docs/experiments.md", "`PAIR`") == ours(pairs)
+    assert first_column("docs/acquisition.md", "method") == ours(scores)
+    assert first_column("docs/adaptation.md", "METHOD") == ours(adaptation.METHODS)
+
+
+def test_every_command_and_every_extra_is_told():
+    text = "".join(TEXTS.values())
+    for command in labor_jax_command.COMMANDS:
+        assert f"labor-jax {command} " in text, command
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    told = set(re.findall(r"[\[,](\w+)(?=[\w,]*\]')", TEXTS["docs/getting-started.md"]))
+    assert told == set(project["optional-dependencies"]) - {"dev", "docs"}
 
 
 def test_every_function_that_how_it_works_follows_exists():
