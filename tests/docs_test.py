@@ -113,8 +113,8 @@ def execute(page, folder, monkeypatch):
             within.setattr(labor_jax, "get_config", get_config)
             return tiny_config(name, pair)
 
-    def run_quickly(config, workdir, pair=None):
-        return run(tiny("random") if pair else config, workdir, pair)
+    def run_quickly(config, workdir, pair=None, **named):
+        return run(tiny("random") if pair else config, workdir, pair, **named)
 
     names = reader(folder)
     with monkeypatch.context() as within:
@@ -313,7 +313,8 @@ def ours(functions):
 
 
 def test_tables_of_names_are_complete():
-    scores = {name: method.function for name, method in acquisition.METHODS.items()}
+    people = acquisition.register  # pick what `human_points` asks, so it has no function
+    scores = {name: each.function or people for name, each in acquisition.METHODS.items()}
     pairs = {name: pair.load for name, pair in registry.PAIRS.items()}
     assert first_column("docs/experiments.md", "`NAME`") == set(recipes.NAMES)
     assert first_column("docs/experiments.md", "`PAIR`") == ours(pairs)
