@@ -27,9 +27,12 @@ from labor_jax.experiment import (
     data_identity,
     existing_labels,
     open_fields,
+    profiling,
     shape_checks,
 )
+from labor_jax.experiment import tensorboard as tensorboard_lib
 from labor_jax.experiment.components import Components
+from labor_jax.experiment.plan import plan
 from labor_jax.experiment.session import Session
 from labor_jax.experiment.workdir import Workdir, write_atomically
 from labor_jax.training import processes
@@ -44,6 +47,8 @@ def run(
     pair: Pair | None = None,
     *,
     devices: Sequence[jax.Device] | None = None,
+    tensorboard: bool = False,
+    profile: str | None = None,
 ) -> dict[str, Any]:
     """Runs, or resumes, an experiment.
 
@@ -54,13 +59,17 @@ def run(
         config of the pair "folders" suits any data: it chooses its settings from the images.
       devices: those of `jax.devices()` to use; None for all. The run's numbers are the same but for
         rounding, and it may be resumed on others.
+      tensorboard: whether the folder `tensorboard` gets numbers and pictures for TensorBoard.
+      profile: training steps of which the folder `profile` gets traces, see `profiling.parse`.
 
     Returns:
       What `summary.json` holds.
 
     Raises:
       RoundWaits: with `config.annotator="human"`, while a round's questions aren't all answered.
-      ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
+      ConfigError, DataError, WeightsError: the config, the data or a weight file is wrong.
+      LabelStoreError, CheckpointError: what the workdir holds is damaged.
+      DivergedError: a loss or a weight stopped being finite.
       DeviceError, ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
     compilation_cache.enable(config.compilation_cache)
@@ -68,6 +77,9 @@ def run(
     logger.info("Device: %s", devices_lib.describe(used, config.model.dtype))
     logger.info("Workdir: %s", workdir)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():
+        steps = None if profile is None else profiling.parse(profile)
+        if tensorboard and processes.is_first():
+            tensorboard_lib.check_installed()
         config_checks.check_config(open_fields.filled(config))
         pair = pair if pair is not None else load_pair(config.pair, config.data)
         config = open_fields.filled(config, pair, _recorded(config, Workdir(workdir)))
@@ -79,6 +91,8 @@ def run(
         data_checks.check_data(components)
         shape_checks.check_shapes(components)
         data_checks.check_budget(components)
+        if steps is not None:
+            profiling.check(steps, plan(config))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(contextlib.closing(_open_workdir(workdir, config)))
         store = SharedStore(
@@ -97,7 +111,16 @@ def run(
                 existing_labels.read_configured(folder, config, components.pair, store.reader)
         store.synchronise()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints)))
-        session = Session(components, folder, store, checkpoints)
+        session = Session(components, folder, store, checkpoints, profile=steps)
+        if tensorboard and processes.is_first():
+            writer = stack.enter_context(contextlib.closing(tensorboard_lib.open_writer(folder)))
+            session.watch = tensorboard_lib.Board(
+                folder,
+                components.pair,
+                session.phases,
+                writer,
+                numbers=session.previews.numbers,
+            ).update
         step, handover, state = session.start_or_resume()
         for phase in session.phases:
             if phase.last_step > step:
