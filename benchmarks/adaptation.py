@@ -27,8 +27,6 @@ from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import results
-from benchmarks.results import Result, Row, Table
 from benchmarks.runner import (
     ROOT,
     Run,
@@ -38,8 +36,12 @@ from benchmarks.runner import (
     run_all,
     split_extra,
 )
+from benchmarks.tables import publish, to_stderr
 from labor_jax import adaptation, recipes
 from labor_jax.experiment import amounts, warm_start
+from labor_jax.experiment.report import comparison, results
+from labor_jax.experiment.report.comparison import Row, Table
+from labor_jax.experiment.report.results import Result
 
 # GTAV to Cityscapes, 19 classes, DeepLab-v2 on ResNet-101, mIoU in %. By LabOR (Shin et al., ICCV
 # 2021), Table 1, unless another source is named.
@@ -79,10 +81,8 @@ def main(arguments: Sequence[str]) -> int:
         problems = run_all(runs, output, given.jobs)
         rows = read_rows(methods, given.seeds, output, problems)
         if any(row.results for row in rows):
-            text = markdown(rows)
-            print(text, end="")
-            (output / "table.md").write_text(text)
-            results.write(Table(("method",), tuple(rows)), output / "table.csv")
+            table = Table(("method",), tuple(rows), compared_with=rows[1])
+            publish(table, output, markdown(rows))
         return problems
 
     return exit_status(make)
@@ -176,7 +176,7 @@ def method_run(method: str, pair: str, start: Run, steps: int, output: Path) -> 
     try:
         warm_start.shared_phase(ours, theirs)
     except ValueError as error:
-        results.to_stderr(f"{run.name} trains its first phase itself: {start.name} {error}")
+        to_stderr(f"{run.name} trains its first phase itself: {start.name} {error}")
         return run
     return dataclasses.replace(run, start=start.name)
 
@@ -241,21 +241,13 @@ def markdown(rows: Sequence[Row]) -> str:
             [
                 *row.cells,
                 *(f"{100 * by_seed[seed].miou:.1f}" if seed in by_seed else "-" for seed in seeds),
-                _mean_and_spread([100 * result.miou for result in row.results]),
+                comparison.mean_and_spread([100 * result.miou for result in row.results]),
                 f"{statistics.mean(gains):+.1f}" if gains and row is not rows[1] else "-",
                 _time(row.results),
                 PUBLISHED.get(row.cells[0], "-"),
             ]
         )
-    return results.markdown_lines(header, lines, text_columns=1)
-
-
-def _mean_and_spread(values: Sequence[float]) -> str:
-    """Mean and the sample's standard deviation."""
-    if not values:
-        return "-"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
+    return comparison.markdown_lines(header, lines, text_columns=1)
 
 
 def _time(runs: Sequence[Result]) -> str:

@@ -28,8 +28,8 @@ from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.results import markdown_lines, to_stderr
 from benchmarks.runner import split_extra
+from benchmarks.tables import to_stderr
 from labor_jax import adaptation, config_argument
 from labor_jax.data import IGNORE_LABEL, pipeline
 from labor_jax.experiment import batch_inputs, phase_training
@@ -38,6 +38,7 @@ from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import train_model
 from labor_jax.experiment.plan import Phase, plan
+from labor_jax.experiment.report import comparison
 from labor_jax.training import mesh as mesh_lib
 
 SECTIONS = ("warmup", "retraining")
@@ -179,7 +180,7 @@ def markdown(measured: Sequence[Measured]) -> str:
                 f"{each.bytes / each.plain_bytes:.2f}" if known else "-",
             ]
         )
-    return markdown_lines(header, lines, text_columns=3)
+    return comparison.markdown_lines(header, lines, text_columns=3)
 
 
 def main(arguments: Sequence[str]) -> int:

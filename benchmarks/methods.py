@@ -23,9 +23,10 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import results
-from benchmarks.results import Row, Table
 from benchmarks.runner import ROOT, Run, RunError, exit_status, run_all, split_extra, start_run
+from benchmarks.tables import publish, read_row
+from labor_jax.experiment.report import comparison, results
+from labor_jax.experiment.report.comparison import Row, Table
 
 POINT_METHODS = {
     "random": "random pixels",
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             table, problems = _acquisition(given, output, tuple(extra))
         if any(row.results for row in table.rows):
-            results.publish(table, output)
+            publish(table, output)
         return problems
 
     return exit_status(make)
@@ -172,7 +173,7 @@ def labor_random_runs(
 def labor_table(output: Path, names: Sequence[str], problems: dict[str, str]) -> Table:
     """LabOR's table of the runs that are finished."""
     rows = {
-        name: results.read_row((heading,), output, name, names, problems)
+        name: read_row((heading,), output, name, names, problems)
         for name, heading in (
             ("warmup", "warmup"),
             ("random_points", "random, PPL's points"),
@@ -263,14 +264,8 @@ def acquisition_table(
 
     People are not shown LabOR's estimate, which charges masks by other rates than points.
     """
-    rows = [
-        results.read_row(
-            ("at the first query", "nothing asked yet"), output, "start", names, problems
-        )
-    ]
-    rows += [
-        results.read_row(entry.cells, output, entry.name, names, problems) for entry in entries
-    ]
+    rows = [read_row(("at the first query", "nothing asked yet"), output, "start", names, problems)]
+    rows += [read_row(entry.cells, output, entry.name, names, problems) for entry in entries]
     supervised = [
         row for row, entry in zip(rows[1:], entries, strict=True) if entry.method == "all"
     ]
@@ -278,7 +273,7 @@ def acquisition_table(
         ("method", "budget"),
         tuple(rows),
         supervised[0] if supervised else None,
-        tuple(name for name in results.USUAL_COLUMNS if name != "labor_hours"),
+        tuple(name for name in comparison.USUAL_COLUMNS if name != "labor_hours"),
     )
 
 

@@ -22,8 +22,9 @@ from typing import Any, TextIO
 
 from absl import app
 
-from benchmarks.results import ResultsError, to_stderr
+from benchmarks.tables import to_stderr
 from labor_jax import config_argument, devices
+from labor_jax.experiment.report.results import ResultsError
 from labor_jax.experiment.workdir import FREE_FIELDS, Workdir, differing_fields
 
 ROOT = Path(__file__).resolve().parents[1]

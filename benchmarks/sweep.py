@@ -7,10 +7,11 @@
     python benchmarks/sweep.py --compare runs/radius/*/ --output radius.csv
 
 The first two run the product of the configs, the grids and the seeds, each run in a workdir of its
-own below the output folder, and end in a table: on stdout, in table.md and in table.csv. What
-stands after `--` goes to each run. A run that exists is resumed or read, so the command can be
-repeated, also with more values. The third makes the table of any workdirs: a row is runs that
-differ in their seed alone, a column a field in which rows differ.
+own below the output folder, and end in a table: on stdout, in table.md and table.csv, and in
+table.html, which compares the runs. What stands after `--` goes to each run. A run that exists is
+resumed or read, so the command can be repeated, also with more values. The third makes the table of
+any workdirs: a row is runs that differ in their seed alone, a column a field in which rows differ.
+`labor-jax report` compares them on a page.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import results
 from benchmarks.runner import Run, RunError, print_problems, run_all, split_extra, start_run
+from benchmarks.tables import publish, to_stderr
+from labor_jax.experiment.report import comparison, results
 from labor_jax.experiment.workdir import FREE_FIELDS
 
 _CONFIG_FLAG = re.compile(r"--?(no)?config\.(?P<field>[^=]+)")
@@ -44,8 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     if given.compare:
         if given.config or given.grid or extra:
             parser.error("--compare makes a table of runs that exist; it takes only --output.")
-        if given.output and given.output.suffix not in results.FORMATS:
-            parser.error(f"--output is {given.output}; name a {' or '.join(results.FORMATS)} file.")
+        if given.output and given.output.suffix not in comparison.FORMATS:
+            parser.error(
+                f"--output is {given.output}; name a {' or '.join(comparison.FORMATS)} file."
+            )
     elif not given.config or not given.output:
         parser.error("give --config and --output for a sweep, or --compare for a table.")
     try:
@@ -64,16 +68,16 @@ def _sweep(given: argparse.Namespace, extra: list[str]) -> int:
     problems = run_all([*starts, *runs], output, given.jobs)
     finished = [output / run.name for run in runs if run.name not in problems]
     if finished:
-        results.publish(results.compare(results.read_finished(finished, results.to_stderr)), output)
+        publish(comparison.compare(results.read_finished(finished, to_stderr)), output)
     print_problems(problems)
     return 1 if problems else 0
 
 
 def _compare(workdirs: Sequence[Path], output: Path | None) -> int:
-    table = results.compare(results.read_finished(workdirs, results.to_stderr))
-    print(results.markdown(table), end="")
+    table = comparison.compare(results.read_finished(workdirs, to_stderr))
+    print(comparison.markdown(table), end="")
     if output:
-        results.write(table, output)
+        comparison.write(table, output)
     return 0
 
 

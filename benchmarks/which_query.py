@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import results
-from benchmarks.results import Table
 from benchmarks.runner import ROOT, Run, exit_status, run_all, split_extra, start_run
+from benchmarks.tables import publish, read_row
 from labor_jax import acquisition
+from labor_jax.experiment.report.comparison import Table
 
 WITHOUT_BUDGET = ("ppl", "spl", "human_points", "all")
 """Ways that seconds don't limit: their row is the price of their usual budget."""
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         problems = run_all(runs, output, given.jobs)
         shown = read_table(entries, [run.name for run in runs], output, problems)
         if any(row.results for row in shown.rows):
-            results.publish(shown, output)
+            publish(shown, output)
         return problems
 
     return exit_status(make)
@@ -131,7 +131,7 @@ def read_table(
     """The table of the runs that are finished."""
     shown = {"start": ("at the first query", "nothing asked yet")}
     shown |= {entry.name: entry.cells for entry in entries}
-    rows = [results.read_row(cells, output, name, names, problems) for name, cells in shown.items()]
+    rows = [read_row(cells, output, name, names, problems) for name, cells in shown.items()]
     supervised = [each for each, entry in zip(rows[1:], entries, strict=True) if entry.way == "all"]
     columns = ("seconds_per_image", "clicks_per_image", "pixels_per_image")
     return Table(("way of asking", "budget"), tuple(rows), (*supervised, None)[0], columns)

@@ -16,7 +16,10 @@ COMMANDS = {
     "annotate": ("annotate", "Opens the labelling tool for a run that waits for answers."),
     "strip": ("strip", "Draws an image of a run: the query, the answers, the predictions."),
     "exchange": ("exchange", "Exports queries to another labelling tool and imports its answers."),
-    "report": ("report", "Writes a run's report.html anew, whether the run is over or waits."),
+    "report": (
+        "report",
+        "Writes a run's report.html anew, or compares runs: labor-jax report RUN RUN …",
+    ),
     "check": ("check", "Looks at a folder of your data, and prints the command that uses it."),
     "build_dataset": ("build_dataset", "Builds a TFDS data set from official folders."),
 }

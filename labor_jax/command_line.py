@@ -30,6 +30,7 @@ _USER_ERRORS = {
     "labor_jax.training.checkpoints": "CheckpointError",
     "labor_jax.training.loop": "DivergedError",
     "labor_jax.training.processes": "ProcessError",
+    "labor_jax.experiment.report.results": "ResultsError",
     "labor_jax.experiment.workdir": "ConfigError",
 }
 """The errors whose message is all that a user needs, by their modules."""

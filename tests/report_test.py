@@ -5,12 +5,16 @@ import json
 import pytest
 
 from labor_jax import experiment
-from labor_jax.experiment import current_report
+from labor_jax.experiment import session
+from labor_jax.experiment.report import current
 from labor_jax.experiment.workdir import ConfigError
 from tests import fork_server
 from tests.conftest import ROOT
+from tests.finished_runs import write_run
 from tests.runs import interrupt_training
 from tests.tiny import tiny_config
+
+KINDS = ("html", "md", "csv")
 
 
 def report(*arguments):
@@ -37,11 +41,11 @@ def test_a_finished_runs_report_is_written_again(tmp_path):
     experiment.run(config, tmp_path)
     before = (tmp_path / "report.html").read_text()
     (tmp_path / "report.html").unlink()
-    assert current_report.write(tmp_path) == tmp_path / "report.html"
+    assert current.write(tmp_path) == tmp_path / "report.html"
     assert (tmp_path / "report.html").read_text() == before
     (tmp_path / "summary.json").write_text("{")
     with pytest.raises(ConfigError, match=r"summary\.json is damaged"):
-        current_report.write(tmp_path)
+        current.write(tmp_path)
 
 
 def test_a_waiting_run_has_a_report(waiting, tmp_path):
@@ -50,23 +54,28 @@ def test_a_waiting_run_has_a_report(waiting, tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "The run waits in round 1: 0 of 4 images are answered." in page
     assert "before round 1" in page and "<img" in page
-    assert not (waiting / "report.html").exists() and not (waiting / "summary.json").exists()
+    assert "labor-jax annotate" in page
+    # The run wrote the same before it stopped.
+    assert (waiting / "report.html").read_text() == page
+    assert not (waiting / "summary.json").exists()
 
 
-def test_a_stopped_run_says_its_phase(tmp_path):
+def test_a_stopped_run_says_its_phase(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "_REPORT_EVERY", 0.0)  # else there is none before the run's end
     interrupt_training(tiny_config("spl"), tmp_path, "warmup", 2)
-    current_report.write(tmp_path)
+    assert "its last checkpoint is of phase supervised" in (tmp_path / "report.html").read_text()
+    current.write(tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "The run is not over; its last checkpoint is of phase" in page
-    assert "source-only" in page and "warm-up" not in page
+    assert "<td>source-only</td>" in page and "<td>warm-up</td>" not in page
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "none was given"),
-        (("a", "b"), "2 were given"),
-        (("a", "--workdir=b"), "2 were given"),
+        ((), "Give the workdir of a run"),
+        (("a", "b", "--output=c.md"), "name an .html file"),
+        (("RUN", "--workdir=RUN"), "is the only run named"),
         (("/no/such/run",), "holds no run"),
         (("RUN", "--output=/no/such/folder/r.html"), "There is no /no."),
         (("RUN", "--output=RUN"), "is a folder, but a file is needed there"),
@@ -81,7 +90,17 @@ def test_what_cannot_be_is_one_sentence(arguments, says, waiting):
     assert json.loads((waiting / "config.json").read_text())
 
 
+def test_several_runs_are_compared(tmp_path):
+    runs = [write_run(tmp_path / str(seed), seed=seed, miou=0.5 + seed / 10) for seed in (0, 1)]
+    result = report(*runs, tmp_path / "none", "--output", tmp_path / "c.html")
+    assert result.returncode == 0, result.stderr
+    assert f"left out: {tmp_path / 'none'} holds no run" in result.stderr
+    assert "| 50.0 | 60.0 | 55.0 |" in result.stdout
+    assert result.stdout.endswith(", ".join(str(tmp_path / f"c.{kind}") for kind in KINDS) + "\n")
+    assert all((tmp_path / f"c.{kind}").stat().st_size for kind in KINDS)
+
+
 def test_a_run_without_results_says_so(tmp_path, waiting):
     (tmp_path / "config.json").write_text((waiting / "config.json").read_text())
     with pytest.raises(ConfigError, match="has no result yet"):
-        current_report.write(tmp_path)
+        current.write(tmp_path)

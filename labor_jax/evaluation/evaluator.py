@@ -35,12 +35,14 @@ class Evaluation:
       subset_miou: mean IoU over each of the pair's subsets of classes, by the subset's name; NaN
         for a subset that no label has.
       confusion: int64[C, C]; row = label, column = prediction.
+      miou_error: standard error of `miou` over the choice of the images; None for a few images.
     """
 
     miou: float
     per_class_iou: dict[str, float]
     subset_miou: dict[str, float]
     confusion: np.ndarray
+    miou_error: float | None
 
 
 def make_evaluator(
@@ -70,8 +72,11 @@ def make_evaluator(
     def count(variables, images, labels, valid):
         predictions = predict_classes(segmenter, variables, images, labels.shape[1:], inference)
         labels = jnp.where(valid[:, None, None], labels, 255)
-        counts = confusion.confusion_matrix(predictions, labels, len(classes))
-        return None, jax.lax.psum(counts, mesh_lib.BATCH_AXIS)
+        counts = jax.vmap(confusion.confusion_matrix, (0, 0, None))(
+            predictions, labels, len(classes)
+        )
+        found = counts.sum(axis=0), confusion.image_moments(counts)
+        return None, jax.lax.psum(found, mesh_lib.BATCH_AXIS)
 
     compiled = mesh_lib.data_parallel(count, mesh, batched_arguments=(1, 2, 3))
 
@@ -90,7 +95,8 @@ def make_evaluator(
             counts.append(
                 compiled(variables, sharded["image"], sharded["label"], sharded["valid"])[1]
             )
-        total = np.sum([np.asarray(each, np.int64) for each in counts], axis=0)
+        total = np.sum([np.asarray(each, np.int64) for each, _ in counts], axis=0)
+        moments = np.sum([np.asarray(each, np.float64) for _, each in counts], axis=0)
         if not total.sum():
             raise DataError("The evaluation split has no labelled pixel, so it has no mIoU.")
         iou = confusion.intersection_over_union(total)
@@ -102,6 +108,7 @@ def make_evaluator(
                 for name, subset in (class_subsets or {}).items()
             },
             confusion=total,
+            miou_error=confusion.mean_iou_error(total, moments, len(split)),
         )
 
     return evaluate

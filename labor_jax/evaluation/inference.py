@@ -1,7 +1,8 @@
 """From images to label maps: mirror images, several scales, windows of large images."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -59,6 +60,26 @@ def predict_classes(
     return upsampled_classes(
         coarse_logits(segmenter, variables, images, inference), size, inference
     )
+
+
+def upsampled_classes_and_uncertainty(
+    coarse: Sequence[jax.Array], size: tuple[int, int], inference: Inference
+) -> jax.Array:
+    """The class of each pixel and how unsure it is, from `coarse_logits`; see `upsampled_classes`.
+
+    Returns:
+      uint8[B, H, W, 2]: classes, and the entropy of the classes' probabilities from 0 to 255, which
+      is all classes alike.
+    """
+    views = len(_with_mirrored(coarse, inference))
+
+    def classes_and_uncertainty(scores):
+        probabilities = jax.nn.softmax(scores) if views == 1 else scores / views
+        entropy = jax.scipy.special.entr(probabilities).sum(-1) / math.log(scores.shape[-1])
+        rounded = jnp.round(255 * jnp.clip(entropy, 0, 1))
+        return jnp.stack([jnp.argmax(scores, -1), rounded], -1).astype(jnp.uint8)
+
+    return _in_each_strip(classes_and_uncertainty, coarse, size, inference)
 
 
 def predict_probabilities(
@@ -125,6 +146,28 @@ def upsampled_classes(
     Returns:
       int32[B, H, W].
     """
+
+    def classes(scores):
+        return jnp.argmax(scores, -1).astype(jnp.int32)
+
+    return _in_each_strip(classes, coarse, size, inference)
+
+
+def _in_each_strip(
+    of_scores: Callable[[jax.Array], jax.Array],
+    coarse: Sequence[jax.Array],
+    size: tuple[int, int],
+    inference: Inference,
+) -> jax.Array:
+    """What a function of scores returns at full resolution, computed in strips of rows.
+
+    Args:
+      of_scores: of f32[B, rows, W, C], the logits of a single view, or else the sum of all views'
+        probabilities.
+      coarse: from `coarse_logits`.
+      size: (H, W) of the result.
+      inference: how it is made.
+    """
     views = _with_mirrored(coarse, inference)
     height, width = size
     batch_size, _, _, num_classes = coarse[0].shape
@@ -138,19 +181,20 @@ def upsampled_classes(
         for view, _ in views
     ]
 
-    def strip_classes(row_taps):
+    def strip(row_taps):
         scores = 0.0
         for (view, mirrored), taps in zip(views, row_taps, strict=True):
             logits = interpolate(view, taps, taps_align_corners(view.shape[2], width))
             if len(views) == 1:
-                return jnp.argmax(logits, -1).astype(jnp.int32)
+                return of_scores(logits)
             scores += _probabilities(logits, mirrored)
-        return jnp.argmax(scores, -1).astype(jnp.int32)
+        return of_scores(scores)
 
     if strips == 1:
-        return strip_classes([Taps(*(each[0] for each in taps)) for taps in row_taps])
-    classes = jax.lax.map(strip_classes, row_taps)  # [strips, B, rows, W]
-    return jnp.moveaxis(classes, 0, 1).reshape(batch_size, -1, width)[:, :height]
+        return strip([Taps(*(each[0] for each in taps)) for taps in row_taps])
+    found = jax.lax.map(strip, row_taps)  # [strips, B, rows, W, ...]
+    found = jnp.moveaxis(found, 0, 1)
+    return found.reshape(batch_size, -1, width, *found.shape[4:])[:, :height]
 
 
 def upsampled_probabilities(

@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 
 from labor_jax.annotation import LabelStore
 from labor_jax.data import IGNORE_LABEL, Pair
-from labor_jax.experiment.previews import preview_path
-from labor_jax.experiment.workdir import ConfigError, Workdir
+from labor_jax.experiment.preview_files import read_candidates, read_preview, trained_phases
+from labor_jax.experiment.workdir import Workdir
 
 MASK, ASKED, ANSWERS = "inconsistency mask", "asked pixels", "asked labels"
 """Captions of what was asked."""
@@ -36,14 +36,15 @@ def draw_strip(
     image = arrays["image"]
     panels = []
     for caption, array in arrays.items():
+        if caption == ASKED:
+            continue  # the asked labels show them
         if caption == MASK:
             array = np.where(array[..., None], 255, image // 3)
         elif caption == ANSWERS:
             array = _colours(thick(array), pair.palette, background=image // 3)
         elif array.ndim == 2:
             array = _colours(array, pair.palette)
-        if caption != ASKED:
-            panels.append((caption, array))
+        panels.append((caption, array))
     return _side_by_side(panels, scale)
 
 
@@ -82,41 +83,17 @@ def strip_arrays(
     arrays = {"image": image}
     shape = image.shape[:2]
     if rounds:
-        candidates = np.zeros(shape, bool)
-        for each in rounds:
-            candidates |= _read(folder, f"round_{each}/query", number, shape) > 0
+        candidates = read_candidates(folder, rounds, number, shape)
         if not candidates.all():
             arrays[MASK] = candidates
         size = pair.pool.size(number)
         arrays[ASKED] = store.asked(name, rounds[-1], size)
         arrays[ANSWERS] = store.labels(name, rounds[-1], size)
-    stages = sorted(each.name for each in folder.previews.glob("retraining_*"))
-    before = ("supervised", "warmup", *stages, "joint")
-    after = [f"round_{each}/train" for each in rounds]
-    for caption, phases in (("prediction before the rounds", before), ("prediction after", after)):
-        for phase in reversed(phases):
-            if preview_path(folder.previews, phase, number).exists():
-                arrays[caption] = _read(folder, phase, number, shape, len(pair.palette))
-                break
+    captions = ("prediction before the rounds", "prediction after")
+    for caption, phase in zip(captions, trained_phases(folder, rounds, number), strict=True):
+        if phase is not None:
+            arrays[caption] = read_preview(folder, phase, number, shape, len(pair.palette))
     return arrays
-
-
-def _read(
-    folder: Workdir, phase: str, number: int, shape: tuple[int, int], num_classes: int = 255
-) -> np.ndarray:
-    path = preview_path(folder.previews, phase, number)
-    if not path.exists():
-        raise ConfigError(
-            f"{path} is missing: the run wrote no preview of that image in phase {phase}."
-        )
-    try:
-        with Image.open(path) as preview:
-            labels = np.asarray(preview)
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise ConfigError(f"{path} is damaged ({error}), so it can't be shown.") from error
-    if labels.shape != shape or labels.max(initial=0) >= num_classes:
-        raise ConfigError(f"{path} is damaged: it is no preview of this image of {shape} pixels.")
-    return labels
 
 
 def _colours(
@@ -130,7 +107,11 @@ def _colours(
 
 
 def thick(labels: np.ndarray) -> np.ndarray:
-    """Single labelled pixels widened on larger images, where a strip would lose them from sight."""
+    """Single labelled pixels widened on larger images, where a strip would lose them from sight.
+
+    Args:
+      labels: uint8[H, W], 255 where unlabelled.
+    """
     for _ in range(min(labels.shape) // 200):
         padded = np.pad(labels, 1, constant_values=IGNORE_LABEL)
         height, width = labels.shape

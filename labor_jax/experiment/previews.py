@@ -1,4 +1,7 @@
-"""Label maps of a few pool images, kept at each phase's end so that the report can show change."""
+"""Label maps of a few pool images, kept at each phase's end so that the report can show change.
+
+Beside a prediction lies how unsure it is: the entropy of the classes' probabilities.
+"""
 
 import os
 from collections.abc import Sequence
@@ -11,11 +14,18 @@ from PIL import Image
 from labor_jax import models
 from labor_jax.data import Split
 from labor_jax.evaluation import evaluator
-from labor_jax.evaluation.inference import PLAIN, Inference
+from labor_jax.evaluation.inference import (
+    PLAIN,
+    Inference,
+    upsampled_classes_and_uncertainty,
+)
 
 
 class Previews:
-    """Writes `previews/PHASE/NUMBER.png`: predictions as label maps, candidates as masks."""
+    """Writes `previews/PHASE/NUMBER.png`: predictions as label maps, candidates as masks.
+
+    `NUMBER_uncertainty.png` is the entropy of a prediction, 0 to 255 where all classes are alike.
+    """
 
     def __init__(
         self,
@@ -42,13 +52,17 @@ class Previews:
         self._directory = directory
         self._split = split
         self._size = size
-        self._predict = evaluator.make_predictor(segmenter, mesh, inference=inference)
+        self._predict = evaluator.make_predictor(
+            segmenter, mesh, inference=inference, upsampled=upsampled_classes_and_uncertainty
+        )
         self.numbers = preview_numbers(len(split), count)
 
     def write_predictions(self, phase: str, model: dict) -> None:
-        """Predicts the chosen images with the model's variables and writes the label maps."""
-        for number, labels in self._predict(model, self._split, self.numbers, self._size):
-            self._write(phase, number, labels.astype(np.uint8))
+        """Predicts the chosen images with the model's variables and writes both pictures."""
+        for number, predicted in self._predict(model, self._split, self.numbers, self._size):
+            labels, uncertainty = np.moveaxis(predicted, -1, 0)
+            self._write(preview_path(self._directory, phase, number), labels)
+            self._write(uncertainty_path(self._directory, phase, number), uncertainty)
 
     def write_candidates(
         self, phase: str, numbers: Sequence[int], candidates: Sequence[np.ndarray]
@@ -56,10 +70,10 @@ class Previews:
         """Writes the masks bool[H, W] of those images among `numbers` that were chosen."""
         for number, mask in zip(numbers, candidates, strict=False):
             if int(number) in self.numbers:
-                self._write(phase, int(number), mask.astype(np.uint8))
+                path = preview_path(self._directory, phase, int(number))
+                self._write(path, mask.astype(np.uint8))
 
-    def _write(self, phase: str, number: int, array: np.ndarray) -> None:
-        path = preview_path(self._directory, phase, number)
+    def _write(self, path: Path, array: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replacement = path.with_name(path.name + ".tmp")  # a kill leaves no half of a picture
         Image.fromarray(array).save(replacement, "PNG")
@@ -69,6 +83,11 @@ class Previews:
 def preview_path(directory: Path, phase: str, number: int) -> Path:
     """Where the preview of pool image `number` at the end of `phase` lies."""
     return directory / phase.replace("/", "_") / f"{number}.png"
+
+
+def uncertainty_path(directory: Path, phase: str, number: int) -> Path:
+    """Where the uncertainty of that preview lies; runs of older versions have none."""
+    return preview_path(directory, phase, number).with_name(f"{number}_uncertainty.png")
 
 
 def preview_numbers(total: int, count: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from clu import parameter_overview
 
+from labor_jax import devices
 from labor_jax.annotation import LabelStoreError, SharedStore
 from labor_jax.annotation.label_store import record as label_record
 from labor_jax.data import Split
@@ -26,6 +27,8 @@ from labor_jax.training.checkpoints import Checkpoints
 from labor_jax.training.state import TrainState
 
 logger = logging.getLogger(__name__)
+
+_REPORT_EVERY = 30.0  # seconds between two reports at least, and twenty times what one takes
 
 
 class RoundWaits(Exception):  # noqa: N818, nothing is wrong
@@ -95,6 +98,7 @@ class Session:
         self._evaluate = components_lib.make_evaluation(components)
         self._built: dict[Hashable, Any] = {}
         self._estimated = False
+        self._next_report = time.monotonic() + _REPORT_EVERY
 
     def start_or_resume(self) -> tuple[int, Handover, TrainState | None]:
         """Finds where the run is.
@@ -128,6 +132,7 @@ class Session:
             count = parameter_overview.count_parameters(variables["params"])
             logger.info("The model has %s parameters.", f"{count:,}")
         self.results.measured_on = self._measured_on()
+        self.results.device = devices.describe(devices.available(), self.config.model.dtype)
         left = self.phases[-1].last_step - step
         if left:
             logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
@@ -189,6 +194,8 @@ class Session:
         save(phase.steps, handover, None, miou=None if self.held_out else miou)
         if processes.is_first():
             self.watch(phase.last_step)
+        if phase != self.phases[-1] and time.monotonic() > self._next_report:
+            self._write_report(phase.name)
         return handover
 
     def _last_of_round(self, number: int) -> Phase:
@@ -210,6 +217,8 @@ class Session:
         if not processes.from_first(self.store.reader.round_complete(round_number)):
             self.checkpoints.wait()
             pending = self.store.reader.pending(round_number)
+            if self.config.annotator == "human":
+                self._write_report(f"round_{round_number}/query")
             self.store.finish()
             if self.config.annotator == "human":
                 raise RoundWaits(round_number, len(pending))
@@ -292,15 +301,37 @@ class Session:
     def finish(self) -> dict[str, Any]:
         """Writes `summary.json` and `report.html`; returns the summary."""
         self.checkpoints.wait()
-        described = metrics.jsonable(
-            summary.summarise(self.config, self.results, self.store.reader.existing())
-        )
+        described = self._described()
         if processes.is_first():
             self._metrics.close()
             report.write_summary(self.folder, described)
             report.write_report(self.folder, described, self.components.pair, self.store.reader)
         self.store.finish()
         return described
+
+    def _described(self) -> dict[str, Any]:
+        """What `summary.json` holds, or would."""
+        found = summary.summarise(self.config, self.results, self.store.reader.existing())
+        return metrics.jsonable(found)
+
+    def _write_report(self, phase_name: str) -> None:
+        """Writes `report.html` of a run that isn't over, after a phase. No error ends the run."""
+        if not processes.is_first():
+            return
+        started = time.monotonic()
+        try:
+            report.write_report(
+                self.folder,
+                self._described(),
+                self.components.pair,
+                self.store.reader,
+                note=report.where_it_is(phase_name, self.store.reader),
+                over=False,
+            )
+        except Exception as error:  # the run has its checkpoint, and the next phase its own report
+            logger.warning("%s was not written: %s", self.folder.report, error)
+        now = time.monotonic()
+        self._next_report = now + max(_REPORT_EVERY, 20 * (now - started))
 
     def _evaluate_phase(self, phase: Phase, model: Any) -> float | None:
         """Evaluates the model after a phase; None where there is nothing to measure on."""
@@ -313,6 +344,8 @@ class Session:
         self.results.miou[phase.name] = evaluation.miou
         self.results.per_class_iou = evaluation.per_class_iou
         self.results.subset_miou = evaluation.subset_miou
+        self.results.miou_error = evaluation.miou_error
+        self.results.confusion = evaluation.confusion.tolist()
         self.log_metrics(
             phase.last_step,
             phase,

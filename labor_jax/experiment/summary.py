@@ -28,20 +28,28 @@ class Results:
         evaluation split.
       per_class_iou: of the last evaluation, by class.
       subset_miou: of the last evaluation, by the name of the subset of classes.
+      miou_error: of the last evaluation, the standard error of mIoU over the choice of the images;
+        None for a few images.
+      confusion: of the last evaluation, pixels by label (rows) and prediction (columns); None
+        before the first.
       measured_on: what mIoU is measured on: "labels", "answers" or "nothing".
       measured: the answers that each phase's mIoU was measured on, as "images" and "pixels", by
         the phase's name; empty with an evaluation split.
       rounds: an entry a round, see `round_entry`.
       seconds: wall time of each phase, by name.
+      device: what the run computes on now.
     """
 
     miou: dict[str, float | None] = dataclasses.field(default_factory=dict)
     per_class_iou: dict[str, float] = dataclasses.field(default_factory=dict)
     subset_miou: dict[str, float] = dataclasses.field(default_factory=dict)
+    miou_error: float | None = None
+    confusion: list[list[int]] | None = None
     measured_on: str = "labels"
     measured: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    device: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The results as a JSON object."""
@@ -77,11 +85,13 @@ def round_entry(
         reader = ItemReader(store, second_opinion=config.annotation.second_opinion)
         people = people_entry(ProgressReader(reader, time.time).of_round(number), classes)
     before = results.rounds[-1] if results.rounds else {}
+    miou = list(results.miou.values())[-1]
     answers = results.measured.get(list(results.miou)[-1], {})
     measured_on = {f"measured_{name}": count for name, count in answers.items()}
     return {
         "round": number,
-        "miou": list(results.miou.values())[-1],
+        "miou": miou,
+        "per_class_iou": {} if miou is None else dict(results.per_class_iou),
         **measured_on,
         "labelled_pixels": asked.labelled_pixels,
         "labelled_fraction": asked.labelled_fraction,
@@ -161,6 +171,9 @@ def summarise(config: ConfigDict, results: Results, existing: ExistingLabels) ->
         "rounds": results.rounds,
         "per_class_iou": results.per_class_iou,
         "subset_miou": results.subset_miou,
+        "miou_error": results.miou_error,
+        "confusion": results.confusion,
+        "device": results.device,
         "wall_seconds": sum(results.seconds.values()),
         "versions": package_versions(),
     }

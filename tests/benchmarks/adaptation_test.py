@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 import labor_jax
 from benchmarks import adaptation as benchmark
-from benchmarks import results, runner
+from benchmarks import runner
 from benchmarks.runner import RunError
 from labor_jax import adaptation
 from labor_jax.adaptation import registry
-from tests.benchmarks.fakes import write_run
+from labor_jax.experiment.report import results
+from tests.finished_runs import write_run
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from benchmarks import methods, results, runner
-from tests.benchmarks.fakes import write_run
+from benchmarks import methods, runner
+from labor_jax.experiment.report import results
+from tests.finished_runs import write_run
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks import sweep
 from benchmarks.runner import RunError
-from tests.benchmarks.fakes import write_run
+from tests.finished_runs import write_run
 
 
 @pytest.fixture

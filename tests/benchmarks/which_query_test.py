@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import runner, which_query
-from tests.benchmarks.fakes import write_run
+from tests.finished_runs import write_run
 
 
 @pytest.fixture

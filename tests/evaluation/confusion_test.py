@@ -73,3 +73,36 @@ def test_predicting_an_absent_class_costs_the_class_that_was_there():
 def test_no_labelled_pixel_is_an_error():
     with pytest.raises(ValueError, match="no labelled pixel"):
         confusion.mean_iou(np.zeros((CLASSES, CLASSES)))
+
+
+def images_of(count, seed=0):
+    """Confusion matrices of images of different mixtures of classes, int[N, C, C]."""
+    rng = np.random.default_rng(seed)
+    mixtures = rng.dirichlet(np.ones(CLASSES**2), count)
+    return rng.multinomial(500, mixtures).reshape(count, CLASSES, CLASSES)
+
+
+def test_the_error_of_miou_is_the_jackknifes():
+    counts = images_of(200)
+    moments = confusion.image_moments(counts)
+    found = confusion.mean_iou_error(counts.sum(axis=0), moments, len(counts))
+    without = [confusion.mean_iou(counts.sum(axis=0) - each) for each in counts]
+    jackknife = np.sqrt((len(counts) - 1) * np.var(without))
+    assert found == pytest.approx(jackknife, rel=0.02)
+
+
+def test_equal_images_leave_no_error_and_few_tell_nothing():
+    counts = np.repeat(images_of(1), 8, axis=0)
+    moments = np.asarray(confusion.image_moments(counts))
+    assert confusion.mean_iou_error(counts.sum(axis=0), moments, 8) == pytest.approx(0, abs=1e-4)
+    assert confusion.mean_iou_error(counts[:7].sum(axis=0), moments, 7) is None
+
+
+def test_absent_classes_have_no_say_in_the_error():
+    counts = images_of(20)
+    wider = np.pad(counts, ((0, 0), (0, 1), (0, 1)))
+    found = [
+        confusion.mean_iou_error(each.sum(axis=0), confusion.image_moments(each), 20)
+        for each in (counts, wider)
+    ]
+    assert found[0] == pytest.approx(found[1])

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from labor_jax import models
 from labor_jax.evaluation import inference
@@ -75,6 +76,25 @@ def test_strips_change_nothing(rows, monkeypatch):
     monkeypatch.setattr(inference, "_STRIP_BYTES", rows * 2 * SIZE[1] * 7 * 4)
     found = inference.predict_classes(SEGMENTER, variables(), IMAGES, SIZE, how)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "how", [Inference(), Inference(flip=True, scales=(1.0, 1.5))], ids=["one view", "four"]
+)
+def test_uncertainty_is_the_entropy_of_the_probabilities(how, monkeypatch):
+    monkeypatch.setattr(inference, "_STRIP_BYTES", 5 * 2 * SIZE[1] * 7 * 4)
+
+    @jax.jit
+    def both(images):
+        coarse = inference.coarse_logits(SEGMENTER, variables(), images, how)
+        return inference.upsampled_classes_and_uncertainty(coarse, SIZE, how)
+
+    found = both(IMAGES)
+    np.testing.assert_array_equal(found[..., 0], predict(IMAGES, SIZE, how))
+    ways = (False, True) if how.flip else (False,)
+    views = [probabilities(IMAGES, each, way) for each in how.scales for way in ways]
+    expected = 255 * stats.entropy(np.mean(views, 0), axis=-1) / np.log(7)
+    np.testing.assert_allclose(found[..., 1], expected, atol=0.51)
 
 
 def test_logits_at_full_resolution_never_exist_at_once(monkeypatch):

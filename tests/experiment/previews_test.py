@@ -36,7 +36,9 @@ def test_files(tmp_path):
         "round_1_query/0.png",
         "round_1_query/2.png",
         "round_1_train/0.png",
+        "round_1_train/0_uncertainty.png",
         "round_1_train/2.png",
+        "round_1_train/2_uncertainty.png",
     ]
     for number in (0, 2):
         logits = models.Model(model, segmenter)(split.image(number)[None]).logits

@@ -14,6 +14,7 @@ import pytest
 from labor_jax import experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import Pair, load_pair, street
+from labor_jax.evaluation.confusion import intersection_over_union
 from labor_jax.experiment import tensorboard
 from labor_jax.experiment.workdir import ConfigError
 from tests.conftest import ROOT
@@ -56,6 +57,12 @@ def test_the_workdir_holds_what_readme_promises(spl):
     assert [entry["round"] for entry in summary["rounds"]] == [1, 2]
     assert summary["final_miou"] == summary["rounds"][-1]["miou"]
     assert set(summary["per_class_iou"]) == set(street.CLASSES)
+    assert summary["rounds"][-1]["per_class_iou"] == summary["per_class_iou"]
+    assert summary["rounds"][0]["per_class_iou"] != summary["per_class_iou"]
+    confusion = np.array(summary["confusion"])
+    iou = intersection_over_union(confusion)
+    assert summary["per_class_iou"]["road"] == pytest.approx(iou[0]) and confusion.shape == (19, 19)
+    assert summary["miou_error"] is None and summary["device"].endswith("float32")  # four images
 
 
 def logged(workdir):

@@ -47,6 +47,19 @@ class BlobReader:
         packed = self.labels(blob, -(-pixels // 8), image, round)
         return np.unpackbits(packed, count=pixels).view(bool).reshape(shape)
 
+    def places(self, blob: bytes, pixels: int, image: str, round: int) -> np.ndarray:
+        """Where the query of an image of `pixels` pixels asks, in raster order, `int64[asked]`.
+
+        Of a nearly empty mask this is many times faster than `mask`.
+
+        Raises:
+          DamagedItemError: If the blob is damaged.
+        """
+        packed = self.labels(blob, -(-pixels // 8), image, round)
+        held = np.flatnonzero(packed)
+        byte, bit = np.nonzero(np.unpackbits(packed[held]).reshape(-1, 8))
+        return held[byte] * 8 + bit
+
     def labels(self, blob: bytes, count: int, image: str, round: int) -> np.ndarray:
         """The `count` labels of an image in a round, `uint8[count]`.
 

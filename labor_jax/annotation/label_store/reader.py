@@ -3,15 +3,16 @@
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from labor_jax.annotation.cost import Kind
-from labor_jax.annotation.label_store import existing, schema, statistics
+from labor_jax.annotation.label_store import asked_pixels, existing, schema, statistics
 from labor_jax.annotation.label_store.answers import Answers
+from labor_jax.annotation.label_store.asked_pixels import AskedPixels
 from labor_jax.annotation.label_store.blobs import BlobReader
 from labor_jax.annotation.label_store.checks import checked_round, shortened, size
 from labor_jax.annotation.label_store.database import Database, LabelStoreError
@@ -152,14 +153,12 @@ class LabelReader:
         self.images(round)
         return statistics.measured_seconds(self._database, round)
 
-    def class_counts(self, round: int) -> np.ndarray:
-        """How many pixels of each class a round's answers hold, `int64[C]`, without void ones.
+    def asked_pixels(self) -> Iterator[AskedPixels]:
+        """All queries of all rounds with their answers, but for existing labels.
 
-        Raises:
-          ValueError: If the round isn't open.
+        An image's come one after the other, ascending by round.
         """
-        self.images(round)
-        return statistics.label_counts(self._database, round)[: len(self._classes)]
+        return asked_pixels.read(self._database, len(self._classes))
 
     def digest(self, up_to_round: int | None = None) -> str:
         """SHA-256 of all queries and answers: equal for two runs iff these are equal.

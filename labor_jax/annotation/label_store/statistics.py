@@ -93,20 +93,6 @@ def measured_seconds(database: Database, round: int) -> dict[str, float]:
     )
 
 
-def label_counts(database: Database, round: int) -> np.ndarray:
-    """How many pixels of each label a round's answers hold, `int64[256]`."""
-    blobs = BlobReader(database.path)
-    counts = np.zeros(256, np.int64)
-    for image, pixels, labels in database.read(
-        "SELECT q.image, q.pixels, a.labels FROM queries q JOIN answers a USING (image, round) "
-        "WHERE q.round = ?",
-        (round,),
-    ):
-        labels = blobs.labels(labels, pixels, image, round)
-        counts += np.bincount(labels, minlength=256)
-    return counts
-
-
 def digest(database: Database, up_to_round: int | None) -> str:
     """SHA-256 of all queries and answers up to a round, in an order of its own."""
     blobs = BlobReader(database.path)

@@ -77,8 +77,6 @@ def test_statistics_charge_void_answers_and_accumulate(store):
     assert second.labelled_fraction == 6 / 70 and second.pixels_per_image == 3.0
     store.open_round(3, ["a"])
     assert store.statistics(3).asked_pixels == 0 and store.statistics(3).labelled_pixels == 6
-    assert store.class_counts(2).tolist() == [3, 0, 0]
-    assert store.class_counts(1).tolist() == [0, 0, 0]
     area = SHAPE[0] * SHAPE[1]
     assert store.query_sizes(1) == [(1, 2 / area), (0, 0.0)]  # pixels that touch are one
     assert store.query_sizes(2) == [(1, 1 / area), (1, 3 / area)]
@@ -169,7 +167,6 @@ def test_answers_hold_asked_pixels_only(store, path):
         (lambda s: s.pending(5), "round 5 is not open"),
         (lambda s: s.unasked(5), "round 5 is not open"),
         (lambda s: s.statistics(5), "round 5 is not open"),
-        (lambda s: s.class_counts(5), "round 5 is not open"),
     ],
 )
 def test_mistakes_are_named_and_change_nothing(store, call, message):

@@ -6,13 +6,14 @@ import json
 import statistics
 
 import pytest
+from scipy import stats
 
-from benchmarks import results
-from tests.benchmarks.fakes import write_run
+from labor_jax.experiment.report import comparison, results
+from tests.finished_runs import write_run
 
 
 def compare(*workdirs):
-    return results.compare([results.read(workdir) for workdir in workdirs])
+    return comparison.compare([results.read(workdir) for workdir in workdirs])
 
 
 def cells(line):
@@ -20,24 +21,7 @@ def cells(line):
 
 
 def lines(table):
-    return [cells(line) for line in results.markdown(table).splitlines()]
-
-
-def test_a_result_is_the_last_rounds_and_clicks_are_an_images(tmp_path):
-    result = results.read(write_run(tmp_path / "a", pixels=10, clicks=6, images=4))
-    assert result.pixels_per_image == 10
-    assert result.clicks_per_image == 6
-    assert result.labelled_fraction == 0.01
-    assert (result.annotation_hours, result.labor_hours) == (2, 1)
-
-
-def test_a_run_without_rounds_asks_nothing(tmp_path):
-    result = results.read(write_run(tmp_path / "a", rounds=0, miou=0.25))
-    assert result[3:10] == (0, 0, 0, 0, 0, 0, 0.25)
-
-
-def test_a_run_that_asked_no_pixel_has_no_clicks(tmp_path):
-    assert results.read(write_run(tmp_path / "a", pixels=0, clicks=0)).clicks_per_image == 0
+    return [cells(line) for line in comparison.markdown(table).splitlines()]
 
 
 def test_whole_images_are_no_clicks(tmp_path):
@@ -45,17 +29,10 @@ def test_whole_images_are_no_clicks(tmp_path):
     assert results.read(workdir).clicks_per_image is None
     table = compare(workdir)
     assert lines(table)[2][1:5] == ["1.00%", "10", "-", "2.0 h"]
-    (line,) = csv.DictReader(io.StringIO(results.as_csv(table)))
+    (line,) = csv.DictReader(io.StringIO(comparison.as_csv(table)))
     assert line["clicks_per_image"] == ""
     start = results.read(write_run(tmp_path / "start", acquisition__method="all", rounds=0))
     assert start.clicks_per_image == 0
-
-
-def test_a_method_that_is_no_longer_there_is_told(tmp_path):
-    told = []
-    workdir = write_run(tmp_path / "a", acquisition__method="guess")
-    assert results.read_finished([workdir], told.append) == []
-    assert "config.acquisition.method is 'guess'" in told[0]
 
 
 def test_people_may_be_shown_fewer_columns_than_files_have(tmp_path):
@@ -63,11 +40,11 @@ def test_people_may_be_shown_fewer_columns_than_files_have(tmp_path):
     shown = table._replace(columns=("labelled_fraction", "clicks_per_image"))
     assert lines(shown)[0] == ["method", "labelled", "clicks/image", "seed 0", "mean"]
     assert lines(shown)[2] == ["random", "1.00%", "6", "50.0", "50.0"]
-    assert results.as_csv(shown) == results.as_csv(table)
+    assert comparison.as_csv(shown) == comparison.as_csv(table)
 
 
 def test_bars_in_cells_are_escaped():
-    table = results.markdown_lines(["a|b", "n"], [["c|d", 1]], text_columns=1)
+    table = comparison.markdown_lines(["a|b", "n"], [["c|d", 1]], text_columns=1)
     assert table == "| a\\|b | n |\n| --- | ---: |\n| c\\|d | 1 |\n"
 
 
@@ -147,22 +124,9 @@ def test_two_runs_of_one_config_and_seed_are_refused(tmp_path):
         compare(tmp_path / "a", tmp_path / "b")
 
 
-def test_unfinished_and_foreign_folders_are_told_and_left_out(tmp_path):
-    done = write_run(tmp_path / "done")
-    open_ = write_run(tmp_path / "open", finished=False)
-    broken = write_run(tmp_path / "broken")
-    (broken / "summary.json").write_text("{")
-    told = []
-    found = results.read_finished([done, open_, broken, tmp_path, done], told.append)
-    assert [result.workdir for result in found] == [done]
-    assert [line.partition(" (")[0] for line in told[:1]] == [f"unfinished, left out: {open_}"]
-    assert "damaged" in told[1]
-    assert "holds no run" in told[2]
-
-
 def test_nothing_finished_is_said():
     with pytest.raises(results.ResultsError, match="None of the runs is finished"):
-        results.compare([])
+        comparison.compare([])
 
 
 def test_the_csv_has_a_line_a_run_at_full_precision(tmp_path):
@@ -171,7 +135,7 @@ def test_the_csv_has_a_line_a_run_at_full_precision(tmp_path):
         write_run(tmp_path / "b", seed=1, miou=2 / 3, pixels=7),
         write_run(tmp_path / "c", seed=1, acquisition__radius=2),
     )
-    read = list(csv.DictReader(io.StringIO(results.as_csv(table))))
+    read = list(csv.DictReader(io.StringIO(comparison.as_csv(table))))
     assert [float(line["miou"]) for line in read] == [1 / 3, 2 / 3, 0.5]
     assert [line["acquisition.radius"] for line in read] == ["1", "1", "2"]
     assert [line["seed"] for line in read] == ["0", "1", "1"]
@@ -181,7 +145,7 @@ def test_the_csv_has_a_line_a_run_at_full_precision(tmp_path):
 
 def test_the_share_of_supervised_is_seed_by_seed(tmp_path):
     rows = [
-        results.Row((name,), tuple(map(results.read, workdirs)))
+        comparison.Row((name,), tuple(map(results.read, workdirs)))
         for name, workdirs in {
             "spl": [
                 write_run(tmp_path / "spl0", seed=0, miou=0.2),
@@ -195,7 +159,7 @@ def test_the_share_of_supervised_is_seed_by_seed(tmp_path):
             "failed": [],
         }.items()
     ]
-    found = lines(results.Table(("method",), tuple(rows), rows[1]))
+    found = lines(comparison.Table(("method",), tuple(rows), rows[1]))
     assert found[0][-1] == "of supervised"
     assert [line[-1] for line in found[2:]] == ["62.5%", "100.0%", "-"]
     assert found[4] == ["failed", *["-"] * (len(found[0]) - 1)]
@@ -209,8 +173,88 @@ def test_small_shares_keep_two_digits(tmp_path):
     assert lines(compare(workdir))[2][1] == "0.0029%"
 
 
-def test_a_table_is_published_in_both_formats(tmp_path, capsys):
-    table = compare(write_run(tmp_path / "a"))
-    results.publish(table, tmp_path)
-    assert capsys.readouterr().out == (tmp_path / "table.md").read_text()
-    assert (tmp_path / "table.csv").read_text() == results.as_csv(table)
+def rows_of(tmp_path, **mious):
+    """Rows by name, from the mIoU of each seed; None for no run of that seed."""
+    return {
+        name: comparison.Row(
+            (name,),
+            tuple(
+                results.read(write_run(tmp_path / f"{name}{seed}", seed=seed, miou=miou))
+                for seed, miou in enumerate(values)
+                if miou is not None
+            ),
+        )
+        for name, values in mious.items()
+    }
+
+
+def test_differences_are_paired_by_seed_with_students_interval(tmp_path):
+    rows = rows_of(tmp_path, a=[0.5, 0.6, 0.4, 0.9], b=[0.53, 0.61, 0.44, None])
+    found = comparison.difference(rows["b"], rows["a"])
+    expected = stats.ttest_rel([0.53, 0.61, 0.44], [0.5, 0.6, 0.4]).confidence_interval(0.95)
+    assert found.seeds == 3
+    assert found.mean == pytest.approx((0.03 + 0.01 + 0.04) / 3)
+    assert found.interval == pytest.approx((expected.low, expected.high))
+    table = comparison.Table(("method",), tuple(rows.values()))
+    assert [cells(line) for line in comparison.differences_markdown(table).splitlines()[::2]] == [
+        ["method", "common seeds", "to a", "95% interval"],
+        ["b", "3", "+2.7", f"{100 * expected.low:+.1f} to {100 * expected.high:+.1f}"],
+    ]
+
+
+def test_one_common_seed_has_no_interval_and_none_no_difference(tmp_path):
+    rows = rows_of(tmp_path, a=[0.5, 0.6], b=[0.4, None], c=[None, None, 0.4])
+    assert comparison.difference(rows["b"], rows["a"]) == (1, pytest.approx(-0.1), None)
+    assert comparison.difference(rows["c"], rows["a"]) is None
+    table = comparison.Table(("method",), tuple(rows.values()))
+    assert [
+        cells(line)[1:] for line in comparison.differences_markdown(table).splitlines()[2:]
+    ] == [
+        ["1", "-10.0", "-"],
+        ["0", "-", "-"],
+    ]
+    assert table._replace(compared_with=rows["b"]).reference is rows["b"]
+
+
+def test_rows_are_named_by_what_tells_them_apart(tmp_path):
+    table = compare(
+        write_run(tmp_path / "a", method="spl", acquisition__radius=1),
+        write_run(tmp_path / "b", method="ppl", acquisition__radius=1),
+        write_run(tmp_path / "c", method="ppl", acquisition__radius=2, protocol="joint"),
+    )
+    assert table.headings == ("method", "acquisition.radius", "protocol")
+    named = table.named()
+    assert named.headings == ("method", "acquisition.radius")
+    assert [named.name(row) for row in named.rows] == ["spl", "ppl, radius=1", "ppl, radius=2"]
+
+
+def test_rows_that_differ_in_many_fields_have_the_names_of_their_workdirs(tmp_path):
+    fields = ("method", "acquisition__radius", "acquisition__fraction")
+    workdirs = [write_run(tmp_path / "plain_seed0"), write_run(tmp_path / "plain_seed1", seed=1)]
+    workdirs += [write_run(tmp_path / f"other_{each}", **{each: 7}) for each in fields]
+    named = compare(*workdirs).named()
+    assert [named.name(row) for row in named.rows] == [
+        "plain",
+        *(f"other_{each}" for each in fields),
+    ]
+
+
+def test_only_runs_of_one_pair_and_its_classes_are_comparable(tmp_path):
+    first = results.read(write_run(tmp_path / "first"))
+    alike = results.read(write_run(tmp_path / "alike", seed=1))
+    others = {
+        "a run on camvid": results.read(write_run(tmp_path / "pair", pair="camvid")),
+        "other classes (1)": alike._replace(classes=("road",)),
+        "measured no mIoU": alike._replace(miou=None),
+        "measures mIoU on answers": alike._replace(measured_on="answers"),
+    }
+    told = []
+    assert comparison.comparable([first, *others.values(), alike], told.append) == [first, alike]
+    for line, (reason, result) in zip(told, others.items(), strict=True):
+        assert line.startswith(f"left out: {result.workdir} ") and reason in line
+
+
+def test_a_seed_without_a_mean_iou_is_a_hyphen(tmp_path):
+    measured, other = (results.read(write_run(tmp_path / str(i), seed=i)) for i in (0, 1))
+    row = comparison.Row(("spl",), (measured, other._replace(miou=None)))
+    assert lines(comparison.Table(("method",), (row,)))[2][-4:] == ["50.0", "-", "50.0", "-"]

@@ -2,7 +2,27 @@
 
 import json
 
+from labor_jax.annotation import LabelStore
+
 CLASSES = ("road", "sky", "tree")
+UNASKED = 9
+"""The label of pixels that are not asked, see `answered_store`."""
+
+
+def answered_store(path, rounds):
+    """A label store whose rounds asked the labelled pixels of each image's map."""
+    store = LabelStore(path, classes=CLASSES)
+    for number, maps in enumerate(rounds, start=1):
+        names = [f"image {each}" for each in range(len(maps))]
+        store.open_round(number, names)
+        store.ask_and_answer_many(
+            number,
+            [
+                (name, labels != UNASKED, labels, None)
+                for name, labels in zip(names, maps, strict=True)
+            ],
+        )
+    return store
 
 
 def write_run(

@@ -5,8 +5,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from labor_jax.annotation import LabelStore
-from labor_jax.experiment import report, summary
+from labor_jax.data import Pair
+from labor_jax.experiment import summary
+from labor_jax.experiment.report import run_report, stages
 from labor_jax.experiment.workdir import ConfigError, Workdir
 from labor_jax.training import metrics
 from labor_jax.training.checkpoints import read_progress
@@ -29,12 +33,31 @@ def write(workdir: str | os.PathLike, output: Path | None = None) -> Path:
     """
     folder = Workdir.existing(workdir)
     progress = None if folder.summary.exists() else _progress(folder)
-    pair = folder.load_pair(["pool"])
+    pair, note = _pair(folder)
     with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
         described, phase = _results(folder, progress, store)
-        note = "" if phase is None else _where_it_is(phase, store)
-        report.write_report(folder, described, pair, store, output=output, note=note)
+        if phase is not None:
+            note = f"{stages.where_it_is(phase, store)} {note}".strip()
+        run_report.write_report(
+            folder, described, pair, store, output=output, note=note, over=phase is None
+        )
     return output or folder.report
+
+
+def _pair(folder: Workdir) -> tuple[Pair, str]:
+    """The run's pair with its pool, or without it and why.
+
+    A run of an older version has results, though this version can't read its data.
+    """
+    try:
+        return folder.load_pair(["pool"]), ""
+    except ConfigError:
+        if not (folder.summary.exists() and folder.pair.exists()):
+            raise
+        described = json.loads(folder.pair.read_text())
+        palette = np.array(described["palette"], np.uint8)
+        pair = Pair(described["name"], tuple(described["classes"]), palette, None, None, None)
+        return pair, "There are no pictures, because the run is of another version of labor_jax."
 
 
 def _progress(folder: Workdir) -> dict[str, Any]:
@@ -60,15 +83,3 @@ def _results(
     results = summary.Results.from_json(progress["results"])
     described = summary.summarise(folder.read_config(), results, store.existing())
     return metrics.jsonable(described), progress["phase"]
-
-
-def _where_it_is(phase: str, store: LabelStore) -> str:
-    """Says how far a run is that isn't over."""
-    waiting = [number for number in store.rounds() if not store.round_complete(number)]
-    if waiting:
-        asked = store.statistics(waiting[0])
-        return (
-            f"The run waits in round {waiting[0]}: {asked.answered_images} of {asked.images} "
-            "images are answered."
-        )
-    return f"The run is not over; its last checkpoint is of phase {phase}."

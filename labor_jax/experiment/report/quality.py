@@ -1,0 +1,230 @@
+"""How good the model is: mIoU against what the labels cost, IoU by class, and what is mixed up."""
+
+import json
+import math
+
+import numpy as np
+
+from labor_jax.experiment.report import charts, page, stages
+from labor_jax.experiment.report.charts import Level, Line
+from labor_jax.experiment.report.page import Cell, Html
+from labor_jax.experiment.report.run_files import RunFiles
+from labor_jax.experiment.workdir import Workdir
+
+_MATRIX_CLASSES = 24  # a larger matrix is unreadable: it shows the classes with most mistakes
+
+_SUPERVISED_SAME = ("data", "model", "evaluation_flip", "evaluation_scales")
+"""What a supervised run must share with this one to be the line that it is measured by."""
+
+
+def section(run: RunFiles) -> Html:
+    """The section of the page."""
+    return page.section(
+        "How good it is",
+        _curves(run),
+        page.table(stages.HEADER, stages.table_rows(run.summary)),
+        page.items(stages.sentences(run.summary)),
+        lead="mIoU is the mean over classes of the share of pixels on which label and prediction "
+        "agree, among those that either gives to the class.",
+    )
+
+
+def classes_section(run: RunFiles, answers: np.ndarray) -> Html:
+    """The section about classes.
+
+    Args:
+      run: the run.
+      answers: pixels that were answered as each class, int64[C].
+    """
+    return page.section(
+        "Which classes fail",
+        page.halves(_class_table(run, answers), _confusion(run)),
+        lead="IoU of each class after each stage, the worst first; click on a column to sort by "
+        "it. The bar is the last stage, the line across it the first.",
+    )
+
+
+def supervised_beside(run: RunFiles) -> float | None:
+    """The mIoU of a supervised run of the same data, network and seed in the next folder.
+
+    Returns:
+      None if `supervised_PAIR_seedN` isn't there, isn't over, or is of other settings.
+    """
+    summary = run.summary
+    if summary["method"] == "supervised":
+        return None
+    name = f"supervised_{summary['pair']}_seed{summary['seed']}"
+    theirs = Workdir(run.folder.path.parent / name)
+    try:
+        found, config = (json.loads(each.read_text()) for each in (theirs.summary, theirs.config))
+    except (OSError, ValueError):
+        return None
+    same = all(config.get(field) == run.config.get(field) for field in _SUPERVISED_SAME)
+    return found.get("final_miou") if same else None
+
+
+def class_iou_by_stage(run: RunFiles) -> dict[str, dict[str, float | None]]:
+    """IoU of each class by stage, in their order: the last stage before the rounds, and the rounds.
+
+    What `summary.json` of an older version lacks comes from `metrics.jsonl`.
+    """
+    evaluated = {
+        record["phase"]: record["per_class_iou"]
+        for record in run.metrics
+        if isinstance(record.get("per_class_iou"), dict)
+    }
+    found = {}
+    before = stages.before_rounds(run.summary)
+    phases = [phase for phase in evaluated if not phase.startswith("round_")]
+    if before and phases:
+        found[before[0]] = evaluated[phases[-1]]
+    for entry in run.summary["rounds"]:
+        values = entry.get("per_class_iou") or evaluated.get(f"round_{entry['round']}/train")
+        if values:
+            found[f"round {entry['round']}"] = values
+    last = run.summary.get("per_class_iou")
+    if last and not found:
+        found["last"] = last
+    return found
+
+
+def _curves(run: RunFiles) -> Html:
+    rounds = run.summary["rounds"]
+    if not rounds:
+        return Html("")
+    before = stages.before_rounds(run.summary)
+    first = before[1] if before else None
+    miou = [first, *(entry["miou"] for entry in rounds)]
+    levels = [
+        Level(name, run.summary[key])
+        for name, key in stages.BEFORE
+        if run.summary.get(key) is not None
+    ]
+    supervised = supervised_beside(run)
+    if supervised is not None:
+        levels.append(Level("supervised, all labels", supervised))
+    hours = [0.0, *(entry["annotation_seconds"] / 3600 for entry in rounds)]
+    unit, factor = ("hours", 1) if hours[-1] >= 1 else ("minutes", 60)
+    axes = [
+        (f"people's {unit}", [factor * each for each in hours]),
+        ("clicks", [0, *(entry.get("clicks") for entry in rounds)]),
+        ("labelled share in %", [0.0, *(100 * entry["labelled_fraction"] for entry in rounds)]),
+    ]
+    return page.side_by_side(
+        charts.line_chart(
+            f"mIoU and {label.removesuffix(' in %')}",
+            [Line("mIoU", values, miou)],
+            x_label=label,
+            levels=levels,
+            percent=True,
+        )
+        for label, values in axes
+        if None not in values
+    )
+
+
+def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
+    by_stage = class_iou_by_stage(run)
+    if not by_stage:
+        return Html("")
+    names = list(by_stage)
+    last = by_stage[names[-1]]
+    header = ["class", "", *names, "change", "answers"]
+    rows = []
+    worst_first = sorted(
+        range(len(run.classes)),
+        key=lambda number: math.inf if (iou := last.get(run.classes[number])) is None else iou,
+    )
+    for number in worst_first:
+        name = run.classes[number]
+        values = [by_stage[stage].get(name) for stage in names]
+        both = values[0] is not None and values[-1] is not None
+        change = 100 * (values[-1] - values[0]) if both and len(values) > 1 else None
+        rows.append(
+            (
+                page.swatch(run.palette[number], name),
+                page.bar(values[-1] or 0.0, values[0] if len(values) > 1 else None),
+                *(Cell(_iou(value), value) for value in values),
+                Cell("" if change is None else f"{change:+.1f}", change),
+                Cell(f"{answers[number]:,}", int(answers[number])),
+            )
+        )
+    absent = [name for name in run.classes if last.get(name) is None]
+    note = (
+        f"Neither labelled nor predicted in the evaluation images: {', '.join(absent)}."
+        if absent
+        else ""
+    )
+    return page.joined(
+        [
+            page.table(header, rows, sortable=True, words=(0, 1)),
+            page.paragraph(note, kind="muted") if note else "",
+        ]
+    )
+
+
+def _iou(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{100 * value:.1f}%"
+
+
+def mixed_up(run: RunFiles) -> list[tuple[str, str, float]]:
+    """Which class is taken for which: label, prediction, and share of the label's pixels.
+
+    Returns:
+      The mistakes, the largest shares first; none without a confusion matrix.
+    """
+    confusion = _matrix(run)
+    if confusion is None:
+        return []
+    shares = _row_shares(confusion)
+    np.fill_diagonal(shares, 0)
+    order = np.argsort(-np.nan_to_num(shares), axis=None)
+    found = []
+    for place in order:
+        row, column = divmod(int(place), len(shares))
+        if not shares[row, column] > 0:
+            break
+        found.append((run.classes[row], run.classes[column], float(shares[row, column])))
+    return found
+
+
+def _matrix(run: RunFiles) -> np.ndarray | None:
+    confusion = run.summary.get("confusion")
+    if confusion is None or len(confusion) != len(run.classes):
+        return None
+    return np.array(confusion, np.int64)
+
+
+def _row_shares(confusion: np.ndarray) -> np.ndarray:
+    totals = confusion.sum(axis=1, keepdims=True)
+    return np.divide(confusion, totals, out=np.full(confusion.shape, math.nan), where=totals > 0)
+
+
+def _confusion(run: RunFiles) -> Html:
+    confusion = _matrix(run)
+    if confusion is None:
+        return Html("")
+    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diag(confusion)
+    shown = np.sort(np.argsort(-wrong, kind="stable")[:_MATRIX_CLASSES])
+    shares = _row_shares(confusion)[np.ix_(shown, shown)]
+    names = [run.classes[number] for number in shown]
+    words = (
+        "Each row is a class of the labels: of its pixels, the percentage that is predicted as "
+        "each class. The diagonal is right."
+    )
+    if len(shown) < len(run.classes):
+        words += f" These are the {len(shown)} classes with the most wrong pixels."
+    return page.joined(
+        [
+            page.heading("What is taken for what"),
+            page.paragraph(words, kind="muted"),
+            charts.matrix_chart(
+                "Confusion matrix, % of each row",
+                shares,
+                names,
+                names,
+                row_label="label",
+                column_label="prediction",
+            ),
+        ]
+    )

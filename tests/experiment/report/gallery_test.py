@@ -1,0 +1,47 @@
+"""Which images are shown, and how they are ordered."""
+
+import numpy as np
+import pytest
+
+from labor_jax.experiment.report import gallery
+from labor_jax.experiment.report.gallery import Previewed
+
+
+def previewed(number, miou=None, uncertainty=None):
+    unsure = None if uncertainty is None else np.full((2, 2), uncertainty, np.uint8)
+    return Previewed(number, (), {}, unsure, None, miou)
+
+
+@pytest.mark.parametrize(
+    ("mious", "chosen"),
+    [
+        ([], []),
+        ([0.5], [("", 0)]),
+        ([0.2, 0.5], [("Best", 1), ("Worst", 0)]),
+        ([0.2, 0.5, 0.3], [("Best", 1), ("Median", 2), ("Worst", 0)]),
+        ([0.1, 0.4, 0.2, 0.3], [("Best", 1), ("Median", 3), ("Worst", 0)]),
+    ],
+)
+def test_best_median_and_worst(mious, chosen):
+    images = [previewed(number, miou) for number, miou in enumerate(mious)]
+    assert [(words, image.number) for words, image in gallery.choose(images)] == chosen
+
+
+def test_without_ground_truth_the_surest_is_the_best():
+    images = [previewed(number, uncertainty=value) for number, value in enumerate((90, 10, 200))]
+    assert [image.number for _, image in gallery.choose(images)] == [1, 0, 2]
+
+
+def test_image_miou_is_the_mean_over_the_classes_of_the_truth():
+    truth = np.array([[0, 0, 1, 255]], np.uint8)
+    prediction = np.array([[0, 2, 1, 1]], np.uint8)
+    assert gallery.image_miou(prediction, truth, 3) == pytest.approx((1 / 2 + 1) / 2)
+    assert gallery.image_miou(prediction, np.full((1, 4), 255, np.uint8), 3) is None
+
+
+def test_labels_of_a_pool_that_people_answer_are_not_looked_at(run, add_preview, pair):
+    add_preview("warmup", 0, 0)
+    assert "ground truth</figcaption>" in gallery.section(run)
+    people = run._replace(config={**run.config, "annotator": "human"})
+    people.pool._readable = False  # then reading a label is an error
+    assert "ground truth</figcaption>" not in gallery.section(people)

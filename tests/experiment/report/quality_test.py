@@ -1,0 +1,89 @@
+"""IoU by stage and class, mistakes, and the supervised run that a run is measured by."""
+
+import json
+
+import numpy as np
+import pytest
+
+from labor_jax.experiment.report import quality
+from tests.evaluation.scenes import CLASSES
+from tests.experiment.report.pages import cells_of
+
+IOU = dict(zip(CLASSES, (0.75, 0.5, 0.625, None), strict=True))
+
+
+def test_iou_by_stage_comes_from_the_summary_or_the_metrics(run):
+    """The stage before the rounds stands in the metrics alone; older summaries lack the rounds."""
+    worse = {name: iou and iou / 2 for name, iou in IOU.items()}
+    run.summary["rounds"][1]["per_class_iou"] = IOU
+    run = run._replace(
+        metrics=[
+            {"step": 1, "phase": "supervised", "miou": 0.1, "per_class_iou": dict.fromkeys(IOU, 0)},
+            {"step": 2, "phase": "warmup", "miou": 0.1, "per_class_iou": worse},
+            {"step": 3, "phase": "round_1/train", "loss": 1.0},
+            {"step": 3, "phase": "round_1/train", "miou": 0.1, "per_class_iou": worse},
+        ]
+    )
+    found = quality.class_iou_by_stage(run)
+    assert found == {"warm-up": worse, "round 1": worse, "round 2": IOU}
+
+
+def test_iou_of_the_last_stage_is_always_known(run):
+    assert quality.class_iou_by_stage(run) == {"last": run.summary["per_class_iou"]}
+    run.summary["per_class_iou"] = None
+    assert quality.class_iou_by_stage(run) == {}
+    assert quality.classes_section(run, np.zeros(4, int)) == ""
+
+
+def test_the_class_table_begins_with_the_worst(run):
+    run.summary["rounds"][0]["per_class_iou"] = {**IOU, "car <b>": 0.6}
+    run.summary["rounds"][1]["per_class_iou"] = IOU
+    cells = cells_of(quality.classes_section(run, np.array([5, 1234, 0, 0])))
+    assert cells[:6] == ["class", "", "round 1", "round 2", "change", "answers"]
+    assert cells[6:12] == ["car <b>", "", "60.0%", "50.0%", "-10.0", "1,234"]
+    assert [cells[6 * row] for row in (1, 2, 3, 4)] == ["car <b>", "sky & co", "road", "never"]
+
+
+def test_mistakes_are_ordered_by_their_share_of_the_label(run):
+    run.summary["confusion"] = [[90, 10, 0, 0], [3, 5, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert quality.mixed_up(run) == [
+        ("car <b>", "road", pytest.approx(0.3)),
+        ("car <b>", "sky & co", pytest.approx(0.2)),
+        ("road", "car <b>", pytest.approx(0.1)),
+    ]
+    del run.summary["confusion"]
+    assert quality.mixed_up(run) == []
+
+
+def test_a_large_confusion_matrix_shows_the_worst_classes(run):
+    count = 30
+    confusion = np.diag(np.full(count, 100))
+    confusion[29, 0] = 50
+    classes = tuple(f"c{number}" for number in range(count))
+    run = run._replace(classes=classes, palette=np.zeros((count, 3), np.uint8))
+    run.summary.update(
+        confusion=confusion.tolist(), per_class_iou=dict.fromkeys(classes, 0.5), rounds=[]
+    )
+    text = quality.classes_section(run, np.zeros(count, int))
+    assert "24 classes with the most wrong pixels" in text
+    assert ">c29</text>" in text and ">c25</text>" not in text
+
+
+@pytest.fixture
+def supervised(run):
+    """A finished supervised run beside the run."""
+    folder = run.folder.path.parent / "supervised_street_seed3"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(run.config))
+    (folder / "summary.json").write_text(json.dumps({"final_miou": 0.7}))
+    return folder
+
+
+def test_a_supervised_run_beside_it_is_the_upper_line(run, supervised):
+    assert quality.supervised_beside(run) == 0.7
+    assert "supervised, all labels" in quality.section(run)
+    other = {**run.config, "data": {**run.config["data"], "pool_count": 3}}
+    (supervised / "config.json").write_text(json.dumps(other))
+    assert quality.supervised_beside(run) is None
+    (supervised / "summary.json").write_text("{")
+    assert quality.supervised_beside(run) is None
