@@ -82,11 +82,17 @@ def _every_field() -> Iterator[str]:
     """The fields of a config, with their defaults and meanings, as `--help` has them."""
     base = base_config()
     yield from _sections(base, "config", config_comments.read(base))
+    sharing: dict[tuple[str, ...], list[str]] = {}
     for pair in registry.PAIRS:
-        config = labor_jax.get_config("spl", pair)
-        own = ConfigDict({name: config.data[name] for name in config.data if name not in base.data})
-        if own:
-            yield f"### Fields of the pair {pair}"
+        config = labor_jax.get_config("random", pair)
+        sharing.setdefault(tuple(name for name in config.data if name not in base.data), []).append(
+            pair
+        )
+    for names, pairs in sharing.items():
+        if names:
+            config = labor_jax.get_config("random", pairs[0])
+            own = ConfigDict({name: config.data[name] for name in names})
+            yield f"### Fields of the pair{'s' * (len(pairs) > 1)} {' and '.join(pairs)}"
             yield from _sections(own, "config.data", config_comments.read(config), heading=False)
 
 
