@@ -24,9 +24,12 @@ from labor_jax.experiment import (
     data_identity,
     existing_labels,
     open_fields,
+    profiling,
     shape_checks,
 )
+from labor_jax.experiment import tensorboard as tensorboard_lib
 from labor_jax.experiment.components import Components
+from labor_jax.experiment.plan import plan
 from labor_jax.experiment.session import Session
 from labor_jax.experiment.workdir import Workdir, write_atomically
 from labor_jax.training import processes
@@ -35,7 +38,14 @@ from labor_jax.training.checkpoints import Checkpoints
 logger = logging.getLogger(__name__)
 
 
-def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None) -> dict[str, Any]:
+def run(
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    pair: Pair | None = None,
+    *,
+    tensorboard: bool = False,
+    profile: str | None = None,
+) -> dict[str, Any]:
     """Runs, or resumes, an experiment.
 
     Args:
@@ -43,6 +53,8 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
       workdir: the folder of everything the run writes.
       pair: data that stands in for what `config.pair` names; the run then bears its name. The
         config of the pair "folders" suits any data: it chooses its settings from the images.
+      tensorboard: whether the folder `tensorboard` gets numbers and pictures for TensorBoard.
+      profile: training steps of which the folder `profile` gets traces, see `profiling.parse`.
 
     Returns:
       What `summary.json` holds.
@@ -56,6 +68,9 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
     logger.info("Device: %s", devices.describe(devices.available(), config.model.dtype))
     logger.info("Workdir: %s", workdir)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():
+        steps = None if profile is None else profiling.parse(profile)
+        if tensorboard and processes.is_first():
+            tensorboard_lib.check_installed()
         config_checks.check_config(open_fields.filled(config))
         pair = pair if pair is not None else load_pair(config.pair, config.data)
         config = open_fields.filled(config, pair, _recorded(config, Workdir(workdir)))
@@ -67,6 +82,8 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
         data_checks.check_data(components)
         shape_checks.check_shapes(components)
         data_checks.check_budget(components)
+        if steps is not None:
+            profiling.check(steps, plan(config))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(contextlib.closing(_open_workdir(workdir, config)))
         store = SharedStore(
@@ -85,7 +102,16 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
                 existing_labels.read_configured(folder, config, components.pair, store.reader)
         store.synchronise()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints)))
-        session = Session(components, folder, store, checkpoints)
+        session = Session(components, folder, store, checkpoints, profile=steps)
+        if tensorboard and processes.is_first():
+            writer = stack.enter_context(contextlib.closing(tensorboard_lib.open_writer(folder)))
+            session.watch = tensorboard_lib.Board(
+                folder,
+                components.pair,
+                session.phases,
+                writer,
+                numbers=session.previews.numbers,
+            ).update
         step, handover, state = session.start_or_resume()
         for phase in session.phases:
             if phase.last_step > step:
