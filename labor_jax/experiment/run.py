@@ -10,11 +10,14 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
-from labor_jax import compilation_cache, devices
+from labor_jax import compilation_cache
+from labor_jax import devices as devices_lib
 from labor_jax.annotation import SharedStore
 from labor_jax.data import Pair, load_pair, pair_description
 from labor_jax.experiment import components as components_lib
@@ -43,6 +46,7 @@ def run(
     workdir: str | os.PathLike,
     pair: Pair | None = None,
     *,
+    devices: Sequence[jax.Device] | None = None,
     tensorboard: bool = False,
     profile: str | None = None,
 ) -> dict[str, Any]:
@@ -53,6 +57,8 @@ def run(
       workdir: the folder of everything the run writes.
       pair: data that stands in for what `config.pair` names; the run then bears its name. The
         config of the pair "folders" suits any data: it chooses its settings from the images.
+      devices: those of `jax.devices()` to use; None for all. The run's numbers are the same but for
+        rounding, and it may be resumed on others.
       tensorboard: whether the folder `tensorboard` gets numbers and pictures for TensorBoard.
       profile: training steps of which the folder `profile` gets traces, see `profiling.parse`.
 
@@ -61,11 +67,14 @@ def run(
 
     Raises:
       RoundWaits: with `config.annotator="human"`, while a round's questions aren't all answered.
-      ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
+      ConfigError, DataError, WeightsError: the config, the data or a weight file is wrong.
+      LabelStoreError, CheckpointError: what the workdir holds is damaged.
+      DivergedError: a loss or a weight stopped being finite.
       DeviceError, ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
     compilation_cache.enable(config.compilation_cache)
-    logger.info("Device: %s", devices.describe(devices.available(), config.model.dtype))
+    used = devices_lib.available() if devices is None else list(devices)
+    logger.info("Device: %s", devices_lib.describe(used, config.model.dtype))
     logger.info("Workdir: %s", workdir)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():
         steps = None if profile is None else profiling.parse(profile)
@@ -78,7 +87,7 @@ def run(
         if config.pair != pair.name:
             config = config.copy_and_resolve_references()
             config.pair = pair.name
-        components = components_lib.build(config, pair)
+        components = components_lib.build(config, pair, devices=devices)
         data_checks.check_data(components)
         shape_checks.check_shapes(components)
         data_checks.check_budget(components)
