@@ -114,6 +114,8 @@ def write_page(table: Table, output: Path, notes: Sequence[str] = ()) -> None:
     kept = comparison.comparable([each for row in table.rows for each in row.results], told.append)
     if not kept:
         raise ResultsError("None of the runs measured an mIoU, so there is nothing to compare.")
+    if kept[0].measured_on == "answers":
+        told.append("mIoU is an estimate on answers that were held out, others in each run.")
     full = _only(table, kept)
     short = full.named()
     pair, seeds = kept[0].pair, sorted({result.seed for result in kept})

@@ -125,10 +125,11 @@ def test_classes_that_nobody_measured_are_no_reason_to_fail(tmp_path):
     runs = [write_run(tmp_path / str(radius), acquisition__radius=radius) for radius in (1, 2)]
     for run in runs:
         summary = json.loads((run / "summary.json").read_text())
-        summary["per_class_iou"] = {"road": 0.5, "sky": None}
+        summary |= {"per_class_iou": {"road": 0.5, "sky": None}, "measured_on": "answers"}
         (run / "summary.json").write_text(json.dumps(summary))
     text = text_of(comparison_page.write(runs, tmp_path / "c.html").page.read_text())
     assert "road 50.0 50.0 sky - -" in text
+    assert "mIoU is an estimate on answers that were held out" in text
 
 
 def test_without_a_common_seed_or_a_clear_difference_the_page_says_so(tmp_path):
