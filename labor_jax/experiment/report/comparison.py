@@ -133,8 +133,10 @@ class Table(NamedTuple):
     def named(self) -> Table:
         """The same rows under few headings, for people: configs may differ in many fields.
 
-        Two columns that tell all rows apart, or one; if it takes more, the names of the workdirs.
+        One or two columns that tell all rows apart; if it takes more, the names of the workdirs.
         """
+        if len(self.headings) <= _FEW:
+            return self
         chosen: tuple[int, ...] = ()
         every = tuple(range(len(self.headings)))
         while not chosen or self._kinds(chosen) < self._kinds(every):

@@ -114,6 +114,8 @@ def write_page(table: Table, output: Path, notes: Sequence[str] = ()) -> None:
     kept = comparison.comparable([each for row in table.rows for each in row.results], told.append)
     if not kept:
         raise ResultsError("None of the runs measured an mIoU, so there is nothing to compare.")
+    if kept[0].measured_on == "answers":
+        told.append("mIoU is an estimate on answers that were held out, others in each run.")
     full = _only(table, kept)
     short = full.named()
     pair, seeds = kept[0].pair, sorted({result.seed for result in kept})
@@ -164,25 +166,37 @@ def _only(table: Table, kept: Sequence[Result]) -> Table:
 
 
 def _verdict(table: Table) -> str:
-    """The best row, and how far the next one is behind."""
+    """The best row, how far the next one is behind, and what all labels give."""
     ranked = sorted(table.rows, key=lambda row: -_mean_miou(row))
-    best = ranked[0]
-    told = f"Best: {table.name(best)}, {_miou(best)} mIoU"
     if len(ranked) == 1:
-        return f"{table.name(best)}: {_miou(best)} mIoU (all runs differ in their seed alone)."
-    found = comparison.difference(best, ranked[1])
+        return f"{_scored(table, ranked[0])} mIoU (all runs differ in their seed alone)."
+    full = [row for row in ranked if row.asks_all]
+    others = [row for row in ranked if not row.asks_all]
+    if len(others) < 2:
+        return f"Best: {_scored(table, ranked[0])} mIoU. {_behind(table, *ranked[:2])}"
+    beside = f" With all labels: {_scored(table, full[0])}." if full else ""
+    return f"Best: {_scored(table, others[0])} mIoU. {_behind(table, *others[:2])}{beside}"
+
+
+def _behind(table: Table, best: Row, other: Row) -> str:
+    """How far a row is behind the best, and whether that may be chance."""
+    found = comparison.difference(best, other)
     if found is None:
-        return f"{told}. {table.name(ranked[1])} has {_miou(ranked[1])}; they have no common seed."
+        return f"Next: {_scored(table, other)}; they have no common seed."
     _, _, reach = comparison.difference_cells(found)
     sure = "" if found.interval is None else f", {_percent(CONFIDENCE)} interval {reach}"
     than = "less" if found.mean >= 0 else "more"
-    told += (
-        f". Next: {table.name(ranked[1])}, {100 * abs(found.mean):.1f} points {than} "
-        f"(n = {_count(found.seeds, 'common seed')}{sure})"
+    told = (
+        f"Next: {table.name(other)}, {100 * abs(found.mean):.1f} points {than} "
+        f"(n = {_count(found.seeds, 'common seed')}{sure})."
     )
     if found.interval and found.interval[0] <= 0 <= found.interval[1]:
-        return f"{told}. The interval holds 0, so the two may be equally good."
-    return f"{told}."
+        told += " The interval holds 0, so the two may be equally good."
+    return told
+
+
+def _scored(table: Table, row: Row) -> str:
+    return f"{table.name(row)}, {_miou(row)}"
 
 
 def _results_lead(table: Table) -> str:

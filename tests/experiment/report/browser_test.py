@@ -10,11 +10,14 @@ import io
 import os
 import pathlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from labor_jax.experiment import report
+from labor_jax.experiment.report import comparison_page
 from tests.annotation.labelling_tool.browser import chromium, set_size
+from tests.finished_runs import UNASKED, answered_store, write_run
 
 FORMS = [
     (width, scheme) for width in (1280, 390) for scheme in ("light", "dark")
@@ -141,3 +144,29 @@ def test_print_is_light_and_unfolded(chrome, address):
     ground = "return getComputedStyle(document.body).backgroundColor"
     assert chrome.execute_script(ground) == "rgb(255, 255, 255)"
     assert not chrome.find_elements("css selector", "details:not([open])")
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """The page that compares runs of four settings with long names, each with answers."""
+    folder = tmp_path_factory.mktemp("comparison")
+    runs = []
+    for radius in range(4):
+        fields = {"method": f"a_method_with_a_long_name_{radius}", "acquisition__radius": radius}
+        runs.append(write_run(folder / str(radius), miou=0.4 + radius / 20, **fields))
+        labels = np.full((4, 18, 32), UNASKED, np.uint8)
+        labels[:, radius::5, ::7] = radius % 3
+        answered_store(runs[-1] / "labels.sqlite", [labels]).close()
+    return f"file://{comparison_page.write(runs, folder / 'comparison.html').page}"
+
+
+@pytest.mark.parametrize(("width", "scheme"), FORMS)
+def test_a_comparison_fits_and_can_be_read(chrome, comparison, width, scheme):
+    show(chrome, comparison, width, scheme)
+    chrome.execute_script(
+        "document.querySelectorAll('details').forEach((each) => each.open = true)"
+    )
+    assert chrome.execute_script(WIDTH) == width
+    contrast, text = chrome.execute_script(LEAST_CONTRAST)
+    assert contrast >= 4.5, text
+    assert chrome.get_log("browser") == []

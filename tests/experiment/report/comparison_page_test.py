@@ -43,7 +43,8 @@ def written(runs, tmp_path_factory):
 def test_the_page_says_which_is_better_and_how_sure_that_is(written):
     text = text_of(written.page.read_text())
     assert "7 runs on street, 3 seeds" in text
-    assert "Best: supervised, 60.0% mIoU. Next: spl, 10.0 points less (n = 1 common seed)." in text
+    assert "Best: spl, 52.0 ± 2.0% mIoU. Next: ppl, 10.0 points less (n = 3 common seeds, " in text
+    assert "With all labels: supervised, 60.0%." in text
     # The differences of spl to ppl are 10, 8 and 12 points; t of 95% and n = 3 is 4.303.
     reach = 4.303 * 2 / 3**0.5
     assert f"52.0 ± 2.0 +10.0 3 {10 - reach:+.1f} to {10 + reach:+.1f}" in text
@@ -109,7 +110,7 @@ def test_what_can_not_be_compared_is_one_sentence(tmp_path):
 def test_runs_that_differ_in_their_seed_alone_are_one_row(tmp_path):
     runs = [write_run(tmp_path / str(seed), seed=seed, miou=0.5 + seed / 10) for seed in (0, 1)]
     text = text_of(comparison_page.write(runs, tmp_path / "c.html").page.read_text())
-    assert "random: 55.0 ± 7.1% mIoU (all runs differ in their seed alone)." in text
+    assert "random, 55.0 ± 7.1% mIoU (all runs differ in their seed alone)." in text
 
 
 def test_answers_of_another_run_are_told(tmp_path):
@@ -124,7 +125,21 @@ def test_classes_that_nobody_measured_are_no_reason_to_fail(tmp_path):
     runs = [write_run(tmp_path / str(radius), acquisition__radius=radius) for radius in (1, 2)]
     for run in runs:
         summary = json.loads((run / "summary.json").read_text())
-        summary["per_class_iou"] = {"road": 0.5, "sky": None}
+        summary |= {"per_class_iou": {"road": 0.5, "sky": None}, "measured_on": "answers"}
         (run / "summary.json").write_text(json.dumps(summary))
     text = text_of(comparison_page.write(runs, tmp_path / "c.html").page.read_text())
     assert "road 50.0 50.0 sky - -" in text
+    assert "mIoU is an estimate on answers that were held out" in text
+
+
+def test_without_a_common_seed_or_a_clear_difference_the_page_says_so(tmp_path):
+    first = [write_run(tmp_path / f"1{seed}", seed=seed, miou=0.5 + seed / 9) for seed in (0, 1)]
+    second = [
+        write_run(tmp_path / f"2{seed}", seed=seed, miou=0.6, acquisition__radius=2)
+        for seed in (0, 1)
+    ]
+    text = text_of(comparison_page.write(first + second, tmp_path / "c.html").page.read_text())
+    assert "The interval holds 0, so the two may be equally good." in text
+    other = write_run(tmp_path / "3", seed=2, miou=0.4, acquisition__radius=3)
+    text = text_of(comparison_page.write([first[0], other], tmp_path / "c.html").page.read_text())
+    assert "Next: radius=3, 40.0%; they have no common seed." in text
