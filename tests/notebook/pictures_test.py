@@ -43,7 +43,7 @@ def test_single_points_are_widened_and_areas_are_not():
     point[60, 60] = True
     area = np.pad(np.ones((16, 16), bool), 56)
     white = [
-        np.mean((np.asarray(pictures({"": (image, mask)}, width=512).convert("L"))[40:-40] > 250))
+        np.mean(np.asarray(pictures({"": (image, mask)}, width=512).convert("L"))[40:-40] > 250)
         for mask in (np.zeros_like(point), point, area)
     ]
     drawn = (white[1] - white[0]) / (white[2] - white[0])  # as a share of the area's 256 pixels
