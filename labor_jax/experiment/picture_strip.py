@@ -106,13 +106,14 @@ def _colours(
     return np.where(known[..., None], colours, rest)
 
 
-def thick(labels: np.ndarray) -> np.ndarray:
+def thick(labels: np.ndarray, times: int | None = None) -> np.ndarray:
     """Single labelled pixels widened on larger images, where a strip would lose them from sight.
 
     Args:
       labels: uint8[H, W], 255 where unlabelled.
+      times: by how many pixels in each direction; None: by the image's size.
     """
-    for _ in range(min(labels.shape) // 200):
+    for _ in range(min(labels.shape) // 200 if times is None else times):
         padded = np.pad(labels, 1, constant_values=IGNORE_LABEL)
         height, width = labels.shape
         for row, column in ((0, 1), (2, 1), (1, 0), (1, 2)):

@@ -38,6 +38,18 @@ def test_masks_are_white_and_scores_from_dark_to_bright():
     assert has(scores, (68, 1, 84)) and has(scores, (253, 231, 36))
 
 
+def test_single_points_are_widened_and_areas_are_not():
+    image, point = np.full((128, 128, 3), 240, np.uint8), np.zeros((128, 128), bool)
+    point[60, 60] = True
+    area = np.pad(np.ones((16, 16), bool), 56)
+    white = [
+        np.mean(np.asarray(pictures({"": (image, mask)}, width=512).convert("L"))[40:-40] > 250)
+        for mask in (np.zeros_like(point), point, area)
+    ]
+    drawn = (white[1] - white[0]) / (white[2] - white[0])  # as a share of the area's 256 pixels
+    assert 9 < 256 * drawn < 20  # a diamond of 13 pixels
+
+
 def test_panels_stand_in_rows_of_a_width():
     one = pictures({"image": IMAGE}, width=400)
     row = pictures(dict.fromkeys("abcd", IMAGE), width=400)
