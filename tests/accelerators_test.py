@@ -25,9 +25,9 @@ ACCELERATORS = ("cuda", "tpu")
 SIZE = (64, 96)
 
 
-def operations(function, platform, *arguments):
-    """How often the function, lowered for a platform, holds each operation of StableHLO."""
-    lowered = jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,))
+def operations(traced, platform):
+    """How often what was traced, lowered for a platform, holds each operation of StableHLO."""
+    lowered = traced.lower(lowering_platforms=(platform,))
     names = re.findall(r"= \"?stablehlo\.(\w+)", lowered.as_text())
     return {name: names.count(name) for name in set(names)}
 
@@ -39,14 +39,17 @@ def build(head, dtype):
     return models.build_segmenter(config, CLASSES, auxiliary=True)
 
 
-@pytest.mark.parametrize(
-    ("head", "dtype", "of_head"),
-    [("deeplab_v2", "float32", 4), ("deeplab_v3plus", "bfloat16", 6)],
+@pytest.fixture(
+    scope="module",
+    params=[("deeplab_v2", "float32", 4), ("deeplab_v3plus", "bfloat16", 6)],
     ids=["v2-float32", "v3plus-bfloat16"],
 )
-@pytest.mark.parametrize("platform", ACCELERATORS)
-def test_a_training_step(head, dtype, of_head, platform):
-    """Terms of one head, on a ResNet of the published width."""
+def traced_step(request):
+    """A step with terms of one head, on a ResNet of the published width.
+
+    And how many convolutions of more than a pixel the head has.
+    """
+    head, dtype, of_head = request.param
     segmenter, optimizer = build(head, dtype), optax.sgd(0.1, momentum=0.9)
     # The others look at the images through further networks, or through a second head.
     others = ("clan", "patch_adapt", "pseudo_labels")
@@ -54,7 +57,13 @@ def test_a_training_step(head, dtype, of_head, platform):
     variables = jax.eval_shape(lambda: models.init_variables(segmenter, jax.random.key(0), SIZE))
     state = jax.eval_shape(lambda each: first_state(loss, each, optimizer), variables)
     step = make_step(loss, segmenter, optimizer)
-    held = operations(step, platform, state, both_domains(size=SIZE))
+    return jax.jit(step).trace(state, both_domains(size=SIZE)), of_head
+
+
+@pytest.mark.parametrize("platform", ACCELERATORS)
+def test_a_training_step(traced_step, platform):
+    traced, of_head = traced_step
+    held = operations(traced, platform)
     # Those of more than a pixel, of backbone, head and auxiliary head, for each domain: forward and
     # for two gradients, but for that of the images.
     by_model = (17 + of_head + 4) * 2 * 3 - 2
@@ -66,17 +75,19 @@ def test_a_training_step(head, dtype, of_head, platform):
     assert held["select_and_scatter"] == 2  # the pooling's own gradient
 
 
-@pytest.mark.parametrize("platform", ACCELERATORS)
-def test_an_evaluation(platform):
+@pytest.fixture(scope="module")
+def traced_evaluation():
     segmenter = build("deeplab_v2", "float32")
     variables = jax.eval_shape(lambda: models.init_variables(segmenter, jax.random.key(0), SIZE))
     images = both_domains(size=SIZE)["target"]["image"]
-    held = operations(
-        lambda variables, images: predict_classes(segmenter, variables, images, SIZE, PLAIN),
-        platform,
-        variables,
-        images,
-    )
+    return jax.jit(
+        lambda variables, images: predict_classes(segmenter, variables, images, SIZE, PLAIN)
+    ).trace(variables, images)
+
+
+@pytest.mark.parametrize("platform", ACCELERATORS)
+def test_an_evaluation(traced_evaluation, platform):
+    held = operations(traced_evaluation, platform)
     # Of backbone and head, for the images once; the auxiliary head has no part in it.
     assert held["convolution"] == 17 + 4
     assert held["reduce_window"] == 1

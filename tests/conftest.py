@@ -15,7 +15,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / 
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 # Much of compiling is LLVM's optimisations, and as much the setting up of MLIR for each fusion.
-# `XLA_FLAGS= make test` runs with both, as the tests of eight devices do by their own flags.
+# `XLA_FLAGS= make test` runs with both, as run_test's run on several devices does by its own flags.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
@@ -41,6 +41,40 @@ def forget_compiled_programs():
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def share_steps():
+    """Runs of one file share their compiled steps and queries, where their configs are equal.
+
+    Half of what a tiny run costs is to trace them: a run, the same interrupted, and its resumption
+    would do it three times. Processes that are killed and resumed compile their own.
+    """
+    session = sys.modules.get("labor_jax.experiment.session")
+    if session is None:
+        yield
+        return
+    from labor_jax import acquisition, adaptation
+
+    built = {}
+
+    def once(self, name, build):
+        pair = self.components.pair
+        key = (
+            self.config.to_json(),
+            self.components.segmenter,
+            pair.classes,
+            *(split and tuple(split.names) for split in (pair.source, pair.pool)),
+            *(tuple(registered.items()) for registered in (adaptation.TERMS, acquisition.METHODS)),
+            name,
+        )
+        if key not in built:
+            built[key] = build()
+        return built[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session.Session, "once", once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@
 
 import dataclasses
 import functools
-import json
-import os
-import subprocess
-import sys
 import types
 
 import hypothesis
@@ -20,9 +16,7 @@ from labor_jax.data import street
 from labor_jax.experiment import components, report
 from labor_jax.experiment.held_out import AnsweredSplit, held_out_numbers
 from labor_jax.experiment.workdir import ConfigError
-from tests.conftest import ROOT
 from tests.experiment import human_run_test
-from tests.experiment.processes_run_test import finish, free_port
 from tests.runs import OtherLabels, check_resumes, comparable, interrupt_training
 from tests.tiny import tiny_config
 
@@ -198,33 +192,3 @@ def test_shares_that_can_not_be(tmp_path, share, with_labels, says):
     with pytest.raises(ConfigError, match=says):
         experiment.run(config_of(share=share), tmp_path / "run", pair=chosen)
     assert not (tmp_path / "run").exists()
-
-
-PROCESS = """
-import sys
-from labor_jax.training import processes
-processes.join(sys.argv[2], 2, int(sys.argv[3]))
-from tests.experiment.held_out_run_test import run
-run(sys.argv[1])
-"""
-
-
-def test_two_processes_measure_the_same(whole, tmp_path):
-    address = f"127.0.0.1:{free_port()}"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(tmp_path), address, str(index)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    outputs, statuses = finish(processes)
-    assert statuses == [0, 0], outputs
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    for ours, theirs in zip(summary["rounds"], whole[1]["rounds"], strict=True):
-        assert ours["measured_pixels"] == theirs["measured_pixels"]
-        assert ours["miou"] == pytest.approx(theirs["miou"], abs=0.02)

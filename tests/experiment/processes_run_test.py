@@ -1,6 +1,7 @@
 """Two processes train, score, select, are killed and resume as one process would have done."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -23,17 +24,30 @@ from tests.tiny import tiny_config
 
 METHOD = "ripu_ra"  # without dropout, whose draws belong to devices
 CONFIG = """
-from tests.experiment.processes_run_test import config_with
+from labor_jax import data
+from tests.experiment.processes_run_test import config_with, pair
+
+data.register_pair("unmeasured")(lambda config, roles: pair())
+
 
 def get_config():
-    return config_with({given!r})
+    config = config_with({given!r})
+    config.pair = "unmeasured"
+    return config
 """
 
 
+def pair():
+    """The tiny street scenes without evaluation labels."""
+    scenes = load_pair("street", tiny_config(METHOD).data)
+    return dataclasses.replace(scenes, name="unmeasured", evaluation=None)
+
+
 def config_with(given):
-    """A tiny run that starts with some labels."""
+    """A tiny run that starts with some labels, and measures on a share of the answers."""
     config = tiny_config(METHOD)
     config.annotation.existing_labels = str(given)
+    config.data.evaluation_from_answers = 0.5
     return config
 
 
@@ -41,7 +55,7 @@ def config_with(given):
 def given(tmp_path_factory):
     """Labels of one image of the pool."""
     folder = tmp_path_factory.mktemp("given")
-    pool = load_pair("street", tiny_config(METHOD).data).pool
+    pool = pair().pool
     label = np.array(pool.label(1))
     label[8:] = 255
     Image.fromarray(label).save(folder / f"{pool.names[1]}.png")
@@ -114,7 +128,7 @@ def kill_in_second_round(processes, workdir):
 def alone(tmp_path_factory, given):
     """The workdir and summary of one process that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("alone") / "run"
-    return workdir, experiment.run(config_with(given), workdir)
+    return workdir, experiment.run(config_with(given), workdir, pair=pair())
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +146,9 @@ def assert_equal_to(alone, workdir):
     expected_workdir, expected = alone
     summary = json.loads((workdir / "summary.json").read_text())
     for ours, theirs in zip(summary["rounds"], expected["rounds"], strict=True):
-        for field in ("labelled_pixels", "labelled_fraction", "clicks"):
+        for field in ("labelled_pixels", "labelled_fraction", "clicks", "measured_pixels"):
             assert ours[field] == theirs[field]
+        assert ours["miou"] == pytest.approx(theirs["miou"], abs=0.02)
     assert summary["final_miou"] == pytest.approx(expected["final_miou"], abs=0.02)
     ours, theirs = losses(workdir), losses(expected_workdir)
     assert ours.keys() == theirs.keys()
@@ -158,7 +173,7 @@ def test_two_processes_are_killed_and_resume(alone, killed, given, tmp_path):
 
 
 def test_another_number_of_processes_resumes(alone, killed, given):
-    experiment.run(config_with(given), killed)
+    experiment.run(config_with(given), killed, pair=pair())
     assert_equal_to(alone, killed)
 
 

@@ -74,13 +74,21 @@ def step_of(loss, number, batch_norm="frozen", devices=1):
     return jax.jit(split_step)
 
 
-@pytest.mark.parametrize(("number", "devices"), [(4, 1), (2, 2)])
-def test_a_step_in_microbatches_is_the_step(number, devices):
-    """Every term: images differ in how many of their pixels count, so means of means would show."""
+@pytest.fixture(scope="module")
+def whole():
+    """A batch and every term; and the state and the metrics of a step on the batch as a whole.
+
+    Images differ in how many of their pixels count, so means of means would show.
+    """
     batch, loss = both_domains(count=4), terms()
     batch["target"]["label"][0] = 255
     batch["source"]["label"][3, :12] = 255
-    state, metrics = step_of(loss, 1)(first_state(loss, variables("frozen")), batch)
+    return batch, loss, *step_of(loss, 1)(first_state(loss, variables("frozen")), batch)
+
+
+@pytest.mark.parametrize(("number", "devices"), [(4, 1), (2, 2)])
+def test_a_step_in_microbatches_is_the_step(number, devices, whole):
+    batch, loss, state, metrics = whole
     cut, their_metrics = step_of(loss, number, devices=devices)(
         first_state(loss, variables("frozen")), batch
     )
@@ -138,7 +146,7 @@ def convolutions(lowered):
 
 def test_trained_batch_norm_follows_every_microbatch():
     """Of the target, as ever; the second microbatch after the first."""
-    batch, loss = both_domains(count=4), terms()
+    batch, loss = both_domains(count=4), terms({"source_labels": 1.0, "answers": 1.0})
     state, _ = step_of(loss, 2, "trained")(first_state(loss, variables("trained")), batch)
     before = variables()["batch_stats"]["backbone"]["bn1"]
     first, second = (followed(batch["target"]["image"][rows]) for rows in (slice(2), slice(2, 4)))
