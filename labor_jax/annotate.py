@@ -5,7 +5,6 @@ The run itself may be running or not.
 """
 
 import contextlib
-import json
 import secrets
 import socket
 import sys
@@ -16,7 +15,6 @@ from absl import app, flags
 
 from labor_jax import command_line
 from labor_jax.annotation.labelling_tool import visitor_token
-from labor_jax.experiment.workdir import ConfigError, Workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _HOST = flags.DEFINE_string(
@@ -45,111 +43,36 @@ def main(argv: Sequence[str]) -> None:
     except ValueError as error:
         raise app.UsageError(str(error)) from error
     try:
-        import uvicorn  # noqa: F401  (after the flags, so that a mistyped one fails at once)
-
-        from labor_jax.annotation.labelling_tool import access_control, api
+        from labor_jax import labelling_server  # after the flags: a mistyped one fails at once
     except ModuleNotFoundError as error:
         raise app.UsageError(
             f"The labelling tool needs the package {error.name}: pip install 'labor_jax[annotate]'"
         ) from error
-    from labor_jax.annotation import LabelStore
-    from labor_jax.experiment import data_identity
+    from labor_jax.annotation.labelling_tool import access_control
 
-    folder = Workdir.existing(_WORKDIR.value)
-    config = folder.read_config()
-    pair = folder.load_pair(["pool"])
-    data_identity.check(folder, pair)
-    run = _run(api.Run, folder, config)
-    settings = _settings(api.Settings, config)
-    if not folder.labels.exists():
-        raise ConfigError(
-            f"{folder.path} has no label store yet. Start its run with --config.annotator=human, "
-            "and start this tool when the run says that it is waiting for answers."
-        )
     # A name that --allow_host adds leads here from elsewhere, through a proxy for example.
     if token is None and (_ALLOW_HOST.value or not access_control.is_loopback(_HOST.value)):
         token = secrets.token_urlsafe(16)
-    with LabelStore(folder.labels, classes=pair.classes) as store, _listening() as listener:
-        service = _service(store, settings, folder)
-        application = _application(service, pair, run, settings, token)
-        _say(f"The labelling tool of {folder.path}: {_address(listener, token)}")
-        _say(_what_to_do(store, service, run))
+    with labelling_server.open_tool(_WORKDIR.value) as tool, _listening() as listener:
+        application = tool.app(
+            hosts={
+                *access_control.LOOPBACK_NAMES,
+                _HOST.value,
+                socket.gethostname(),
+                *_ALLOW_HOST.value,
+            },
+            any_address=_HOST.value in ("0.0.0.0", "::"),
+            token=token,
+            on_complete=lambda round: _say(f"Round {round} is labelled. {tool.run.advice}"),
+        )
+        _say(f"The labelling tool of {_WORKDIR.value}: {_address(listener, token)}")
+        _say(tool.what_to_do())
         _say("Press Ctrl-C to stop it; no answer is lost.")
-        _serve(application, listener)
+        # The event loop waits for threads to release the GIL, 5 ms each time by default.
+        sys.setswitchinterval(5e-4)
+        with contextlib.suppress(KeyboardInterrupt):
+            labelling_server.make_server(application).run(sockets=[listener])
         _say("\nThe labelling tool has stopped. All answers are in the label store.")
-
-
-def _service(store, settings, folder: Workdir):
-    from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
-
-    try:
-        return LabellingService(
-            store,
-            lease_seconds=settings.lease_seconds,
-            second_opinion=settings.second_opinion,
-        )
-    except ValueError as error:
-        raise ConfigError(f"{folder.config}: config.annotation.{error}.") from error
-
-
-def _application(service, pair, run, settings, token: str | None):
-    from labor_jax.annotation.labelling_tool.access_control import LOOPBACK_NAMES
-    from labor_jax.annotation.labelling_tool.app import make_app
-
-    return make_app(
-        service,
-        pair,
-        run,
-        settings,
-        hosts={*LOOPBACK_NAMES, _HOST.value, socket.gethostname(), *_ALLOW_HOST.value},
-        any_address=_HOST.value in ("0.0.0.0", "::"),
-        token=token,
-        on_complete=lambda round: _say(f"Round {round} is labelled. {run.advice}"),
-    )
-
-
-def _serve(application, listener: socket.socket) -> None:
-    """Serves until Ctrl-C."""
-    import uvicorn
-
-    from labor_jax.annotation.labelling_tool.http_protocol import ImpatientProtocol
-
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application,
-            http=ImpatientProtocol,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=75,  # longer than the page ever stays silent
-            timeout_graceful_shutdown=5,
-        )
-    )
-    # The event loop waits for threads to release the GIL, 5 ms each time by default.
-    sys.setswitchinterval(5e-4)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
-
-
-def _settings(settings_type, config):
-    """The run's `config.annotation`; fields that an older run lacks have their defaults."""
-    section = config.get("annotation", {})
-    return settings_type(
-        **{name: section[name] for name in settings_type._fields if name in section}
-    )
-
-
-def _run(run_type, folder: Workdir, config):
-    """What the page says about the run."""
-    command = folder.command.read_text().strip() if folder.command.exists() else None
-    how = command or f"python -m labor_jax.main --config … --workdir {folder.path}"
-    return run_type(
-        name=folder.path.resolve().name,
-        method=config.method,
-        data=json.dumps([config.pair, config.data.to_dict()], sort_keys=True),
-        command=command,
-        advice=f"Continue the run with the command that started it: {how}",
-    )
 
 
 def _listening() -> socket.socket:
@@ -171,29 +94,6 @@ def _address(listener: socket.socket, token: str | None) -> str:
     host = f"[{host}]" if ":" in host else host
     query = "" if token is None else f"?token={urllib.parse.quote(token, safe='')}"
     return f"http://{host}:{listener.getsockname()[1]}/{query}"
-
-
-def _what_to_do(store, service, run) -> str:
-    """What is waiting for answers, as a sentence."""
-    round = service.reader.current_round()
-    if round is None:
-        return (
-            "The run hasn't asked anything yet. Its questions appear in the tool as soon as it "
-            "does; it must run with --config.annotator=human."
-        )
-    progress = service.progress.of_round(round)
-    if progress.complete:
-        return (
-            f"Round {round} is labelled; its answers can still be corrected. {run.advice}\n"
-            "The questions of the next round appear in the tool as soon as the run asks them."
-        )
-    asked = store.statistics(round)
-    if asked.asked_images < asked.images:
-        return (
-            f"Round {round} is waiting for answers: {progress.items - progress.done} items so far; "
-            f"the run has yet to ask about {asked.images - asked.asked_images} images."
-        )
-    return f"Round {round} is waiting for answers: {progress.items - progress.done} items."
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from absl import app, flags
 from ml_collections import ConfigDict
 
-from labor_jax import command_help, file_errors, user_files
+from labor_jax import command_help, file_errors, logs, user_files
 
 _EXTENSIONS = flags.DEFINE_multi_string(
     "extension",
@@ -90,17 +90,11 @@ def _leave(status: int) -> NoReturn:
 
 
 def _run(main: Callable[..., Any], with_config: bool) -> int:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
-    # Orbax logs every file that it writes, and each error again for each thread that it passed.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    logs.configure()
     # A checkpoint is written in the background. If that fails, whoever waits for it gets the error;
     # asyncio and TensorStore print it too, with tracebacks.
     logging.getLogger("asyncio").addFilter(_is_no_full_disk)
     sys.unraisablehook = _report_unraisable
-    # JAX logs every kind of device that it looked for and did not find, and its cache of programs.
-    logging.getLogger("jax").setLevel(logging.WARNING)
     if "help" not in flags.FLAGS:
         flags.DEFINE_bool("help", False, "Say what the command and its flags are.", short_name="h")
     for name in ("extension", "config"):  # --help lists a flag of this module only if told to

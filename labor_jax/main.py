@@ -36,6 +36,18 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 _PROCESS_ID = flags.DEFINE_integer(
     "process_id", None, "On other clusters: this process's number, from 0."
 )
+_TENSORBOARD = flags.DEFINE_bool(
+    "tensorboard",
+    False,
+    "Also write numbers and pictures to the folder tensorboard in the workdir. To look at them: "
+    "tensorboard --logdir WORKDIR/tensorboard. Needs pip install 'labor_jax[tensorboard]'.",
+)
+_PROFILE = flags.DEFINE_string(
+    "profile",
+    None,
+    "Write traces of training steps, which show where time goes, to the folder profile in the "
+    "workdir: 10 for ten steps of each phase, 20-24 for these, warmup:10 for ten of one phase.",
+)
 
 
 def _name(config: ConfigDict) -> str:
@@ -69,7 +81,9 @@ def main(argv: Sequence[str], config: ConfigDict | None) -> None:
     from labor_jax.training import processes
 
     try:
-        summary = experiment.run(config, workdir)
+        summary = experiment.run(
+            config, workdir, tensorboard=_TENSORBOARD.value, profile=_PROFILE.value
+        )
     except experiment.RoundWaits as waits:
         if processes.is_first():
             command = shlex.join(["python", "-m", "labor_jax.main", *sys.argv[1:]])

@@ -119,6 +119,7 @@ def test_what_is_wrong_is_said(tmp_path):
     assert "holds no run" in failure("--workdir", tmp_path)
     folder = write_run(tmp_path / "run", second_opinion=2.0)
     assert "second_opinion is 2.0" in failure("--workdir", folder.path, "--port=0")
+    folder = write_run(tmp_path / "another")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         message = failure("--workdir", folder.path, f"--port={taken.getsockname()[1]}")
         assert "Choose another --port" in message

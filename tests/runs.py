@@ -128,6 +128,25 @@ def check_kill_and_resume(method, uninterrupted, tmp_path, moment):
     check_resumes(tiny_config(method), uninterrupted, tmp_path)
 
 
+class Writer:
+    """Keeps what TensorBoard is given, by step."""
+
+    def __init__(self):
+        self.scalars, self.images, self.flushed = [], [], 0
+
+    def write_scalars(self, step, scalars):
+        self.scalars.append((step, scalars))
+
+    def write_images(self, step, images):
+        self.images.append((step, images))
+
+    def flush(self):
+        self.flushed += 1
+
+    def close(self):
+        pass
+
+
 class OtherLabels:
     """A split with the same images; subclasses say what their labels are."""
 

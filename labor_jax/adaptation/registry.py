@@ -31,15 +31,15 @@ _RESERVED = ("loss", "miou", "phase", "step")  # other entries of a line of metr
 def register(name: str) -> Callable[[type], type]:
     """Registers a class as a term, so that a config can name it.
 
-    Example::
+    For example:
 
-      @adaptation.register("min_entropy")
-      class MinEntropy:
-          reads = ("target",)
+        @adaptation.register("min_entropy")
+        class MinEntropy:
+            reads = ("target",)
 
-          def loss(self, outputs, batch, memory):
-              logits = outputs["target"].logits
-              return adaptation.Term.of_mean(losses.entropy(logits), logits[..., 0].size)
+            def loss(self, outputs, batch, memory):
+                logits = outputs["target"].logits
+                return adaptation.Term.of_mean(losses.entropy(logits), logits[..., 0].size)
 
     Args:
       name: what configs and metrics call it; letters, digits and underscores.
@@ -149,11 +149,11 @@ def register_method(
 ) -> Callable[[Callable[[ConfigDict], None]], Callable[[ConfigDict], None]]:
     """Registers a function as a method of adaptation, so that `uda:NAME` is its config.
 
-    Example::
+    For example:
 
-      @adaptation.register_method("min_entropy")
-      def min_entropy(config):
-          config.warmup.terms.min_entropy = 1e-3
+        @adaptation.register_method("min_entropy")
+        def min_entropy(config):
+            config.warmup.terms.min_entropy = 1e-3
 
     The function gets a config with the data pair's settings, in which the supervised phase and the
     warm-up learn the source's labels alone, and changes it in place. The first line of its

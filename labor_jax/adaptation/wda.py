@@ -192,10 +192,10 @@ def attended_features(logits: jax.Array, features: jax.Array) -> jax.Array:
 def wda(config: ConfigDict) -> None:
     """WDA: image-level labels, guessed or asked, and alignment by class (Paul et al., ECCV 2020).
 
-    WDA(point) asks people a pixel of each class in each image, and goes on from there::
+    WDA(point) asks people a pixel of each class in each image, and goes on from there:
 
-      labor-jax run uda:wda --config.rounds=1 --config.terms.weak_labels.complete_answers=True \\
-        --config.terms.class_adversarial.complete_answers=True
+        labor-jax run uda:wda --config.rounds=1 --config.terms.weak_labels.complete_answers=True \\
+          --config.terms.class_adversarial.complete_answers=True
     """
     for section in (config.warmup, config.round):
         section.terms.update(weak_labels=0.2, class_adversarial=0.001)

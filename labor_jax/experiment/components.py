@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -10,7 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from labor_jax import adaptation, devices, models
+from labor_jax import adaptation, models
+from labor_jax import devices as devices_lib
 from labor_jax.data import ROLES, Pair, Split, class_counts, load_pair
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
@@ -66,7 +67,11 @@ class Components:
 
 
 def build(
-    config: ConfigDict, pair: Pair | None = None, *, roles: Collection[str] = ROLES
+    config: ConfigDict,
+    pair: Pair | None = None,
+    *,
+    roles: Collection[str] = ROLES,
+    devices: Sequence[jax.Device] | None = None,
 ) -> Components:
     """Builds the networks and loads (and checks) the data.
 
@@ -74,12 +79,15 @@ def build(
       config: see `labor_jax.config`.
       pair: data that stands in for what `config.pair` names.
       roles: the splits to read; the others are None.
+      devices: those to use; None for all.
 
     Raises:
       DataError, ValueError: from the data or the model's config.
       DeviceError: JAX can't use the devices that it was told to use.
     """
-    devices.warn_of_unused_gpu(devices.available())
+    if devices is None:
+        devices = devices_lib.available()
+        devices_lib.warn_of_unused_gpu(devices)
     auxiliary = any(
         terms(config, section).uses_auxiliary_head
         for section, fields in config.items()
@@ -90,7 +98,7 @@ def build(
         config[field]
         for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size")
     ]
-    mesh = mesh_lib.device_mesh(mesh_lib.devices_for(batch_sizes))
+    mesh = mesh_lib.device_mesh(mesh_lib.devices_for(batch_sizes, devices))
     build_segmenter = functools.partial(
         models.build_segmenter, config.model, pair.num_classes, auxiliary=auxiliary
     )

@@ -18,10 +18,10 @@ from labor_jax.training import mesh as mesh_lib
 class Passes:
     """Shows the model, as it was handed on, every image of a domain.
 
-    Example, the mean entropy of each image of the pool::
+    Example, the mean entropy of each image of the pool:
 
-      def before_phase(self, passes, memory):
-          entropies = [rows for _, rows in passes.images("target", mean_entropy)]
+        def before_phase(self, passes, memory):
+            entropies = [rows for _, rows in passes.images("target", mean_entropy)]
     """
 
     def __init__(self, components: Components, variables: dict[str, Any]):

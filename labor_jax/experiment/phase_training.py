@@ -18,7 +18,7 @@ from flax import linen as nn
 from labor_jax import models
 from labor_jax.active import strategies
 from labor_jax.data import IGNORE_LABEL, pipeline
-from labor_jax.experiment import batch_inputs
+from labor_jax.experiment import batch_inputs, profiling
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.keys import named_key, named_seed
@@ -189,11 +189,15 @@ def train(
         state = jax.tree.map(jnp.copy, state.replace(memory=memory))
     state = mesh_lib.replicate(state, components.mesh)
     start = int(state.step)
-    with contextlib.closing(_batches(session, phase, training.terms, start)) as batches:
+    step = session.once(
+        ("step", phase.section, phase.joint), lambda: compile_step(components, training)
+    )
+    with (
+        contextlib.closing(_batches(session, phase, training.terms, start)) as batches,
+        profiling.traced(step, phase, start, session.profile, session.folder.profile) as step,
+    ):
         return loop.train(
-            session.once(
-                ("step", phase.section, phase.joint), lambda: compile_step(components, training)
-            ),
+            step,
             state,
             batches,
             name=phase.name,

@@ -10,6 +10,9 @@ from labor_jax.data import IGNORE_LABEL, Pair
 from labor_jax.experiment.preview_files import read_candidates, read_preview, trained_phases
 from labor_jax.experiment.workdir import Workdir
 
+MASK, ASKED, ANSWERS = "inconsistency mask", "asked pixels", "asked labels"
+"""Captions of what was asked."""
+
 _GAP = 4
 _CAPTION = 14
 
@@ -29,24 +32,68 @@ def draw_strip(
     Raises:
       ConfigError: the run wrote no previews of that image, or one of them is damaged.
     """
-    name = pair.pool.names[number]
-    image = pair.pool.image(number)
-    asked_rounds = [r for r in store.rounds() if store.round_complete(r)]
-    panels = [("image", image)]
-    candidates = read_candidates(folder, asked_rounds, number, image.shape[:2])
-    if asked_rounds and not candidates.all():
-        panels.append(("inconsistency mask", np.where(candidates[..., None], 255, image // 3)))
-    if asked_rounds:
-        labels = store.labels(name, shape=pair.pool.size(number))
-        asked = _colours(thick(labels), pair.palette, background=image // 3)
-        panels.append(("asked labels", asked))
-    captions = ("prediction before the rounds", "prediction after")
-    phases = trained_phases(folder, asked_rounds, number)
-    for caption, phase in zip(captions, phases, strict=True):
-        if phase is not None:
-            labels = read_preview(folder, phase, number, candidates.shape, len(pair.palette))
-            panels.append((caption, _colours(labels, pair.palette)))
+    arrays = strip_arrays(folder, pair, store, number)
+    image = arrays["image"]
+    panels = []
+    for caption, array in arrays.items():
+        if caption == ASKED:
+            continue  # the asked labels show them
+        if caption == MASK:
+            array = np.where(array[..., None], 255, image // 3)
+        elif caption == ANSWERS:
+            array = _colours(thick(array), pair.palette, background=image // 3)
+        elif array.ndim == 2:
+            array = _colours(array, pair.palette)
+        panels.append((caption, array))
     return _side_by_side(panels, scale)
+
+
+def strip_arrays(
+    folder: Workdir,
+    pair: Pair,
+    store: LabelStore,
+    number: int,
+    *,
+    up_to_round: int | None = None,
+) -> dict[str, np.ndarray]:
+    """What was asked of an image and what that changed, by caption.
+
+    Args:
+      folder: the run's.
+      pair: its data.
+      store: its label store.
+      number: which image of the pool; one with previews.
+      up_to_round: the last round to include; None for all that are answered.
+
+    Returns:
+      "image", uint8[H, W, 3]. Once a round is answered: "inconsistency mask", bool[H, W], unless
+      all pixels were candidates; "asked pixels", bool[H, W]; "asked labels", uint8[H, W], 255 where
+      there is no answer. As far as the run has come, "prediction before the rounds" and
+      "prediction after", uint8[H, W].
+
+    Raises:
+      ConfigError: the run wrote no previews of that image, or one of them is damaged.
+    """
+    name, image = pair.pool.names[number], pair.pool.image(number)
+    rounds = [
+        each
+        for each in store.rounds()
+        if store.round_complete(each) and (up_to_round is None or each <= up_to_round)
+    ]
+    arrays = {"image": image}
+    shape = image.shape[:2]
+    if rounds:
+        candidates = read_candidates(folder, rounds, number, shape)
+        if not candidates.all():
+            arrays[MASK] = candidates
+        size = pair.pool.size(number)
+        arrays[ASKED] = store.asked(name, rounds[-1], size)
+        arrays[ANSWERS] = store.labels(name, rounds[-1], size)
+    captions = ("prediction before the rounds", "prediction after")
+    for caption, phase in zip(captions, trained_phases(folder, rounds, number), strict=True):
+        if phase is not None:
+            arrays[caption] = read_preview(folder, phase, number, shape, len(pair.palette))
+    return arrays
 
 
 def _colours(

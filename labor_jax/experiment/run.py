@@ -10,11 +10,14 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
-from labor_jax import compilation_cache, devices
+from labor_jax import compilation_cache
+from labor_jax import devices as devices_lib
 from labor_jax.annotation import SharedStore
 from labor_jax.data import Pair, load_pair, pair_description
 from labor_jax.experiment import components as components_lib
@@ -24,9 +27,12 @@ from labor_jax.experiment import (
     data_identity,
     existing_labels,
     open_fields,
+    profiling,
     shape_checks,
 )
+from labor_jax.experiment import tensorboard as tensorboard_lib
 from labor_jax.experiment.components import Components
+from labor_jax.experiment.plan import plan
 from labor_jax.experiment.session import Session
 from labor_jax.experiment.workdir import Workdir, write_atomically
 from labor_jax.training import processes
@@ -35,7 +41,15 @@ from labor_jax.training.checkpoints import Checkpoints
 logger = logging.getLogger(__name__)
 
 
-def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None) -> dict[str, Any]:
+def run(
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    pair: Pair | None = None,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    tensorboard: bool = False,
+    profile: str | None = None,
+) -> dict[str, Any]:
     """Runs, or resumes, an experiment.
 
     Args:
@@ -43,19 +57,29 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
       workdir: the folder of everything the run writes.
       pair: data that stands in for what `config.pair` names; the run then bears its name. The
         config of the pair "folders" suits any data: it chooses its settings from the images.
+      devices: those of `jax.devices()` to use; None for all. The run's numbers are the same but for
+        rounding, and it may be resumed on others.
+      tensorboard: whether the folder `tensorboard` gets numbers and pictures for TensorBoard.
+      profile: training steps of which the folder `profile` gets traces, see `profiling.parse`.
 
     Returns:
       What `summary.json` holds.
 
     Raises:
       RoundWaits: with `config.annotator="human"`, while a round's questions aren't all answered.
-      ConfigError, DataError, WeightsError, LabelStoreError, CheckpointError, DivergedError,
+      ConfigError, DataError, WeightsError: the config, the data or a weight file is wrong.
+      LabelStoreError, CheckpointError: what the workdir holds is damaged.
+      DivergedError: a loss or a weight stopped being finite.
       DeviceError, ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
     compilation_cache.enable(config.compilation_cache)
-    logger.info("Device: %s", devices.describe(devices.available(), config.model.dtype))
+    used = devices_lib.available() if devices is None else list(devices)
+    logger.info("Device: %s", devices_lib.describe(used, config.model.dtype))
     logger.info("Workdir: %s", workdir)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():
+        steps = None if profile is None else profiling.parse(profile)
+        if tensorboard and processes.is_first():
+            tensorboard_lib.check_installed()
         config_checks.check_config(open_fields.filled(config))
         pair = pair if pair is not None else load_pair(config.pair, config.data)
         config = open_fields.filled(config, pair, _recorded(config, Workdir(workdir)))
@@ -63,10 +87,12 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
         if config.pair != pair.name:
             config = config.copy_and_resolve_references()
             config.pair = pair.name
-        components = components_lib.build(config, pair)
+        components = components_lib.build(config, pair, devices=devices)
         data_checks.check_data(components)
         shape_checks.check_shapes(components)
         data_checks.check_budget(components)
+        if steps is not None:
+            profiling.check(steps, plan(config))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(contextlib.closing(_open_workdir(workdir, config)))
         store = SharedStore(
@@ -85,7 +111,16 @@ def run(config: ConfigDict, workdir: str | os.PathLike, pair: Pair | None = None
                 existing_labels.read_configured(folder, config, components.pair, store.reader)
         store.synchronise()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints)))
-        session = Session(components, folder, store, checkpoints)
+        session = Session(components, folder, store, checkpoints, profile=steps)
+        if tensorboard and processes.is_first():
+            writer = stack.enter_context(contextlib.closing(tensorboard_lib.open_writer(folder)))
+            session.watch = tensorboard_lib.Board(
+                folder,
+                components.pair,
+                session.phases,
+                writer,
+                numbers=session.previews.numbers,
+            ).update
         step, handover, state = session.start_or_resume()
         for phase in session.phases:
             if phase.last_step > step:

@@ -19,6 +19,7 @@ from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import Phase, plan
 from labor_jax.experiment.previews import Previews
+from labor_jax.experiment.profiling import Profile
 from labor_jax.experiment.workdir import Workdir, check_same
 from labor_jax.training import loop, metrics, processes
 from labor_jax.training import mesh as mesh_lib
@@ -56,6 +57,9 @@ class Session:
       previews: of its predictions.
       held_out: numbers of the pool images whose answers measure and never train.
       results: those so far.
+      watch: called when there are new numbers or pictures in the workdir, with a global step: the
+        phases that end by then are over.
+      profile: the training steps to trace, or None.
       unlogged: metrics of the steps before a resumed phase's checkpoint that it has not logged yet.
     """
 
@@ -65,6 +69,8 @@ class Session:
         folder: Workdir,
         store: SharedStore,
         checkpoints: Checkpoints,
+        *,
+        profile: Profile | None = None,
     ):
         """Keeps what `run` opened."""
         self.components = components
@@ -73,6 +79,8 @@ class Session:
         self.folder = folder
         self.store = store
         self.checkpoints = checkpoints
+        self.watch: Callable[[int], None] = lambda over: None
+        self.profile = profile
         self.previews = Previews(
             folder.previews,
             components.pair.pool,
@@ -130,6 +138,7 @@ class Session:
             logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
         if processes.is_first():
             self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
+            self.watch(step)
         return step, tree["handover"], tree["state"]
 
     def _phases_after(self, step: int) -> int:
@@ -183,6 +192,8 @@ class Session:
                 )
         # Answers of two rounds are too different for one of them to be the best.
         save(phase.steps, handover, None, miou=None if self.held_out else miou)
+        if processes.is_first():
+            self.watch(phase.last_step)
         if phase != self.phases[-1] and time.monotonic() > self._next_report:
             self._write_report(phase.name)
         return handover
@@ -285,6 +296,7 @@ class Session:
         """Adds a line to `metrics.jsonl`, with the time in seconds since the epoch."""
         if self._metrics is not None:
             self._metrics.write(step, phase.name, time=time.time(), **values)
+            self.watch(phase.first_step)
 
     def finish(self) -> dict[str, Any]:
         """Writes `summary.json` and `report.html`; returns the summary."""

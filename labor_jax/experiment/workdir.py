@@ -49,7 +49,8 @@ class Workdir:
     `config.json`, `pair.json` (the pair's classes and palette), `data.json` (which images and
     labels the run works with), `metrics.jsonl`, `labels.sqlite`,
     `checkpoints/`, `previews/`, `report.html`, `command.txt` if the run waits for people (the
-    command by which it goes on), and `summary.json` once the run is over.
+    command by which it goes on), and `summary.json` once the run is over; `tensorboard/` and
+    `profile/` if they were asked for.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -62,6 +63,8 @@ class Workdir:
         self.labels = self.path / "labels.sqlite"
         self.checkpoints = self.path / "checkpoints"
         self.previews = self.path / "previews"
+        self.tensorboard = self.path / "tensorboard"
+        self.profile = self.path / "profile"
         self.report = self.path / "report.html"
         self.summary = self.path / "summary.json"
         self.command = self.path / "command.txt"

@@ -7,7 +7,7 @@ devices of all processes; the same function also runs under `jax.pmap(step, axis
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -26,16 +26,26 @@ def device_mesh(devices: list[jax.Device] | None = None) -> Mesh:
     return Mesh(np.asarray(devices if devices is not None else jax.devices()), (BATCH_AXIS,))
 
 
-def devices_for(batch_sizes: Iterable[int]) -> list[jax.Device]:
+def devices_for(
+    batch_sizes: Iterable[int], devices: Sequence[jax.Device] | None = None
+) -> list[jax.Device]:
     """The devices that batches of these sizes divide over: all of them, or as many as possible.
 
     A laptop's batch of 4 then also runs on a host of 8 devices, on 4 of them, and says so. Over
     several processes every device must take part, so there the sizes must fit.
 
+    Args:
+      batch_sizes: the sizes of all batches.
+      devices: those to choose from; None for all of all processes.
+
     Raises:
-      ValueError: several processes, and a size that is not a multiple of the number of devices.
+      ValueError: no device; or several processes, and a size that is not a multiple of the number
+        of devices.
     """
-    devices, common = jax.devices(), math.gcd(*batch_sizes)
+    devices = jax.devices() if devices is None else list(devices)
+    if not devices:
+        raise ValueError("devices is empty; name at least one of jax.devices().")
+    common = math.gcd(*batch_sizes)
     if jax.process_count() > 1 and common % len(devices):
         raise ValueError(
             f"Batch sizes {', '.join(map(str, batch_sizes))} do not divide over the {len(devices)} "

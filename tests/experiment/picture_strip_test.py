@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labor_jax.experiment.picture_strip import draw_strip
+from labor_jax.experiment.picture_strip import draw_strip, strip_arrays
 from labor_jax.experiment.workdir import ConfigError
 from tests.evaluation.scenes import SIZE
 
@@ -50,6 +50,21 @@ def test_after_two_rounds(folder, pair, store, add_preview, add_round):
     np.testing.assert_array_equal(asked, np.where(known, colours, dimmed))
     np.testing.assert_array_equal(before, np.broadcast_to(pair.palette[0], (*SIZE, 3)))
     np.testing.assert_array_equal(after, np.broadcast_to(pair.palette[2], (*SIZE, 3)))
+
+
+def test_up_to_a_round(folder, pair, store, add_preview, add_round):
+    add_preview("warmup", 0, 0)
+    first, second = ask(slice(2, 6), slice(3, 9)), ask(slice(10, 12), slice(0, 4))
+    add_round(1, {0: first})
+    add_round(2, {0: second})
+    arrays = strip_arrays(folder, pair, store, 0, up_to_round=1)
+    for caption in ("inconsistency mask", "asked pixels"):
+        np.testing.assert_array_equal(arrays[caption], first)
+    labels = np.where(first, pair.pool.label(0), 255)
+    np.testing.assert_array_equal(arrays["asked labels"], labels)
+    assert (arrays["prediction after"] == 1).all()
+    before = strip_arrays(folder, pair, store, 0, up_to_round=0)
+    assert list(before) == ["image", "prediction before the rounds"]
 
 
 def test_candidates_that_are_the_whole_image_have_no_panel(folder, pair, store, add_round):

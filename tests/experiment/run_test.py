@@ -1,5 +1,6 @@
 """The whole method on tiny embedded data: results, resume after kill -9, no leak of labels."""
 
+import dataclasses
 import json
 import math
 import os
@@ -14,12 +15,14 @@ from labor_jax import experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import Pair, load_pair, street
 from labor_jax.evaluation.confusion import intersection_over_union
+from labor_jax.experiment import tensorboard
 from labor_jax.experiment.workdir import ConfigError
 from tests.conftest import ROOT
 from tests.runs import (
     RUN,
     GarbledOutside,
     Unlabelled,
+    Writer,
     check_kill_and_resume,
     check_resumes,
     comparable,
@@ -156,22 +159,43 @@ def test_labels_that_were_not_asked_cannot_leak(spl, tmp_path):
     assert store_digest(tmp_path) == store_digest(workdir)
 
 
-def test_warm_up_never_reads_the_pools_labels(tmp_path):
-    config = tiny_config("warmup")
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A warm-up in TensorBoard, traced, on a pool whose labels nobody may read.
+
+    (workdir, summary, TensorBoard's writer)
+    """
+    workdir, config, writer = tmp_path_factory.mktemp("warm"), tiny_config("warmup"), Writer()
     pair = load_pair("street", config.data)
-    unlabelled = Pair(
-        "street", pair.classes, pair.palette, pair.source, Unlabelled(pair.pool), pair.evaluation
-    )
-    summary = experiment.run(config, tmp_path, pair=unlabelled)
+    pair = dataclasses.replace(pair, pool=Unlabelled(pair.pool))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensorboard, "check_installed", lambda: None)
+        patch.setattr(tensorboard, "open_writer", lambda folder: writer)
+        summary = experiment.run(config, workdir, pair, tensorboard=True, profile="warmup:2-3")
+    return workdir, summary, writer
+
+
+@pytest.fixture(scope="module")
+def warm(watched):
+    """A finished warm-up: (workdir, summary)."""
+    return watched[:2]
+
+
+def test_warm_up_never_reads_the_pools_labels(warm):
+    _, summary = warm
     assert summary["rounds"] == []
     assert summary["final_miou"] == summary["warmup_miou"]
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory):
-    """A finished warm-up: (workdir, summary)."""
-    workdir = tmp_path_factory.mktemp("warm")
-    return workdir, experiment.run(tiny_config("warmup"), workdir)
+def test_tensorboard_gets_the_lines_of_the_metrics_file_and_pictures(watched):
+    workdir, _, writer = watched
+    assert writer.scalars == [(line["step"], tensorboard.scalars(line)) for line in logged(workdir)]
+    assert [step for step, _ in writer.images] == [4, 4 + 3]
+
+
+def test_the_named_phase_is_traced(watched):
+    (trace,) = (watched[0] / "profile").rglob("*.xplane.pb")
+    assert trace.relative_to(watched[0]).parts[:2] == ("profile", "warmup")
 
 
 @pytest.mark.parametrize("method", ["ppl", "random", "supervised"])

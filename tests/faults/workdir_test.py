@@ -26,7 +26,7 @@ def mended(interrupted, tmp_path_factory):
     for name in ("config.json", "metrics.jsonl"):
         content = (workdir / name).read_bytes()
         (workdir / name).write_bytes(b"\xff" + content[:1] + content[2:])
-    preview = next((workdir / "previews" / "warmup").iterdir())
+    preview = workdir / "previews" / "warmup" / "0.png"
     preview.write_bytes(preview.read_bytes()[:40])
     messages = []
     handler = logging.Handler()

@@ -192,6 +192,12 @@ def test_a_process_uses_the_devices_that_its_batches_divide_over(monkeypatch, si
             mesh_lib.devices_for(sizes)
 
 
+def test_devices_may_be_chosen():
+    assert mesh_lib.devices_for([4, 6], list("abc")) == ["a", "b"]
+    with pytest.raises(ValueError, match="at least one"):
+        mesh_lib.devices_for([4], [])
+
+
 def main(path):
     devices = jax.devices()
     assert len(devices) == DEVICES

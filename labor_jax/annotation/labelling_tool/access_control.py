@@ -12,14 +12,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; base-uri 'none'; "
+    "form-action 'self'; object-src 'none'; frame-ancestors "
+)
+
 _HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
 }
 
 
@@ -40,10 +42,19 @@ class AccessControl:
       a visit of `/?token=…` sets.
     - A write must be JSON from the same origin, which no other page can send through the user's
       browser.
+    - No other page may show the app in a frame, unless it is one of `frame_ancestors`. Otherwise
+      it could make people click on what they don't see.
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Iterable[str], any_address: bool = False, token: str | None
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str],
+        any_address: bool = False,
+        token: str | None,
+        frame_ancestors: Iterable[str] = (),
+        proxy_origins: Iterable[str] = (),
     ):
         """Controls the access to an app.
 
@@ -53,9 +64,23 @@ class AccessControl:
           any_address: Also accept any IP address as `Host`. A server that listens on all addresses
             doesn't know them, and rebinding needs a name, not an address.
           token: The secret that a request must know; None admits everybody.
+          frame_ancestors: The pages that may show the app in a frame, as sources of a
+            Content-Security-Policy: "http://localhost:*".
+          proxy_origins: The origins, "https://NAME", at which a proxy shows the app. Some proxies
+            pass their own name on as `Host`, others replace it by that of this machine.
         """
         self._app = app
-        self._hosts = frozenset(host.lower() for host in hosts)
+        ancestors = tuple(frame_ancestors)
+        self._headers = {
+            **_HEADERS,
+            "content-security-policy": _CONTENT_SECURITY_POLICY + (" ".join(ancestors) or "'none'"),
+        }
+        if not ancestors:
+            self._headers["x-frame-options"] = "DENY"
+        self._proxy_origins = frozenset(origin.lower() for origin in proxy_origins)
+        self._hosts = frozenset(host.lower() for host in hosts) | {
+            urllib.parse.urlsplit(origin).hostname for origin in self._proxy_origins
+        }
         self._any_address = any_address
         self._token = None
         if token is not None:
@@ -78,7 +103,7 @@ class AccessControl:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 added = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     added[name] = value
                 if "cache-control" not in added:
                     added["cache-control"] = "no-store"
@@ -150,12 +175,12 @@ class AccessControl:
     def _is_token(self, text: str) -> bool:
         return hmac.compare_digest(text.encode(errors="replace"), self._token)
 
-    @staticmethod
-    def _cross_site_write(scope: Scope, headers: Headers) -> tuple[int, str] | None:
+    def _cross_site_write(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         if scope["method"] in ("GET", "HEAD"):
             return None
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         own = {f"{scheme}://{headers['host']}" for scheme in ("http", "https")}
+        own |= self._proxy_origins
         if (origin is not None and origin not in own) or site not in (None, "same-origin"):
             return 403, "Only the labelling tool's own page may write."
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

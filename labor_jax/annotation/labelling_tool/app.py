@@ -28,6 +28,8 @@ def make_app(
     hosts: Iterable[str],
     any_address: bool = False,
     token: str | None = None,
+    frame_ancestors: Iterable[str] = (),
+    proxy_origins: Iterable[str] = (),
     on_complete: Callable[[int], None] = lambda round: None,
 ) -> ASGIApp:
     """Builds the labelling tool's app.
@@ -40,6 +42,8 @@ def make_app(
       hosts: The names and addresses at which it is visited; see `AccessControl`.
       any_address: Whether any IP address is one of them.
       token: The secret that every request must know, or None.
+      frame_ancestors: The pages that may show it in a frame.
+      proxy_origins: The origins at which a proxy shows it.
       on_complete: Called with the round's number when a round's last answer arrives.
 
     Returns:
@@ -68,4 +72,11 @@ def make_app(
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=api.lifespan,
     )
-    return AccessControl(app, hosts=hosts, any_address=any_address, token=token)
+    return AccessControl(
+        app,
+        hosts=hosts,
+        any_address=any_address,
+        token=token,
+        frame_ancestors=frame_ancestors,
+        proxy_origins=proxy_origins,
+    )

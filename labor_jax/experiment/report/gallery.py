@@ -64,9 +64,14 @@ def section(run: RunFiles) -> Html:
 
 
 def choose(images: list[Previewed]) -> list[tuple[str, Previewed]]:
-    """The best, the median and the worst image, each once, with these words."""
+    """The best, the median and the worst image, each once, with these words.
+
+    Without ground truth they are the surest, the median and the least sure.
+    """
     if not images:
         return []
+    known = any(image.miou is not None for image in images)
+    best, worst = ("Best", "Worst") if known else ("Surest", "Least sure")
 
     def goodness(image: Previewed) -> float:
         if image.miou is not None:
@@ -75,9 +80,9 @@ def choose(images: list[Previewed]) -> list[tuple[str, Previewed]]:
 
     ordered = sorted(images, key=goodness, reverse=True)
     last = len(ordered) - 1
-    places = {0: "Best", last // 2: "Median", last: "Worst"}
+    places = {0: best, last // 2: "Median", last: worst}
     if last < 2:  # of one or two images none is the median
-        places = {0: "Best", last: "Worst"} if last else {0: ""}
+        places = {0: best, last: worst} if last else {0: ""}
     return [(words, ordered[place]) for place, words in sorted(places.items())]
 
 

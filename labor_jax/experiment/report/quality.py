@@ -39,8 +39,8 @@ def classes_section(run: RunFiles, answers: np.ndarray) -> Html:
     return page.section(
         "Which classes fail",
         page.halves(_class_table(run, answers), _confusion(run)),
-        lead="IoU of each class after each stage, the worst first; click on a column to sort by "
-        "it. The bar is the last stage, the line across it the first.",
+        lead="IoU of each class, the worst first; click on a column's name to sort by it. The bar "
+        "is the last stage, and the line across it the first, if there are several.",
     )
 
 
@@ -129,7 +129,8 @@ def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
         return Html("")
     names = list(by_stage)
     last = by_stage[names[-1]]
-    header = ["class", "", *names, "change", "answers"]
+    several, answered = len(names) > 1, bool(answers.any())
+    header = ["class", "", *names, *["change"] * several, *["answers"] * answered]
     rows = []
     worst_first = sorted(
         range(len(run.classes)),
@@ -138,17 +139,18 @@ def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
     for number in worst_first:
         name = run.classes[number]
         values = [by_stage[stage].get(name) for stage in names]
-        both = values[0] is not None and values[-1] is not None
-        change = 100 * (values[-1] - values[0]) if both and len(values) > 1 else None
-        rows.append(
-            (
-                page.swatch(run.palette[number], name),
-                page.bar(values[-1] or 0.0, values[0] if len(values) > 1 else None),
-                *(Cell(_iou(value), value) for value in values),
-                Cell("" if change is None else f"{change:+.1f}", change),
-                Cell(f"{answers[number]:,}", int(answers[number])),
-            )
-        )
+        row = [
+            page.swatch(run.palette[number], name),
+            page.bar(values[-1] or 0.0, values[0] if several else None),
+            *(Cell(_iou(value), value) for value in values),
+        ]
+        if several:
+            both = values[0] is not None and values[-1] is not None
+            change = 100 * (values[-1] - values[0]) if both else None
+            row.append(Cell("" if change is None else f"{change:+.1f}", change))
+        if answered:
+            row.append(Cell(f"{answers[number]:,}", int(answers[number])))
+        rows.append(row)
     absent = [name for name in run.classes if last.get(name) is None]
     note = (
         f"Neither labelled nor predicted in the evaluation images: {', '.join(absent)}."

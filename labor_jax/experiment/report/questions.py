@@ -13,6 +13,7 @@ from labor_jax.experiment.report import asked, charts, page, pictures
 from labor_jax.experiment.report.page import Html
 from labor_jax.experiment.report.run_files import RunFiles
 
+_UNKNOWN = "\N{EN DASH}"  # before the answers
 _CLASSES = 40  # the commonest ones, which the chart shows
 _PICTURE = 1024  # pixels of the longer side of the picture of lumps
 
@@ -75,12 +76,15 @@ def _table(found: Asked) -> Html:
             name,
             f"{each.asked_images:,}",
             f"{each.pixels:,}",
-            f"{each.classes_per_image:.1f}",
-            f"{each.effective_classes:.1f}",
+            *(
+                (f"{each.classes_per_image:.1f}", f"{each.effective_classes:.1f}")
+                if each.answered_pixels
+                else (_UNKNOWN, _UNKNOWN)
+            ),
             amounts.count(each.lumps_per_image),
             amounts.count(each.pixels_per_lump),
             f"{100 * each.share_in_largest:.0f}%",
-            f"{100 * each.void_fraction:.1f}%",
+            f"{100 * each.void_fraction:.1f}%" if each.answered_pixels else _UNKNOWN,
         )
         for name, each in described
     ]

@@ -370,6 +370,29 @@ def test_every_answer_has_the_headers_that_protect_the_page(untouched):
     assert untouched.get("/api/session").headers["cache-control"] == "no-store"
 
 
+def test_only_named_pages_may_show_it_in_a_frame(asked):
+    with client_of(asked, frame_ancestors=["http://localhost:*", "https://a.example"]) as client:
+        headers = client.get("/").headers
+        policy = headers["content-security-policy"]
+        assert policy.endswith("frame-ancestors http://localhost:* https://a.example")
+        assert "x-frame-options" not in headers
+    with client_of(asked) as client:
+        assert client.get("/").headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize("host", ["t5-8765-proxy.example", "localhost:8765"])
+def test_a_proxys_page_writes_whichever_name_the_proxy_passes_on(asked, host):
+    with client_of(asked, proxy_origins=["https://t5-8765-proxy.example"]) as client:
+        for origin, site, status in (
+            ("https://t5-8765-proxy.example", "same-origin", 200),
+            ("https://t5-8765-proxy.example", "cross-site", 403),
+            ("https://t6-8765-proxy.example", "same-origin", 403),
+        ):
+            headers = {"host": host, "origin": origin, "sec-fetch-site": site}
+            answer = client.post("/api/next", json={"annotator": "ann"}, headers=headers)
+            assert answer.status_code == status
+
+
 def test_loopback_is_told_from_other_addresses():
     for host in ("127.0.0.1", "127.1.2.3", "localhost", "::1"):
         assert access_control.is_loopback(host)

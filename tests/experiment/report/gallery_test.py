@@ -30,7 +30,8 @@ def test_best_median_and_worst(mious, chosen):
 
 def test_without_ground_truth_the_surest_is_the_best():
     images = [previewed(number, uncertainty=value) for number, value in enumerate((90, 10, 200))]
-    assert [image.number for _, image in gallery.choose(images)] == [1, 0, 2]
+    chosen = [(words, image.number) for words, image in gallery.choose(images)]
+    assert chosen == [("Surest", 1), ("Median", 0), ("Least sure", 2)]
 
 
 def test_image_miou_is_the_mean_over_the_classes_of_the_truth():

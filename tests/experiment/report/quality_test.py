@@ -44,6 +44,11 @@ def test_the_class_table_begins_with_the_worst(run):
     assert [cells[6 * row] for row in (1, 2, 3, 4)] == ["car <b>", "sky & co", "road", "never"]
 
 
+def test_columns_that_would_be_empty_are_left_out(run):
+    cells = cells_of(quality.classes_section(run, np.zeros(4, int)))
+    assert cells[:6] == ["class", "", "last", "car <b>", "", "50.0%"]
+
+
 def test_mistakes_are_ordered_by_their_share_of_the_label(run):
     run.summary["confusion"] = [[90, 10, 0, 0], [3, 5, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert quality.mixed_up(run) == [

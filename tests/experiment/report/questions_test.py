@@ -40,3 +40,14 @@ def test_without_labels_of_the_pool_there_is_only_what_was_asked(run, add_round)
     assert found.present is None
     text = questions.section(people, found)
     assert "Classes asked<" in text and "whole images" not in cells_of(text)
+
+
+def test_before_the_answers_their_classes_are_unknown(run):
+    mask = np.zeros(SIZE, bool)
+    mask[0, :3] = True
+    run.store.open_round(1, run.pool.names[:1])
+    run.store.ask(run.pool.names[0], 1, mask)
+    cells = cells_of(questions.section(run, questions.read(run, [])))
+    first = cells.index("round 1")
+    unknown = "\N{EN DASH}"
+    assert cells[first : first + 5] == ["round 1", "1", "3", unknown, unknown]

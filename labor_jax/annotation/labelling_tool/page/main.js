@@ -3,9 +3,10 @@ import { askName } from "./controls.js";
 import { showMessage, showOffline, showSession } from "./messages.js";
 import { Page } from "./page.js";
 import { preferences } from "./preferences.js";
+import { usableStorage } from "./storage.js";
 
 async function start() {
-  const chosen = preferences(localStorage);
+  const chosen = preferences(usableStorage());
   document.documentElement.dataset.theme = chosen.theme;
   const address = new URL(location.href);
   if (address.searchParams.has("token")) {

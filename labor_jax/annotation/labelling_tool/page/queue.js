@@ -11,6 +11,7 @@ import {
 import { Outbox } from "./outbox.js";
 import { contextOf } from "./patterns.js";
 import { EditedItem } from "./edited_item.js";
+import { usableStorage } from "./storage.js";
 
 /** @typedef {import("./outbox.js").Letter} Letter */
 /** @typedef {import("./edited_item.js").Item} Item */
@@ -58,7 +59,7 @@ export class Queue {
     this._onState = (/** @type {Error | null} */ error) => showOffline(error, this.unsaved);
     this._outbox = new Outbox({
       send: ({ item, action, body }) => request("POST", address(item, action), body),
-      storage: localStorage,
+      storage: usableStorage(),
       unique,
       wait,
       onAnswer: (answer, letter) => this._onAnswer(answer, letter),
