@@ -367,10 +367,10 @@ def describe(
     ]
     for outcome in outcomes:
         lines += [f"## {outcome.benchmark.title}", "", outcome.benchmark.about, ""]
-        lines += ["```", outcome.command, "```", ""]
         if outcome.seconds is None:
-            lines += [f"Not run: {outcome.problem}.", ""]
+            lines += [f"`{outcome.command}` was not run: {outcome.problem}.", ""]
             continue
+        lines += ["```sh", outcome.command, "```", ""]
         lines += _shown(_without_root(outcome.output))
         if outcome.problem:
             lines += ["It failed:", "", *_fenced(_without_root(outcome.problem).splitlines())]

@@ -48,13 +48,16 @@ def test_the_page_holds_what_each_printed_or_why_it_did_not(stand_ins, tmp_path,
     text = page.read_text()
     assert "| date | 2026-01-02 |\n| processor | a b |" in text
     good, bad, elsewhere, masks = re.split(r"(?m)^## ", text)[1:]
-    assert f"```\npython {stand_ins} --size 9\n```" in good
+    assert f"```sh\npython {stand_ins} --size 9\n```" in good
     assert "```text\nsizes: ['--size', '9']\n```\n\n| what | ms |\n|---|---:|\n| it | 1.0 |" in good
     assert re.search(r"It took \d", good)
     assert "half of it" in bad
     assert "It failed:\n\n```text\nThe disk is full.\n(exit status 3)\n```" in bad
-    assert "Not run: the Python package no_such_package is not installed." in elsewhere
-    assert "Not run: it measures runs that asked masks; name some with --masked_runs." in masks
+    assert (
+        "`python no_package.py` was not run: the Python package no_such_package is not installed."
+        in elsewhere
+    )
+    assert "was not run: it measures runs that asked masks; name some with --masked_runs." in masks
     told = capsys.readouterr().err
     assert "[2/4] Bad: FAILED" in told and "[3/4] Elsewhere: not run" in told
     assert "The disk is full." in told
