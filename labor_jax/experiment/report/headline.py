@@ -47,7 +47,8 @@ def next_steps(run: RunFiles, found: Asked, *, over: bool = True) -> list[str]:
     steps = []
     if not over and run.asks_people and stages.waiting_round(run.store) is not None:
         steps.append(
-            f"Answer what is asked (labor-jax annotate --workdir {workdir}), then rerun the command."
+            f"Answer what is asked (labor-jax annotate --workdir {workdir}), then rerun the run's "
+            "command."
         )
     elif not over:
         steps.append("If the run has stopped, rerun its command: it goes on where it was.")
