@@ -10,8 +10,6 @@ import threading
 import urllib.parse
 from pathlib import Path
 
-from labor_jax.annotation.labelling_tool.access_control import LOOPBACK_NAMES
-
 # Pages that hold cells: Jupyter on this machine, VS Code, and Colab with the frames of its output.
 _LOCAL_PAGES = ("http://localhost:*", "http://127.0.0.1:*", "vscode-webview:")
 _COLAB_PAGES = (
@@ -34,6 +32,7 @@ class LabellingTool:
     def __init__(self, workdir: str | os.PathLike, *, height: int = 800, port: int = 0):
         """Serves the tool in a thread until `stop`; see `labelling_tool`."""
         from labor_jax import labelling_server
+        from labor_jax.annotation.labelling_tool.access_control import LOOPBACK_NAMES
 
         self._height = height
         with contextlib.ExitStack() as opened:
