@@ -223,7 +223,8 @@ def main(arguments: Sequence[str]) -> int:
         to_stderr(f"[{number}/{len(chosen)}] {benchmark.title}: starts")
         outcomes.append(run(benchmark, quick=given.quick, masked_runs=given.masked_runs))
         to_stderr(f"[{number}/{len(chosen)}] {benchmark.title}: {_state(outcomes[-1])}")
-    page = describe(outcomes, machine(), command="python benchmarks/all.py", quick=given.quick)
+    command = shlex.join(["python", "benchmarks/all.py", *arguments])
+    page = describe(outcomes, machine(), command=command, quick=given.quick)
     partial = given.quick or given.only
     output = given.output or (None if partial else PAGE)
     if output is None:

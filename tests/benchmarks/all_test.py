@@ -46,6 +46,7 @@ def test_the_page_holds_what_each_printed_or_why_it_did_not(stand_ins, tmp_path,
     page = tmp_path / "docs" / "page.md"
     assert benchmark.main(["--output", str(page)]) == 1
     text = page.read_text()
+    assert f"`python benchmarks/all.py --output {page}` wrote this page." in text
     assert "| date | 2026-01-02 |\n| processor | a b |" in text
     good, bad, elsewhere, masks = re.split(r"(?m)^## ", text)[1:]
     assert f"```\npython {stand_ins} --size 9\n```" in good
