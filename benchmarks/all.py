@@ -368,7 +368,7 @@ def describe(
     ]
     for outcome in outcomes:
         lines += [f"## {outcome.benchmark.title}", "", outcome.benchmark.about, ""]
-        lines += ["```", outcome.command, "```", ""]
+        lines += ["```sh", outcome.command, "```", ""]
         if outcome.seconds is None:
             lines += [f"Not run: {outcome.problem}.", ""]
             continue

@@ -49,7 +49,7 @@ def test_the_page_holds_what_each_printed_or_why_it_did_not(stand_ins, tmp_path,
     assert f"`python benchmarks/all.py --output {page}` wrote this page." in text
     assert "| date | 2026-01-02 |\n| processor | a b |" in text
     good, bad, elsewhere, masks = re.split(r"(?m)^## ", text)[1:]
-    assert f"```\npython {stand_ins} --size 9\n```" in good
+    assert f"```sh\npython {stand_ins} --size 9\n```" in good
     assert "```text\nsizes: ['--size', '9']\n```\n\n| what | ms |\n|---|---:|\n| it | 1.0 |" in good
     assert re.search(r"It took \d", good)
     assert "half of it" in bad
