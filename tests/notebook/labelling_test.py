@@ -47,8 +47,9 @@ def test_it_shows_itself_in_a_frame(workdir, monkeypatch):
     monkeypatch.setattr("IPython.display.display", shown.append)
     tool = labelling_tool(workdir, height=500)
     tool._ipython_display_()
+    labelling_tool(workdir, height=300).show()
     tool.stop()
-    assert (shown[0].src, shown[0].height) == (tool.address, 500)
+    assert [(each.src, each.height) for each in shown] == [(tool.address, 500), (tool.address, 300)]
 
 
 def test_in_colab_its_proxy_shows_it(workdir, monkeypatch):
