@@ -223,7 +223,8 @@ def main(arguments: Sequence[str]) -> int:
         to_stderr(f"[{number}/{len(chosen)}] {benchmark.title}: starts")
         outcomes.append(run(benchmark, quick=given.quick, masked_runs=given.masked_runs))
         to_stderr(f"[{number}/{len(chosen)}] {benchmark.title}: {_state(outcomes[-1])}")
-    page = describe(outcomes, machine(), command="python benchmarks/all.py", quick=given.quick)
+    command = shlex.join(["python", "benchmarks/all.py", *arguments])
+    page = describe(outcomes, machine(), command=command, quick=given.quick)
     partial = given.quick or given.only
     output = given.output or (None if partial else PAGE)
     if output is None:
@@ -367,10 +368,10 @@ def describe(
     ]
     for outcome in outcomes:
         lines += [f"## {outcome.benchmark.title}", "", outcome.benchmark.about, ""]
-        if outcome.seconds is None:
-            lines += [f"`{outcome.command}` was not run: {outcome.problem}.", ""]
-            continue
         lines += ["```sh", outcome.command, "```", ""]
+        if outcome.seconds is None:
+            lines += [f"Not run: {outcome.problem}.", ""]
+            continue
         lines += _shown(_without_root(outcome.output))
         if outcome.problem:
             lines += ["It failed:", "", *_fenced(_without_root(outcome.problem).splitlines())]

@@ -1,4 +1,4 @@
-"""Accuracy of every method on one data pair: runs them all and prints README's tables.
+"""Accuracy of every method on one data pair: runs them all and prints a table.
 
     python benchmarks/methods.py --pair street --seeds 0 1 2
     python benchmarks/methods.py --pair camvid --seeds 0 -- --config.data.root=DIR

@@ -34,7 +34,7 @@ def get_config(
       pair: a registered data pair: street, camvid, camvid_reverse, camvid_pool, gtav, synthia,
         folders, photos, or one of yours.
       recipe: see `config.recipe`; None for the pair's own, which is "paper" for the package's, and
-        "paper" where `recipes.PAPER_ALONE` says so.
+        "paper" where `recipes.PAPER_ALONE` says so and for a pair without a source.
       schedule: see `config.schedule`.
 
     Returns:
@@ -49,7 +49,8 @@ def get_config(
     set_up = recipes.find(name)
     settings = registry.pair_settings(pair)
     if recipe is None:
-        recipe = "paper" if _paper_alone(name) else settings.recipe
+        papers = _paper_alone(name) or not settings.has_source
+        recipe = "paper" if papers else settings.recipe
     _check_switches(pair, settings, recipe=recipe, schedule=schedule)
     if recipe == "today" and _paper_alone(name):
         raise ValueError(

@@ -148,6 +148,12 @@ def test_a_switch_sets_what_follows_it_and_nothing_else(name, field):
     assert config == get_config(name)
 
 
+@pytest.mark.parametrize("name", ["random", "supervised", "active:margin", "active:pixel_pick"])
+def test_the_short_schedule_is_a_third_without_a_source_too(name):
+    full, short = (get_config(name, "camvid_pool", schedule=each) for each in ("full", "short"))
+    assert 3 * short.round.steps == full.round.steps
+
+
 @pytest.mark.parametrize("name", ["source_only", "warmup", "ripu_source_free", "uda:min_entropy"])
 def test_what_has_no_rounds_to_add_to_has_the_papers_recipe_alone(name, monkeypatch):
     for change in (

@@ -63,6 +63,7 @@ def share_steps():
         key = (
             self.config.to_json(),
             self.components.segmenter,
+            self.components.mesh,
             pair.classes,
             *(split and tuple(split.names) for split in (pair.source, pair.pool)),
             *(tuple(registered.items()) for registered in (adaptation.TERMS, acquisition.METHODS)),

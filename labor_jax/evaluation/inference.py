@@ -82,23 +82,6 @@ def upsampled_classes_and_uncertainty(
     return _in_each_strip(classes_and_uncertainty, coarse, size, inference)
 
 
-def predict_probabilities(
-    segmenter: models.Segmenter,
-    variables: Mapping[str, Any],
-    images: jax.Array,
-    size: tuple[int, int],
-    inference: Inference,
-) -> jax.Array:
-    """Predicts the probabilities of each pixel's classes; see `predict_classes`, their argmax.
-
-    Returns:
-      f32[B, H, W, C], the mean softmax over scales and mirror images.
-    """
-    return upsampled_probabilities(
-        coarse_logits(segmenter, variables, images, inference), size, inference
-    )
-
-
 def coarse_logits(
     segmenter: models.Segmenter,
     variables: Mapping[str, Any],

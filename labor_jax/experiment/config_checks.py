@@ -106,7 +106,7 @@ def _check_numbers(config: ConfigDict, require: Require) -> None:
 
 
 def _check_random_rounds(config: ConfigDict, require: Require) -> None:
-    """That rounds at random can be asked, and leave one for the method."""
+    """That something asks at random what the method asks, if rounds are at random."""
     rounds, method = config.acquisition.random_rounds, config.acquisition.method
     field = "acquisition.random_rounds"
     require(rounds >= 0, field, "it can't be negative")

@@ -192,6 +192,13 @@ def train(
     step = session.once(
         ("step", phase.section, phase.joint), lambda: compile_step(components, training)
     )
+
+    def log(taken: int, means: loop.Metrics, seconds: float | None) -> None:
+        pace = {} if seconds is None else {"images_per_second": images / seconds}
+        rate = training.rate(taken - 1)
+        session.log_metrics(phase.first_step + taken, phase, **means, learning_rate=rate, **pace)
+
+    images = session.images_per_step(phase)
     with (
         contextlib.closing(_batches(session, phase, training.terms, start)) as batches,
         profiling.traced(step, phase, start, session.profile, session.folder.profile) as step,
@@ -205,13 +212,7 @@ def train(
             stop=phase.steps,
             steps_after=session.steps_after(phase),
             log_every=config.log_every,
-            on_log=lambda taken, means, seconds: session.log_metrics(
-                phase.first_step + taken,
-                phase,
-                **means,
-                learning_rate=training.rate(taken - 1),
-                images_per_second=session.images_per_step(phase) / seconds,
-            ),
+            on_log=log,
             checkpoint_every=config.checkpoint_every,
             on_checkpoint=lambda taken, state, waiting: save(taken, state, unlogged=waiting),
             unlogged=unlogged,

@@ -10,8 +10,6 @@ import threading
 import urllib.parse
 from pathlib import Path
 
-from labor_jax.annotation.labelling_tool.access_control import LOOPBACK_NAMES
-
 # Pages that hold cells: Jupyter on this machine, VS Code, and Colab with the frames of its output.
 _LOCAL_PAGES = ("http://localhost:*", "http://127.0.0.1:*", "vscode-webview:")
 _COLAB_PAGES = (
@@ -29,13 +27,15 @@ class LabellingTool:
     Attributes:
       port: the port of this machine at which it is.
       address: where a browser on this machine finds it.
+      height: of the frame, in pixels.
     """
 
     def __init__(self, workdir: str | os.PathLike, *, height: int = 800, port: int = 0):
         """Serves the tool in a thread until `stop`; see `labelling_tool`."""
         from labor_jax import labelling_server
+        from labor_jax.annotation.labelling_tool.access_control import LOOPBACK_NAMES
 
-        self._height = height
+        self.height = height
         with contextlib.ExitStack() as opened:
             tool = opened.enter_context(labelling_server.open_tool(workdir, advice=_ADVICE))
             listener = opened.enter_context(socket.create_server(("127.0.0.1", port), backlog=1024))
@@ -72,10 +72,10 @@ class LabellingTool:
         if in_colab():
             from google.colab import output
 
-            output.serve_kernel_port_as_iframe(self.port, height=str(self._height))
+            output.serve_kernel_port_as_iframe(self.port, height=str(self.height))
         else:
             print(f"Also at {self.address}, for a browser on this machine.")
-            display(IFrame(self.address, "100%", self._height))
+            display(IFrame(self.address, "100%", self.height))
 
     _ipython_display_ = show
 
@@ -90,9 +90,9 @@ def labelling_tool(
     """Serves the labelling tool of a run that waits for people, on this machine alone.
 
     It stays while the notebook's kernel runs, and shows the questions of later rounds too. Called
-    again for the same run, it returns the same tool. In Colab the page comes through Colab's proxy,
-    which lets nobody but you in. A Jupyter server on another machine needs its port forwarded:
-    `ssh -L PORT:localhost:PORT`.
+    again for the same run, it returns the same tool, at its port. In Colab the page comes through
+    Colab's proxy, which lets nobody but you in. A Jupyter server on another machine needs its port
+    forwarded: `ssh -L PORT:localhost:PORT`.
 
     Args:
       workdir: the run's.
@@ -117,6 +117,7 @@ def labelling_tool(
     tool = _served.get(key)
     if tool is None or not tool._thread.is_alive():
         tool = _served[key] = LabellingTool(workdir, height=height, port=port)
+    tool.height = height
     print(tool.what_to_do())
     return tool
 

@@ -58,7 +58,7 @@ def pictures(
 
     Raises:
       ValueError: there is nothing to draw, an array is none of these, or there is a label map and
-        no `classes`.
+        no `classes`, or fewer than its labels name.
     """
     if not panels:
         raise ValueError("There is nothing to draw: panels is empty.")
@@ -117,6 +117,7 @@ def asked_about(
     Raises:
       ConfigError: there is no run in `workdir`, or it kept no pictures of that image.
       DataError: the run's data can't be read.
+      LabelStoreError: its answers can't.
     """
     folder = Workdir.existing(workdir)
     pair = pair if pair is not None else folder.load_pair(["pool"])
@@ -177,11 +178,14 @@ def _visible(labels: np.ndarray) -> np.ndarray:
 def _coloured(caption: str, labels: np.ndarray, classes: Classes | None) -> np.ndarray:
     if classes is None:
         raise ValueError(f"{caption!r} is a label map: name the pair or the model as `classes`.")
-    return np.where(
-        (labels == IGNORE_LABEL)[..., None],
-        _VOID,
-        classes.palette[np.where(labels == IGNORE_LABEL, 0, labels)],
-    )
+    void = labels == IGNORE_LABEL
+    known = np.where(void, 0, labels)
+    if not 0 <= known.min() <= known.max() < len(classes.palette):
+        raise ValueError(
+            f"{caption!r} has labels from {known.min()} to {known.max()}, but `classes` has "
+            f"{len(classes.palette)} classes."
+        )
+    return np.where(void[..., None], _VOID, classes.palette[known])
 
 
 def _legend_columns(inches: float) -> int:

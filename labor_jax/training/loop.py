@@ -33,7 +33,7 @@ def train(
     stop: int,
     steps_after: int,
     log_every: int,
-    on_log: Callable[[int, Metrics, float], None],
+    on_log: Callable[[int, Metrics, float | None], None],
     checkpoint_every: int,
     on_checkpoint: Callable[[int, Any, list[Metrics]], None],
     on_pace: Callable[[int, float], None] | None = None,
@@ -55,7 +55,8 @@ def train(
       steps_after: steps of the phases that follow, for the time that is left in total.
       log_every: steps between two calls of `on_log`.
       on_log: gets the steps taken, the metrics' means since the last call, and how many seconds a
-        step has taken since then, compiling and checkpoints left out.
+        step has taken since then, compiling and checkpoints left out; None after the first step,
+        of which compiling leaves too little to time.
       checkpoint_every: steps between two calls of `on_checkpoint`.
       on_checkpoint: gets the steps taken; the state, which it must copy before it returns; and the
         metrics of the steps that are not logged yet.
@@ -95,7 +96,11 @@ def train(
                 _check_finite(means, name, taken)
                 bar.set_postfix_str(_postfix(bar, means["loss"], steps_after), refresh=False)
                 now = time.perf_counter()
-                on_log(taken, means, (now - timed_from) / (taken - timed))
+                on_log(
+                    taken,
+                    means,
+                    (now - timed_from) / (taken - timed) if taken > start + 1 else None,
+                )
                 timed_from, timed = now, taken
             if taken % checkpoint_every == 0 and taken != stop:
                 waiting = _on_host(waiting)  # the steps so far are done; what follows is not timed

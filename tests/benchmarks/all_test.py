@@ -46,6 +46,7 @@ def test_the_page_holds_what_each_printed_or_why_it_did_not(stand_ins, tmp_path,
     page = tmp_path / "docs" / "page.md"
     assert benchmark.main(["--output", str(page)]) == 1
     text = page.read_text()
+    assert f"`python benchmarks/all.py --output {page}` wrote this page." in text
     assert "| date | 2026-01-02 |\n| processor | a b |" in text
     good, bad, elsewhere, masks = re.split(r"(?m)^## ", text)[1:]
     assert f"```sh\npython {stand_ins} --size 9\n```" in good
@@ -54,7 +55,7 @@ def test_the_page_holds_what_each_printed_or_why_it_did_not(stand_ins, tmp_path,
     assert "half of it" in bad
     assert "It failed:\n\n```text\nThe disk is full.\n(exit status 3)\n```" in bad
     assert (
-        "`python no_package.py` was not run: the Python package no_such_package is not installed."
+        "Not run: the Python package no_such_package is not installed."
         in elsewhere
     )
     assert "was not run: it measures runs that asked masks; name some with --masked_runs." in masks

@@ -1,4 +1,4 @@
-"""README's tables: which runs they need, and their rows."""
+"""The tables of methods: which runs they need, and their rows."""
 
 import re
 

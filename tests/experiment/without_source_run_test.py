@@ -1,11 +1,13 @@
 """Whole runs without source images: photos and answers alone."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import labor_jax
 from labor_jax.annotation import LabelStore
-from labor_jax.data import pair_from_arrays
+from labor_jax.data import pair_from_arrays, registry
 from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
 
@@ -62,7 +64,10 @@ def test_what_begins_with_a_source_is_refused(name):
         labor_jax.get_config(name, "photos")
 
 
-def test_todays_recipe_mixes_with_a_source():
+def test_todays_recipe_mixes_with_a_source(monkeypatch):
+    settings = dataclasses.replace(registry.pair_settings("photos"), recipe="today")
+    monkeypatch.setitem(registry._PAIRS, "photos", settings)
+    assert labor_jax.get_config("random", "photos").recipe == "paper"
     with pytest.raises(ValueError, match="mixes source images"):
         labor_jax.get_config("random", "photos", recipe="today")
 

@@ -1,5 +1,6 @@
 """The labelling tool in a notebook: who may show it, and that it works behind Colab's proxy."""
 
+import runpy
 import sys
 import types
 
@@ -8,7 +9,7 @@ import pytest
 
 from benchmarks.human_runs import write_run
 from labor_jax.experiment.workdir import ConfigError
-from labor_jax.notebook import labelling_tool
+from labor_jax.notebook import labelling, labelling_tool
 
 PROXY = "https://abc-8765-colab.googleusercontent.com"
 
@@ -46,8 +47,9 @@ def test_it_shows_itself_in_a_frame(workdir, monkeypatch):
     monkeypatch.setattr("IPython.display.display", shown.append)
     tool = labelling_tool(workdir, height=500)
     tool._ipython_display_()
+    labelling_tool(workdir, height=300).show()
     tool.stop()
-    assert (shown[0].src, shown[0].height) == (tool.address, 500)
+    assert [(each.src, each.height) for each in shown] == [(tool.address, 500), (tool.address, 300)]
 
 
 def test_in_colab_its_proxy_shows_it(workdir, monkeypatch):
@@ -74,3 +76,16 @@ def test_in_colab_its_proxy_shows_it(workdir, monkeypatch):
 def test_a_run_that_asks_nobody_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="holds no run"):
         labelling_tool(tmp_path)
+
+
+def test_only_the_tool_needs_its_extra(monkeypatch):
+    for name in {"starlette", *sys.modules}:
+        if name.startswith("starlette"):
+            monkeypatch.setitem(sys.modules, name, None)
+        elif name.startswith("labor_jax.annotation.labelling_tool."):
+            monkeypatch.delitem(sys.modules, name)
+    names = runpy.run_path(labelling.__file__)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"starlette: pip install 'labor_jax\[annotate\]'"
+    ):
+        names["labelling_tool"]("run")

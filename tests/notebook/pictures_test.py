@@ -72,6 +72,11 @@ def test_what_cannot_be_drawn_is_said(panels, message):
         pictures(panels)
 
 
+def test_labels_of_other_classes_are_said():
+    with pytest.raises(ValueError, match="'x' has labels from 2 to 2, but `classes` has 2 classes"):
+        pictures({"x": LABELS + 2}, PAIR)
+
+
 def test_of_a_run_that_waits_for_its_first_answers_there_is_the_image(tmp_path):
     folder = write_run(tmp_path / "run", images=2)
     (image,) = asked_about(folder.path, 1).values()

@@ -103,6 +103,12 @@ def test_the_time_of_a_step_leaves_out_compiling_and_checkpoints(monkeypatch):
     assert recorder.seconds == [2.0 / 2, 2.0, 2.0, 2.0]
 
 
+def test_the_first_step_alone_has_no_time():
+    recorder = Recorder()
+    recorder.run(start=5, stop=8, log=3)
+    assert recorder.seconds[0] is None and recorder.seconds[1] > 0
+
+
 @pytest.mark.parametrize(("start", "stop", "taken"), [(0, 20, [7]), (5, 20, [12]), (5, 11, [])])
 def test_tells_its_pace_once(start, stop, taken):
     recorder = Recorder()

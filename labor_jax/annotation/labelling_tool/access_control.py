@@ -68,6 +68,9 @@ class AccessControl:
             Content-Security-Policy: "http://localhost:*".
           proxy_origins: The origins, "https://NAME", at which a proxy shows the app. Some proxies
             pass their own name on as `Host`, others replace it by that of this machine.
+
+        Raises:
+          ValueError: One of `proxy_origins` is no origin.
         """
         self._app = app
         ancestors = tuple(frame_ancestors)
@@ -78,9 +81,9 @@ class AccessControl:
         if not ancestors:
             self._headers["x-frame-options"] = "DENY"
         self._proxy_origins = frozenset(origin.lower() for origin in proxy_origins)
-        self._hosts = frozenset(host.lower() for host in hosts) | {
-            urllib.parse.urlsplit(origin).hostname for origin in self._proxy_origins
-        }
+        self._hosts = frozenset(host.lower() for host in hosts).union(
+            map(_name_of_origin, self._proxy_origins)
+        )
         self._any_address = any_address
         self._token = None
         if token is not None:
@@ -194,6 +197,14 @@ def _host_name(host: str) -> str | None:
         return urllib.parse.urlsplit(f"//{host}").hostname
     except ValueError:
         return None
+
+
+def _name_of_origin(origin: str) -> str:
+    parts = urllib.parse.urlsplit(origin)
+    # Without a name it would admit requests without a `Host`.
+    if not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError(f"{origin!r} is no origin; write it as https://NAME.")
+    return parts.hostname
 
 
 def _is_address(name: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Your own folders of images and label maps; see README, "Your own folders"."""
+"""Your own folders of images and label maps; see docs/your-own-data.md."""
 
 from __future__ import annotations
 

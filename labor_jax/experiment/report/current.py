@@ -47,17 +47,18 @@ def write(workdir: str | os.PathLike, output: Path | None = None) -> Path:
 def _pair(folder: Workdir) -> tuple[Pair, str]:
     """The run's pair with its pool, or without it and why.
 
-    A run of an older version has results, though this version can't read its data.
+    A run that is over has results, even if it is of an older version or nobody has registered its
+    pair.
     """
     try:
         return folder.load_pair(["pool"]), ""
-    except ConfigError:
+    except ConfigError as error:
         if not (folder.summary.exists() and folder.pair.exists()):
             raise
         described = json.loads(folder.pair.read_text())
         palette = np.array(described["palette"], np.uint8)
         pair = Pair(described["name"], tuple(described["classes"]), palette, None, None, None)
-        return pair, "There are no pictures, because the run is of another version of labor_jax."
+        return pair, f"There are no pictures. {error}"
 
 
 def _progress(folder: Workdir) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from labor_jax.annotation import cost
 from labor_jax.experiment import amounts
 from labor_jax.experiment.report import costs, page, quality, stages
 from labor_jax.experiment.report.page import Html, Tile
-from labor_jax.experiment.report.questions import Asked
+from labor_jax.experiment.report.questions import Questions
 from labor_jax.experiment.report.run_files import RunFiles
 
 WEAK = 0.6
@@ -21,7 +21,7 @@ _FEW = 1 / 3  # of the answers that a class would have if all had the same numbe
 _LISTED = 3  # failing classes that are named
 
 
-def headline(run: RunFiles, found: Asked, compared: Sequence[cost.CostRow]) -> Html:
+def headline(run: RunFiles, found: Questions, compared: Sequence[cost.CostRow]) -> Html:
     """The sentences below the title, and the numbers below that.
 
     Args:
@@ -34,7 +34,7 @@ def headline(run: RunFiles, found: Asked, compared: Sequence[cost.CostRow]) -> H
     return page.joined([page.paragraph(said, kind="headline"), page.tiles(_tiles(run, found))])
 
 
-def next_steps(run: RunFiles, found: Asked, *, over: bool = True) -> list[str]:
+def next_steps(run: RunFiles, found: Questions, *, over: bool = True) -> list[str]:
     """What to do next, by simple rules; each sentence says what it follows from.
 
     Args:
@@ -47,7 +47,8 @@ def next_steps(run: RunFiles, found: Asked, *, over: bool = True) -> list[str]:
     steps = []
     if not over and run.asks_people and stages.waiting_round(run.store) is not None:
         steps.append(
-            f"Answer what is asked (labor-jax annotate {workdir}), then rerun the command."
+            f"Answer what is asked (labor-jax annotate --workdir {workdir}), then rerun the run's "
+            "command."
         )
     elif not over:
         steps.append("If the run has stopped, rerun its command: it goes on where it was.")
@@ -138,7 +139,7 @@ def _rates(basis: str) -> str:
     return "published rates" if basis == cost.PUBLISHED.name else basis
 
 
-def _tiles(run: RunFiles, found: Asked) -> list[Tile]:
+def _tiles(run: RunFiles, found: Questions) -> list[Tile]:
     summary = run.summary
     rounds, miou = summary["rounds"], summary.get("final_miou")
     before = stages.before_rounds(summary)
@@ -224,7 +225,7 @@ def _about_rounds(run: RunFiles) -> list[str]:
     return steps
 
 
-def _about_class(run: RunFiles, found: Asked, name: str, iou: float) -> str:
+def _about_class(run: RunFiles, found: Questions, name: str, iou: float) -> str:
     """What may help a class that fails: more of its pixels, or telling it from another one."""
     number = run.classes.index(name)
     counts = found.statistics.total.class_pixels

@@ -18,7 +18,7 @@ _CLASSES = 40  # the commonest ones, which the chart shows
 _PICTURE = 1024  # pixels of the longer side of the picture of lumps
 
 
-class Asked(NamedTuple):
+class Questions(NamedTuple):
     """What a run asked, and what there was to ask.
 
     Attributes:
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
         )
 
 
-def read(run: RunFiles, truths: Sequence[np.ndarray]) -> Asked:
+def read(run: RunFiles, truths: Sequence[np.ndarray]) -> Questions:
     """Describes what a run asked.
 
     Args:
@@ -45,10 +45,10 @@ def read(run: RunFiles, truths: Sequence[np.ndarray]) -> Asked:
     """
     counts = [np.bincount(each.reshape(-1), minlength=256)[: len(run.classes)] for each in truths]
     present = asked.present(np.array(counts)) if counts else None
-    return Asked(asked.statistics(run.store), present)
+    return Questions(asked.statistics(run.store), present)
 
 
-def section(run: RunFiles, found: Asked) -> Html:
+def section(run: RunFiles, found: Questions) -> Html:
     """The section of the page; nothing before something was asked."""
     if not found.statistics.total.pixels:
         return Html("")
@@ -67,7 +67,7 @@ def section(run: RunFiles, found: Asked) -> Html:
     )
 
 
-def _table(found: Asked) -> Html:
+def _table(found: Questions) -> Html:
     described = [(f"round {number}", each) for number, each in found.statistics.rounds.items()]
     if len(described) > 1:
         described.append(("all rounds", found.statistics.total))
@@ -105,7 +105,7 @@ def _table(found: Asked) -> Html:
     return page.table(header, rows)
 
 
-def _class_chart(run: RunFiles, found: Asked) -> Html:
+def _class_chart(run: RunFiles, found: Questions) -> Html:
     counts = found.statistics.total.class_pixels
     if not counts.sum():
         return Html("")
@@ -122,7 +122,7 @@ def _class_chart(run: RunFiles, found: Asked) -> Html:
     )
 
 
-def _lump_chart(found: Asked) -> Html:
+def _lump_chart(found: Questions) -> Html:
     pixels = found.statistics.total.lump_pixels
     last = int(np.flatnonzero(pixels).max()) + 1
     names = [f"{2**i:,}" if i == 0 else f"{2**i:,} to {2 ** (i + 1) - 1:,}" for i in range(last)]
@@ -160,7 +160,7 @@ def _lump_picture(run: RunFiles) -> Html:
     return Html("")
 
 
-def _places(found: Asked) -> Html:
+def _places(found: Questions) -> Html:
     places = found.statistics.total.places
     if found.statistics.total.pixels == 0 or np.allclose(places, places.mean()):
         return Html("")

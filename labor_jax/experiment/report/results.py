@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labor_jax.active import strategies
+from labor_jax.experiment.report import stages
 from labor_jax.experiment.workdir import Workdir
 
 
@@ -161,7 +162,7 @@ def _result(
         except ValueError as error:
             raise ResultsError(f"{workdir}: {error}") from error
     asked = [_stage(entry, whole_images) for entry in rounds]
-    before = _before_rounds(summary)
+    before = stages.before_rounds(summary)
     return Result(
         workdir=workdir,
         config=config,
@@ -177,7 +178,7 @@ def _result(
         source_only_miou=summary["source_only_miou"],
         classes=classes,
         per_class_iou=dict(summary["per_class_iou"] or {}),
-        stages=(*([] if before is None else [Stage(0, before, 0.0, 0.0, 0.0)]), *asked),
+        stages=(*([] if before is None else [Stage(0, before[1], 0.0, 0.0, 0.0)]), *asked),
         measured_on=summary.get("measured_on", "labels"),
         versions=dict(summary.get("versions", {})),
         wall_seconds=summary["wall_seconds"],
@@ -192,10 +193,3 @@ def _stage(entry: dict[str, Any], whole_images: bool) -> Stage:
         clicks = None if whole_images else entry["clicks"] / images
         seconds = entry.get("published_seconds", entry["annotation_seconds"]) / images
     return Stage(entry["round"], entry["miou"], entry["labelled_fraction"], clicks, seconds)
-
-
-def _before_rounds(summary: dict[str, Any]) -> float | None:
-    """The last mIoU before the first question."""
-    stages = ("before_rounds_miou", "retraining_miou", "warmup_miou", "source_only_miou")
-    measured = [summary[name] for name in stages if summary.get(name) is not None]
-    return measured[0] if measured else None

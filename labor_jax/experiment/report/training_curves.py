@@ -11,7 +11,6 @@ from labor_jax.experiment.report.run_files import RunFiles
 
 _POINTS = 200  # of a line; of a longer series, means of neighbours
 _CHARTS = 12
-_NO_LOSS = ("step", "phase", "time", "learning_rate", "images_per_second")
 _FIRST = ("loss", "learning_rate", "images_per_second")
 _TITLES = {
     "loss": "Loss",

@@ -393,6 +393,12 @@ def test_a_proxys_page_writes_whichever_name_the_proxy_passes_on(asked, host):
             assert answer.status_code == status
 
 
+@pytest.mark.parametrize("origin", ["proxy.example", "https://", "https://proxy.example/", ""])
+def test_a_proxy_must_have_a_name(asked, origin):
+    with pytest.raises(ValueError, match="is no origin"):
+        client_of(asked, proxy_origins=[origin])
+
+
 def test_loopback_is_told_from_other_addresses():
     for host in ("127.0.0.1", "127.1.2.3", "localhost", "::1"):
         assert access_control.is_loopback(host)

@@ -86,4 +86,6 @@ def test_a_run_that_waits_says_how_it_goes_on(told):
     assert "rerun its command" in steps((run, found), over=False)  # everything is answered
     run.store.open_round(2, run.pool.names)
     text = steps((run, found), over=False)
-    assert "labor-jax annotate" in text and "two more seeds" not in text
+    assert (
+        f"labor-jax annotate --workdir {run.folder.path})" in text and "two more seeds" not in text
+    )
