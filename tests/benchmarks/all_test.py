@@ -58,7 +58,7 @@ def test_the_page_holds_what_each_printed_or_why_it_did_not(stand_ins, tmp_path,
         "Not run: the Python package no_such_package is not installed."
         in elsewhere
     )
-    assert "was not run: it measures runs that asked masks; name some with --masked_runs." in masks
+    assert "Not run: it measures runs that asked masks; name some with --masked_runs." in masks
     told = capsys.readouterr().err
     assert "[2/4] Bad: FAILED" in told and "[3/4] Elsewhere: not run" in told
     assert "The disk is full." in told
