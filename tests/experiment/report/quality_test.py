@@ -74,10 +74,10 @@ def test_a_large_confusion_matrix_shows_the_worst_classes(run):
     assert ">c29</text>" in text and ">c25</text>" not in text
 
 
-@pytest.fixture
-def supervised(run):
-    """A finished supervised run beside the run."""
-    folder = run.folder.path.parent / "supervised_street_seed3"
+@pytest.fixture(params=["supervised_street_seed3", "supervised_short_street_seed3"])
+def supervised(run, request):
+    """A finished supervised run beside the run, named as `labor-jax run` names it."""
+    folder = run.folder.path.parent / request.param
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(run.config))
     (folder / "summary.json").write_text(json.dumps({"final_miou": 0.7}))
