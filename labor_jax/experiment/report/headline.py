@@ -47,12 +47,16 @@ def next_steps(run: RunFiles, found: Asked, *, over: bool = True) -> list[str]:
     steps = []
     if not over and run.asks_people and stages.waiting_round(run.store) is not None:
         steps.append(
-            f"Answer what is asked (labor-jax annotate {workdir}), then rerun the command."
+            f"Answer what is asked (labor-jax annotate --workdir {workdir}), then rerun the "
+            "command."
         )
     elif not over:
         steps.append("If the run has stopped, rerun its command: it goes on where it was.")
     if summary.get("measured_on") == "nothing":
-        steps.append("Set config.data.evaluation_from_answers: without labels nobody knows mIoU.")
+        steps.append(
+            "Nobody knows mIoU, as there are no labels to measure on. A new run with "
+            "--config.data.evaluation_from_answers=0.2 measures it on a share of the answers."
+        )
     if over:
         steps += _about_rounds(run)
     steps += [_about_class(run, found, name, iou) for name, iou in weak_classes(summary)[:_LISTED]]
