@@ -24,6 +24,10 @@ def test_whatever_enters_is_escaped_once():
     assert "&amp;lt;" not in text
 
 
+def test_what_is_typed_is_code():
+    assert page.with_code("`a <b>`, `c`; it`s") == "<code>a &lt;b&gt;</code>, <code>c</code>; it`s"
+
+
 def test_a_page_refers_to_nothing_outside():
     text = page.page("t", [page.paragraph("p")])
     assert "http" not in text and "//" not in text and "@import" not in text
