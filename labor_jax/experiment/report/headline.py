@@ -239,8 +239,7 @@ def _about_classes(run: RunFiles, found: Asked) -> list[str]:
     others = [name for name, _ in weak if name not in few]
     if few:
         steps.append(
-            f"Ask for more of {', '.join(few)}, as with "
-            "`--config.acquisition.class_weights=answers`."
+            f"Ask for more of {', '.join(few)}, as with `config.acquisition.class_weights=answers`."
         )
     if others:
         steps.append(f"Compare labels and predictions of {', '.join(others)} in the images below.")
