@@ -19,11 +19,14 @@ _SUPERVISED_SAME = ("data", "model", "schedule", "evaluation_flip", "evaluation_
 
 
 def section(run: RunFiles) -> Html:
-    """The section of the page."""
+    """The section of the page; nothing while no stage is over."""
+    rows = stages.table_rows(run.summary)
+    if not rows:
+        return Html("")
     return page.section(
         "How good it is",
         _curves(run),
-        page.table(stages.HEADER, stages.table_rows(run.summary)),
+        page.table(stages.HEADER, rows),
         page.items(stages.sentences(run.summary)),
         lead="mIoU is the mean over classes of the share of pixels on which label and prediction "
         "agree, among those that either gives to the class.",

@@ -92,3 +92,8 @@ def test_a_supervised_run_beside_it_is_the_upper_line(run, supervised):
     assert quality.supervised_beside(run) is None
     (supervised / "summary.json").write_text("{")
     assert quality.supervised_beside(run) is None
+
+
+def test_before_the_first_stage_is_over_there_is_no_section(run):
+    run.summary.update(rounds=[], source_only_miou=None, warmup_miou=None, measured_on="nothing")
+    assert quality.section(run) == ""
