@@ -36,8 +36,16 @@ def escaped(text: str) -> Html:
 
 
 def with_code(text: str) -> Html:
-    """The text with what stands between backticks as code; a lone backtick stays."""
-    return Html(re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped(text)))
+    """The text with what stands between backticks as code; a lone backtick stays.
+
+    The page breaks no line after the dashes of a flag.
+    """
+
+    def code(found: re.Match) -> str:
+        flags = re.sub("--[^ ]+", lambda flag: f"<span>{flag[0]}</span>", found[1])
+        return f"<code>{flags}</code>"
+
+    return Html(re.sub(r"`([^`]+)`", code, escaped(text)))
 
 
 def joined(pieces: Iterable[str], separator: str = "") -> Html:

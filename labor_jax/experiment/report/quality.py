@@ -99,7 +99,7 @@ def class_iou_by_stage(run: RunFiles) -> dict[str, dict[str, float | None]]:
 
 def _curves(run: RunFiles) -> Html:
     rounds = run.summary["rounds"]
-    if not rounds:
+    if all(entry["miou"] is None for entry in rounds):
         return Html("")
     before = stages.before_rounds(run.summary)
     first = before[1] if before else None

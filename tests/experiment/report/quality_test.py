@@ -97,3 +97,10 @@ def test_a_supervised_run_beside_it_is_the_upper_line(run, supervised):
 def test_before_the_first_stage_is_over_there_is_no_section(run):
     run.summary.update(rounds=[], source_only_miou=None, warmup_miou=None, measured_on="nothing")
     assert quality.section(run) == ""
+
+
+def test_rounds_without_miou_have_a_table_and_no_curves(run):
+    for entry in run.summary["rounds"]:
+        entry["miou"] = None
+    text = quality.section(run)
+    assert "round 2" in text and "Nothing was measured" not in text and "<svg" not in text
