@@ -106,6 +106,16 @@ def _colours(
     return np.where(known[..., None], colours, rest)
 
 
+def visible(labels: np.ndarray) -> np.ndarray:
+    """Labels of few points widened, so that they are seen at any size.
+
+    Args:
+      labels: uint8[H, W], 255 where unlabelled.
+    """
+    sparse = np.mean(labels != IGNORE_LABEL) < 0.01
+    return thick(labels, min(labels.shape) // 64 if sparse else None)
+
+
 def thick(labels: np.ndarray, times: int | None = None) -> np.ndarray:
     """Single labelled pixels widened on larger images, where a strip would lose them from sight.
 

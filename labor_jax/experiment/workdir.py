@@ -116,8 +116,8 @@ class Workdir:
         folder = cls(path)
         if not folder.config.exists():
             raise ConfigError(
-                f"{folder.path} holds no run (no config.json in it). Give the --workdir of a run "
-                "of labor_jax.main."
+                f"{folder.path} holds no run (no config.json in it). Give the workdir of a run of "
+                "labor-jax run, such as runs/spl_street_seed0."
             )
         return folder
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from labor_jax.annotation import LabelStore
 from labor_jax.data import IGNORE_LABEL, Pair
-from labor_jax.experiment.picture_strip import strip_arrays, thick
+from labor_jax.experiment.picture_strip import strip_arrays, visible
 from labor_jax.experiment.workdir import Workdir
 
 _DPI = 100
@@ -148,9 +148,9 @@ def _drawn(caption: str, panel: Panel, classes: Classes | None) -> _Drawn:
             )
         dark = image // 3
         if over.dtype == bool:
-            marked = _visible(np.where(over, 0, IGNORE_LABEL)) != IGNORE_LABEL
+            marked = visible(np.where(over, 0, IGNORE_LABEL)) != IGNORE_LABEL
             return _Drawn(np.where(marked[..., None], np.uint8(255), dark))
-        labels = _visible(over)
+        labels = visible(over)
         coloured = _coloured(caption, labels, classes)
         known = (labels != IGNORE_LABEL)[..., None]
         return _Drawn(np.where(known, coloured, dark), np.unique(over))
@@ -167,12 +167,6 @@ def _drawn(caption: str, panel: Panel, classes: Classes | None) -> _Drawn:
         f"{caption!r} is {array.dtype}{list(array.shape)}; an image is uint8[H, W, 3], and a mask, "
         "a label map or scores are [H, W]."
     )
-
-
-def _visible(labels: np.ndarray) -> np.ndarray:
-    """Labels of single points widened, so that they are seen."""
-    sparse = np.mean(labels != IGNORE_LABEL) < 0.01
-    return thick(labels, min(labels.shape) // 64 if sparse else None)
 
 
 def _coloured(caption: str, labels: np.ndarray, classes: Classes | None) -> np.ndarray:

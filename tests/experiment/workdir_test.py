@@ -151,7 +151,7 @@ def test_a_config_of_an_earlier_version_is_an_error_that_names_fields(tmp_path):
 
 
 def test_existing_needs_a_run(tmp_path):
-    with pytest.raises(ConfigError, match=r"holds no run.*--workdir"):
+    with pytest.raises(ConfigError, match=r"holds no run.*labor-jax run"):
         Workdir.existing(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 

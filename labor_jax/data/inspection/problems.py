@@ -86,8 +86,8 @@ def _unreadable(scanned: scan.Scan, roles: Mapping[str, PhotoSet]) -> tuple[list
 
 def _no_images(scanned: scan.Scan) -> str:
     others = messages.listing(scanned.others)
-    found = f"only other files: {others}" if others else "nothing"
-    return f"{scanned.root} holds no images, {found}. Runs read .jpg, .png, .tif, .bmp and .webp."
+    found = f"holds no images, only other files: {others}" if others else "is empty"
+    return f"{scanned.root} {found}. Runs read .jpg, .png, .tif, .bmp and .webp."
 
 
 def _of_photos(one: PhotoSet, scanned: scan.Scan) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import statistics
 from collections.abc import Callable, Sequence
@@ -133,7 +134,8 @@ class Table(NamedTuple):
     def named(self) -> Table:
         """The same rows under few headings, for people: configs may differ in many fields.
 
-        One or two columns that tell all rows apart; if it takes more, the names of the workdirs.
+        One or two columns that tell all rows apart; the names of the workdirs if it takes more, or
+        if such columns would hide a difference.
         """
         if len(self.headings) <= _FEW:
             return self
@@ -145,7 +147,8 @@ class Table(NamedTuple):
         stems = [_stem(row.results) for row in self.rows]
         headings = tuple(self.headings[number] for number in sorted(chosen))
         cells = [tuple(row.cells[number] for number in sorted(chosen)) for row in self.rows]
-        if len(chosen) > _FEW and "" not in stems and len(set(stems)) == len(stems):
+        many = len(chosen) > _FEW or self._hide(chosen)
+        if many and "" not in stems and len(set(stems)) == len(stems):
             headings, cells = ("runs",), [(stem,) for stem in stems]
         rows = {id(row): Row(own, row.results) for row, own in zip(self.rows, cells, strict=True)}
         return self._replace(
@@ -161,6 +164,16 @@ class Table(NamedTuple):
         Those that asked nothing are last. So a row has one colour in charts that leave out some.
         """
         return sorted(self.rows, key=lambda row: (not row.asks, row.asks_all))
+
+    def _hide(self, columns: Sequence[int]) -> bool:
+        """Whether two rows differ in other columns, too; a method stands for all its settings."""
+        shown = {self.headings[number] for number in columns}
+        for one, other in itertools.combinations(self.rows, 2):
+            cells = zip(self.headings, one.cells, other.cells, strict=True)
+            differing = {heading for heading, ours, theirs in cells if str(ours) != str(theirs)}
+            if differing - shown and "method" not in differing & shown:
+                return True
+        return False
 
     def _kinds(self, columns: Sequence[int]) -> int:
         return len({tuple(str(row.cells[number]) for number in columns) for row in self.rows})

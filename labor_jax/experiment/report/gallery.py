@@ -7,7 +7,7 @@ import numpy as np
 
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.evaluation.confusion import intersection_over_union
-from labor_jax.experiment.picture_strip import thick
+from labor_jax.experiment.picture_strip import visible
 from labor_jax.experiment.preview_files import (
     read_candidates,
     read_preview,
@@ -178,13 +178,15 @@ def _panels(run: RunFiles, image: Previewed, by: int) -> Html:
         panels.append(pictures.panel("candidates to ask", small, photo=photo, dim=True))
     asked = run.store.asked(name, shape=shape)
     if asked.any():
-        seen = thick(np.where(asked, 0, IGNORE_LABEL).astype(np.uint8)) == 0
+        seen = visible(np.where(asked, 0, IGNORE_LABEL).astype(np.uint8)) == 0
         small = pictures.mask(pictures.resized(seen, by))
         share = f"asked: {asked.sum():,} pixels"
         panels.append(pictures.panel(share, small, photo=photo, dim=True))
         answers = run.store.labels(name, shape=shape)
         if (answers != IGNORE_LABEL).any():
-            panels.append(pictures.panel("answers", labels(thick(answers)), photo=photo, dim=True))
+            panels.append(
+                pictures.panel("answers", labels(visible(answers)), photo=photo, dim=True)
+            )
             shown.append(answers)
     panels += [
         pictures.panel(words, labels(prediction)) for words, prediction in image.predictions.items()

@@ -37,6 +37,8 @@ def headline(run: RunFiles, found: Questions, compared: Sequence[cost.CostRow]) 
 def next_steps(run: RunFiles, found: Questions, *, over: bool = True) -> list[str]:
     """What to do next, by simple rules; each sentence says what it follows from.
 
+    What is between backticks is typed: a command, a flag or a field.
+
     Args:
       run: the run.
       found: what it asked.
@@ -47,21 +49,24 @@ def next_steps(run: RunFiles, found: Questions, *, over: bool = True) -> list[st
     steps = []
     if not over and run.asks_people and stages.waiting_round(run.store) is not None:
         steps.append(
-            f"Answer what is asked (labor-jax annotate --workdir {workdir}), then rerun the run's "
-            "command."
+            f"Answer what is asked, with `labor-jax annotate --workdir {workdir}`. Then give the "
+            "run's command again."
         )
     elif not over:
         steps.append("If the run has stopped, rerun its command: it goes on where it was.")
     if summary.get("measured_on") == "nothing":
-        steps.append("Set config.data.evaluation_from_answers: without labels nobody knows mIoU.")
+        steps.append(
+            "Nobody knows mIoU, as there are no labels to measure on. A new run with "
+            "`--config.data.evaluation_from_answers=0.2` measures it on a share of the answers."
+        )
     if over:
         steps += _about_rounds(run)
-    steps += [_about_class(run, found, name, iou) for name, iou in weak_classes(summary)[:_LISTED]]
+    steps += _about_classes(run, found)
     if rounds and over and summary.get("final_miou") is not None:
         other = f"--config.seed={summary['seed'] + 1} --workdir=OTHER"
         steps.append(
             "Before you compare this with another method, run two more seeds (the same command "
-            f"with {other}), and compare them: labor-jax report {workdir} OTHER …"
+            f"with `{other}`), and compare them: `labor-jax report {workdir} OTHER …`."
         )
     return steps
 
@@ -205,18 +210,18 @@ def _about_rounds(run: RunFiles) -> list[str]:
     if best is not rounds[-1]:
         steps.append(
             f"Round {best['round']} was better than the last one ({100 * best['miou']:.1f}%): "
-            "labor-jax predict uses the best checkpoint with --checkpoint=best."
+            "`labor-jax predict` uses the best checkpoint with `--checkpoint=best`."
         )
     if len(mious) > 1:
         gain = mious[-1] - mious[-2]
         said = f"The last round changed mIoU by {100 * gain:+.1f} points"
         if gain >= ENOUGH_GAIN:
-            steps.append(f"{said}: another round will probably still help (config.rounds).")
+            steps.append(f"{said}: another round will probably still help (`config.rounds`).")
         else:
             longer = (
-                "leave out --config.schedule=short"
+                "leave out `--config.schedule=short`"
                 if _is_short(run)
-                else "raise config.round.steps"
+                else "raise `config.round.steps`"
             )
             steps.append(
                 f"{said}: more labels of the same kind will hardly help. Train longer ({longer}) "
@@ -225,8 +230,29 @@ def _about_rounds(run: RunFiles) -> list[str]:
     return steps
 
 
+def _about_classes(run: RunFiles, found: Questions) -> list[str]:
+    """What may help classes that fail: more of their pixels, or telling them from others."""
+    weak = weak_classes(run.summary)[:_LISTED]
+    counts = found.statistics.total.class_pixels
+    steps = [_about_class(run, found, name, iou) for name, iou in weak]
+    few = [name for name, _ in weak if counts.sum() and _is_few(run, found, name)]
+    others = [name for name, _ in weak if name not in few]
+    if few:
+        steps.append(
+            f"Ask for more of {', '.join(few)}, as with `config.acquisition.class_weights=answers`."
+        )
+    if others:
+        steps.append(f"Compare labels and predictions of {', '.join(others)} in the images below.")
+    return steps
+
+
+def _is_few(run: RunFiles, found: Questions, name: str) -> bool:
+    """Whether a class has few of the answers."""
+    return found.share(run.classes.index(name)) < _FEW / len(run.classes)
+
+
 def _about_class(run: RunFiles, found: Questions, name: str, iou: float) -> str:
-    """What may help a class that fails: more of its pixels, or telling it from another one."""
+    """Of a class that fails: what it is taken for, and how many answers it has."""
     number = run.classes.index(name)
     counts = found.statistics.total.class_pixels
     mistaken = [(other, share) for label, other, share in quality.mixed_up(run) if label == name]
@@ -237,15 +263,12 @@ def _about_class(run: RunFiles, found: Questions, name: str, iou: float) -> str:
     )
     said = f"{name} (IoU {100 * iou:.0f}%):{taken}"
     if not counts.sum():
-        return f"{said} See its pixels in the images below."
+        return said if taken else f"{name} (IoU {100 * iou:.0f}%) fails."
     share = found.share(number)
     asked = f" {counts[number]:,} of {counts.sum():,} answers are of it ({100 * share:.1f}%)"
-    if share < _FEW / len(run.classes):
-        return (
-            f"{said}{asked}, which is few: ask for more of it, as with "
-            "--config.acquisition.class_weights=answers."
-        )
-    return f"{said}{asked}, so more answers may not be enough: compare both in the images below."
+    if _is_few(run, found, name):
+        return f"{said}{asked}, which is few."
+    return f"{said}{asked}, so more answers may not be enough."
 
 
 def _is_short(run: RunFiles) -> bool:

@@ -6,6 +6,7 @@ called anything.
 
 import html
 import importlib.resources
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,19 @@ class Cell(NamedTuple):
 def escaped(text: str) -> Html:
     """The text as HTML; what is `Html` already stays."""
     return text if isinstance(text, Html) else Html(html.escape(text))
+
+
+def with_code(text: str) -> Html:
+    """The text with what stands between backticks as code; a lone backtick stays.
+
+    The page breaks no line after the dashes of a flag.
+    """
+
+    def code(found: re.Match) -> str:
+        flags = re.sub("--[^ ]+", lambda flag: f"<span>{flag[0]}</span>", found[1])
+        return f"<code>{flags}</code>"
+
+    return Html(re.sub(r"`([^`]+)`", code, escaped(text)))
 
 
 def joined(pieces: Iterable[str], separator: str = "") -> Html:

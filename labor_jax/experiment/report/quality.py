@@ -1,5 +1,6 @@
 """How good the model is: mIoU against what the labels cost, IoU by class, and what is mixed up."""
 
+import glob
 import json
 import math
 
@@ -13,16 +14,19 @@ from labor_jax.experiment.workdir import Workdir
 
 _MATRIX_CLASSES = 24  # a larger matrix is unreadable: it shows the classes with most mistakes
 
-_SUPERVISED_SAME = ("data", "model", "evaluation_flip", "evaluation_scales")
+_SUPERVISED_SAME = ("data", "model", "schedule", "evaluation_flip", "evaluation_scales")
 """What a supervised run must share with this one to be the line that it is measured by."""
 
 
 def section(run: RunFiles) -> Html:
-    """The section of the page."""
+    """The section of the page; nothing while no stage is over."""
+    rows = stages.table_rows(run.summary)
+    if not rows:
+        return Html("")
     return page.section(
         "How good it is",
         _curves(run),
-        page.table(stages.HEADER, stages.table_rows(run.summary)),
+        page.table(stages.HEADER, rows),
         page.items(stages.sentences(run.summary)),
         lead="mIoU is the mean over classes of the share of pixels on which label and prediction "
         "agree, among those that either gives to the class.",
@@ -48,19 +52,24 @@ def supervised_beside(run: RunFiles) -> float | None:
     """The mIoU of a supervised run of the same data, network and seed in the next folder.
 
     Returns:
-      None if `supervised_PAIR_seedN` isn't there, isn't over, or is of other settings.
+      None if there is no `supervised_PAIR_seedN` or `supervised_…_PAIR_seedN`, such as
+      `supervised_short_street_seed0`, that is over and of these settings.
     """
     summary = run.summary
     if summary["method"] == "supervised":
         return None
-    name = f"supervised_{summary['pair']}_seed{summary['seed']}"
-    theirs = Workdir(run.folder.path.parent / name)
-    try:
-        found, config = (json.loads(each.read_text()) for each in (theirs.summary, theirs.config))
-    except (OSError, ValueError):
-        return None
-    same = all(config.get(field) == run.config.get(field) for field in _SUPERVISED_SAME)
-    return found.get("final_miou") if same else None
+    name = glob.escape(f"_{summary['pair']}_seed{summary['seed']}")
+    for folder in sorted(run.folder.path.resolve().parent.glob(f"supervised*{name}")):
+        theirs = Workdir(folder)
+        try:
+            found, config = (
+                json.loads(each.read_text()) for each in (theirs.summary, theirs.config)
+            )
+        except (OSError, ValueError):
+            continue
+        if all(config.get(field) == run.config.get(field) for field in _SUPERVISED_SAME):
+            return found.get("final_miou")
+    return None
 
 
 def class_iou_by_stage(run: RunFiles) -> dict[str, dict[str, float | None]]:
@@ -90,7 +99,7 @@ def class_iou_by_stage(run: RunFiles) -> dict[str, dict[str, float | None]]:
 
 def _curves(run: RunFiles) -> Html:
     rounds = run.summary["rounds"]
-    if not rounds:
+    if all(entry["miou"] is None for entry in rounds):
         return Html("")
     before = stages.before_rounds(run.summary)
     first = before[1] if before else None

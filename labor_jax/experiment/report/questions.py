@@ -62,8 +62,9 @@ def section(run: RunFiles, found: Questions) -> Html:
                 _lump_picture(run),
             ]
         ),
-        lead="Answers teach more if they are of many classes and don't lie in lumps. The effective "
-        "number of classes is how many equally frequent ones would be as diverse.",
+        lead="Answers teach more if they are of many classes and don't lie in lumps. A lump is a "
+        "connected piece of what was asked. The effective number of classes is how many equally "
+        "frequent ones would be as diverse.",
     )
 
 

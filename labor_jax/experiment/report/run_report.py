@@ -58,7 +58,9 @@ def write_report(
     body = [
         page.paragraph(note, kind="warning") if note else page.Html(""),
         headline.headline(run, asked, compared),
-        page.section("What next", page.items(headline.next_steps(run, asked, over=over))),
+        page.section(
+            "What next", page.items(map(page.with_code, headline.next_steps(run, asked, over=over)))
+        ),
         quality.section(run),
         quality.classes_section(run, asked.statistics.total.class_pixels),
         questions.section(run, asked),

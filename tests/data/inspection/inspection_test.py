@@ -123,7 +123,7 @@ def test_other_files_are_told(tmp_path):
 
 def test_an_empty_folder(tmp_path):
     problems, _ = told(tmp_path)
-    assert "holds no images, nothing" in problems
+    assert "is empty. Runs read .jpg" in problems
     with pytest.raises(DataError, match="There is no folder"):
         inspect(tmp_path / "missing")
 

@@ -1,8 +1,8 @@
 """The report in a real browser: on a phone and a desktop, light and dark.
 
 The pictures of docs/report.md are taken by this file: after `labor-jax run spl
---config.schedule=short`, run it with `LABOR_REPORT=$PWD/runs/spl_street_seed0/report.html` and
-`LABOR_SCREENSHOTS=docs`.
+--config.schedule=short`, run it with `LABOR_SCREENSHOTS=docs` and
+`LABOR_REPORT=$PWD/runs/spl_short_street_seed0/report.html`.
 """
 
 import base64

@@ -218,9 +218,9 @@ def test_one_common_seed_has_no_interval_and_none_no_difference(tmp_path):
 
 def test_rows_are_named_by_what_tells_them_apart(tmp_path):
     table = compare(
-        write_run(tmp_path / "a", method="spl", acquisition__radius=1),
+        write_run(tmp_path / "a", method="spl", acquisition__radius=1, protocol="joint"),
         write_run(tmp_path / "b", method="ppl", acquisition__radius=1),
-        write_run(tmp_path / "c", method="ppl", acquisition__radius=2, protocol="joint"),
+        write_run(tmp_path / "c", method="ppl", acquisition__radius=2),
     )
     assert table.headings == ("method", "acquisition.radius", "protocol")
     named = table.named()
@@ -237,6 +237,15 @@ def test_rows_that_differ_in_many_fields_have_the_names_of_their_workdirs(tmp_pa
         "plain",
         *(f"other_{each}" for each in fields),
     ]
+
+
+def test_a_name_hides_no_setting_that_differs_between_runs_of_one_method(tmp_path):
+    table = compare(
+        write_run(tmp_path / "all", method="supervised"),
+        write_run(tmp_path / "small", method="ppl", acquisition__radius=1),
+        write_run(tmp_path / "large", method="ppl", acquisition__radius=2, protocol="joint"),
+    )
+    assert [row.cells for row in table.named().rows] == [("all",), ("small",), ("large",)]
 
 
 def test_only_runs_of_one_pair_and_its_classes_are_comparable(tmp_path):

@@ -47,7 +47,7 @@ def test_a_run_without_labels_to_measure_on_claims_nothing(told):
         entry["miou"] = None
     text = headline.headline(*told, costs.compare(told[0], []))
     assert "its mIoU is unknown" in text and "fail" not in text and "points" not in text
-    assert "config.data.evaluation_from_answers" in steps(told)
+    assert "A new run with `--config.data.evaluation_from_answers" in steps(told)
 
 
 def test_no_class_fails_where_all_are_alike(told):
@@ -76,7 +76,8 @@ def test_a_failing_class_that_was_hardly_asked_is_to_be_asked(told):
     found = found._replace(statistics=found.statistics._replace(total=few))
     text = steps((run, found))
     assert "3 of 1,003 answers are of it (0.3%), which is few" in text
-    assert "class_weights=answers" in text
+    assert "Ask for more of car <b>, as with" in text and "class_weights=answers" in text
+    assert "in the images below" not in text
 
 
 def test_a_run_that_waits_says_how_it_goes_on(told):
@@ -86,6 +87,5 @@ def test_a_run_that_waits_says_how_it_goes_on(told):
     assert "rerun its command" in steps((run, found), over=False)  # everything is answered
     run.store.open_round(2, run.pool.names)
     text = steps((run, found), over=False)
-    assert (
-        f"labor-jax annotate --workdir {run.folder.path})" in text and "two more seeds" not in text
-    )
+    assert f"labor-jax annotate --workdir {run.folder.path}" in text
+    assert "two more seeds" not in text

@@ -24,6 +24,12 @@ def test_whatever_enters_is_escaped_once():
     assert "&amp;lt;" not in text
 
 
+def test_what_is_typed_is_code():
+    assert page.with_code("`a <b>`, `c`; it`s") == "<code>a &lt;b&gt;</code>, <code>c</code>; it`s"
+    flags = page.with_code("`report --a=1 --b`")
+    assert flags == "<code>report <span>--a=1</span> <span>--b</span></code>"
+
+
 def test_a_page_refers_to_nothing_outside():
     text = page.page("t", [page.paragraph("p")])
     assert "http" not in text and "//" not in text and "@import" not in text

@@ -74,10 +74,10 @@ def test_a_large_confusion_matrix_shows_the_worst_classes(run):
     assert ">c29</text>" in text and ">c25</text>" not in text
 
 
-@pytest.fixture
-def supervised(run):
-    """A finished supervised run beside the run."""
-    folder = run.folder.path.parent / "supervised_street_seed3"
+@pytest.fixture(params=["supervised_street_seed3", "supervised_short_street_seed3"])
+def supervised(run, request):
+    """A finished supervised run beside the run, named as `labor-jax run` names it."""
+    folder = run.folder.path.parent / request.param
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(run.config))
     (folder / "summary.json").write_text(json.dumps({"final_miou": 0.7}))
@@ -92,3 +92,15 @@ def test_a_supervised_run_beside_it_is_the_upper_line(run, supervised):
     assert quality.supervised_beside(run) is None
     (supervised / "summary.json").write_text("{")
     assert quality.supervised_beside(run) is None
+
+
+def test_before_the_first_stage_is_over_there_is_no_section(run):
+    run.summary.update(rounds=[], source_only_miou=None, warmup_miou=None, measured_on="nothing")
+    assert quality.section(run) == ""
+
+
+def test_rounds_without_miou_have_a_table_and_no_curves(run):
+    for entry in run.summary["rounds"]:
+        entry["miou"] = None
+    text = quality.section(run)
+    assert "round 2" in text and "Nothing was measured" not in text and "<svg" not in text
