@@ -64,9 +64,9 @@ def traced_step(request):
 def test_a_training_step(traced_step, platform):
     traced, of_head = traced_step
     held = operations(traced, platform)
-    # Those of more than a pixel, of backbone, head and auxiliary head, for each domain: forward and
-    # for two gradients, but for that of the images.
-    by_model = (17 + of_head + 4) * 2 * 3 - 2
+    # Those of more than a pixel and the one of a pixel with a stride, of backbone, head and
+    # auxiliary head, for each domain: forward and for two gradients, but for that of the images.
+    by_model = (18 + of_head + 4) * 2 * 3 - 2
     # A discriminator of one convolution: for its own loss on both domains, forward and for its
     # filter; and for the model's loss on the target, forward and for its input.
     by_discriminator = 2 * 2 + 2
@@ -89,5 +89,5 @@ def traced_evaluation():
 def test_an_evaluation(traced_evaluation, platform):
     held = operations(traced_evaluation, platform)
     # Of backbone and head, for the images once; the auxiliary head has no part in it.
-    assert held["convolution"] == 17 + 4
+    assert held["convolution"] == 18 + 4
     assert held["reduce_window"] == 1

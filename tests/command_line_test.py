@@ -38,7 +38,7 @@ def test_the_errors_that_are_shown_without_traceback_exist():
 def test_help_lists_commands_configs_and_pairs():
     shown = labor_jax("--help").stdout
     for word in (*labor_jax_command.COMMANDS, *recipes.NAMES, "street", "camvid", "folders"):
-        (line,) = (each for each in shown.splitlines() if each.split()[:1] == [word])
+        (line,) = (each for each in shown.splitlines() if each.startswith(f"  {word} "))
         assert len(line.split()) > 3
 
 
