@@ -84,3 +84,17 @@ def installed(tmp_path_factory):
     from tests.installed import Installed
 
     return Installed(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def blank_charts(request):
+    """Only the tests of reports draw charts: they take a fifth of a second of each run."""
+    if "report" in request.path.as_posix() or "labor_jax" not in sys.modules:
+        yield
+        return
+    from labor_jax.experiment.report import charts
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("line_chart", "bar_chart", "matrix_chart"):
+            patch.setattr(charts, name, lambda *_, **__: "<svg></svg>")
+        yield

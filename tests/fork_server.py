@@ -21,6 +21,7 @@ _IMPORTED = (
     "flax.linen",
     "grain",
     "jax.numpy",
+    "matplotlib.backends.backend_svg",
     "optax",
     "orbax.checkpoint",
     "PIL.Image",

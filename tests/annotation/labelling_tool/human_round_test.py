@@ -19,6 +19,7 @@ def test_people_label_a_round_and_the_run_goes_on(method, tmp_path):
     config = tiny_config(method)
     config.update(annotator="human", rounds=1)
     config.warmup.steps = 0
+    config.data.pool_count = 2
     config.acquisition.max_fraction = 0.03
     workdir = tmp_path / method
     label_item = {"ppl": _label_by_keys, "spl": _label_by_mouse}[method]

@@ -905,16 +905,18 @@ def test_a_picture_of_the_page(chromium, tmp_path):
         page = _visit(chromium, address, "Ada")
         count = _count(page)
         assert count >= ndimage.label(query, np.ones((3, 3)))[1]
-        for _ in range(count * 2 // 3):
+        screenshot = os.environ.get("LABOR_SCREENSHOT")
+        answered = count * 2 // 3 if screenshot else 3
+        for _ in range(answered):
             page.press(browser.key_of(truth.flat[page.state()["pixel"]]))
         page.press("-", "-")
         page.still()
-        path = Path(os.environ.get("LABOR_SCREENSHOT") or tmp_path / "page.png").absolute()
+        path = Path(screenshot or tmp_path / "page.png").absolute()
         assert page.chrome.save_screenshot(str(path))
         # Chromium packs it loosely; two bits less a channel aren't seen, and save a third.
         picture = Image.open(path).convert("RGB").point(lambda value: value & 252 | value >> 6)
         picture.save(path, optimize=True)
-        assert f"Segment {count * 2 // 3 + 1} of {count} · open" in page.state()["status"]
+        assert f"Segment {answered + 1} of {count} · open" in page.state()["status"]
         assert page.errors() == []
     assert Image.open(path).size == browser.SIZE
 
