@@ -239,7 +239,7 @@ def main(arguments: Sequence[str]) -> int:
 def run(benchmark: Benchmark, *, quick: bool, masked_runs: Sequence[str] = ()) -> Outcome:
     """Runs a benchmark in a process of its own, from the repository's folder."""
     arguments = [*benchmark.arguments, *(benchmark.quick if quick else ())]
-    named = masked_runs if benchmark.takes_masked_runs else ()
+    named = (masked_runs or ("WORKDIR",)) if benchmark.takes_masked_runs else ()
     command = shlex.join(["python", benchmark.script, *arguments, *named])
     arguments += map(os.path.abspath, named)
     reason = missing(benchmark, masked_runs)

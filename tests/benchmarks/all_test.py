@@ -55,6 +55,7 @@ def test_the_page_holds_what_each_printed_or_why_it_did_not(stand_ins, tmp_path,
     assert "half of it" in bad
     assert "It failed:\n\n```text\nThe disk is full.\n(exit status 3)\n```" in bad
     assert "Not run: the Python package no_such_package is not installed." in elsewhere
+    assert "good.py WORKDIR\n" in masks  # what stands there can be typed
     assert "Not run: it measures runs that asked masks; name some with --masked_runs." in masks
     told = capsys.readouterr().err
     assert "[2/4] Bad: FAILED" in told and "[3/4] Elsewhere: not run" in told
