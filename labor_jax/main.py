@@ -76,7 +76,6 @@ def main(argv: Sequence[str], config: ConfigDict | None) -> None:
 
     _join_processes()
     from labor_jax import experiment  # slow to import, so after the flags are checked
-    from labor_jax.experiment import report
     from labor_jax.experiment.workdir import Workdir, write_atomically
     from labor_jax.training import processes
 
@@ -94,6 +93,8 @@ def main(argv: Sequence[str], config: ConfigDict | None) -> None:
             print("Rerun this command once everything is answered.")
         return
     if processes.is_first():
+        from labor_jax.experiment import report
+
         print(report.text_table(summary))
         print(f"\n{workdir}: summary.json, report.html, metrics.jsonl, labels.sqlite, checkpoints/")
 

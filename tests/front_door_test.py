@@ -23,6 +23,11 @@ def test_importing_the_package_imports_no_jax():
     assert in_a_new_process(f"import sys, labor_jax; print(*{heavy})") == []
 
 
+def test_predictions_import_no_charts():
+    code = "import sys, labor_jax; labor_jax.load; print('matplotlib' in sys.modules)"
+    assert in_a_new_process(code) == ["False"]
+
+
 def test_losses_and_acquisition_need_no_import_of_their_own():
     used = in_a_new_process(
         "import sys, labor_jax; labor_jax.losses.cross_entropy; labor_jax.acquisition.ripu;"

@@ -13,7 +13,7 @@ from labor_jax.annotation import LabelStoreError, SharedStore
 from labor_jax.annotation.label_store import record as label_record
 from labor_jax.data import Split
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import held_out, report, restore, summary, time_estimate
+from labor_jax.experiment import held_out, restore, summary, time_estimate
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
@@ -132,7 +132,9 @@ class Session:
             count = parameter_overview.count_parameters(variables["params"])
             logger.info("The model has %s parameters.", f"{count:,}")
         self.results.measured_on = self._measured_on()
-        self.results.device = devices.describe(devices.available(), self.config.model.dtype)
+        self.results.device = devices.describe(
+            list(self.components.mesh.devices.flat), self.config.model.dtype
+        )
         left = self.phases[-1].last_step - step
         if left:
             logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
@@ -300,6 +302,8 @@ class Session:
 
     def finish(self) -> dict[str, Any]:
         """Writes `summary.json` and `report.html`; returns the summary."""
+        from labor_jax.experiment import report  # loads matplotlib, which predictions don't need
+
         self.checkpoints.wait()
         described = self._described()
         if processes.is_first():
@@ -318,6 +322,8 @@ class Session:
         """Writes `report.html` of a run that isn't over, after a phase. No error ends the run."""
         if not processes.is_first():
             return
+        from labor_jax.experiment import report  # as in `finish`
+
         started = time.monotonic()
         try:
             report.write_report(

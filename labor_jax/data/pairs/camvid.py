@@ -56,6 +56,10 @@ LAYOUTS = {
 """Where each role's files are, below `data.root`."""
 
 
+OPTIMIZER = {"name": "adamw", "weight_decay": 1e-2, "head_multiplier": 10.0, "clip_norm": 1.0}
+"""Fields of `config.optimizer`."""
+
+
 def defaults(config: ConfigDict) -> None:
     """EfficientNet-Lite0 with ImageNet weights, at 120x160."""
     data = config.data
@@ -67,7 +71,7 @@ def defaults(config: ConfigDict) -> None:
         output_stride=16,
         head_channels=128,
     )
-    config.optimizer.update(name="adamw", weight_decay=1e-2, head_multiplier=10.0, clip_norm=1.0)
+    config.optimizer.update(OPTIMIZER)
     config.supervised.update(steps=300, learning_rate=2e-4)
     config.warmup.update(steps=60, learning_rate=1e-4)
     config.retraining.learning_rate = 1e-4

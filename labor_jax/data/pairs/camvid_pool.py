@@ -36,11 +36,9 @@ def _in_schedule(config: ConfigDict, steps: int) -> int:
 
 def _staged(config: ConfigDict) -> None:
     """Ten pixels of an image a round; each round has its own schedule, as in PixelPick."""
-    reference = config.copy_and_resolve_references()
-    camvid.defaults(reference)
     config.protocol, config.rounds = "staged", 10
     config.round.steps = _in_schedule(config, 120)
-    config.optimizer.update(reference.optimizer)
+    config.optimizer.update(camvid.OPTIMIZER)
     config.round.terms.update(negative_learning=0.0)
     config.acquisition.update(points=100, fraction=0.0)
 

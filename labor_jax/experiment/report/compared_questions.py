@@ -144,8 +144,7 @@ def _maps(table: Table, described: list[_Described]) -> list[Html]:
         places = sum(found.places for _, found in each.runs) / len(each.runs)
         if np.allclose(places, 1):
             continue
-        shades = pictures.shades(np.round(255 * places / places.max()).astype(np.uint8))
         name = table.name(each.row)
         words = f"{name}: the brightest place, {places.max():.1f} times as often as the mean."
-        maps.append(page.stacked(page.heading("Where it was asked"), pictures.panel(words, shades)))
+        maps.append(pictures.places(words, places))
     return maps

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from labor_jax.data import IGNORE_LABEL
+from labor_jax.experiment.report import page
 from labor_jax.experiment.report.page import Html, escaped
 
 _PHOTO_QUALITY = 85
@@ -80,3 +81,9 @@ def _uri(image: Image.Image, kind: str, **options) -> str:
     image.save(buffer, kind, **options)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return f"data:image/{kind.lower()};base64,{encoded}"
+
+
+def places(words: str, values: np.ndarray) -> Html:
+    """A map of how often each place was asked, as `asked.Asked.places` counts it."""
+    uri = shades(np.round(255 * values / values.max()).astype(np.uint8))
+    return page.stacked(page.heading("Where it was asked"), panel(words, uri))

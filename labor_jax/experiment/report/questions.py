@@ -165,9 +165,8 @@ def _places(found: Questions) -> Html:
     places = found.statistics.total.places
     if found.statistics.total.pixels == 0 or np.allclose(places, places.mean()):
         return Html("")
-    uri = pictures.shades(np.round(255 * places / places.max()).astype(np.uint8))
     words = (
         f"The brightest place was asked {places.max():.1f} times as often as the mean of all, the "
         f"darkest {places.min():.1f} times."
     )
-    return page.stacked(page.heading("Where it was asked"), pictures.panel(words, uri))
+    return pictures.places(words, places)
