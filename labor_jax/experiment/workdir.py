@@ -30,10 +30,13 @@ FREE_FIELDS = (
     "gradient_accumulation",
     "log_every",
     "per_device_batch_size",
-    "recipe",  # the fields that follow it are compared, like those of the next
+    "recipe",
     "schedule",
     "warm_start",
 )
+
+NAMED_CHOICES = ("recipe", "schedule")
+"""Of these, the ones that set other fields, which are compared in their place."""
 
 
 logger = logging.getLogger(__name__)

@@ -49,6 +49,11 @@ def test_grids_are_read_with_or_without_the_flags_prefix():
     assert grids == {"a.b": ["1", "2"], "rounds": ["3"]}
 
 
+def test_recipes_and_schedules_are_swept_by_their_names():
+    grids = sweep.parse_grids(["recipe=paper,today", "schedule=full,short"], [])
+    assert grids == {"recipe": ["paper", "today"], "schedule": ["full", "short"]}
+
+
 def test_a_flag_of_another_field_is_no_grids():
     extra = ["--config.rounds_of_another=1", "--config.data.rounds", "2", "--rounds=3"]
     assert sweep.parse_grids(["rounds=1"], extra) == {"rounds": ["1"]}

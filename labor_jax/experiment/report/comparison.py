@@ -20,7 +20,12 @@ from scipy import stats
 
 from labor_jax.experiment import amounts
 from labor_jax.experiment.report.results import Result, ResultsError
-from labor_jax.experiment.workdir import FREE_FIELDS, differing_fields, write_atomically
+from labor_jax.experiment.workdir import (
+    FREE_FIELDS,
+    NAMED_CHOICES,
+    differing_fields,
+    write_atomically,
+)
 
 CONFIDENCE = 0.95
 """Of the intervals."""
@@ -408,13 +413,15 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 def _varied_fields(configs: Sequence[dict[str, Any]]) -> list[str]:
     """The fields in which some configs differ, the method first; the method if there are none."""
     fields = {name for config in configs for name in _differences(configs[0], config)}
+    fields |= {name for name in NAMED_CHOICES if len({config.get(name) for config in configs}) > 1}
     if {"method", "acquisition.method"} <= fields:
         pairs = {
             (_value(config, "method"), _value(config, "acquisition.method")) for config in configs
         }
         if len(pairs) == len({method for method, _ in pairs}):  # then the method says both
             fields.remove("acquisition.method")
-    return sorted(fields, key=lambda name: (name != "method", name)) or ["method"]
+    first = ("method", *NAMED_CHOICES)
+    return sorted(fields, key=lambda name: (name not in first, name)) or ["method"]
 
 
 def _value(config: dict[str, Any], field: str) -> Any:

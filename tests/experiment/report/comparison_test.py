@@ -109,6 +109,12 @@ def test_the_method_is_shown_once(methods, headings, tmp_path):
     assert len(table.rows) == len(methods)
 
 
+def test_recipes_are_named_beside_the_fields_that_they_set(tmp_path):
+    paper = write_run(tmp_path / "paper", recipe="paper", warmup__steps=5)
+    today = write_run(tmp_path / "today", recipe="today", warmup__steps=0)
+    assert compare(paper, today).headings == ("recipe", "warmup.steps")
+
+
 def test_a_field_that_a_config_lacks_differs(tmp_path):
     write_run(tmp_path / "old")
     write_run(tmp_path / "new", protocol="joint")
