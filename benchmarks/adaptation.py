@@ -4,8 +4,8 @@
     python benchmarks/adaptation.py --pair camvid --methods advent dacs+mic --steps 1000 \\
         -- --config.data.root=DIR
 
-All methods of a seed start from one run that is trained on the source alone, and take the pair's
-steps of warm-up, or `--steps`, in all their phases together. A method whose supervised phase is one
+All methods of a seed start from one run that is trained on the source alone, and take as many steps
+as that one, or `--steps`, in all their phases together. A method whose supervised phase is one
 of its own, with an auxiliary head say, trains that phase itself. "source only, as many steps"
 learns the source's labels in one phase as long as the start and the method together: what it gains
 over the start is no adaptation. mIoU is that of the last checkpoint. A run that exists is resumed
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="METHOD",
         help="which of them, or several joined by + (all that are registered)",
     )
-    parser.add_argument("--steps", type=int, help="of each method (the pair's warm-up)")
+    parser.add_argument("--steps", type=int, help="of each method (those of its config)")
     parser.add_argument("--output", type=Path, help="folder of the runs")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; they share the cores")
     return parser
@@ -120,7 +120,7 @@ def plan_runs(
       methods: names of methods of adaptation, or several joined by "+".
       pair: the data pair.
       seeds: each method is run once for each.
-      steps: of each method; None for as many as the pair's warm-up has.
+      steps: of each method; None for as many as its config has.
       extra: further flags of all runs.
       output: the folder of the workdirs.
 
@@ -142,7 +142,8 @@ def plan_runs(
         own = {"seed": str(seed)}
         start = Run(f"{START}_seed{seed}", f"configs/source_only.py:{pair}", own, extra)
         alone = load_config(start, output)["supervised"]["steps"]
-        warmup = load_config(Run("", f"configs/warmup.py:{pair}", own, extra), output)["warmup"]
+        one_phase = Run("", f"configs/uda.py:min_entropy,{pair}", own, extra)
+        warmup = load_config(one_phase, output)["warmup"]
         budget = steps or warmup["steps"]
         if alone is None or budget is None:
             raise RunError(

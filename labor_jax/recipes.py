@@ -101,9 +101,11 @@ def active(config: ConfigDict, method: str) -> None:
 
 
 def uda(config: ConfigDict, method: str) -> None:
-    """Any method of adaptation before the rounds, as a baseline of its own."""
+    """Any method of adaptation, trained at least as long as the source model that it begins with."""
     from labor_jax import adaptation  # imports JAX, which takes a second
 
+    if config.warmup.steps is not None:  # for own images `own_data` does the same
+        config.warmup.steps = max(config.warmup.steps, config.supervised.steps)
     _only_source_labels(config)
     for name in method.split("+"):
         adaptation.METHODS[name](config)

@@ -168,6 +168,12 @@ def test_what_has_no_rounds_to_add_to_has_the_papers_recipe_alone(name, monkeypa
     assert get_config("spl").round.terms.class_mix == 1
 
 
+@pytest.mark.parametrize(("pair", "steps"), [("street", 500), ("camvid", 300), ("gtav", 60_000)])
+def test_a_method_of_adaptation_trains_at_least_as_long_as_its_source_model(pair, steps):
+    assert get_config("uda:advent", pair).warmup.steps == steps
+    assert get_config("uda:intrada", pair).retraining.steps == steps // 2
+
+
 def test_a_switch_leaves_what_somebody_has_set():
     config = get_config("spl")
     assert get_config("spl", schedule="short").round.steps != config.round.steps != 77

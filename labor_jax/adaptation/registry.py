@@ -189,7 +189,7 @@ def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     Args:
       config: changed in place.
       stages: of retraining.
-      share: of the warm-up's steps, from above 0 to 1, for all stages together.
+      share: of the method's steps, from above 0 to 1, for all stages together.
     """
     steps = config.warmup.steps + config.retraining.stages * config.retraining.steps
     moved = round(share * steps)

@@ -81,7 +81,7 @@ def test_methods_start_from_the_source_alone_and_take_as_many_steps(tmp_path, ca
     assert configs["source_only_longer_seed4"]["warm_start"] == ""
     assert {config["seed"] for name, config in configs.items() if name.endswith("seed4")} == {4}
     longer = total(configs["source_only_longer_seed4"])
-    assert longer == 600 > total(configs["source_only_seed4"]) == 500
+    assert longer == 1000 > total(configs["source_only_seed4"]) == 500
     for name in ("min_entropy", "stages", "levels"):
         assert longer <= total(configs[f"{name}_seed4"]) < longer + 3
     told = capsys.readouterr().err
@@ -133,7 +133,7 @@ def test_more_flags_go_to_each_run_and_joined_methods_are_one(tmp_path):
     runs, configs = plan(["min_entropy+stages"], tmp_path, extra=extra, pair="camvid")
     assert {config["data"]["root"] for config in configs.values()} == {"D"}
     assert configs["source_only_seed0"]["supervised"]["steps"] == 30
-    assert configs["source_only_longer_seed0"]["supervised"]["steps"] == 30 + 60
+    assert configs["source_only_longer_seed0"]["supervised"]["steps"] == 30 + 300
     assert runs["min_entropy+stages_seed0"].start == "source_only_seed0"
     assert configs["min_entropy+stages_seed0"]["method"] == "min_entropy+stages"
 

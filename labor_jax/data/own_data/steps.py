@@ -25,7 +25,9 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     pool_passes = pool / config.target_batch_size
     supervised = _bounded(10 * source_passes, 400, 3000)
     before = config.supervised.steps or supervised
-    adaptation = _bounded(before / 5, 100, 400)
+    # A warm-up is a fifth of it, a method of adaptation that is all of a run as long.
+    alone = config.rounds == 0 and config.method != "warmup"
+    adaptation = before if alone else _bounded(before / 5, 100, 400)
     # A method that has both takes half of the steps in each.
     share = 2 if config.warmup.steps is None and config.retraining.steps is None else 1
     yield Choice(

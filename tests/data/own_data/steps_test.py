@@ -36,15 +36,22 @@ def test_the_numbers_of_images_decide(source, pool, supervised, warmup, selector
 
 @pytest.mark.parametrize(
     ("method", "warmup", "retraining"),
-    [("advent", 150, None), ("cbst", None, 50), ("intrada", 75, 75), ("bdl", 75, 38)],
+    [("advent", 760, None), ("cbst", None, 254), ("intrada", 380, 380), ("bdl", 380, 190)],
 )
-def test_a_methods_phases_take_the_warmups_steps_together(method, warmup, retraining):
+def test_a_methods_phases_take_as_many_steps_as_the_source_model(method, warmup, retraining):
     found = steps(get_config(f"uda:{method}", "folders"), 305, 62)
     assert found.get("warmup.steps") == warmup
     assert found.get("retraining.steps") == retraining
     config = get_config(f"uda:{method}", "folders")
     config.retraining.steps = 7
-    assert steps(config, 305, 62).get("warmup.steps") == (150 if warmup else None)
+    assert steps(config, 305, 62).get("warmup.steps") == (760 if warmup else None)
+
+
+def test_before_rounds_a_method_takes_a_warmups_steps():
+    config = get_config("uda:intrada", "folders")
+    config.rounds = 3
+    found = steps(config, 305, 62)
+    assert (found["warmup.steps"], found["retraining.steps"]) == (75, 75)
 
 
 def test_larger_batches_take_fewer_steps():
