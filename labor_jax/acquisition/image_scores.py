@@ -108,15 +108,25 @@ def select_image_core_set(
     return picks, distances
 
 
-def best_images(scores: np.ndarray, count: int) -> np.ndarray:
-    """The images of the largest scores.
+def best_images(
+    scores: np.ndarray, count: int, *, vectors: np.ndarray | None = None
+) -> np.ndarray:
+    """The images of the largest scores, or those that cover the pool.
 
     Args:
       scores: f32[N] of all images of the pool; NaN ranks below all, -inf is never chosen.
       count: How many to choose, at most.
+      vectors: f32[N, D]; if given, `select_image_core_set` chooses by them, and scores only say
+        which images can be chosen.
 
     Returns:
       int64[n], their numbers, best first; of equal scores the lower number comes first.
     """
+    if vectors is not None:
+        picks, _ = select_image_core_set(
+            jnp.asarray(vectors), jnp.asarray(scores > -np.inf), count=min(count, len(scores))
+        )
+        picks = np.asarray(picks, np.int64)
+        return picks[picks >= 0]
     order = np.argsort(-np.where(np.isnan(scores), -np.inf, scores), kind="stable")
     return order[scores[order] > -np.inf][:count]

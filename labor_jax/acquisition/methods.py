@@ -232,6 +232,12 @@ def image_inconsistency(selector_logits):
     return image_scores.image_inconsistency(*selector_logits)
 
 
+@register("image_core_set", asks="images")
+def image_core_set(features):
+    """Whole images that cover the pool's other images in feature space."""
+    return image_scores.image_vector(features)
+
+
 @register("random_images", asks="images")
 def random_images(key):
     """Random whole images: what any other query of as many seconds must beat."""

@@ -94,6 +94,7 @@ class Query(NamedTuple):
         connected piece is one.
       scores: f32[count], of the picks in their order, -inf where there is none; f32[1] of a whole
         image. None for picks that don't go by a score.
+      vector: f32[D] of a whole image, where images are chosen that are unlike each other.
     """
 
     pixels: jax.Array
@@ -102,3 +103,4 @@ class Query(NamedTuple):
     guess: jax.Array | None = None
     parts: jax.Array | None = None
     scores: jax.Array | None = None
+    vector: jax.Array | None = None

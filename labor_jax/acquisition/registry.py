@@ -112,6 +112,8 @@ def register(
       - a score f32[H, W] (`asks` "points", "corrections" or "regions"). The pixels, or the square
         regions of `radius`, with the highest scores are asked. Regions don't overlap, as in RIPU.
       - a score f32[] (`asks` "images"). The images with the highest scores are asked as a whole.
+      - a vector f32[D] (`asks` "images"). Each image that is asked is the farthest from all that
+        were asked before, see `select_image_core_set`.
       - a mask bool[H, W] (`asks` "mask" or "full"). Its available pixels are asked.
       - `ScoredPixels`: a score with the pixels to choose from, or with another distance to keep.
       - a `Selection` or `MaskSelection`, for a function that selects for itself.

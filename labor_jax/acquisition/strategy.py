@@ -155,11 +155,7 @@ def _checked(
     if in_parts:
         raise _wrong_result(method, "a Query with parts", found, shape)
     if method.asks == "images":
-        if not _is_array(found, (), jnp.floating):
-            raise _wrong_result(method, "a score f32[] or a Query", found, shape)
-        # An image that is asked to the last pixel has nothing left to ask.
-        score = jnp.where(jnp.any(image.available), jnp.asarray(found, jnp.float32), -jnp.inf)
-        return Query(image.available, MASK, image.available, scores=score[None])
+        return _whole_image(method, found, image.available)
     if isinstance(found, (Selection, MaskSelection)):
         check_mask(f"the query of the selection of {name}", found.query, shape)
         return found
@@ -185,6 +181,19 @@ def _checked(
     if suppression_radius is None:
         suppression_radius = 2 * radius if method.asks == "regions" else 0
     return ScoredPixels(score, getattr(found, "candidates", None), suppression_radius)
+
+
+def _whole_image(method: Method, found: Any, available: jax.Array) -> Query:
+    """The query of an image that competes with the others by its score or its vector."""
+    vector, shape = None, getattr(found, "shape", ())
+    if len(shape) == 1 and _is_array(found, shape, jnp.floating):
+        vector, found = jnp.asarray(found, jnp.float32), jnp.float32(0)
+    if not _is_array(found, (), jnp.floating):
+        expected = "a score f32[], a vector f32[D] or a Query"
+        raise _wrong_result(method, expected, found, available.shape)
+    # An image that is asked to the last pixel has nothing left to ask.
+    score = jnp.where(jnp.any(available), jnp.asarray(found, jnp.float32), -jnp.inf)
+    return Query(available, MASK, available, scores=score[None], vector=vector)
 
 
 def _as_query(

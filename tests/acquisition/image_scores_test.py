@@ -72,6 +72,13 @@ def test_k_centres_equal_the_twin(seed, count, asked):
     assert np.isneginf(distances[len(expected) :]).all()
 
 
+def test_images_with_vectors_are_chosen_by_k_centres_and_never_those_with_nothing_left():
+    vectors = np.array([[0.0], [1.0], [5.0], [9.0]], np.float32)
+    asked = np.array([-np.inf, 0, 0, 0], np.float32)
+    assert acquisition.best_images(asked, 2, vectors=vectors).tolist() == [3, 2]
+    assert acquisition.best_images(asked, 9, vectors=vectors).tolist() == [3, 2, 1]
+
+
 def test_wrong_arguments_are_refused():
     vectors, available = np.zeros((3, 2)), np.ones(3, bool)
     with pytest.raises(ValueError, match=r"vectors must be \[N, D\]"):

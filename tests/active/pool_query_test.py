@@ -278,7 +278,8 @@ def test_a_method_reads_what_its_function_names():
         "with_radii": False,
         "samples": 0,
     }
-    assert [name for name in read if read[name]["with_features"]] == ["core_set", "max_herding"]
+    with_features = ["core_set", "max_herding", "image_core_set"]
+    assert [name for name in read if read[name]["with_features"]] == with_features
     assert [name for name in read if read[name]["with_image"]] == ["superpixels", "multi_hot"]
     assert [name for name in read if read[name]["with_first_logits"]] == ["superpixels"]
     assert [name for name in read if read[name]["with_radii"]] == ["halo"]

@@ -239,7 +239,11 @@ def test_superpixels_go_by_what_has_changed(image):
 def test_whole_images_are_asked_by_one_score(image, method):
     query = _ask(image, method, fraction=0.3)
     np.testing.assert_array_equal(query.pixels, image.available)
-    assert query.scores.shape == (1,) and 0 < query.scores[0] < 1
+    assert query.scores.shape == (1,)
+    if method == "image_core_set":
+        np.testing.assert_allclose(query.vector, image.features.mean(axis=(0, 1)), rtol=1e-5)
+    else:
+        assert 0 < query.scores[0] < 1 and query.vector is None
     nothing = _ask(image._replace(available=np.zeros(SHAPE, bool)), method, fraction=0.3)
     assert np.isneginf(nothing.scores[0])
 
@@ -360,7 +364,7 @@ def test_a_budget_that_a_method_does_not_take_is_refused(method, field):
 
 def test_who_answers_what():
     kinds = {method: strategies.method(method).asks for method in acquisition.METHODS}
-    assert len(IMAGES) == 4
+    assert len(IMAGES) == 5
     assert kinds == {
         **dict.fromkeys([*SINGLE_PIXELS, "ppl", "human_points"], "points"),
         **dict.fromkeys([*REGIONS, "halo"], "regions"),

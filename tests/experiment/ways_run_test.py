@@ -14,6 +14,7 @@ KINDS = {
     "multi_hot": "classes",
     "corrections": "corrections",
     "image_entropy": "full",
+    "image_core_set": "full",
     "bald": "points",
 }
 
@@ -21,7 +22,7 @@ KINDS = {
 def config_of(method):
     config = tiny_config(f"active:{method}")
     config.acquisition.update(samples=2, superpixel_size=8, superpixel_iterations=1)
-    if method == "image_entropy":
+    if KINDS[method] == "full":
         config.acquisition.update(fraction=0.5)
     else:
         config.acquisition.update(points=4)
@@ -41,7 +42,7 @@ def test_a_way_of_asking_runs_to_its_end(method, tmp_path):
         if method in ("superpixels", "multi_hot", "corrections"):
             assert all(store.parts(name, 1).max() + 1 in (1, 2) for name in asked)
     work = last["work"]
-    if method == "image_entropy":
+    if KINDS[method] == "full":
         assert len(asked) == 1 and work["whole_images"] == 2 < work["outlines"]
     elif method == "corrections":
         assert work["confirmed"] + work["corrected"] == 16 <= last["clicks"]

@@ -207,18 +207,20 @@ class Asking:
             return strategies.build(self._acquisition, self._config.rounds)
 
         own: list[int] = []
-        values: list[float] = []
+        found: list[np.ndarray] = []
         for batch, _, query in self._scored(range(len(pool)), "pool_query", strategy):
             self._previews.write_candidates(self.phase.name, batch, query.candidates)
             own += batch.tolist()
-            values += query.scores[:, 0].tolist()
+            vectors = () if query.vector is None else (query.vector,)
+            found.append(np.concatenate([query.scores, *vectors], axis=1))
             advance(len(batch))
-        rows = (np.array(own, np.int32), np.array(values, np.float32))
-        images, all_values = processes.gathered_rows(rows)
-        scores = np.full(len(pool), -np.inf, np.float32)
-        scores[images] = all_values
+        rows = (np.array(own, np.int32), np.concatenate(found))
+        images, values = processes.gathered_rows(rows)
+        by_image = np.full((len(pool), values.shape[1]), -np.inf, np.float32)
+        by_image[images] = values
         count = outlines.budget(self._components).images(len(pool), self.phase.round)
-        best = frozenset(acquisition.best_images(scores, count).tolist())
+        vectors = by_image[:, 1:] if values.shape[1] > 1 else None
+        best = frozenset(acquisition.best_images(by_image[:, 0], count, vectors=vectors).tolist())
         wanted = frozenset(numbers)
         for number in own:
             if number in wanted:
