@@ -101,7 +101,7 @@ def active(config: ConfigDict, method: str) -> None:
 
 
 def uda(config: ConfigDict, method: str) -> None:
-    """Any method of adaptation, trained at least as long as the source model that it begins with."""
+    """Any method of adaptation, trained at least as long as the source model before it."""
     from labor_jax import adaptation  # imports JAX, which takes a second
 
     if config.warmup.steps is not None:  # for own images `own_data` does the same

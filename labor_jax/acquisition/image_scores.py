@@ -108,9 +108,7 @@ def select_image_core_set(
     return picks, distances
 
 
-def best_images(
-    scores: np.ndarray, count: int, *, vectors: np.ndarray | None = None
-) -> np.ndarray:
+def best_images(scores: np.ndarray, count: int, *, vectors: np.ndarray | None = None) -> np.ndarray:
     """The images of the largest scores, or those that cover the pool.
 
     Args:

@@ -1,5 +1,6 @@
 """The query of a batch of pool images: network, scores and selection, all on the device."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -116,102 +117,26 @@ def make_pool_query(
       ValueError: as `check_head`.
     """
     check_head(network.head, with_radii=with_radii, samples=samples)
-
-    def run(module: nn.Module, variables: Mapping[str, Any], head: Callable, images: jax.Array):
-        return models.windowed_outputs(
-            lambda images: module.apply(variables, images, method="extract"),
-            lambda features: head(
-                module.apply(variables, features, method="coarse_logits"), features
-            ),
-            images,
-            output_stride=network.output_stride,
-            pools_image=network.pools_image,
-            window=window,
-            overlap=overlap,
-        )
-
-    def image_keys(key: jax.Array, index: jax.Array) -> jax.Array:
-        return jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
-
-    def model_outputs(variables: Any, images: jax.Array, key: jax.Array | None):
-        """The logits, the features, the radii and, with a key, the samples f32[B, h, w, S C]."""
-
-        def outputs(logits, features):
-            last = features[-1].astype(jnp.float32) if with_features else None
-            radii = None
-            if with_radii:
-                radii = network.apply(variables, features, method="radii")[..., None]
-            if key is None:
-                return logits, last, radii, None
-
-            def sample(key):
-                return network.apply(
-                    variables, features, True, method="coarse_logits", rngs={"dropout": key}
-                )
-
-            drawn = jax.vmap(sample, out_axes=-2)(jax.random.split(key, samples))
-            return logits, last, radii, drawn.reshape(*drawn.shape[:-2], -1)
-
-        return run(network, variables, outputs, images)
-
-    def logit_samples(coarse: jax.Array) -> jax.Array:
-        """f32[B, S, H, W, C] at the labels' size."""
-        resized = ops.resize_bilinear_align_corners(coarse, size)
-        return jnp.moveaxis(resized.reshape(*resized.shape[:-1], samples, -1), -2, 1)
-
-    def predict(
-        model_variables: Any, selector_variables: Any, first_variables: Any, key, images, index
-    ) -> dict[str, Any]:
-        pictures, images = images, models.network_input(images)
-        if samples:
-            # One image at a time, so that its dropout does not depend on its place in the batch.
-            logits, features, radii, drawn = jax.tree.map(
-                lambda leaf: leaf[:, 0],
-                jax.vmap(
-                    lambda image, key: model_outputs(
-                        model_variables, image[None], jax.random.fold_in(key, _DROPOUT)
-                    )
-                )(images, image_keys(key, index)),
-            )
-        else:
-            logits, features, radii, drawn = model_outputs(model_variables, images, None)
-        fields = {
-            "logits": ops.resize_bilinear_align_corners(logits, size),
-            "features": features,
-            "selector_logits": None,
-        }
-        if selector is not None:
-            coarse = run(selector, selector_variables, lambda logits, _: logits, images)
-            fields["selector_logits"] = tuple(
-                ops.resize_bilinear_align_corners(each, size) for each in coarse
-            )
-        if with_image:
-            if pictures.dtype != jnp.uint8:
-                pictures = models.denormalize_images(pictures)
-            fields["image"] = ops.resize_bilinear_align_corners(pictures, size)
-        if with_first_logits:
-            coarse = run(network, first_variables, lambda logits, _: logits, images)
-            fields["first_logits"] = ops.resize_bilinear_align_corners(coarse, size)
-        if with_radii:
-            fields["radii"] = ops.resize_bilinear_align_corners(radii, size)[..., 0]
-        if samples:
-            fields["logit_samples"] = logit_samples(drawn)
-        return fields
-
-    def select(key, class_weights, fields, available, index, floors) -> Query | Ranking:
-        def ask(image: PoolImage, floor: jax.Array | None) -> Query | Ranking:
-            given = {"class_weights": class_weights, "floor": floor}
-            return strategy(image, **{k: value for k, value in given.items() if value is not None})
-
-        images = PoolImage(**fields, available=available, key=image_keys(key, index))
-        query = jax.vmap(ask)(images, floors)
-        if with_guess:
-            guess = jnp.argmax(fields["logits"], axis=-1).astype(jnp.uint8)
-            query = query._replace(guess=guess)
-        return query
-
+    look = functools.partial(
+        _look,
+        output_stride=network.output_stride,
+        pools_image=network.pools_image,
+        window=window,
+        overlap=overlap,
+    )
+    predict = _make_predict(
+        network,
+        selector,
+        size,
+        look,
+        with_features=with_features,
+        with_image=with_image,
+        with_first_logits=with_first_logits,
+        with_radii=with_radii,
+        samples=samples,
+    )
     predict = compile(predict, batched_arguments=(4, 5))
-    select = compile(select, batched_arguments=(2, 3, 4, 5))
+    select = compile(_make_select(strategy, with_guess), batched_arguments=(2, 3, 4, 5))
 
     def query(
         model_variables: Any,
@@ -230,6 +155,121 @@ def make_pool_query(
         return select(key, class_weights, fields, available, index, floors)
 
     return query
+
+
+def _look(
+    module: nn.Module,
+    variables: Mapping[str, Any],
+    head: Callable[..., Any],
+    images: jax.Array,
+    **windows: Any,
+) -> Any:
+    """What `head(coarse_logits, features)` makes of images, which a module sees in windows."""
+    return models.windowed_outputs(
+        lambda images: module.apply(variables, images, method="extract"),
+        lambda features: head(module.apply(variables, features, method="coarse_logits"), features),
+        images,
+        **windows,
+    )
+
+
+def _image_keys(key: jax.Array, index: jax.Array) -> jax.Array:
+    return jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
+
+
+def _make_predict(
+    network: models.Segmenter,
+    selector: nn.Module | None,
+    size: tuple[int, int],
+    look: Callable[..., Any],
+    *,
+    with_features: bool,
+    with_image: bool,
+    with_first_logits: bool,
+    with_radii: bool,
+    samples: int,
+) -> Callable[..., dict[str, Any]]:
+    """Builds the first call: the fields of a batch's `PoolImage` that the networks tell."""
+
+    def at_labels(maps: jax.Array) -> jax.Array:
+        return ops.resize_bilinear_align_corners(maps, size)
+
+    def outputs(variables: Any, images: jax.Array, key: jax.Array | None):
+        """The logits, the features, the radii and, with a key, the samples f32[B, h, w, S C]."""
+
+        def head(logits, features):
+            last = features[-1].astype(jnp.float32) if with_features else None
+            radii = None
+            if with_radii:
+                radii = network.apply(variables, features, method="radii")[..., None]
+            if key is None:
+                return logits, last, radii, None
+
+            def sample(key):
+                return network.apply(
+                    variables, features, True, method="coarse_logits", rngs={"dropout": key}
+                )
+
+            drawn = jax.vmap(sample, out_axes=-2)(jax.random.split(key, samples))
+            return logits, last, radii, drawn.reshape(*drawn.shape[:-2], -1)
+
+        return look(network, variables, head, images)
+
+    def sampled(variables: Any, images: jax.Array, keys: jax.Array):
+        """The same of one image at a time: its dropout doesn't depend on its place in the batch."""
+
+        def one(image, key):
+            return outputs(variables, image[None], jax.random.fold_in(key, _DROPOUT))
+
+        return jax.tree.map(lambda leaf: leaf[:, 0], jax.vmap(one)(images, keys))
+
+    def predict(
+        model_variables: Any, selector_variables: Any, first_variables: Any, key, images, index
+    ) -> dict[str, Any]:
+        pictures, images = images, models.network_input(images)
+        if samples:
+            found = sampled(model_variables, images, _image_keys(key, index))
+        else:
+            found = outputs(model_variables, images, None)
+        logits, features, radii, drawn = found
+        fields = {"logits": at_labels(logits), "features": features, "selector_logits": None}
+        if selector is not None:
+            coarse = look(selector, selector_variables, lambda logits, _: logits, images)
+            fields["selector_logits"] = tuple(at_labels(each) for each in coarse)
+        if with_image:
+            if pictures.dtype != jnp.uint8:
+                pictures = models.denormalize_images(pictures)
+            fields["image"] = at_labels(pictures)
+        if with_first_logits:
+            coarse = look(network, first_variables, lambda logits, _: logits, images)
+            fields["first_logits"] = at_labels(coarse)
+        if with_radii:
+            fields["radii"] = at_labels(radii)[..., 0]
+        if samples:
+            resized = at_labels(drawn)
+            resized = resized.reshape(*resized.shape[:-1], samples, -1)
+            fields["logit_samples"] = jnp.moveaxis(resized, -2, 1)
+        return fields
+
+    return predict
+
+
+def _make_select(strategy: Strategy | Ranker, with_guess: bool) -> Callable[..., Query | Ranking]:
+    """Builds the second call: scores and selection."""
+
+    def select(key, class_weights, fields, available, index, floors) -> Query | Ranking:
+        def ask(image: PoolImage, floor: jax.Array | None) -> Query | Ranking:
+            given = {"class_weights": class_weights, "floor": floor}
+            return strategy(image, **{k: value for k, value in given.items() if value is not None})
+
+        images = PoolImage(**fields, available=available, key=_image_keys(key, index))
+        query = jax.vmap(ask)(images, floors)
+        if with_guess:
+            guess = jnp.argmax(fields["logits"], axis=-1).astype(jnp.uint8)
+            query = query._replace(guess=guess)
+        return query
+
+    return select
 
 
 def one_ahead(results: Iterable[Any]) -> Iterator[Any]:
