@@ -4,11 +4,14 @@
     python benchmarks/adaptation.py --pair camvid --methods advent dacs+mic --steps 1000 \\
         -- --config.data.root=DIR
 
-All methods of a seed start from one run that is trained on the source alone, and take as many steps
-as that one, or `--steps`, in all their phases together. A method whose supervised phase is one
+All methods of a seed start from one run that is trained on the source alone, and take the steps of
+`uda:METHOD`, or `--steps`, in all their phases together. A method whose supervised phase is one
 of its own, with an auxiliary head say, trains that phase itself. "source only, as many steps"
 learns the source's labels in one phase as long as the start and the method together: what it gains
-over the start is no adaptation. mIoU is that of the last checkpoint. A run that exists is resumed
+over the start is no adaptation. "source only, the target's batch norm" goes on from the start with
+the source's labels alone, while the running statistics of batch norm follow target images, as they
+do in every method: what a method gains over it is the method's. mIoU is that of the last
+checkpoint. A run that exists is resumed
 or read, so the command can be repeated, also with more methods. What stands after `--` goes to each
 run. `benchmarks/adaptation_step.py` times a step of each method.
 """
@@ -66,7 +69,7 @@ PUBLISHED = {
     "wda": "56.4",  # point labels
 }
 
-START, LONGER = "source_only", "source_only_longer"
+START, LONGER, NORM = "source_only", "source_only_longer", "source_only_target_norm"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
         problems = run_all(runs, output, given.jobs)
         rows = read_rows(methods, given.seeds, output, problems)
         if any(row.results for row in rows):
-            table = Table(("method",), tuple(rows), compared_with=rows[1])
+            table = Table(("method",), tuple(rows), compared_with=rows[2])
             publish(table, output, markdown(rows))
         return problems
 
@@ -114,7 +117,7 @@ def plan_runs(
     extra: tuple[str, ...],
     output: Path,
 ) -> list[Run]:
-    """The runs of all seeds: the start, as many steps on the source alone, then each method's.
+    """The runs of all seeds: the start, two on the source alone, then each method's.
 
     Args:
       methods: names of methods of adaptation, or several joined by "+".
@@ -142,16 +145,23 @@ def plan_runs(
         own = {"seed": str(seed)}
         start = Run(f"{START}_seed{seed}", f"configs/source_only.py:{pair}", own, extra)
         alone = load_config(start, output)["supervised"]["steps"]
-        one_phase = Run("", f"configs/uda.py:min_entropy,{pair}", own, extra)
-        warmup = load_config(one_phase, output)["warmup"]
-        budget = steps or warmup["steps"]
+        # A phase of one term that reads the target's images and, without answers, learns nothing.
+        terms = {"warmup.terms.min_entropy": "0.0", "warmup.terms.answers": "1.0"}
+        norm = Run(
+            f"{NORM}_seed{seed}", f"configs/uda.py:min_entropy,{pair}", {**own, **terms}, extra
+        )
+        own_steps = load_config(norm, output)["warmup"]["steps"]
+        budget = steps or (own_steps and max(own_steps, alone or 0))
         if alone is None or budget is None:
             raise RunError(
                 f"The pair {pair} chooses its steps from the data, so that they can't be made "
                 "equal. Give --steps, and --config.supervised.steps=N after --."
             )
         longer = {**own, "supervised.steps": str(alone + budget)}
-        runs += [start, Run(f"{LONGER}_seed{seed}", start.config, longer, extra)]
+        norm = dataclasses.replace(
+            norm, overrides={**norm.overrides, "warmup.steps": str(budget)}, start=start.name
+        )
+        runs += [start, Run(f"{LONGER}_seed{seed}", start.config, longer, extra), norm]
         runs += [method_run(method, pair, start, budget, output) for method in methods]
     return runs
 
@@ -205,8 +215,12 @@ def phase_steps(config: dict[str, Any], steps: int) -> dict[str, str]:
 def read_rows(
     methods: Sequence[str], seeds: Sequence[int], output: Path, problems: dict[str, str]
 ) -> list[Row]:
-    """The rows of the runs that are finished: the start, as many steps, the methods."""
-    headings = {START: "source only", LONGER: "source only, as many steps"}
+    """The rows of the runs that are finished: the source alone, the methods."""
+    headings = {
+        START: "source only",
+        LONGER: "source only, as many steps",
+        NORM: "source only, the target's batch norm",
+    }
     return [
         Row(
             (headings.get(name, name),),
@@ -216,34 +230,34 @@ def read_rows(
                 if f"{name}_seed{seed}" not in problems
             ),
         )
-        for name in (START, LONGER, *methods)
+        for name in (START, LONGER, NORM, *methods)
     ]
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table; mIoU in %, differences in points, to "source only, as many steps".
+    """The table; mIoU in %, differences in points, to "source only, the target's batch norm".
 
     Args:
-      rows: those of `read_rows`; the second is what the others are compared with.
+      rows: those of `read_rows`; the third is what the others are compared with.
     """
-    longer = rows[1].by_seed()
+    norm = rows[2].by_seed()
     seeds = sorted({result.seed for row in rows for result in row.results})
-    header = ["method", *(f"seed {seed}" for seed in seeds), "mean ± std", "to source only"]
+    header = ["method", *(f"seed {seed}" for seed in seeds), "mean ± std", "gain"]
     header += ["time", "published, GTAV → Cityscapes"]
     lines = []
     for row in rows:
         by_seed = row.by_seed()
         gains = [
-            100 * (result.miou - longer[seed].miou)
+            100 * (result.miou - norm[seed].miou)
             for seed, result in by_seed.items()
-            if seed in longer
+            if seed in norm
         ]
         lines.append(
             [
                 *row.cells,
                 *(f"{100 * by_seed[seed].miou:.1f}" if seed in by_seed else "-" for seed in seeds),
                 comparison.mean_and_spread([100 * result.miou for result in row.results]),
-                f"{statistics.mean(gains):+.1f}" if gains and row is not rows[1] else "-",
+                f"{statistics.mean(gains):+.1f}" if gains and row is not rows[2] else "-",
                 _time(row.results),
                 PUBLISHED.get(row.cells[0], "-"),
             ]

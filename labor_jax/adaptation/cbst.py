@@ -84,5 +84,5 @@ def histogram_of(num_classes: int) -> Any:
 @register_method("cbst")
 def cbst(config: ConfigDict) -> None:
     """CBST: retrains on the most confident pixels of each class (Zou et al., ECCV 2018)."""
-    retrain(config, stages=3)
+    retrain(config, stages=4)
     config.retraining.terms.class_balanced_labels = 1.0

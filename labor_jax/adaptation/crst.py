@@ -81,5 +81,5 @@ class RegularizedLabels(ClassBalancedLabels):
 @register_method("crst")
 def crst(config: ConfigDict) -> None:
     """CRST: CBST with regularised confidence, MRKLD or LRENT (Zou et al., ICCV 2019)."""
-    retrain(config, stages=3)
+    retrain(config, stages=4)
     config.retraining.terms.regularized_labels = 1.0

@@ -76,7 +76,7 @@ class FeatureDistance:
         """The mean over the cells that one thing class fills."""
         view = batch["source"]
         features = outputs["source"].features[-1].astype(jnp.float32)
-        first = memory["first"](view["image"]).features[-1].astype(jnp.float32)
+        first = _as_in_training(memory["first"], view["image"])[-1].astype(jnp.float32)
         counted = filled_cells(
             view["label"], features.shape[1:3], memory["is_thing"], share=self.share
         )
@@ -85,6 +85,18 @@ class FeatureDistance:
         moved = counted & (squares > 0)
         distances = jnp.where(moved, jnp.sqrt(jnp.where(moved, squares, 1.0)), 0.0)
         return Term(jnp.sum(distances), jnp.sum(counted).astype(jnp.float32))
+
+
+def _as_in_training(model: models.Model, images: jax.Array) -> models.Features:
+    """A model's features, its batch norm as in the step: else it differs from its own equal."""
+    features, _ = model.network.apply(
+        model.variables,
+        models.network_input(images),
+        True,
+        method="extract",
+        mutable=["batch_stats"],
+    )
+    return features
 
 
 def filled_cells(

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from labor_jax import adaptation
+from labor_jax import adaptation, models
 from labor_jax.adaptation.feature_distance import FeatureDistance, filled_cells
-from tests.adaptation.teacher_terms import SETUP, domain, model, outputs_of, terms
+from tests.adaptation.teacher_terms import SETUP, domain, model, terms
 
 IS_THING = np.array([False, True, False, True, False])  # "Car" and "person"
 
@@ -37,6 +37,14 @@ def test_a_cell_counts_where_one_thing_fills_it(size, share):
     assert np.any(found) and not np.all(found)
 
 
+def in_training(of, images):
+    """A model's outputs as the train step has them."""
+    outputs, _ = of.network.apply(
+        of.variables, models.network_input(images), True, mutable=["batch_stats"]
+    )
+    return outputs
+
+
 class FirstWeights:
     """Passes that only know the first model."""
 
@@ -47,10 +55,10 @@ class FirstWeights:
 def test_the_mean_distance_to_the_first_models_features():
     batch, term = {"source": domain(0, answered=0.95)}, FeatureDistance()
     memory = term.before_phase(FirstWeights(), term.memory(model(), SETUP))
-    outputs = {"source": outputs_of(model(), batch["source"]["image"])}
+    outputs = {"source": in_training(model(), batch["source"]["image"])}
     found = jax.jit(term.loss)(outputs, batch, memory)
     now, first = (
-        np.asarray(outputs_of(m, batch["source"]["image"]).features[-1], np.float64)
+        np.asarray(in_training(m, batch["source"]["image"]).features[-1], np.float64)
         for m in (model(), model(seed=5))
     )
     counted = cells_twin(batch["source"]["label"], now.shape[1:3], 0.75)
@@ -62,7 +70,7 @@ def test_the_mean_distance_to_the_first_models_features():
 def test_equal_features_have_no_gradient_instead_of_none():
     batch, term = {"source": domain(0)}, FeatureDistance()
     memory = term.memory(model(), SETUP)
-    start = model()(batch["source"]["image"])
+    start = in_training(model(), batch["source"]["image"])
 
     def loss(last):
         features = start.features.replace(maps=(*start.features.maps[:-1], last))

@@ -69,7 +69,7 @@ def test_retraining_alone_keeps_what_a_joined_method_retrains_with():
     config = labor_jax.get_config("uda:fda+cbst")
     assert config.warmup.steps == 0 and config.retraining.terms.fourier_swap == 1.0
     config = labor_jax.get_config("uda:advent+cbst")
-    assert config.warmup.steps == 251 and config.retraining.steps == 84
+    assert config.warmup.steps == 250 and config.retraining.steps == 63
 
 
 @pytest.mark.parametrize("method", adaptation.METHODS)

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ml_collections import ConfigDict
 
 import labor_jax
 from benchmarks import adaptation as benchmark
@@ -12,6 +13,7 @@ from benchmarks import runner
 from benchmarks.runner import RunError
 from labor_jax import adaptation
 from labor_jax.adaptation import registry
+from labor_jax.experiment import components
 from labor_jax.experiment.report import results
 from tests.finished_runs import write_run
 
@@ -37,7 +39,8 @@ def _methods(monkeypatch):
 def run_all(monkeypatch):
     """Stands in for training; a run of "levels" with seed 1 fails."""
     calls = []
-    mious = {"source_only": 0.2, "source_only_longer": 0.22, "min_entropy": 0.25, "levels": 0.2}
+    mious = {"source_only": 0.2, "source_only_longer": 0.22, "source_only_target_norm": 0.21}
+    mious |= {"min_entropy": 0.25, "levels": 0.2}
 
     def run_all(runs, output, jobs):
         calls.append((runs, jobs))
@@ -70,8 +73,8 @@ def total(config):
 
 def test_methods_start_from_the_source_alone_and_take_as_many_steps(tmp_path, capsys):
     runs, configs = plan(["min_entropy", "stages", "levels"], tmp_path, seeds=(0, 4))
-    assert list(runs)[:5] == [
-        *("source_only_seed0", "source_only_longer_seed0"),
+    assert list(runs)[:6] == [
+        *("source_only_seed0", "source_only_longer_seed0", "source_only_target_norm_seed0"),
         *("min_entropy_seed0", "stages_seed0", "levels_seed0"),
     ]
     start = str(tmp_path / "source_only_seed4")
@@ -82,12 +85,21 @@ def test_methods_start_from_the_source_alone_and_take_as_many_steps(tmp_path, ca
     assert {config["seed"] for name, config in configs.items() if name.endswith("seed4")} == {4}
     longer = total(configs["source_only_longer_seed4"])
     assert longer == 1000 > total(configs["source_only_seed4"]) == 500
-    for name in ("min_entropy", "stages", "levels"):
+    for name in ("source_only_target_norm", "min_entropy", "stages", "levels"):
         assert longer <= total(configs[f"{name}_seed4"]) < longer + 3
     told = capsys.readouterr().err
     assert "levels_seed0 trains its first phase itself" in told
     assert "config.supervised.terms.auxiliary_source_labels is None there and 0.1 here" in told
     assert "stages" not in told
+
+
+def test_the_yardsticks_batch_norm_follows_the_target_as_the_methods_does(tmp_path):
+    runs, configs = plan(["min_entropy"], tmp_path)
+    name = "source_only_target_norm_seed0"
+    terms = components.terms(ConfigDict(configs[name]), "warmup")
+    assert terms.statistics_view == "target" and set(terms.weights) == {"source_labels", "answers"}
+    assert runs[name].start == "source_only_seed0"
+    assert configs[name]["rounds"] == 0
 
 
 @pytest.mark.parametrize("steps", [1, 7, 1000])
@@ -119,7 +131,7 @@ def test_phases_take_the_steps_in_all(warmup, stages, retraining, steps):
 
 
 @pytest.mark.parametrize(
-    ("method", "warmup", "stage"), [("advent", 30, None), ("cbst", 0, 10), ("bdl", 15, 8)]
+    ("method", "warmup", "stage"), [("advent", 30, None), ("cbst", 0, 8), ("bdl", 15, 8)]
 )
 def test_steps_that_the_data_choose_are_replaced(method, warmup, stage):
     config = labor_jax.get_config(f"uda:{method}", "folders")
@@ -161,20 +173,21 @@ def test_the_table(run_all, tmp_path, capsys):
     ]
     published = benchmark.PUBLISHED["min_entropy"]
     assert rows[0] == [
-        *("method", "seed 0", "seed 1", "mean ± std", "to source only", "time"),
+        *("method", "seed 0", "seed 1", "mean ± std", "gain", "time"),
         "published, GTAV → Cityscapes",
     ]
     assert rows[2:] == [
-        ["source only", "20.0", "21.0", "20.5 ± 0.7", "-2.0", "1.5 min", "36.6"],
-        ["source only, as many steps", "22.0", "23.0", "22.5 ± 0.7", "-", "1.5 min", "-"],
-        ["min_entropy", "25.0", "26.0", "25.5 ± 0.7", "+3.0", "1.5 min", published],
-        ["levels", "20.0", "-", "20.0", "-2.0", "1.5 min", "-"],
+        ["source only", "20.0", "21.0", "20.5 ± 0.7", "-1.0", "1.5 min", "36.6"],
+        ["source only, as many steps", "22.0", "23.0", "22.5 ± 0.7", "+1.0", "1.5 min", "-"],
+        ["source only, the target's batch norm", "21.0", "22.0", "21.5 ± 0.7", "-", "1.5 min", "-"],
+        ["min_entropy", "25.0", "26.0", "25.5 ± 0.7", "+4.0", "1.5 min", published],
+        ["levels", "20.0", "-", "20.0", "-1.0", "1.5 min", "-"],
     ]
     assert "levels_seed1 failed" in captured.err
     assert (tmp_path / "table.md").read_text() == captured.out
-    assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + 7
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + 9
     ((runs, jobs),) = run_all
-    assert (len(runs), jobs) == (8, 2)
+    assert (len(runs), jobs) == (10, 2)
 
 
 def test_without_methods_all_that_are_registered_are_run(run_all, tmp_path, monkeypatch):
@@ -183,7 +196,7 @@ def test_without_methods_all_that_are_registered_are_run(run_all, tmp_path, monk
     benchmark.main(["--seeds", "0", "--output", str(tmp_path)])
     ((runs, _),) = run_all
     assert [run.name for run in runs] == [
-        *("source_only_seed0", "source_only_longer_seed0"),
+        *("source_only_seed0", "source_only_longer_seed0", "source_only_target_norm_seed0"),
         *("levels_seed0", "min_entropy_seed0"),
     ]
 

@@ -36,7 +36,7 @@ def test_the_numbers_of_images_decide(source, pool, supervised, warmup, selector
 
 @pytest.mark.parametrize(
     ("method", "warmup", "retraining"),
-    [("advent", 760, None), ("cbst", None, 254), ("intrada", 380, 380), ("bdl", 380, 190)],
+    [("advent", 760, None), ("cbst", None, 190), ("intrada", 380, 380), ("bdl", 380, 190)],
 )
 def test_a_methods_phases_take_as_many_steps_as_the_source_model(method, warmup, retraining):
     found = steps(get_config(f"uda:{method}", "folders"), 305, 62)
