@@ -33,7 +33,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
 
     A pixel's vector is the bilinear interpolation of `features` with aligned corners. Each pick,
     and each pixel asked earlier, costs O(h w D + H W). Use this for budgets of single points, not
-    for large shares of an image.
+    for large shares of an image or where large areas are labelled.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
     Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1. There a point is an image; here it is a
@@ -71,7 +71,10 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
 
     nearest = loop_carry.initial_carry(jnp.full(free.shape, jnp.inf), vectors.squared_norms)
     _, nearest = lax.while_loop(
-        lambda state: state[0] < size, cover_asked, (next_asked(-1), nearest)
+        # Where nothing is left to ask, it does not matter what the asked pixels cover.
+        lambda state: (state[0] < size) & jnp.any(free),
+        cover_asked,
+        (next_asked(-1), nearest),
     )
     # Nothing was asked before: start with the pixel nearest to the mean.
     first_score = jnp.where(jnp.all(free), -vectors.distances_to_mean(), nearest)

@@ -56,7 +56,8 @@ def select_image_core_set(
     Repeats `count` times: ask the available image whose vector is farthest (squared Euclidean
     distance) from its nearest asked image. Images that are not available count as asked in earlier
     rounds. If there are none, the first pick is the image nearest to the mean vector. Ties go to
-    the lowest number. Distances are computed in float32, one asked image at a time: O(N D) each.
+    the lowest number. Distances are computed in float32, one asked image at a time: O(N D) each. An
+    image whose vector holds NaN covers no other, and comes last.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
     Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1.
@@ -81,19 +82,21 @@ def select_image_core_set(
     check_mask("available", available, vectors.shape[:1])
     count = check_natural("count", count)
     vectors = lax.stop_gradient(vectors).astype(jnp.float32)
+    broken = jnp.any(jnp.isnan(vectors), axis=-1)
     number = jnp.arange(vectors.shape[0], dtype=jnp.int32)
 
     def distances_to(vector):
         return jnp.sum(jnp.square(vectors - vector), axis=-1)
 
     def cover(index, nearest):
-        covered = jnp.minimum(nearest, distances_to(vectors[index]))
+        covered = jnp.fmin(nearest, distances_to(vectors[index]))
         return jnp.where(available[index], nearest, covered)
 
     nearest = loop_carry.initial_carry(jnp.full(number.shape, jnp.inf), vectors)
     nearest = lax.fori_loop(0, number.size, cover, nearest)
-    to_mean = -distances_to(jnp.mean(vectors, axis=0))
-    first_score = jnp.where(jnp.all(available), to_mean, nearest)
+    nearest = jnp.where(broken, jnp.nan, nearest)
+    to_mean = -distances_to(jnp.mean(vectors, axis=0, where=~broken[:, None]))
+    first_score = jnp.where(jnp.all(available | broken), to_mean, nearest)
 
     def pick(state, index):
         nearest, free = state
@@ -101,7 +104,7 @@ def select_image_core_set(
         image = jnp.argmax(key).astype(jnp.int32)
         found = key[image] > pixel_order.UNAVAILABLE
         picked = jnp.where(found, image, -1), jnp.where(found, nearest[image], -jnp.inf)
-        nearest = jnp.minimum(nearest, distances_to(vectors[image]))
+        nearest = jnp.fmin(nearest, distances_to(vectors[image]))
         return (nearest, free & (number != image)), picked
 
     _, (picks, distances) = lax.scan(pick, (nearest, available), jnp.arange(count))
@@ -127,4 +130,4 @@ def best_images(scores: np.ndarray, count: int, *, vectors: np.ndarray | None = 
         picks = np.asarray(picks, np.int64)
         return picks[picks >= 0]
     order = np.argsort(-np.where(np.isnan(scores), -np.inf, scores), kind="stable")
-    return order[scores[order] > -np.inf][:count]
+    return order[~np.isneginf(scores[order])][:count]

@@ -34,7 +34,8 @@ def select_max_herding(
     the available position y for which the mean over all x of max(0, k(x, y) - m(x)) is largest,
     its gain. Gains within a 1e-5th of the largest are ties, which go to the lowest column, then the
     lowest row. Positions whose pixel is not available count as asked in earlier rounds. Gains are
-    computed in float32; but for rounding and ties, none is larger than the one before.
+    computed in float32; one that a tie or rounding made larger than the one before is given as that
+    one.
 
     k(x, y) = exp(-|x - y|^2 / (2 lengthscale^2)) of the feature vectors, scaled to length 1.
 
@@ -92,6 +93,7 @@ def select_max_herding(
         return (covered, free & (number != best)), picked
 
     _, (picks, gains) = lax.scan(pick, (covered, free), length=count)
+    gains = lax.cummin(gains)
     valid = picks >= 0
     centers = jnp.where(valid[:, None], jnp.asarray(places)[picks], -1)
     marked = jnp.where(valid, centers[:, 0], available.shape[0])

@@ -58,7 +58,7 @@ def bind_ranking(
             found = found._replace(candidates=keep)
             found = pick(method, found, image.available, count=length, radius=radius)
         if isinstance(found, Query) and found.parts is not None and found.scores is not None:
-            valid = found.scores > -jnp.inf
+            valid = jnp.arange(found.scores.size) < found.picks
             return Ranking(found.scores, valid, None, found.candidates, parts=found.parts)
         if not isinstance(found, Selection) or found.scores is None:
             raise ValueError(

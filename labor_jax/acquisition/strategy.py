@@ -147,6 +147,8 @@ def _checked(
     name = function_name(method.function)
     mask = method.asks in ("mask", "full")
     in_parts = method.asks in ("superpixels", "classes")
+    if method.asks == "images":
+        return _whole_image(method, found, image.available)
     if isinstance(found, Query) and not (in_parts and found.parts is None):
         check_mask(f"the pixels of the query of {name}", found.pixels, shape)
         if found.parts is not None and not _is_array(found.parts, shape, jnp.integer):
@@ -154,8 +156,6 @@ def _checked(
         return found
     if in_parts:
         raise _wrong_result(method, "a Query with parts", found, shape)
-    if method.asks == "images":
-        return _whole_image(method, found, image.available)
     if isinstance(found, (Selection, MaskSelection)):
         check_mask(f"the query of the selection of {name}", found.query, shape)
         return found
@@ -189,7 +189,7 @@ def _whole_image(method: Method, found: Any, available: jax.Array) -> Query:
     if len(shape) == 1 and _is_array(found, shape, jnp.floating):
         vector, found = jnp.asarray(found, jnp.float32), jnp.float32(0)
     if not _is_array(found, (), jnp.floating):
-        expected = "a score f32[], a vector f32[D] or a Query"
+        expected = "a score f32[] or a vector f32[D]"
         raise _wrong_result(method, expected, found, available.shape)
     # An image that is asked to the last pixel has nothing left to ask.
     score = jnp.where(jnp.any(available), jnp.asarray(found, jnp.float32), -jnp.inf)

@@ -109,6 +109,7 @@ def of_round(config: ConfigDict, number: int) -> ConfigDict:
         )
     own = config.copy_and_resolve_references()
     own.method = name
+    own.class_weights = "none"  # by a model's classes it would not be random
     return own
 
 

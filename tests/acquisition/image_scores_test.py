@@ -79,6 +79,17 @@ def test_images_with_vectors_are_chosen_by_k_centres_and_never_those_with_nothin
     assert acquisition.best_images(asked, 9, vectors=vectors).tolist() == [3, 2, 1]
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_image_of_nan_comes_last_and_covers_nothing(asked):
+    vectors = np.array([[np.nan], [1.0], [5.0], [9.0], [4.5]], np.float32)
+    available = np.array([not asked, True, True, True, True])
+    picks, distances = acquisition.select_image_core_set(vectors, available, count=5)
+    rest, expected = acquisition.select_image_core_set(vectors[1:], available[1:], count=4)
+    np.testing.assert_array_equal(picks, [*(rest + 1), -1 if asked else 0])
+    if not asked:
+        np.testing.assert_array_equal(distances[:4], expected)
+
+
 def test_wrong_arguments_are_refused():
     vectors, available = np.zeros((3, 2)), np.ones(3, bool)
     with pytest.raises(ValueError, match=r"vectors must be \[N, D\]"):
@@ -91,6 +102,6 @@ def test_wrong_arguments_are_refused():
 
 def test_the_best_images_come_in_order_and_never_those_with_nothing_left():
     scores = np.array([0.5, np.nan, 0.7, -np.inf, 0.5, -1.0], np.float32)
-    assert acquisition.best_images(scores, 9).tolist() == [2, 0, 4, 5]
+    assert acquisition.best_images(scores, 9).tolist() == [2, 0, 4, 5, 1]
     assert acquisition.best_images(scores, 2).tolist() == [2, 0]
     assert acquisition.best_images(scores, 0).tolist() == []

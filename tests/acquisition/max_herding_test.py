@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import numpy as np
 import pytest
 
@@ -64,6 +65,14 @@ def test_picks_and_gains_equal_the_twin(seed, count, settings):
     assert np.isneginf(found.scores[len(gains) :]).all()
     assert (np.diff(np.asarray(found.scores[: len(gains)])) <= 1e-6).all()
     np.testing.assert_array_equal(found.available, available & ~np.asarray(found.query))
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_gains_never_increase_though_ties_are_picked_by_place(seed):
+    coarse = np.random.default_rng(seed).normal(size=(4, 5, 8)).astype(np.float32)
+    features = jax.image.resize(coarse, (16, 20, 8), "linear")
+    found = acquisition.select_max_herding(features, np.ones((16, 20), bool), count=320)
+    assert found.valid.all() and (np.diff(np.asarray(found.scores)) <= 0).all()
 
 
 def test_like_pixels_are_not_asked_twice():

@@ -101,6 +101,23 @@ def test_a_mask_is_ranked_by_its_pixels(image):
     assert found.centers is None
 
 
+def test_superpixels_of_nan_are_listed_as_they_are_asked(image):
+    numbers = (jnp.arange(SHAPE[0])[:, None] // 3) + jnp.zeros(SHAPE, jnp.int32)
+    score = jnp.array([1.0, jnp.nan, -jnp.inf, 2.0, 0.5])[: int(numbers.max()) + 1]
+
+    def superpixels(available, count):
+        return acquisition.select_superpixels(score, numbers, available, count=count)
+
+    method = acquisition.Method(
+        "own", superpixels, "superpixels", "superpixels", ("available", "count")
+    )
+    image = image._replace(available=jnp.ones(SHAPE, bool))
+    found = acquisition.bind_ranking(method, score.size)(image)
+    assert found.valid.all()
+    budget = acquisition.Budget(points=score.size)
+    np.testing.assert_array_equal(found.parts, acquisition.bind(method, budget)(image).parts)
+
+
 def test_a_query_with_parts_and_scores_is_a_ranking(image):
     parts = np.full(SHAPE, -1, np.int32)
     parts[:2], parts[5:] = 1, 0

@@ -239,6 +239,10 @@ def small_query(available):
     return acquisition.Query(available[:2], jnp.int32(0), available[:2])
 
 
+def whole_query(available):
+    return acquisition.Query(available, jnp.int32(-1), available)
+
+
 def wrong_parts(available):
     return acquisition.Query(available, jnp.int32(0), available, parts=available)
 
@@ -253,6 +257,7 @@ def wrong_parts(available):
         (largest, {"budget": "own"}, "largest .* a Selection or a Query, as the budget 'own'"),
         (small_query, {}, r"query of small_query must have shape \(6, 7\)"),
         (largest, {"asks": "images"}, r"largest .* returned float32\[6, 7\] .* a score f32\[\]"),
+        (whole_query, {"asks": "images"}, r"whole_query .* returned Query .* a vector f32\[D\]"),
         (
             largest,
             {"asks": "classes", "budget": "points"},

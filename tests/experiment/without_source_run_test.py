@@ -1,13 +1,18 @@
 """Whole runs without source images: photos and answers alone."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 
 import labor_jax
+from labor_jax.acquisition import registry as acquisition_registry
+from labor_jax.active import strategies
 from labor_jax.annotation import LabelStore
 from labor_jax.data import pair_from_arrays, registry
+from labor_jax.experiment.handover import Handover
+from labor_jax.experiment.phases import query
 from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
 
@@ -70,6 +75,29 @@ def test_todays_recipe_mixes_with_a_source(monkeypatch):
     assert labor_jax.get_config("random", "photos").recipe == "paper"
     with pytest.raises(ValueError, match="mixes source images"):
         labor_jax.get_config("random", "photos", recipe="today")
+
+
+def test_a_random_round_is_not_weighted_by_what_an_untrained_model_says():
+    config = labor_jax.get_config("active:margin", "photos")
+    config.acquisition.class_weights = "predicted"
+    first, second = (strategies.of_round(config.acquisition, number) for number in (1, 2))
+    assert (first.method, first.class_weights) == ("random", "none")
+    assert (second.method, second.class_weights) == ("margin", "predicted")
+
+
+def test_the_first_model_is_that_before_a_random_round(monkeypatch):
+    monkeypatch.setattr(acquisition_registry, "METHODS", dict(acquisition_registry.METHODS))
+
+    @acquisition_registry.register("changed")
+    def changed(logits, first_logits):
+        return (logits - first_logits).sum(-1)
+
+    config = labor_jax.get_config("random", "photos")
+    config.acquisition.update(method="changed", random_rounds=1)
+    components = types.SimpleNamespace(config=config)
+    handover = Handover(model={"weights": 1}, players={})
+    handed = query.hand_on(components, types.SimpleNamespace(round=1), handover, None)
+    assert handed.first_model == {"weights": 1}
 
 
 def test_rounds_at_random_are_of_methods_that_have_them():

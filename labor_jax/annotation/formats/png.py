@@ -55,6 +55,11 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
         labels.save(folder / "labels" / name)
         if image.parts is not None:
             (folder / "parts").mkdir(exist_ok=True)
+            if image.parts.max() >= 2**16 - 1:
+                raise DataError(
+                    f"{exported.names[image.number]!r} has {image.parts.max() + 1:,} parts, of "
+                    "which a PNG file numbers 65,535; ask fewer of an image."
+                )
             parts = (image.parts + 1).astype(np.uint16)
             Image.fromarray(parts).save(folder / "parts" / name)
         if image.guess is not None:

@@ -26,8 +26,9 @@ def pack_labels(labels: np.ndarray) -> bytes:
 
 
 def pack_parts(parts: np.ndarray) -> bytes:
-    """Compresses the numbers of asked pixels' parts, `uint16[pixels]`."""
-    return zlib.compress(parts.astype("<u2").tobytes(), _COMPRESSION_LEVEL)
+    """Compresses the numbers of asked pixels' parts, `uint16[pixels]` or `uint32[pixels]`."""
+    little_endian = parts.astype(parts.dtype.newbyteorder("<"))
+    return zlib.compress(little_endian.tobytes(), _COMPRESSION_LEVEL)
 
 
 class BlobReader:
@@ -68,7 +69,7 @@ class BlobReader:
         Raises:
           DamagedItemError: If the blob is damaged.
         """
-        return np.frombuffer(self._bytes(blob, count, image, round), np.uint8)
+        return np.frombuffer(self._bytes(blob, (count,), image, round), np.uint8)
 
     def parts(self, blob: bytes, count: int, image: str, round: int) -> np.ndarray:
         """The numbers of the parts of `count` asked pixels, `int64[count]`.
@@ -76,8 +77,8 @@ class BlobReader:
         Raises:
           DamagedItemError: If the blob is damaged.
         """
-        content = self._bytes(blob, 2 * count, image, round)
-        return np.frombuffer(content, "<u2").astype(np.int64)
+        content = self._bytes(blob, (2 * count, 4 * count), image, round)
+        return np.frombuffer(content, f"<u{len(content) // max(count, 1) or 2}").astype(np.int64)
 
     def candidates(self, blob: bytes, shape: tuple[int, int], image: str, round: int) -> np.ndarray:
         """Which classes each part holds, `bool[parts, C]`.
@@ -87,13 +88,14 @@ class BlobReader:
         """
         return self.mask(blob, shape, image, round)
 
-    def _bytes(self, blob: bytes, count: int, image: str, round: int) -> bytes:
+    def _bytes(self, blob: bytes, lengths: tuple[int, ...], image: str, round: int) -> bytes:
         try:
             content = zlib.decompress(blob)
         except (zlib.error, TypeError) as error:
             raise self._damaged(image, round, str(error)) from error
-        if len(content) != count:
-            raise self._damaged(image, round, f"{len(content)} bytes instead of {count}")
+        if len(content) not in lengths:
+            wanted = " or ".join(map(str, lengths))
+            raise self._damaged(image, round, f"{len(content)} bytes instead of {wanted}")
         return content
 
     def _damaged(self, image: str, round: int, what: str) -> DamagedItemError:

@@ -76,10 +76,11 @@ def parts_at_query(parts: np.ndarray, query: np.ndarray, what: str) -> np.ndarra
       what: What the numbers are, for errors.
 
     Returns:
-      `uint16[pixels]` in raster order, numbered anew from 0 without gaps, in the same order.
+      `uint16[pixels]` in raster order, numbered anew from 0 without gaps, in the same order;
+      `uint32[pixels]` of more than 65,536 parts.
 
     Raises:
-      ValueError: If the shapes differ, or they are not integers from 0 to 65,534.
+      ValueError: If the shapes differ, or they are not integers from 0.
     """
     parts = np.asarray(parts)
     if parts.shape != query.shape or not np.issubdtype(parts.dtype, np.integer):
@@ -88,9 +89,10 @@ def parts_at_query(parts: np.ndarray, query: np.ndarray, what: str) -> np.ndarra
             f"size {size(query.shape)}"
         )
     numbers = parts[query]
-    if numbers.size and (numbers.min() < 0 or numbers.max() > 65_534):
-        raise ValueError(f"{what} are {numbers.min()} to {numbers.max()}; allowed are 0 to 65,534")
-    return np.unique(numbers, return_inverse=True)[1].astype(np.uint16)
+    if numbers.min(initial=0) < 0:
+        raise ValueError(f"{what} are {numbers.min()} to {numbers.max()}; they count from 0")
+    numbers = np.unique(numbers, return_inverse=True)[1]
+    return numbers.astype(np.uint16 if numbers.max(initial=0) < 2**16 else np.uint32)
 
 
 def checked_labels(labels: np.ndarray, num_classes: int, what: str) -> np.ndarray:

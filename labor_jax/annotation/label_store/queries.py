@@ -136,7 +136,7 @@ class Queries:
           clicks: How many clicks answer it; None for one per connected segment.
           kind: How it is answered.
           guess: The model's labels of the asked pixels, `uint8[pixels]`, or None.
-          parts: Which part each asked pixel is of, `uint16[pixels]`, or None.
+          parts: Which part each asked pixel is of, see `checks.parts_at_query`, or None.
         """
         with self._database.transaction() as connection:
             self._check_in_round(connection, image, round)

@@ -88,8 +88,8 @@ class LabelStore(LabelReader):
           kind: How it is shown to a person and charged, see `cost.Kind`.
           guess: The model's labels, `integer[H, W]`: at the asked pixels 0 to C - 1, or 255 for
             none. People may be shown them; training never sees them. "corrections" need them.
-          parts: Which part of the query each asked pixel is of, `integer[H, W]`: there 0 to
-            65,534. "superpixels", "classes" and "corrections" need them.
+          parts: Which part of the query each asked pixel is of, `integer[H, W]`, there
+            from 0. "superpixels", "classes" and "corrections" need them.
 
         Raises:
           ValueError: If the round isn't open or doesn't have the image, if it already asked other

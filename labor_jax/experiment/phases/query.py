@@ -55,15 +55,13 @@ def checkpointed(handover: Handover) -> Handover:
 
 def hand_on(components: Components, phase: Phase, handover: Handover, state: None) -> Handover:
     """What it was handed, but for the selector, whose work is done."""
-    del state
-    return _with_first_model(components, phase, handover).replace(selector=None)
+    del phase, state
+    return _with_first_model(components, handover).replace(selector=None)
 
 
-def _with_first_model(components: Components, phase: Phase, handover: Handover) -> Handover:
+def _with_first_model(components: Components, handover: Handover) -> Handover:
     """The handover with the model before the first query, if the method compares with it."""
-    method = strategies.method(
-        strategies.of_round(components.config.acquisition, phase.round).method
-    )
+    method = strategies.method(components.config.acquisition.method)
     if "first_logits" in method.reads and handover.first_model is None:
         return handover.replace(first_model=handover.model)
     return handover
@@ -76,7 +74,7 @@ def run(session: Any, phase: Phase, handover: Handover, state: None, save: Any) 
     the pool all images are scored again after a kill, and so the others are asked the same.
     """
     del save  # the label store keeps every image's query as it is made
-    handover = _with_first_model(session.components, phase, handover)
+    handover = _with_first_model(session.components, handover)
     names = session.components.pair.pool.names
     session.store.writer.open_round(phase.round, names)
     unasked = set(session.store.unasked(phase.round, names))
