@@ -14,6 +14,9 @@ from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 
 ItemStatus = Literal["open", "leased", "done", "skipped"]
 
+SEVERAL = 254
+"""In an `Agreement`, the label of a part that holds several classes."""
+
 # With so few images left, the answers of other processes matter, so the round is recounted.
 _RECOUNT_BELOW = 20
 
@@ -44,8 +47,10 @@ class Agreement(NamedTuple):
 
     Attributes:
       items: The number of items that have both opinions.
-      pixels: How many of their pixels have each label in opinion 1, `int64[256]`; 255 is void.
-      equal: How many of these have the same label in opinion 2, `int64[256]`.
+      pixels: How many of their pixels have each label in opinion 1, `int64[256]`; 255 is void, and
+        `SEVERAL` a part of several classes.
+      equal: How many of these have the same label in opinion 2, `int64[256]`: of several classes,
+        all the same.
     """
 
     items: int
@@ -255,12 +260,15 @@ class ProgressReader:
 
     def _compare(self, round: int, image: str) -> tuple[np.ndarray, np.ndarray]:
         """Pixels by label in opinion 1, and those with the same in opinion 2; `int64[256]` each."""
-        first = self._reader.store.answer_of(image, round)
-        second = self._reader.state(Item(round, image, 2)).submitted
-        return (
-            np.bincount(first, minlength=256),
-            np.bincount(first[first == second], minlength=256),
-        )
+        store, item = self._reader.store, Item(round, image, 2)
+        first, held = store.answer_of(image, round), store.candidates(image, round)
+        second = self._reader.state(item)
+        equal = first == second.submitted
+        if held is not None:  # all parts of several classes have the label of void
+            parts = self._reader.question(item).parts
+            equal = (held == second.submitted_candidates).all(axis=1)[parts]
+            first = np.where((np.count_nonzero(held, axis=1) > 1)[parts], np.uint8(SEVERAL), first)
+        return np.bincount(first, minlength=256), np.bincount(first[equal], minlength=256)
 
 
 def _status(done: int, holder: str | None, last_kind: str | None) -> ItemStatus:

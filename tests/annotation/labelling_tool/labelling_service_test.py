@@ -16,6 +16,7 @@ from labor_jax.annotation import LabelStore, pixel_runs
 from labor_jax.annotation.labelling_tool.item import Item, UnknownItemError
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.annotation.labelling_tool.leases import LeaseLostError
+from labor_jax.annotation.labelling_tool.progress import SEVERAL
 from tests.annotation.examples import CLASSES, SHAPE, query_of
 
 requests = map("request {}".format, itertools.count())
@@ -443,6 +444,25 @@ def test_second_opinions_are_given_by_others_and_measure_agreement(store, clock)
     assert (agreement.equal[1], agreement.equal[2], agreement.pixels.sum()) == (1, 1, 2)
     with pytest.raises(LeaseLostError, match="other opinion"):
         service.reopen(Item(1, "a", 1), "bob", one())
+
+
+def test_parts_of_several_classes_agree_if_all_classes_do(classes):
+    first, second = [0, 2], [17, 1]
+    toggled = {1: [(0, first), (1, first), (0, second)], 2: [(1, first), (2, first), (0, second)]}
+    for name, opinion in (("ann", 1), ("bob", 2)):
+        lease = classes.next(name)
+        assert lease.item.opinion == opinion
+        for label, part in toggled[opinion]:
+            classes.toggle(*lease, one(), label, part)
+        classes.submit(*lease, one())
+    agreement = classes.progress.agreement(1)
+    assert (agreement.pixels[[0, SEVERAL, 255]] == [1, 2, 0]).all()
+    assert (agreement.equal[0], agreement.equal.sum()) == (1, 1)
+    lease = classes.reopen(Item(1, "a", 2), "bob", one())
+    classes.toggle(*lease, one(), 0, first)
+    classes.toggle(*lease, one(), 2, first)
+    classes.submit(*lease, one())
+    assert classes.progress.agreement(1).equal.sum() == 3
 
 
 def test_who_gives_a_second_opinion_first_is_not_asked_for_the_first(store, clock):
