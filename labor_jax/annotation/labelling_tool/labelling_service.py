@@ -87,8 +87,8 @@ class LabellingService:
 
         An item that the annotator already holds comes first, with a new token, unless `after` is
         given. The others follow in their order: first opinions before second ones, and those that
-        the annotator skipped last. Nobody gets both opinions of an image. Items that the file holds
-        damaged are left out, with an error in the log.
+        the annotator skipped last. Nobody gets both opinions of an image, unless they only skipped
+        one. Items that the file holds damaged are left out, with an error in the log.
 
         Args:
           annotator: Their name, see `checked_annotator`.
@@ -135,8 +135,8 @@ class LabellingService:
 
         Raises:
           UnknownItemError: If there is no such item.
-          LeaseLostError: If somebody else holds it, if the annotator gave its other opinion, or if
-            the request is repeated and the lease was lost since.
+          LeaseLostError: If somebody else holds it, if the annotator worked on its other opinion,
+            or if the request is repeated and the lease was lost since.
           ValueError: If an argument is invalid.
         """
         annotator = checked_annotator(annotator)

@@ -476,6 +476,43 @@ def test_who_gives_a_second_opinion_first_is_not_asked_for_the_first(store, cloc
     assert service.next("cem").item == Item(1, "a", 1)
 
 
+@pytest.mark.parametrize("kind", ["mark", "toggle", "undo", "redo", "submit", "reopen", "import"])
+def test_whoever_worked_on_an_opinion_does_not_get_the_other(store, clock, kind):
+    first, second, whole = Item(1, "a", 1), Item(1, "a", 2), [0, 1]
+    asks = "classes" if kind == "toggle" else "mask"
+    store.open_round(1, ["a"])
+    store.ask("a", 1, query_of((0, 0)), kind=asks, parts=np.zeros(SHAPE, int))
+    service = LabellingService(store, clock=clock, second_opinion=1.0)
+    lease = service.next("bob")
+    for label in (0, 1):
+        (service.toggle if kind == "toggle" else service.mark)(*lease, one(), label, whole)
+    service.undo(*lease, one())
+    service.skip(*lease, one())
+    if kind == "import":
+        service.import_answer("a", 1, np.ones(SHAPE, np.uint8), annotator="ann")
+    elif kind == "reopen":
+        service.reopen(first, "ann", one())
+    else:
+        lease = service.next("ann")
+        assert lease.item == first
+        getattr(service, kind)(*lease, one(), *((2, whole) if kind in ("mark", "toggle") else ()))
+    clock.now += 1000
+    given = service.next("ann", prefer=second)
+    assert given is None or given.item == first
+    clock.now += 1000
+    with pytest.raises(LeaseLostError, match="other opinion"):
+        service.reopen(second, "ann", one())
+    assert service.next("cem", prefer=second).item == second
+
+
+def test_who_only_skipped_an_opinion_may_give_the_other(store, clock):
+    service = asking(store, images=("a",), clock=clock, second_opinion=1.0)
+    lease = service.next("ann")
+    service.skip(*lease, one())
+    finish(service, service.next("bob"))
+    assert service.next("ann").item == Item(1, "a", 2)
+
+
 def test_a_lease_that_ran_out_is_lost_to_who_gave_the_other_opinion_since(store, clock):
     service = asking(store, images=("a",), clock=clock, second_opinion=1.0)
     first, _ = service.next("ann"), service.next("bob")
@@ -651,7 +688,7 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
             self.marks[item].append(standing)
             self.undone[item] = []
             self.told.append((item, "import"))
-            self.knows.add((name, item))
+        self.knows.add((name, item))
         self.told.append((item, "reopen"))
 
     def step(self, name, kind, *arguments):
@@ -682,6 +719,8 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
         self.holders[item] = (name, token, self.clock.now + 120)
         self.told.append((item, kind))
         self.repeatable.append((kind, arguments, state))
+        if kind != "skip":
+            self.knows.add((name, item))
         return item
 
     @stateful.rule(
@@ -698,7 +737,6 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
                 tuple(label if w else b for w, b in zip(which, now, strict=True))
             )
             self.undone[item] = []
-            self.knows.add((name, item))
 
     @stateful.rule(name=names)
     def undo(self, name):
@@ -717,7 +755,6 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
         item = self.step(name, "submit")
         if item:
             (self.answers if item.opinion == 1 else self.submitted)[item] = self.labels(item)
-            self.knows.add((name, item))
             del self.holders[item]
 
     @stateful.rule(name=names)
