@@ -197,6 +197,7 @@ def test_after_a_round_nothing_is_left_in_the_log(interrupted):
         "UPDATE events SET content = x'00' WHERE kind = 'mark'",
         "UPDATE events SET content = NULL WHERE kind = 'mark'",
         "UPDATE events SET kind = 'undo' WHERE kind = 'mark'",
+        "UPDATE events SET label = 300 WHERE kind = 'mark'",
         "UPDATE queries SET mask = x'00' WHERE image = (SELECT image FROM events)",
     ],
 )
@@ -215,3 +216,38 @@ def test_an_item_that_is_damaged_is_set_aside(tmp_path, damage, caplog):
         service.skip(other.item, other.token, "skip")
         assert service.next("ann").item == other.item
         assert service.next("ben") is None
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_second_opinion_that_is_damaged_is_set_aside(tmp_path, submitted, caplog):
+    path, names = tmp_path / "labels.sqlite", [str(number) for number in range(3)]
+
+    def opened():
+        return LabelStore(path, classes=("road", "car"))
+
+    with opened() as store:
+        store.open_round(1, names)
+        for name in names:
+            store.ask(name, 1, np.ones((1, 1), bool))
+            store.answer(name, 1, np.zeros((1, 1), int))
+        service = LabellingService(store, second_opinion=1.0)
+        damaged = service.next("ann")
+        assert damaged.item.opinion == 2
+        service.mark(*damaged, "mark", 1, [0, 1])
+        if submitted:
+            service.submit(*damaged, "submit")
+        else:
+            service.skip(*damaged, "skip")
+    execute(path, "UPDATE events SET content = x'00' WHERE kind = 'mark'")
+    with opened() as store:
+        service = LabellingService(store, second_opinion=1.0)
+        given = service.next("ann", prefer=damaged.item)
+        assert given.item != damaged.item
+        service.mark(*given, "mark 2", 0, [0, 1])
+        service.submit(*given, "submit 2")
+        for _ in range(2):
+            agreement = service.progress.of_round(1).agreement
+            assert (agreement.items, agreement.equal[0]) == (1, 1)
+        assert service.next("bob").item.image not in (given.item.image, damaged.item.image)
+        assert service.next("cem") is None
+    assert caplog.text.count("event 1") == 1 and f"image {damaged.item.image!r}" in caplog.text

@@ -1,6 +1,7 @@
 """How far a round is: the status of its items, who works on it, how far annotators agree."""
 
 import collections
+import logging
 import math
 import statistics
 import threading
@@ -9,8 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from labor_jax.annotation.label_store.blobs import DamagedItemError
 from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
+
+logger = logging.getLogger(__name__)
 
 ItemStatus = Literal["open", "leased", "done", "skipped"]
 
@@ -119,6 +123,7 @@ class ProgressReader:
         self._lock = threading.Lock()
         self._progress: dict[int, tuple[float, Progress]] = {}
         self._compared: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+        self._left_out: set[tuple[int, str]] = set()
 
     def items(
         self,
@@ -174,7 +179,7 @@ class ProgressReader:
         return progress
 
     def agreement(self, round: int) -> Agreement:
-        """How far the two opinions of a round's items agree."""
+        """How far the two opinions of a round's items agree, without items that are damaged."""
         pixels, equal, count = np.zeros(256, np.int64), np.zeros(256, np.int64), 0
         for image, first, second in self._reader.read(
             "SELECT a.image, MAX(0, IFNULL(one.submitted, 0)), two.submitted "
@@ -187,7 +192,13 @@ class ProgressReader:
         ):
             counts = self._compared.get((round, image, first, second))
             if counts is None:
-                counts = self._compare(round, image)
+                try:
+                    counts = self._compare(round, image)
+                except DamagedItemError as error:
+                    if (round, image) not in self._left_out:
+                        logger.error("An item is left out of the agreement: %s", error)
+                        self._left_out.add((round, image))
+                    continue
                 if first:  # otherwise no event recorded the answer, so it may change unnoticed
                     self._compared[round, image, first, second] = counts
             pixels, equal, count = pixels + counts[0], equal + counts[1], count + 1
