@@ -122,6 +122,7 @@ class ProgressReader:
         self._clock = clock
         self._lock = threading.Lock()
         self._progress: dict[int, tuple[float, Progress]] = {}
+        self._generation = 0
         self._compared: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
         self._left_out: set[tuple[int, str]] = set()
 
@@ -172,10 +173,13 @@ class ProgressReader:
         """
         with self._lock:
             at, progress = self._progress.get(round, (-math.inf, None))
+            generation = self._generation
         if progress is None or not 0 <= self._clock() - at <= max_age:
             at, progress = self._clock(), self._count_progress(round)
             with self._lock:
-                self._progress[round] = (at, progress)
+                # A count that began before an answer may lack it.
+                if generation == self._generation:
+                    self._progress[round] = (at, progress)
         return progress
 
     def agreement(self, round: int) -> Agreement:
@@ -207,6 +211,7 @@ class ProgressReader:
     def count_answer(self, item: Item) -> None:
         """Updates the cached progress by one answer; near its end, drops it for a recount."""
         with self._lock:
+            self._generation += 1
             at, progress = self._progress.pop(item.round, (0.0, None))
             if progress is not None and progress.missing > _RECOUNT_BELOW:
                 self._progress[item.round] = (
@@ -221,6 +226,7 @@ class ProgressReader:
     def forget(self) -> None:
         """Drops what is cached, so that everything is recounted."""
         with self._lock:
+            self._generation += 1
             self._progress.clear()
 
     def _count_progress(self, round: int) -> Progress:

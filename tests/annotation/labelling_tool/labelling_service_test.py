@@ -571,6 +571,28 @@ def test_progress_and_the_overview_count(service, store):
     )
 
 
+@pytest.mark.parametrize("last", ["submitted", "imported"])
+def test_a_count_that_began_before_an_answer_is_not_kept(service, monkeypatch, last):
+    leases = [service.next(name) for name in ("ann", "bob", "cem")]
+    for lease in leases[:2]:
+        finish(service, lease)
+    count = service.progress.agreement
+
+    def answer_meanwhile(round):
+        monkeypatch.undo()
+        if last == "submitted":
+            finish(service, leases[2])
+        else:
+            service.skip(*leases[2], one())
+            labels = np.ones(SHAPE, np.uint8)
+            service.import_answer(leases[2].item.image, round, labels, annotator="vendor")
+        return count(round)
+
+    monkeypatch.setattr(service.progress, "agreement", answer_meanwhile)
+    assert not service.progress.of_round(1, max_age=60).complete
+    assert service.progress.of_round(1, max_age=60).complete
+
+
 # Many at once.
 
 
