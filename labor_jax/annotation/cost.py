@@ -28,7 +28,8 @@ import numpy as np
 from scipy import ndimage
 
 Kind = Literal["points", "regions", "mask", "full", "superpixels", "classes", "corrections"]
-"""How a query is answered. "points", "regions" and "mask": each part of one class is named.
+"""How a query is answered. "points" and "regions": each class of a point or a region is named.
+"mask": each connected part of one class is named.
 "superpixels": each part gets its commonest class. "classes": every class of a part is named.
 "corrections": the model's guess of a part is confirmed or replaced. "full": the image is outlined.
 """
@@ -225,10 +226,11 @@ def work_of(
       kind: How it is answered.
       query: The asked pixels, `bool[H, W]`.
       answer: Their labels, `integer[H, W]`, 255 for void; values elsewhere are ignored.
-      picks: How many points or regions were asked: touching ones of one class are clicks of their
-        own.
-      parts: Of "superpixels", "classes" and "corrections": which part an asked pixel is of,
-        `integer[H, W]`; values elsewhere are ignored.
+      picks: How many points or regions were asked, where their `parts` are not known, as in older
+        label stores. Then the parts of one class that their pixels form are counted, but no less
+        than the picks: of touching regions with several classes that is too few.
+      parts: Which part an asked pixel is of, `integer[H, W]`: which point, region or superpixel.
+        Values elsewhere are ignored. "superpixels", "classes" and "corrections" need it.
       guess: Of "corrections": the labels that were shown, `integer[H, W]`.
       candidates: Of "classes": whether a part holds a class, `bool[parts, C]`.
 
@@ -244,6 +246,9 @@ def work_of(
         return Work()
     match kind:
         case "points" | "regions":
+            if parts is not None:
+                named = 256 * parts[query].astype(np.int64) + answer[query]
+                return Work(images=1, points=len(np.unique(named)))
             if picks < np.count_nonzero(query):  # else there can't be more parts than picks
                 picks = max(picks, len(parts_of_one_class(answer, query)))
             return Work(images=1, points=picks)

@@ -19,7 +19,11 @@ from labor_jax.annotation.formats.exported_round import (
     file_number,
 )
 from labor_jax.annotation.label_store import EXISTING_ROUND, LabelStore
-from labor_jax.annotation.label_store.existing import OtherLabelsError
+from labor_jax.annotation.label_store.existing import (
+    ChangedMeanwhileError,
+    OtherLabelsError,
+    PreparedLabels,
+)
 from labor_jax.annotation.violations import Violation, by_cause
 from labor_jax.data.base import IGNORE_LABEL, DataError, Pair
 from labor_jax.data.files import decoding
@@ -78,6 +82,18 @@ def pool_round(
     )
 
 
+class ReadLabels(NamedTuple):
+    """Labels that were read and checked, but not stored yet.
+
+    Attributes:
+      result: The result of the import once they are stored.
+      prepared: The labels.
+    """
+
+    result: ExistingImport
+    prepared: list[PreparedLabels]
+
+
 def import_existing(
     store: LabelStore,
     existing: ExistingRound,
@@ -87,40 +103,78 @@ def import_existing(
     skip_invalid: bool = False,
     replace: bool = False,
 ) -> ExistingImport:
-    """Stores labels of the pool as round 0, all in one transaction.
+    """Stores labels of the pool as round 0: all of them or none. Others may write meanwhile.
+
+    The arguments and errors are those of `read_existing` and `store_existing`.
+
+    Returns:
+      What was stored, and every violation.
+    """
+    read = read_existing(store, existing, format, path, skip_invalid=skip_invalid, replace=replace)
+    store_existing(store, read)
+    return read.result
+
+
+def read_existing(
+    store: LabelStore,
+    existing: ExistingRound,
+    format: str,
+    path: Path,
+    *,
+    skip_invalid: bool = False,
+    replace: bool = False,
+) -> ReadLabels:
+    """Reads labels of the pool, and checks them against the store. They are kept packed.
 
     The folder of a round that another run exported is read by its own file names.
 
     Args:
-      store: The run's label store, open for writing.
+      store: The run's label store.
       existing: The pool's images, from `pool_round`.
       format: One of `formats.EXISTING_FORMATS`.
       path: The file or folder.
-      skip_invalid: Store the valid labels even if there are violations. Otherwise one violation
+      skip_invalid: Keep the valid labels even if there are violations. Otherwise one violation
         prevents the whole import.
       replace: Overwrite stored labels that differ.
 
     Returns:
-      What was stored, and every violation.
+      What is to be stored, and every violation.
 
     Raises:
       DataError: If the file can't be read, or has an image twice.
     """
-    seen, result = set(), ExistingImport([], [], [], 0, 0, 0, [])
+    seen, result, prepared = set(), ExistingImport([], [], [], 0, 0, 0, []), []
+    for image in _read(format, path, existing):
+        if image.number is not None and image.labels is not None:
+            if image.number in seen:
+                name = existing.names[image.number]
+                raise DataError(f"{path} has the image {name!r} twice; leave one of them")
+            seen.add(image.number)
+        result, labels = _checked(store, existing, image, result, replace)
+        if labels is not None and labels.recorded.changed:
+            prepared.append(labels)
+    if result.violations and not skip_invalid:
+        nothing = result._replace(imported=[], unchanged=[], pixels=0, asked=0, contradicting=0)
+        return ReadLabels(nothing, [])
+    return ReadLabels(result, prepared)
+
+
+def store_existing(store: LabelStore, read: ReadLabels) -> None:
+    """Stores labels as round 0, in one short transaction.
+
+    Args:
+      store: The run's label store, open for writing.
+      read: What `read_existing` returned.
+
+    Raises:
+      DataError: If their images were asked, or got other existing labels, meanwhile.
+    """
     try:
         with store.transaction():
-            for image in _read(format, path, existing):
-                if image.number is not None and image.labels is not None:
-                    if image.number in seen:
-                        name = existing.names[image.number]
-                        raise DataError(f"{path} has the image {name!r} twice; leave one of them")
-                    seen.add(image.number)
-                result = _stored(store, existing, image, result, replace)
-            if result.violations and not skip_invalid:
-                raise _NothingStored
-    except _NothingStored:
-        return result._replace(imported=[], unchanged=[], pixels=0, asked=0, contradicting=0)
-    return result
+            for labels in read.prepared:
+                store.add_prepared(labels)
+    except ChangedMeanwhileError as error:
+        raise DataError(f"nothing was imported: {error}") from error
 
 
 def check_complete(result: ExistingImport, path: Path) -> None:
@@ -132,39 +186,37 @@ def check_complete(result: ExistingImport, path: Path) -> None:
         raise DataError(f"{path} gives no pixel of the pool a label")
 
 
-class _NothingStored(Exception):  # noqa: N818, it only ends the transaction
-    pass
-
-
-def _stored(
+def _checked(
     store: LabelStore,
     existing: ExistingRound,
     image: ImportedImage,
     result: ExistingImport,
     replace: bool,
-) -> ExistingImport:
-    """The result after one more image, whose labels are stored if nothing is wrong with them."""
+) -> tuple[ExistingImport, PreparedLabels | None]:
+    """The result after one more image, and its labels if nothing is wrong with them."""
     name = None if image.number is None else existing.names[image.number]
     problems = [each for each in image.problems if each.text != CONTRADICTION]
     if problems or image.labels is None:
         found = [Violation(image.where, name, problem) for problem in problems]
-        return result._replace(violations=result.violations + found)
+        return result._replace(violations=result.violations + found), None
     known = image.labels != UNANSWERED
     labels = np.where(image.labels == VOID, np.uint8(IGNORE_LABEL), image.labels)
     try:
-        recorded = store.add_existing(name, labels, known, replace=replace)
+        prepared = store.prepare_existing(name, labels, known, replace=replace)
     except OtherLabelsError as error:
         text = "the image has other labels in round 0 already; --replace corrects them"
         found = Violation(image.where, name, Problem(text, error.pixels))
-        return result._replace(violations=[*result.violations, found])
+        return result._replace(violations=[*result.violations, found]), None
+    recorded = prepared.recorded
     group = "imported" if recorded.changed else "unchanged"
     group = group if recorded.pixels else "empty"
-    return result._replace(
+    result = result._replace(
         **{group: [*getattr(result, group), name]},
         pixels=result.pixels + recorded.pixels,
         asked=result.asked + recorded.asked,
         contradicting=result.contradicting + sum(each.pixels for each in image.problems),
     )
+    return result, prepared
 
 
 def _read(format: str, path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:

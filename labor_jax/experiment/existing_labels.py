@@ -9,7 +9,12 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from labor_jax.annotation import LabelStore
-from labor_jax.annotation.existing_labels import check_complete, import_existing, pool_round
+from labor_jax.annotation.existing_labels import (
+    check_complete,
+    pool_round,
+    read_existing,
+    store_existing,
+)
 from labor_jax.annotation.formats.existing_round import ExistingRound
 from labor_jax.data import Pair
 from labor_jax.experiment.plan import plan
@@ -77,9 +82,11 @@ def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: Labe
     if source:
         path = Path(annotation.existing_labels).expanduser()
         existing = describe_pool(config, pair, unknown=annotation.existing_unknown)
+        read = read_existing(store, existing, annotation.existing_format, path)
+        result = read.result
+        check_complete(result, path)
         with store.transaction():
-            result = import_existing(store, existing, annotation.existing_format, path)
-            check_complete(result, path)
+            store_existing(store, read)
             store.database.set_metadata(_SOURCE, source)
         logger.info(
             "Existing labels: %s pixels in %d images of %s.",
@@ -101,10 +108,16 @@ def _take_over(path: Path, pair: Pair, store: LabelStore) -> None:
     """Copies another run's existing labels, unless a round asks already."""
     if not path.exists() or store.rounds() or store.existing_images():
         return
-    with LabelStore(path, classes=pair.classes, read_only=True) as other, store.transaction():
-        for image in other.existing_images():
-            labels = other.labels(image, up_to_round=0)
-            store.add_existing(image, labels, other.asked(image, up_to_round=0))
+    with LabelStore(path, classes=pair.classes, read_only=True) as other:
+        prepared = [
+            store.prepare_existing(
+                image, other.labels(image, up_to_round=0), other.asked(image, up_to_round=0)
+            )
+            for image in other.existing_images()
+        ]
+    with store.transaction():
+        for labels in prepared:
+            store.add_prepared(labels)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from labor_jax.annotation import LabelStore, cost
 from labor_jax.annotation.label_store import work
 from labor_jax.annotation.label_store.existing import ExistingLabels
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
-from labor_jax.annotation.labelling_tool.progress import Progress, ProgressReader
+from labor_jax.annotation.labelling_tool.progress import SEVERAL, Progress, ProgressReader
 from labor_jax.data import IGNORE_LABEL
 
 _PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -117,12 +117,12 @@ def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
 
     Returns:
       "annotators": name, items and seconds_per_item of each; "agreement": items, pixels and the
-      share of them with equal labels, also by the first opinion's class; None without second ones.
+      share of them with equal answers, also by the first opinion's class; None without second ones.
     """
     pixels, equal = progress.agreement.pixels, progress.agreement.equal
     agreement = None
     if progress.agreement.items:
-        labels = [*enumerate(classes), (IGNORE_LABEL, "void")]
+        labels = [*enumerate(classes), (SEVERAL, "several classes"), (IGNORE_LABEL, "void")]
         agreement = {
             "items": progress.agreement.items,
             "pixels": int(pixels.sum()),

@@ -74,6 +74,26 @@ def test_a_segment_that_straddles_classes_is_a_click_for_each():
     assert work_of("mask", query, answer).segments == 3
 
 
+def test_each_class_of_a_region_is_a_click_also_where_regions_touch():
+    query = np.zeros((5, 8), bool)
+    query[1:4, 1:7] = True
+    parts = np.where(query, np.arange(8) // 4, -1)  # two windows of 3x3
+    answer = np.zeros(query.shape, np.uint8)
+
+    def points(**picks):
+        return work_of("regions", query, answer, parts=parts, **picks).points
+
+    assert points() == points(picks=2) == 2
+    answer[:2] = 1
+    assert points(picks=2) == 4
+    assert work_of("regions", query, answer, picks=2).points == 2, "an older store's"
+    answer[2, 2] = 255
+    assert points() == 5
+    answer[1] = 0  # now the class above and below the others is one of the first window's again
+    answer[2] = 1
+    assert points() == 4
+
+
 def test_a_whole_images_outlines_leave_specks_out():
     answer = np.zeros((200, 200), np.uint8)
     answer[50:60, 50:60] = 1

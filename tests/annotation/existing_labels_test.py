@@ -1,5 +1,6 @@
 """Labels from before the run, in every format: what is stored, and what is told."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -128,6 +129,30 @@ def test_other_labels_need_replace(store, folder):
     assert violation.problem.pixels == np.count_nonzero(LABELS[0] != LABELS[2])
     assert bring_in(store, folder, replace=True).imported == ["b/y"]
     np.testing.assert_array_equal(store.labels("b/y"), LABELS[0])
+
+
+@pytest.mark.parametrize("asks", ["other images", "an image that was read"])
+def test_annotators_may_go_on_while_the_files_are_read(store, folder, asks):
+    for name, labels in zip(NAMES[:2], LABELS, strict=False):
+        save(folder / f"{name}.png", labels)
+    existing, read = pool_round(PAIR), []
+
+    def read_label(file):
+        read.append(file)
+        if len(read) == 2:  # as another process would
+            with LabelStore(store.path, classes=CLASSES) as other:
+                other.open_round(1, NAMES)
+                other.ask("z_left" if asks == "other images" else "a/x", 1, LABELS[0] != 255)
+        return existing.read_label(file)
+
+    meanwhile = dataclasses.replace(existing, read_label=read_label)
+    if asks == "other images":
+        result = import_existing(store, meanwhile, "png", folder)
+        assert result.imported == store.existing_images() == ["a/x", "b/x"]
+    else:
+        with pytest.raises(DataError, match="nothing was imported: image 'a/x' was asked"):
+            import_existing(store, meanwhile, "png", folder)
+        assert store.existing_images() == []
 
 
 @pytest.mark.parametrize("format", list(FORMATS))

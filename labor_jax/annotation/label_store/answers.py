@@ -63,16 +63,23 @@ class Answers:
                     "its parts; pass replace=True to correct them"
                 )
             return
+        void_pixels = int(np.count_nonzero(labels == IGNORE_LABEL))
+        self.insert(connection, image, round, void_pixels, blobs.pack_labels(labels), packed)
+
+    def insert(
+        self,
+        connection: sqlite3.Connection,
+        image: str,
+        round: int,
+        void_pixels: int,
+        labels: bytes,
+        candidates: bytes | None = None,
+    ) -> None:
+        """Adds a row within a transaction, or replaces it: packed labels and candidates."""
         connection.execute(
             "INSERT OR REPLACE INTO answers (image, round, void_pixels, labels, candidates) "
             "VALUES (?, ?, ?, ?, ?)",
-            (
-                image,
-                round,
-                int(np.count_nonzero(labels == IGNORE_LABEL)),
-                blobs.pack_labels(labels),
-                packed,
-            ),
+            (image, round, void_pixels, labels, candidates),
         )
 
     def exists(self, image: str, round: int) -> bool:

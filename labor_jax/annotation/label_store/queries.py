@@ -142,22 +142,39 @@ class Queries:
             self._check_in_round(connection, image, round)
             if self._is_recorded(connection, image, round, query):
                 return
-            connection.execute(
-                "INSERT INTO queries "
-                "(image, round, height, width, pixels, clicks, mask, kind, guess, parts) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    image,
-                    round,
-                    *query.shape,
-                    int(query.sum()),
-                    segments(query) if clicks is None else operator.index(clicks),
-                    blobs.pack_mask(query),
-                    kind,
-                    None if guess is None else blobs.pack_labels(guess),
-                    None if parts is None else blobs.pack_parts(parts),
-                ),
+            self.insert(
+                connection,
+                image,
+                round,
+                query.shape,
+                int(query.sum()),
+                segments(query) if clicks is None else operator.index(clicks),
+                blobs.pack_mask(query),
+                kind,
+                None if guess is None else blobs.pack_labels(guess),
+                None if parts is None else blobs.pack_parts(parts),
             )
+
+    def insert(
+        self,
+        connection: sqlite3.Connection,
+        image: str,
+        round: int,
+        shape: tuple[int, int],
+        pixels: int,
+        clicks: int,
+        mask: bytes,
+        kind: Kind,
+        guess: bytes | None = None,
+        parts: bytes | None = None,
+    ) -> None:
+        """Adds a row within a transaction: of a query that contradicts nothing, packed."""
+        connection.execute(
+            "INSERT INTO queries "
+            "(image, round, height, width, pixels, clicks, mask, kind, guess, parts) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (image, round, *shape, pixels, clicks, mask, kind, guess, parts),
+        )
 
     def mask(self, image: str, round: int) -> np.ndarray:
         """The pixels that a round asks of an image, `bool[H, W]`.
@@ -201,7 +218,7 @@ class Queries:
         rows = self._database.read(
             f"SELECT q.round, q.height, q.width, q.mask, a.labels, {last} "
             "FROM queries q LEFT JOIN answers a USING (image, round) "
-            "WHERE q.image = ? AND q.round <= ?",
+            "WHERE q.image = ? AND q.round <= ? ORDER BY q.round",
             (checked_image(image), last_round(up_to_round)),
         )
         return [AskedRow(*row) for row in rows]

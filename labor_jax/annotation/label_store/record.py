@@ -23,8 +23,10 @@ class RoundRecord:
       images: How many images it asks.
       asked: How many of them have a query.
       answered: How many queries have an answer or need none.
-      queries: SHA-256 of the queries.
-      answers: SHA-256 of the answers.
+      queries: SHA-256 of the asked pixels.
+      answers: SHA-256 of their labels.
+      parts: SHA-256 of the queries' parts and guesses; None in records of earlier versions.
+      candidates: SHA-256 of the classes of each part; None in records of earlier versions.
     """
 
     images: int
@@ -32,6 +34,8 @@ class RoundRecord:
     answered: int
     queries: str
     answers: str
+    parts: str | None = None
+    candidates: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +119,11 @@ def check(store: LabelStore, before: StoreRecord, after: StoreRecord) -> list[in
             )
         elif found.asked == known.asked and found.queries != known.queries:
             problems.append(f"round {number} asks other pixels than before")
-        elif found.answered == known.answered and found.answers != known.answers:
+        elif found.asked == known.asked and known.parts not in (None, found.parts):
+            problems.append(f"round {number} asks other parts, or shows other guesses, than before")
+        elif found.answered == known.answered and (
+            found.answers != known.answers or known.candidates not in (None, found.candidates)
+        ):
             differing.append(number)
     if after.last_event < before.last_event:
         problems.append(f"{before.last_event - after.last_event} steps of annotators are missing")
@@ -136,27 +144,42 @@ _REMEDY = (
 
 
 def _corrected_rounds(store: LabelStore, last_event: int) -> set[int]:
-    """The rounds of answers that annotators gave after an event."""
+    """The rounds of answers that annotators gave after an event; opinion 2 is no answer."""
     rows = store.database.read(
-        "SELECT DISTINCT round FROM events WHERE id > ? AND kind IN ('submit', 'import')",
+        "SELECT DISTINCT round FROM events "
+        "WHERE id > ? AND opinion = 1 AND kind IN ('submit', 'import')",
         (last_event,),
     )
     return {number for (number,) in rows}
 
 
 def _round_record(store: LabelStore, number: int) -> RoundRecord:
-    queries, answers = hashlib.sha256(), hashlib.sha256()
+    queries, answers, parts, candidates = (hashlib.sha256() for _ in range(4))
+    # An older file that is open for reading only lacks these columns.
+    later = "guess, parts, candidates" if store.database.version >= 4 else "NULL, NULL, NULL"
     with store.database.explaining_errors():
-        for image, height, width, mask, labels in store.database.connection().execute(
-            "SELECT image, height, width, mask, labels FROM queries "
+        for (
+            image,
+            height,
+            width,
+            mask,
+            labels,
+            guess,
+            numbers,
+            held,
+        ) in store.database.connection().execute(
+            f"SELECT image, height, width, mask, labels, {later} FROM queries "
             "LEFT JOIN answers USING (image, round) WHERE round = ? ORDER BY image",
             (number,),
         ):
             name = image.encode()
             # Lengths come first, so that different contents never give the same bytes.
             queries.update(struct.pack("<qqqq", len(name), height, width, len(mask)) + name + mask)
+            parts.update(_framed(name, guess, numbers))
             if labels is not None:
                 answers.update(struct.pack("<qq", len(name), len(labels)) + name + labels)
+            if held is not None:
+                candidates.update(_framed(name, held))
     ((images, asked, answered),) = store.database.read(
         "SELECT COUNT(*), COUNT(q.image), COUNT(*) FILTER (WHERE q.pixels = 0 OR a.round NOT NULL) "
         "FROM round_images r LEFT JOIN queries q USING (image, round) "
@@ -167,6 +190,11 @@ def _round_record(store: LabelStore, number: int) -> RoundRecord:
         images,
         asked,
         answered,
-        queries.hexdigest(),
-        answers.hexdigest(),
+        *(each.hexdigest() for each in (queries, answers, parts, candidates)),
     )
+
+
+def _framed(*contents: bytes | None) -> bytes:
+    """Contents with their lengths, -1 for none."""
+    lengths = [-1 if content is None else len(content) for content in contents]
+    return struct.pack(f"<{len(lengths)}q", *lengths) + b"".join(filter(None, contents))

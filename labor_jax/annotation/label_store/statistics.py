@@ -98,9 +98,9 @@ def digest(database: Database, up_to_round: int | None) -> str:
     blobs = BlobReader(database.path)
     digest = hashlib.sha256()
     with database.explaining_errors():
-        candidates = "candidates" if database.version >= 4 else "NULL"
-        for image, round, height, width, mask, labels, held in database.connection().execute(
-            f"SELECT image, round, height, width, mask, labels, {candidates} "
+        later = "parts, candidates" if database.version >= 4 else "NULL, NULL"
+        for image, round, height, width, mask, labels, parts, held in database.connection().execute(
+            f"SELECT image, round, height, width, mask, labels, {later} "
             "FROM queries LEFT JOIN answers USING (image, round) "
             "WHERE round <= ? ORDER BY round, image",
             (last_round(up_to_round),),
@@ -114,6 +114,7 @@ def digest(database: Database, up_to_round: int | None) -> str:
             if labels is not None:
                 count = np.count_nonzero(query)
                 digest.update(blobs.labels(labels, count, image, round).tobytes())
-            if held is not None:
-                digest.update(zlib.decompress(held))
+            if held is not None:  # it says nothing without the parts
+                numbers = blobs.parts(parts, np.count_nonzero(query), image, round)
+                digest.update(numbers.tobytes() + zlib.decompress(held))
     return digest.hexdigest()

@@ -29,7 +29,7 @@ from labor_jax.annotation.label_store.checks import (
     labels_at_query,
     parts_at_query,
 )
-from labor_jax.annotation.label_store.existing import Recorded
+from labor_jax.annotation.label_store.existing import PreparedLabels, Recorded
 from labor_jax.annotation.label_store.questions import AnsweredQuestion, Question
 from labor_jax.annotation.label_store.reader import LabelReader
 from labor_jax.data.base import IGNORE_LABEL
@@ -279,15 +279,47 @@ class LabelStore(LabelReader):
           ValueError: If the size differs from that of the image's queries, or if a value at a known
             pixel is wrong.
         """
+        with self._database.transaction():
+            prepared = self.prepare_existing(image, labels, known, replace=replace)
+            self.add_prepared(prepared)
+        return prepared.recorded
+
+    def prepare_existing(
+        self, image: str, labels: np.ndarray, known: np.ndarray, *, replace: bool = False
+    ) -> PreparedLabels:
+        """Checks and packs existing labels, for `add_prepared`; stores nothing.
+
+        Of many images this takes long, which a transaction must not.
+
+        Args:
+          image: See `add_existing`, as the following.
+          labels: Classes, `integer[H, W]`.
+          known: The pixels that have a label, `bool[H, W]`.
+          replace: Overwrite other labels that were stored before.
+
+        Raises:
+          OtherLabelsError: As `add_existing`.
+          ValueError: As `add_existing`.
+        """
         image, known = checked_image(image), checked_query(known)
         what = f"existing labels of image {image!r}"
         checked = np.full(known.shape, IGNORE_LABEL, np.uint8)
         checked[known] = labels_at_query(labels, known, len(self._classes), what)
+        rows = self._queries.of_image(image, None)
+        self._image_shape(image, rows, known.shape)
+        return existing.prepare(rows, self._blobs, image, checked, known, replace=replace)
+
+    def add_prepared(self, prepared: PreparedLabels) -> None:
+        """Stores existing labels as `add_existing` does.
+
+        Args:
+          prepared: What `prepare_existing` returned.
+
+        Raises:
+          ChangedMeanwhileError: If the image's queries or existing labels changed since.
+        """
         with self._database.transaction() as connection:
-            self._image_shape(image, self._queries.of_image(image, None), known.shape)
-            return existing.record(
-                connection, self._queries, self._answers, image, checked, known, replace=replace
-            )
+            existing.store(connection, self._queries, self._answers, prepared)
 
     def merge(self, path: str | os.PathLike) -> None:
         """Copies the rounds, queries and answers of another store: all of them or none.

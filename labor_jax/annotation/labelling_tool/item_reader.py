@@ -136,7 +136,7 @@ class ItemReader:
         for event in _events(connection, item, state.last, last):
             try:
                 state = item_history.apply(state, event)
-            except (zlib.error, IndexError, TypeError, ValueError) as error:
+            except (zlib.error, IndexError, OverflowError, TypeError, ValueError) as error:
                 raise DamagedItemError(
                     f"label store {self.store.path} is damaged at event {event.id}, of image "
                     f"{item.image!r} in round {item.round}: {error}; restore it from a copy (with "

@@ -87,8 +87,8 @@ class LabellingService:
 
         An item that the annotator already holds comes first, with a new token, unless `after` is
         given. The others follow in their order: first opinions before second ones, and those that
-        the annotator skipped last. Nobody gets both opinions of an image. Items that the file holds
-        damaged are left out, with an error in the log.
+        the annotator skipped last. Nobody gets both opinions of an image, unless they only skipped
+        one. Items that the file holds damaged are left out, with an error in the log.
 
         Args:
           annotator: Their name, see `checked_annotator`.
@@ -108,19 +108,17 @@ class LabellingService:
             with self._queue.reserved(annotator, prefer=prefer, after=after) as item:
                 if item is None:
                     return None
-                lease = self._database.grouped(
-                    functools.partial(self._grant_if_free, item=item, annotator=annotator)
-                )
-            if lease is None:  # another process was faster
-                continue
-            try:
-                self.reader.state(lease.item)
-            except DamagedItemError as error:
-                logger.error("An item is set aside: %s", error)
-                self._queue.set_aside(lease.item)
-                self._database.grouped(functools.partial(self._leases.end, item=lease.item))
-                continue
-            return lease
+                try:
+                    self.reader.state(item)  # before the transaction, so that others can write
+                    lease = self._database.grouped(
+                        functools.partial(self._grant_if_free, item=item, annotator=annotator)
+                    )
+                except DamagedItemError as error:
+                    logger.error("An item is set aside: %s", error)
+                    self._queue.set_aside(item)
+                    continue
+            if lease is not None:  # otherwise another process was faster
+                return lease
 
     def reopen(self, item: Item, annotator: str, request: str, seconds: float = 0.0) -> Lease:
         """Gives an annotator the item that they ask for, answered or not, with its lease.
@@ -135,8 +133,8 @@ class LabellingService:
 
         Raises:
           UnknownItemError: If there is no such item.
-          LeaseLostError: If somebody else holds it, if the annotator gave its other opinion, or if
-            the request is repeated and the lease was lost since.
+          LeaseLostError: If somebody else holds it, if the annotator worked on its other opinion,
+            or if the request is repeated and the lease was lost since.
           ValueError: If an argument is invalid.
         """
         annotator = checked_annotator(annotator)

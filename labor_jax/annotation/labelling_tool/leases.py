@@ -12,12 +12,15 @@ from labor_jax.annotation.labelling_tool.item import Item
 
 KNOWS_OTHER_OPINION = """(
     EXISTS (SELECT 1 FROM events e WHERE e.round = :round AND e.image = {image}
-        AND e.opinion = 3 - {opinion} AND e.annotator = :annotator
-        AND e.kind IN ('mark', 'submit', 'import'))
+        AND e.opinion = 3 - {opinion} AND e.annotator = :annotator AND e.kind <> 'skip')
     OR EXISTS (SELECT 1 FROM leases h WHERE h.round = :round AND h.image = {image}
         AND h.opinion = 3 - {opinion} AND h.annotator = :annotator AND h.expires > :now)
 )"""
-"""SQL: whether `:annotator` worked on the item's other opinion, or holds it at the time `:now`."""
+"""SQL: whether `:annotator` worked on the item's other opinion, or holds it at the time `:now`.
+
+Reopening it is work, too, because that shows its labels. Skipping is none, or soon nobody would be
+left for the images that are hard to answer.
+"""
 
 
 class LeaseLostError(Exception):
@@ -64,7 +67,7 @@ class Leases:
 
         Raises:
           LeaseLostError: If the token isn't that of the item's lease, or the lease expired and
-            somebody else took the item, or the annotator gave its other opinion.
+            somebody else took the item, or the annotator worked on its other opinion.
         """
         row = _row(connection, item)
         if row is None or not isinstance(token, str) or row.token != token:
@@ -118,7 +121,9 @@ class Leases:
             {**item._asdict(), "annotator": annotator, "now": self._clock()},
         ).fetchone()
         if knows:
-            return "You gave the other opinion of this image; somebody else has to give this one."
+            return (
+                "You worked on the other opinion of this image; somebody else has to give this one."
+            )
         return None
 
     def holder(self, connection: sqlite3.Connection, item: Item) -> str | None:

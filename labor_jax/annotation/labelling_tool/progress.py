@@ -1,6 +1,7 @@
 """How far a round is: the status of its items, who works on it, how far annotators agree."""
 
 import collections
+import logging
 import math
 import statistics
 import threading
@@ -9,10 +10,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from labor_jax.annotation.label_store.blobs import DamagedItemError
 from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 
+logger = logging.getLogger(__name__)
+
 ItemStatus = Literal["open", "leased", "done", "skipped"]
+
+SEVERAL = 254
+"""In an `Agreement`, the label of a part that holds several classes."""
 
 # With so few images left, the answers of other processes matter, so the round is recounted.
 _RECOUNT_BELOW = 20
@@ -44,8 +51,10 @@ class Agreement(NamedTuple):
 
     Attributes:
       items: The number of items that have both opinions.
-      pixels: How many of their pixels have each label in opinion 1, `int64[256]`; 255 is void.
-      equal: How many of these have the same label in opinion 2, `int64[256]`.
+      pixels: How many of their pixels have each label in opinion 1, `int64[256]`; 255 is void, and
+        `SEVERAL` a part of several classes.
+      equal: How many of these have the same label in opinion 2, `int64[256]`: of several classes,
+        all the same.
     """
 
     items: int
@@ -113,7 +122,9 @@ class ProgressReader:
         self._clock = clock
         self._lock = threading.Lock()
         self._progress: dict[int, tuple[float, Progress]] = {}
+        self._generation = 0
         self._compared: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+        self._left_out: set[tuple[int, str]] = set()
 
     def items(
         self,
@@ -162,14 +173,17 @@ class ProgressReader:
         """
         with self._lock:
             at, progress = self._progress.get(round, (-math.inf, None))
+            generation = self._generation
         if progress is None or not 0 <= self._clock() - at <= max_age:
             at, progress = self._clock(), self._count_progress(round)
             with self._lock:
-                self._progress[round] = (at, progress)
+                # A count that began before an answer may lack it.
+                if generation == self._generation:
+                    self._progress[round] = (at, progress)
         return progress
 
     def agreement(self, round: int) -> Agreement:
-        """How far the two opinions of a round's items agree."""
+        """How far the two opinions of a round's items agree, without items that are damaged."""
         pixels, equal, count = np.zeros(256, np.int64), np.zeros(256, np.int64), 0
         for image, first, second in self._reader.read(
             "SELECT a.image, MAX(0, IFNULL(one.submitted, 0)), two.submitted "
@@ -182,7 +196,13 @@ class ProgressReader:
         ):
             counts = self._compared.get((round, image, first, second))
             if counts is None:
-                counts = self._compare(round, image)
+                try:
+                    counts = self._compare(round, image)
+                except DamagedItemError as error:
+                    if (round, image) not in self._left_out:
+                        logger.error("An item is left out of the agreement: %s", error)
+                        self._left_out.add((round, image))
+                    continue
                 if first:  # otherwise no event recorded the answer, so it may change unnoticed
                     self._compared[round, image, first, second] = counts
             pixels, equal, count = pixels + counts[0], equal + counts[1], count + 1
@@ -191,6 +211,7 @@ class ProgressReader:
     def count_answer(self, item: Item) -> None:
         """Updates the cached progress by one answer; near its end, drops it for a recount."""
         with self._lock:
+            self._generation += 1
             at, progress = self._progress.pop(item.round, (0.0, None))
             if progress is not None and progress.missing > _RECOUNT_BELOW:
                 self._progress[item.round] = (
@@ -205,6 +226,7 @@ class ProgressReader:
     def forget(self) -> None:
         """Drops what is cached, so that everything is recounted."""
         with self._lock:
+            self._generation += 1
             self._progress.clear()
 
     def _count_progress(self, round: int) -> Progress:
@@ -255,12 +277,15 @@ class ProgressReader:
 
     def _compare(self, round: int, image: str) -> tuple[np.ndarray, np.ndarray]:
         """Pixels by label in opinion 1, and those with the same in opinion 2; `int64[256]` each."""
-        first = self._reader.store.answer_of(image, round)
-        second = self._reader.state(Item(round, image, 2)).submitted
-        return (
-            np.bincount(first, minlength=256),
-            np.bincount(first[first == second], minlength=256),
-        )
+        store, item = self._reader.store, Item(round, image, 2)
+        first, held = store.answer_of(image, round), store.candidates(image, round)
+        second = self._reader.state(item)
+        equal = first == second.submitted
+        if held is not None:  # all parts of several classes have the label of void
+            parts = self._reader.question(item).parts
+            equal = (held == second.submitted_candidates).all(axis=1)[parts]
+            first = np.where((np.count_nonzero(held, axis=1) > 1)[parts], np.uint8(SEVERAL), first)
+        return np.bincount(first, minlength=256), np.bincount(first[equal], minlength=256)
 
 
 def _status(done: int, holder: str | None, last_kind: str | None) -> ItemStatus:

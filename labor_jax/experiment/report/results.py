@@ -43,8 +43,8 @@ class Result(NamedTuple):
       seed: its seed.
       labelled_fraction: share of the pool's pixels asked, over all rounds.
       pixels_per_image: pixels asked, a pool image.
-      clicks_per_image: a pool image's: one for each part of one class that was asked, see
-        `labor_jax.annotation.cost.Work`. None where whole images were asked.
+      clicks_per_image: a pool image's, see `labor_jax.annotation.cost.Work`. None where whole
+        images were asked.
       seconds_per_image: people's time by published rates, a pool image's.
       annotation_hours: what the answers cost people, of the whole pool: measured where people were
         timed, else by published rates.

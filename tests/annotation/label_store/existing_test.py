@@ -5,7 +5,7 @@ import pytest
 
 from labor_jax.annotation import LabelStore
 from labor_jax.annotation.label_store import EXISTING_ROUND
-from labor_jax.annotation.label_store.existing import OtherLabelsError
+from labor_jax.annotation.label_store.existing import ChangedMeanwhileError, OtherLabelsError
 from labor_jax.annotation.labelling_tool.item import Item, UnknownItemError
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from tests.annotation.examples import CLASSES, SHAPE, query_of, random_labels
@@ -70,6 +70,31 @@ def test_other_labels_need_replace(store):
     assert raised.value.pixels == 1 and store.digest() == before
     assert store.add_existing("a", LABELS, more, replace=True) == (True, 4, 0)
     np.testing.assert_array_equal(store.asked("a"), more)
+
+
+def test_prepared_labels_are_stored_unless_the_image_changed_since(store):
+    prepared = store.prepare_existing("a", LABELS, KNOWN)
+    assert store.existing_images() == [] and prepared.recorded == (True, 3, 0)
+    store.open_round(1, ["a", "b"])
+    store.ask("b", 1, KNOWN)
+    store.add_prepared(prepared)
+    np.testing.assert_array_equal(store.labels("a", 0), np.where(KNOWN, LABELS, 255))
+    changes = [
+        lambda: store.add_existing("a", LABELS, ~KNOWN, replace=True),
+        lambda: store.ask("a", 1, query_of((0, 0))),
+    ]
+    for change in changes:
+        prepared = store.prepare_existing("a", LABELS, KNOWN, replace=True)
+        change()
+        before = store.digest()
+        with pytest.raises(ChangedMeanwhileError, match="image 'a' was asked, or got other"):
+            store.add_prepared(prepared)
+        assert store.digest() == before
+    # Annotators' answers change nothing that it follows from.
+    prepared = store.prepare_existing("a", LABELS, KNOWN, replace=True)
+    store.answer("a", 1, LABELS * 0)
+    store.add_prepared(prepared)
+    assert store.asked("a", 0).sum() == 2 and store.labels("a")[0, 0] == 0
 
 
 def test_what_can_not_be_labels(store):

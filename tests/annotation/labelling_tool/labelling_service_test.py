@@ -16,6 +16,7 @@ from labor_jax.annotation import LabelStore, pixel_runs
 from labor_jax.annotation.labelling_tool.item import Item, UnknownItemError
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.annotation.labelling_tool.leases import LeaseLostError
+from labor_jax.annotation.labelling_tool.progress import SEVERAL
 from tests.annotation.examples import CLASSES, SHAPE, query_of
 
 requests = map("request {}".format, itertools.count())
@@ -445,6 +446,25 @@ def test_second_opinions_are_given_by_others_and_measure_agreement(store, clock)
         service.reopen(Item(1, "a", 1), "bob", one())
 
 
+def test_parts_of_several_classes_agree_if_all_classes_do(classes):
+    first, second = [0, 2], [17, 1]
+    toggled = {1: [(0, first), (1, first), (0, second)], 2: [(1, first), (2, first), (0, second)]}
+    for name, opinion in (("ann", 1), ("bob", 2)):
+        lease = classes.next(name)
+        assert lease.item.opinion == opinion
+        for label, part in toggled[opinion]:
+            classes.toggle(*lease, one(), label, part)
+        classes.submit(*lease, one())
+    agreement = classes.progress.agreement(1)
+    assert (agreement.pixels[[0, SEVERAL, 255]] == [1, 2, 0]).all()
+    assert (agreement.equal[0], agreement.equal.sum()) == (1, 1)
+    lease = classes.reopen(Item(1, "a", 2), "bob", one())
+    classes.toggle(*lease, one(), 0, first)
+    classes.toggle(*lease, one(), 2, first)
+    classes.submit(*lease, one())
+    assert classes.progress.agreement(1).equal.sum() == 3
+
+
 def test_who_gives_a_second_opinion_first_is_not_asked_for_the_first(store, clock):
     service = asking(store, images=("a",), clock=clock, second_opinion=1.0)
     assert service.next("ann").item == Item(1, "a", 1)
@@ -454,6 +474,43 @@ def test_who_gives_a_second_opinion_first_is_not_asked_for_the_first(store, cloc
     clock.now += 1000  # ann is gone
     assert service.next("bob") is None
     assert service.next("cem").item == Item(1, "a", 1)
+
+
+@pytest.mark.parametrize("kind", ["mark", "toggle", "undo", "redo", "submit", "reopen", "import"])
+def test_whoever_worked_on_an_opinion_does_not_get_the_other(store, clock, kind):
+    first, second, whole = Item(1, "a", 1), Item(1, "a", 2), [0, 1]
+    asks = "classes" if kind == "toggle" else "mask"
+    store.open_round(1, ["a"])
+    store.ask("a", 1, query_of((0, 0)), kind=asks, parts=np.zeros(SHAPE, int))
+    service = LabellingService(store, clock=clock, second_opinion=1.0)
+    lease = service.next("bob")
+    for label in (0, 1):
+        (service.toggle if kind == "toggle" else service.mark)(*lease, one(), label, whole)
+    service.undo(*lease, one())
+    service.skip(*lease, one())
+    if kind == "import":
+        service.import_answer("a", 1, np.ones(SHAPE, np.uint8), annotator="ann")
+    elif kind == "reopen":
+        service.reopen(first, "ann", one())
+    else:
+        lease = service.next("ann")
+        assert lease.item == first
+        getattr(service, kind)(*lease, one(), *((2, whole) if kind in ("mark", "toggle") else ()))
+    clock.now += 1000
+    given = service.next("ann", prefer=second)
+    assert given is None or given.item == first
+    clock.now += 1000
+    with pytest.raises(LeaseLostError, match="other opinion"):
+        service.reopen(second, "ann", one())
+    assert service.next("cem", prefer=second).item == second
+
+
+def test_who_only_skipped_an_opinion_may_give_the_other(store, clock):
+    service = asking(store, images=("a",), clock=clock, second_opinion=1.0)
+    lease = service.next("ann")
+    service.skip(*lease, one())
+    finish(service, service.next("bob"))
+    assert service.next("ann").item == Item(1, "a", 2)
 
 
 def test_a_lease_that_ran_out_is_lost_to_who_gave_the_other_opinion_since(store, clock):
@@ -512,6 +569,28 @@ def test_progress_and_the_overview_count(service, store):
     assert (
         service.progress.of_round(1, max_age=60).complete and service.progress.of_round(1).done == 3
     )
+
+
+@pytest.mark.parametrize("last", ["submitted", "imported"])
+def test_a_count_that_began_before_an_answer_is_not_kept(service, monkeypatch, last):
+    leases = [service.next(name) for name in ("ann", "bob", "cem")]
+    for lease in leases[:2]:
+        finish(service, lease)
+    count = service.progress.agreement
+
+    def answer_meanwhile(round):
+        monkeypatch.undo()
+        if last == "submitted":
+            finish(service, leases[2])
+        else:
+            service.skip(*leases[2], one())
+            labels = np.ones(SHAPE, np.uint8)
+            service.import_answer(leases[2].item.image, round, labels, annotator="vendor")
+        return count(round)
+
+    monkeypatch.setattr(service.progress, "agreement", answer_meanwhile)
+    assert not service.progress.of_round(1, max_age=60).complete
+    assert service.progress.of_round(1, max_age=60).complete
 
 
 # Many at once.
@@ -631,7 +710,7 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
             self.marks[item].append(standing)
             self.undone[item] = []
             self.told.append((item, "import"))
-            self.knows.add((name, item))
+        self.knows.add((name, item))
         self.told.append((item, "reopen"))
 
     def step(self, name, kind, *arguments):
@@ -662,6 +741,8 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
         self.holders[item] = (name, token, self.clock.now + 120)
         self.told.append((item, kind))
         self.repeatable.append((kind, arguments, state))
+        if kind != "skip":
+            self.knows.add((name, item))
         return item
 
     @stateful.rule(
@@ -678,7 +759,6 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
                 tuple(label if w else b for w, b in zip(which, now, strict=True))
             )
             self.undone[item] = []
-            self.knows.add((name, item))
 
     @stateful.rule(name=names)
     def undo(self, name):
@@ -697,7 +777,6 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
         item = self.step(name, "submit")
         if item:
             (self.answers if item.opinion == 1 else self.submitted)[item] = self.labels(item)
-            self.knows.add((name, item))
             del self.holders[item]
 
     @stateful.rule(name=names)

@@ -4,7 +4,12 @@ import json
 
 import numpy as np
 
-from labor_jax.annotation.labelling_tool.progress import Agreement, Annotator, Progress
+from labor_jax.annotation.labelling_tool.progress import (
+    SEVERAL,
+    Agreement,
+    Annotator,
+    Progress,
+)
 from labor_jax.data import DataError
 from labor_jax.experiment.report import costs, run_files
 from labor_jax.experiment.summary import people_entry
@@ -105,8 +110,8 @@ def test_people_and_second_opinions(run):
         progress_of(
             (Annotator("Ann <i>", 2, 12.34, False), Annotator("Bo", 0, None, True)),
             items=1,
-            pixels=[(0, 8), (255, 2)],
-            equal=[(0, 6)],
+            pixels=[(0, 4), (SEVERAL, 4), (255, 2)],
+            equal=[(0, 3), (SEVERAL, 3)],
         ),
         CLASSES,
     )
@@ -115,7 +120,8 @@ def test_people_and_second_opinions(run):
         "pixels": 10,
         "share": 0.6,
         "classes": [
-            {"name": CLASSES[0], "pixels": 8, "share": 0.75},
+            {"name": CLASSES[0], "pixels": 4, "share": 0.75},
+            {"name": "several classes", "pixels": 4, "share": 0.75},
             {"name": "void", "pixels": 2, "share": 0.0},
         ],
     }
