@@ -2,8 +2,8 @@
 
     python -m labor_jax.main --config ripu_pa
 
-On street 42.5 mIoU (mean of three seeds). The paper's row: GTAV → Cityscapes 65.5 mIoU (RIPU, CVPR
-2022).
+On street with --config.schedule=short 42.5 mIoU (mean of three seeds). The paper's row: GTAV →
+Cityscapes 65.5 mIoU (RIPU, CVPR 2022).
 """
 
 import labor_jax

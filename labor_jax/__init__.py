@@ -32,11 +32,13 @@ __all__ = [
     "acquisition",
     "adaptation",
     "data",
+    "deployment",
     "get_config",
     "load",
     "losses",
     "mixing",
     "models",
+    "notebook",
     "pseudo_labels",
     "run",
 ]

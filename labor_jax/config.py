@@ -152,10 +152,12 @@ def base_config() -> ConfigDict:
     config.method = ""  # the method's name in tables, and in the name of the default workdir
     config.pair = ""  # the data pair
     # "paper": as published. "today": the same question and budget, but training also learns from
-    # the target's unlabelled pixels (docs/adaptation.md). Other fields follow when it is set.
+    # the target's unlabelled pixels, without the adversarial warm-up (docs/adaptation.md); for
+    # methods with rounds, on pairs with a source. Other fields follow when it is set.
     config.recipe = "paper"
-    # "full": as many steps as are worth taking. "short": for a first look; its numbers are lower,
-    # and compare how fast methods learn. Other fields follow when it is set.
+    # "full": as many steps as are worth taking. "short", of street and CamVid's pairs: for a first
+    # look; its numbers are lower, and compare how fast methods learn. Other fields follow when it
+    # is set.
     config.schedule = "full"
     config.seed = 0  # of weights, order, augmentation, noise and random acquisition
     # Who answers queries. "oracle": the pool's own labels. "human": people, in the labelling tool

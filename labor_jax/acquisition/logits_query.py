@@ -28,8 +28,9 @@ def query(
     """Asks pixels of a batch of images for one round.
 
     Any method that needs logits alone: `ripu_ra`, `ripu_pa`, `impurity`, `uncertainty`, `entropy`,
-    `least_confidence`, `margin`, `random`, `random_regions`, `all`, and registered functions of
-    logits. Safe under jit with static `method`, `fraction`, `points` and `radius`.
+    `least_confidence`, `margin`, `duc`, `pixel_pick`, `corrections`, `random`, `random_regions`,
+    `all`, and registered functions of logits. Safe under jit with static `method`, `fraction`,
+    `points` and `radius`.
 
         asked = acquisition.query(logits, "ripu_ra", fraction=0.022)
         ... # label these pixels, train
@@ -42,7 +43,7 @@ def query(
       points: Number of pixels or superpixels to ask of each image. Methods of single pixels take
         either `fraction` or `points`.
       available: bool[B, H, W], the pixels that may be asked; None for all.
-      key: A JAX random key, for random methods.
+      key: A JAX random key, for `pixel_pick`, `random` and `random_regions`.
       radius: RIPU's k, static, >= 0: the radius of its windows and of regions.
 
     Returns:

@@ -216,7 +216,10 @@ def _about_rounds(run: RunFiles) -> list[str]:
         gain = mious[-1] - mious[-2]
         said = f"The last round changed mIoU by {100 * gain:+.1f} points"
         if gain >= ENOUGH_GAIN:
-            steps.append(f"{said}: another round will probably still help (`config.rounds`).")
+            steps.append(
+                f"{said}: another round will probably still help. This run keeps its number of "
+                "rounds, so that takes a new run with a larger `config.rounds`."
+            )
         else:
             longer = (
                 "leave out `--config.schedule=short`"

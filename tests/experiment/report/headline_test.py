@@ -58,7 +58,7 @@ def test_no_class_fails_where_all_are_alike(told):
 @pytest.mark.parametrize(
     ("last", "says", "not_says"),
     [
-        (0.625, "another round will probably still help", "hardly help"),
+        (0.625, "help. This run keeps its number of rounds", "hardly help"),
         (0.502, "more labels of the same kind will hardly help", "probably still help"),
         (0.4, "Round 1 was better than the last one (50.0%)", "probably still help"),
     ],
