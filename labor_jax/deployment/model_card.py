@@ -93,11 +93,14 @@ def _use(described: dict[str, Any], format: Format) -> Iterator[str]:
 
 
 def _quality(facts: RunFacts) -> Iterator[str]:
+    on = "mIoU on the target's evaluation images"
+    if facts.restored.results.measured_on == "answers":
+        on = "mIoU, estimated on answers that were held out from training"
     if facts.miou is None:
-        yield f"mIoU on the target's evaluation images: {_NOT_MEASURED}."
+        yield f"{on}: {_NOT_MEASURED}."
     else:
         phase, miou = facts.miou
-        yield f"mIoU on the target's evaluation images, after phase {phase}: {100 * miou:.2f}%."
+        yield f"{on}, after phase {phase}: {100 * miou:.2f}%."
         if phase != facts.restored.phase:
             yield f"The exported checkpoint is of the later phase {facts.restored.phase}."
     yield ""

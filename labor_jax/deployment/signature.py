@@ -42,7 +42,7 @@ def describe(
         },
         "classes": list(facts.pair.classes),
         "palette": facts.pair.palette.tolist(),
-        "model": config.model.to_dict(),
+        "model": {**config.model.to_dict(), "dtype": "float32"},  # as `Network.build` computes
         "run": {
             "method": config.method,
             "pair": config.pair,

@@ -6,6 +6,7 @@ predicts. So time is counted in images: one that a step trains on counts 1.
 
 from collections.abc import Iterable
 
+from labor_jax.active import strategies
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import Phase
@@ -23,7 +24,9 @@ def images_per_step(components: Components, phase: Phase) -> int:
 def work(components: Components, phase: Phase) -> float:
     """The time of a whole phase, in images of training."""
     if phase.kind == "query":
-        networks = 2 if components.config.selector.steps else 1
+        acquisition = strategies.of_round(components.config.acquisition, phase.round)
+        method = strategies.method(acquisition.method)
+        networks = 2 if "selector_logits" in method.reads else 1
         return _PREDICTED * networks * len(components.pair.pool)
     trained = phase.steps * images_per_step(components, phase)
     evaluation = components.pair.evaluation

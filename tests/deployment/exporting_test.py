@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import types
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import labor_jax
 from labor_jax import deployment, models
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
-from labor_jax.deployment import ExportError, check, weights_licence
+from labor_jax.deployment import ExportError, check, model_card, weights_licence
 from labor_jax.experiment import components
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training.checkpoints import CheckpointError
@@ -75,6 +76,30 @@ def test_the_card_tells_of_data_answers_and_quality(run, tmp_path):
         assert text in card
     assert card.startswith("---\nlicense: other\n")
     assert "was not over" not in card
+
+
+def test_a_run_in_bfloat16_is_described_as_its_model_computes_here(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["model"]["dtype"] = "bfloat16"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    folder = export(tmp_path / "run", tmp_path / "out").model.parent
+    assert json.loads((folder / "model.json").read_text())["model"]["dtype"] == "float32"
+    assert "The run computed in bfloat16" in card_of(folder)
+
+
+def test_the_card_says_that_a_miou_is_an_estimate_on_answers():
+    facts = types.SimpleNamespace(
+        miou=("round_1/train", 0.5),
+        per_class_iou={},
+        pair=types.SimpleNamespace(classes=("road",), palette=np.zeros((1, 3), np.uint8)),
+        restored=types.SimpleNamespace(
+            phase="round_1/train", results=types.SimpleNamespace(measured_on="answers")
+        ),
+    )
+    text = "\n".join(model_card._quality(facts))
+    assert "held out from training, after phase round_1/train: 50.00%" in text
+    assert "evaluation images" not in text
 
 
 def test_a_run_of_arrays_needs_its_data_for_nothing(tmp_path):

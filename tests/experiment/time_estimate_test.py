@@ -27,6 +27,12 @@ def test_work_is_counted_in_images(components):
     assert work["round_1/train"] == work["round_2/train"] == pytest.approx(3 * 6 + 4 / 3)
 
 
+def test_a_query_without_a_selector_passes_one_network():
+    components = components_lib.build(tiny_config("random"))
+    query = next(phase for phase in plan(components.config) if phase.kind == "query")
+    assert time_estimate.work(components, query) == pytest.approx(4 / 3)
+
+
 def test_what_is_left_is_the_rest_of_the_phase_and_all_later_ones(components):
     phases = plan(components.config)
     total = sum(time_estimate.work(components, phase) for phase in phases)
