@@ -10,7 +10,8 @@ loss's terms and the parameters' update have to agree.
 Rounds of steps alternate between the two. `--preset gpu` is the papers' DeepLab-v2 on ResNet-101 at
 1280x720 and 1280x640, 2 + 2 images, batch norm frozen; `--preset cpu` (the default without a GPU)
 is DeepLab-v2 on ResNet-18 at 240x320, 2 + 2, batch norm trained. Dropout is off. `--hours` adds how
-long the papers' rows train at the measured time of a step.
+long the papers' rows train at the measured time of a step, which counts by its images' pixels: a
+step on the source alone takes about half of it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from labor_jax import models
 from labor_jax.config import get_config
 from labor_jax.experiment import components
+from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import plan
 from labor_jax.models.backbones.resnet import LAYOUTS
 from labor_jax.models.convolutions import DepthwiseConv, PointwiseConv
@@ -491,6 +493,24 @@ def row_steps(row: str) -> int:
     return sum(phase.steps for phase in phases if phase.section)
 
 
+def row_work(row: str) -> float:
+    """What a row trains on, in steps that see as many pixels as those of `ripu_ra:gtav`."""
+    config, reference = get_config(*row.split(":")), get_config("ripu_ra", "gtav")
+    whole = sum(_pixels(reference, domain) for domain in ("source", "target"))
+    work = 0.0
+    for phase in plan(config):
+        if phase.section:
+            domains = KINDS[phase.kind].domains(config, phase)
+            work += phase.steps * sum(_pixels(config, each) for each in domains) / whole
+    return work
+
+
+def _pixels(config: ConfigDict, domain: str) -> int:
+    """Pixels of a domain's images in a step."""
+    size = config.data.augment.crop or config.data[f"{domain}_size"]
+    return config[f"{domain}_batch_size"] * math.prod(size)
+
+
 def results_table(results: list[Result], device_kind: str) -> str:
     """A Markdown table, a line for each case."""
     peak = peak_teraflops(device_kind)
@@ -520,12 +540,13 @@ def _gibibytes(count: int | None) -> str:
 
 def hours_table(results: list[Result]) -> str:
     """A Markdown table: how long each of the papers' rows trains at the median time of a step."""
-    heads = ["row", "steps", *(f"hours, {result.case.dtype}" for result in results)]
+    heads = ["row", "steps", "by pixels", *(f"hours, {result.case.dtype}" for result in results)]
     lines = [heads, ["---"] * len(heads)]
     for row in ROWS:
-        count = row_steps(row)
-        hours = [count * statistics.median(result.ours) / 3600 for result in results]
-        lines.append([row, f"{count:,}", *(f"{each:.1f}" for each in hours)])
+        work = row_work(row)
+        hours = [work * statistics.median(result.ours) / 3600 for result in results]
+        counts = f"{row_steps(row):,}", f"{work:,.0f}"
+        lines.append([row, *counts, *(f"{each:.1f}" for each in hours)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

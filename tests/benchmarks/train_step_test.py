@@ -197,11 +197,16 @@ def test_the_share_of_the_peak_is_stated_where_the_peak_is_known():
     assert "share" not in train_step.results_table([result], "NVIDIA L40")
 
 
-def test_hours_follow_the_configs_steps():
+def test_hours_follow_the_configs_steps_and_pixels():
     assert train_step.row_steps("ripu_ra:gtav") == 40_000
     assert train_step.row_steps("warmup:synthia") == 80_000
     result = train_step.Result(TINY, [0.9], [], 1.0, 1.0, None, None)
-    assert "| ripu_ra:gtav | 40,000 | 10.0 |" in train_step.hours_table([result])
+    table = train_step.hours_table([result])
+    assert "| ripu_ra:gtav | 40,000 | 40,000 | 10.0 |" in table
+    # Of its two domains' 720 and 640 rows, the source alone.
+    assert train_step.row_work("source_only:synthia") == pytest.approx(
+        20_000 * 760 / 1360, rel=1e-6
+    )
 
 
 def test_presets_and_what_is_given_beside_them():
