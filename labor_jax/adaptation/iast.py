@@ -23,6 +23,7 @@ from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, growing_share, share
 from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.target_answers import is_void
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 
@@ -133,7 +134,7 @@ class InstanceAdaptiveLabels(PseudoLabelling):
 
 @register("ignored_entropy")
 class IgnoredEntropy:
-    """The entropy of the pixels without a pseudo label; weight 3 in IAST.
+    """The entropy of the pixels without a pseudo label, but for void ones; weight 3 in IAST.
 
     As in the published code it is a mean over classes, too: entropy in nats / C.
     """
@@ -143,7 +144,7 @@ class IgnoredEntropy:
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pixels without a pseudo label, and over classes."""
         logits = outputs[VIEW].logits
-        ignored = batch[VIEW]["label"] == IGNORE_LABEL
+        ignored = (batch[VIEW]["label"] == IGNORE_LABEL) & ~is_void(batch[VIEW])
         num_classes = logits.shape[-1]
         in_nats = losses.entropy(logits, ignored) * math.log(max(num_classes, 2))
         return Term.of_mean(in_nats / num_classes, jnp.sum(ignored))
