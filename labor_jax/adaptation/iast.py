@@ -104,19 +104,18 @@ class InstanceAdaptiveLabels(PseudoLabelling):
             raise ValueError(f"gamma is {self.gamma}; it can't be negative.")
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
-        """Keeps the labeller, the thresholds of each image f32[N, C], and the portion."""
-        portion = growing_share(self.portion, self.portion_step, self.largest_portion, setup.stage)
+        """Keeps the labeller and the thresholds of each image f32[N, C]."""
         shape = setup.num_images["target"], setup.num_classes
         return {
             **super().memory(model, setup),
-            "portion": jnp.float32(portion),
             "thresholds": jnp.full(shape, FIRST_THRESHOLD, jnp.float32),
         }
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
-        """Finds the thresholds, image by image."""
+        """Finds the thresholds of the stage's portion, image by image."""
+        portion = growing_share(self.portion, self.portion_step, self.largest_portion, passes.stage)
         found = pool_thresholds(
-            passes, *memory["thresholds"].shape, portion=float(memory["portion"]), gamma=self.gamma
+            passes, *memory["thresholds"].shape, portion=portion, gamma=self.gamma
         )
         return {**super().before_phase(passes, memory), "thresholds": jnp.asarray(found)}
 

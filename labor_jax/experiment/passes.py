@@ -24,15 +24,22 @@ class Passes:
             entropies = [rows for _, rows in passes.images("target", mean_entropy)]
     """
 
-    def __init__(self, components: Components, variables: dict[str, Any]):
+    def __init__(self, components: Components, variables: dict[str, Any], *, stage: int = 0):
         """Takes the model.
 
         Args:
           components: the run's.
           variables: the model's.
+          stage: the phase's.
         """
         self._components = components
         self._variables = variables
+        self._stage = stage
+
+    @property
+    def stage(self) -> int:
+        """How many phases with the same loss came before, in joint training too: 0, 1, …."""
+        return self._stage
 
     @property
     def variables(self) -> dict[str, Any]:

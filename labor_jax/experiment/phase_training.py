@@ -126,7 +126,6 @@ def build_training(
             for domain, split in (("source", pair.source), ("target", pair.pool))
         },
         steps=config.joint.steps if phase.joint else phase.steps,
-        stage=phase.stage,
         network=network,
         optimizer=optimizer,
     )
@@ -182,7 +181,7 @@ def train(
     unlogged = [] if state is None else session.unlogged
     if state is None:
         state = begin(named_key(config.seed, phase.name))
-        passes = Passes(components, mesh_lib.local_copy(model))
+        passes = Passes(components, mesh_lib.local_copy(model), stage=phase.stage)
         memory = training.terms.before_phase(passes, state.memory)
         # The step donates the state's buffers. The handover, and leaves that occur twice in the
         # state, need buffers of their own.

@@ -113,8 +113,6 @@ class Setup:
       classes: the classes' names, C of them.
       num_images: how many images a domain has, by "source" and "target".
       steps: the phase's; all phases of joint training together are one.
-      stage: how many phases with the same loss came before: 0, 1, … in the stages of retraining
-        and in the rounds.
       network: what is trained, a `models.Segmenter`, for shapes and for copies of its modules.
       optimizer: the model's, over `{"backbone": …, "head": …}` or a part of it, for a player that
         trains together with the model.
@@ -126,7 +124,6 @@ class Setup:
     classes: tuple[str, ...] = ()
     num_images: Mapping[str, int] = dataclasses.field(default_factory=dict)
     steps: int = 0
-    stage: int = 0
     network: nn.Module | None = None
     optimizer: optax.GradientTransformation | None = None
 

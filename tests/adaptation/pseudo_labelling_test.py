@@ -33,7 +33,7 @@ def loss_of(name):
 
 
 def first_state(loss, stage=1):
-    memory = loss.before_phase(pool.Passes(), loss.memory(pool.model(), pool.setup(stage)))
+    memory = loss.before_phase(pool.Passes(stage), loss.memory(pool.model(), pool.setup()))
     return create_state(variables(), optax.sgd(0.1), jax.random.key(0), memory=memory)
 
 
@@ -85,6 +85,21 @@ def test_a_pass_makes_the_current_model_the_labeller():
     old = labeller.replace(variables=jax.tree.map(np.zeros_like, variables()))
     refreshed = term.before_phase(pool.Passes(), {"labeller": old})["labeller"]
     assert_equal(refreshed.variables, variables())
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("class_balanced_labels", {}),
+        ("instance_adaptive_labels", {"gamma": 0.5}),
+        ("densified_labels", {"easy_share": 0.5}),
+    ],
+)
+def test_memory_that_goes_on_through_joint_training_keeps_no_stage(name, own):
+    term = adaptation.build(name, {name: own})
+    going_on = term.before_phase(pool.Passes(2), pool.prepared(term, stage=0))
+    assert_equal(going_on, pool.prepared(term, stage=2))
+    assert np.any(going_on["thresholds"] != pool.prepared(term, stage=0)["thresholds"])
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.6])
