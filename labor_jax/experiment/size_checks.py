@@ -1,4 +1,4 @@
-"""Checks that training images are as large as the terms of the losses need."""
+"""Checks that training images are as large, and batches as many, as terms of the losses need."""
 
 from __future__ import annotations
 
@@ -29,6 +29,27 @@ def check_image_sizes(components: Components, phases: Iterable[Phase]) -> None:
                         f"out, enlarge them by config.data.{domain}_size, or set "
                         f"config.{section}.terms.{name} to 0."
                     )
+
+
+def check_target_batches(components: Components, phases: Iterable[Phase]) -> None:
+    """Checks a device's microbatches of the target against each term's `smallest_target_batch`.
+
+    Raises:
+      ValueError: they hold fewer images.
+    """
+    config = components.config
+    size, shares = config.target_batch_size, components.mesh.size * components.microbatches
+    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
+        for name, term in components_lib.terms(config, section).terms.items():
+            least = getattr(term, "smallest_target_batch", 1)
+            if size < least * shares:
+                raise ValueError(
+                    f"The term {name} of config.{section}.terms, as config.terms.{name} sets it, "
+                    f"needs {least} target images at once, but config.target_batch_size is {size} "
+                    f"and cut into {shares} (devices {components.mesh.size}, microbatches "
+                    f"{components.microbatches}). Set it to at least {least * shares}, use fewer "
+                    f"devices or microbatches, or set config.terms.{name} otherwise."
+                )
 
 
 def _smallest(components: Components, domain: str) -> tuple[tuple[int, int], str]:

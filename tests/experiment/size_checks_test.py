@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -40,3 +41,18 @@ def test_without_such_a_term_any_size_will_do():
     config = tiny_config("spl")
     config.warmup.terms.adversarial = 0.0
     _check(config, _pair((1, 1)))
+
+
+def test_answers_are_pasted_only_where_a_device_takes_two_images_at_once():
+    config = tiny_config("spl")
+    config.round.terms.class_mix = 1.0
+    config.terms.class_mix.paste = "source_and_answers"
+    devices, pair = jax.devices()[:1], _pair((64, 64))
+    built = components.build(config, pair, devices=devices)
+    size_checks.check_target_batches(built, plan.plan(config))
+    config.gradient_accumulation = 2
+    built = components.build(config, pair, devices=devices)
+    with pytest.raises(ValueError, match=r"class_mix .*needs 2 .*is 2 and cut into 2 .*least 4"):
+        size_checks.check_target_batches(built, plan.plan(config))
+    config.terms.class_mix.paste = "source"
+    size_checks.check_target_batches(built, plan.plan(config))
