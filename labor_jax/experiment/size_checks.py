@@ -52,6 +52,37 @@ def check_target_batches(components: Components, phases: Iterable[Phase]) -> Non
                 )
 
 
+def check_whole_images(components: Components, phases: Iterable[Phase]) -> None:
+    """Checks that crops leave nothing of a target image out where a term needs whole ones.
+
+    Raises:
+      ValueError: they do; the error names one.
+    """
+    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
+        for name, term in components_lib.terms(components.config, section).terms.items():
+            cut = _cut_image(components) if getattr(term, "whole_images", False) else None
+            if cut:
+                raise ValueError(
+                    f"config.data.augment.crop cuts parts of {cut}, but the term {name} of "
+                    f"config.{section}.terms, as config.terms.{name} sets it, needs whole images. "
+                    f"Set config.data.augment.crop to None, or config.terms.{name} otherwise."
+                )
+
+
+def _cut_image(components: Components) -> str | None:
+    """A target image of which a random crop leaves something out; None if there is none."""
+    images = batch_inputs.training_images(components, "target")
+    if images.augment is None or not images.augment.crop:
+        return None
+    crop, size = images.augment.crop, batch_inputs.training_spec(components, "target").size
+    largest = max(images.augment.scale) if images.augment.scale else 1.0
+    for number, name in enumerate(images.split.names):
+        sides = size or images.split.size(number)
+        if any(round(side * largest) > most for side, most in zip(sides, crop, strict=True)):
+            return f"the target image {name}"
+    return None
+
+
 def _smallest(components: Components, domain: str) -> tuple[tuple[int, int], str]:
     """The smallest (height, width) of a domain's training images, and what has it."""
     images = batch_inputs.training_images(components, domain)

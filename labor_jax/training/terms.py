@@ -19,6 +19,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | `before_phase(passes, memory)`                  | a pass over the pool or the source            |
 | `smallest_image`                                | the least height and width of training images |
 | `smallest_target_batch`                         | the fewest target images that it takes at once|
+| `whole_images`                                  | whether it needs target images without crops  |
 | `uses_auxiliary_head`                           | whether it reads `Outputs.auxiliary_logits`   |
 | `labels_target`                                 | whether it labels pixels of the target        |
 

@@ -1,3 +1,5 @@
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -56,3 +58,25 @@ def test_answers_are_pasted_only_where_a_device_takes_two_images_at_once():
         size_checks.check_target_batches(built, plan.plan(config))
     config.terms.class_mix.paste = "source"
     size_checks.check_target_batches(built, plan.plan(config))
+
+
+@pytest.mark.parametrize(
+    ("crop", "scale", "cuts"),
+    [
+        (None, None, False),
+        ((64, 64), None, False),
+        ((64, 63), None, True),
+        ((64, 64), (0.5, 1.0), False),
+        ((64, 64), (0.5, 1.1), True),
+    ],
+)
+def test_answers_are_complete_in_whole_images_alone(crop, scale, cuts):
+    config, pair = tiny_config("uda:wda"), _pair((32, 32), (64, 64))
+    config.data.augment.update(crop=crop, scale=scale)
+    config.data.target_size = None
+    built = components.build(config, pair)
+    size_checks.check_whole_images(built, plan.plan(config))
+    config.terms.weak_labels.complete_answers = True
+    says = r"crop cuts parts of the target image pool_0001, but the term weak_labels .*whole images"
+    with pytest.raises(ValueError, match=says) if cuts else contextlib.nullcontext():
+        size_checks.check_whole_images(built, plan.plan(config))
