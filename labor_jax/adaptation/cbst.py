@@ -13,6 +13,7 @@ Reference:
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -66,6 +67,7 @@ class ClassBalancedLabels(PseudoLabelling):
         return pseudo_labels.class_balanced_labels(logits, memory["thresholds"])
 
 
+@functools.cache  # so that each stage's pass is the same function, which is compiled once
 def histogram_of(num_classes: int) -> Any:
     """A pass's function: from outputs to each image's int32[B, C, CONFIDENCE_BINS]."""
 

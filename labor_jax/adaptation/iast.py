@@ -10,7 +10,6 @@ References:
 """
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -46,14 +45,24 @@ def pool_thresholds(
     Returns:
       f32[num_images, C].
     """
-    adapt = jax.jit(
-        functools.partial(pseudo_labels.instance_adaptive_thresholds, portion=portion, gamma=gamma)
-    )
+    settings = {"portion": np.float32(portion), "gamma": np.float32(gamma)}
     thresholds = np.empty((num_images, num_classes), np.float32)
-    last = jnp.full(num_classes, FIRST_THRESHOLD)
-    for numbers, (confidence, prediction) in passes.images("target", confidence_and_class):
-        thresholds[numbers], last = adapt(confidence, prediction, last)
+    last, most = np.full(num_classes, FIRST_THRESHOLD, np.float32), 0
+    for numbers, rows in passes.images("target", confidence_and_class):
+        # Batches that are not full are filled up, so that all have one shape.
+        most = max(most, len(numbers))
+        filled = [np.resize(each, (most, *each.shape[1:])) for each in rows]
+        thresholds[numbers] = _adapted(*filled, last, **settings)[: len(numbers)]
+        last = thresholds[numbers[-1]]
     return thresholds
+
+
+@jax.jit
+def _adapted(confidence, prediction, last, *, portion, gamma):
+    """Each image's thresholds, see `pseudo_labels.instance_adaptive_thresholds`."""
+    return pseudo_labels.instance_adaptive_thresholds(
+        confidence, prediction, last, portion=portion, gamma=gamma
+    ).thresholds
 
 
 def confidence_and_class(outputs: models.Outputs) -> tuple[jax.Array, jax.Array]:

@@ -16,6 +16,7 @@ References:
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -133,6 +134,7 @@ def easiest(sums: np.ndarray, counts: np.ndarray, portion: float) -> np.ndarray:
     return easy
 
 
+@functools.cache
 def _statistics(num_classes: int) -> Any:
     """A pass's function: each image's histogram, and its confidences summed by class."""
     histogram = histogram_of(num_classes)

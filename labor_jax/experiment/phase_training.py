@@ -181,7 +181,9 @@ def train(
     unlogged = [] if state is None else session.unlogged
     if state is None:
         state = begin(named_key(config.seed, phase.name))
-        passes = Passes(components, mesh_lib.local_copy(model), stage=phase.stage)
+        passes = Passes(
+            components, mesh_lib.local_copy(model), stage=phase.stage, once=session.once
+        )
         memory = training.terms.before_phase(passes, state.memory)
         # The step donates the state's buffers. The handover, and leaves that occur twice in the
         # state, need buffers of their own.
