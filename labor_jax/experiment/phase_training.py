@@ -92,6 +92,7 @@ def build_training(
     network: nn.Module,
     *,
     learning_rate: float,
+    steps: int,
     schedule_steps: int,
     schedule_start: int = 0,
 ) -> Training:
@@ -102,6 +103,7 @@ def build_training(
       phase: one of them.
       network: what is trained.
       learning_rate: the backbone's at step 0.
+      steps: the phase's; of a phase of joint training, those of all its phases together.
       schedule_steps: where the schedule reaches 0.
       schedule_start: where the phase's first step is on it.
     """
@@ -125,7 +127,7 @@ def build_training(
             domain: 0 if split is None else len(split)
             for domain, split in (("source", pair.source), ("target", pair.pool))
         },
-        steps=config.joint.steps if phase.joint else phase.steps,
+        steps=steps,
         network=network,
         optimizer=optimizer,
     )
