@@ -163,5 +163,5 @@ def iast(config: ConfigDict) -> None:
     """IAST: adversarial, then pseudo labels above adaptive thresholds (Mei et al., ECCV 2020)."""
     retrain(config, stages=3, share=0.6)
     config.warmup.terms.adversarial = 0.05
-    config.terms.adversarial.objective = "least_squares"
+    config.terms.adversarial.update(objective="least_squares", learning_rate=2e-5)
     config.retraining.terms.update(instance_adaptive_labels=1.0, ignored_entropy=3.0)

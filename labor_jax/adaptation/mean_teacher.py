@@ -34,11 +34,14 @@ _BINS = 256  # of confidences, to find thresholds by class
 class MeanTeacher:
     """Cross-entropy on the teacher's labels of target images, whose colours are changed.
 
-    It makes two views. "taught" has the target's images as they are with the teacher's "label"
-    int32[B, h, w] and how much each is trusted, "weight" f32[B, h, w]; a person's answer replaces
-    the teacher's label and has weight 1. Where an answer names several classes, the teacher chooses
-    among them. What is void has label 255, weight 0 and no share in what follows. "jittered" has
-    the same labels on changed colours.
+    It makes two views. "taught" has the batch's target images, which the teacher sees as they are,
+    with the teacher's "label" int32[B, h, w] and how much each is trusted, "weight" f32[B, h, w]; a
+    person's answer replaces the teacher's label and has weight 1. Where an answer names several
+    classes, the teacher chooses among them. What is void has label 255, weight 0 and no share in
+    what follows. "jittered" has the same labels on changed colours.
+
+    The batch's images are augmented: the teacher sees what `config.data.augment` made of them,
+    colours included. Published teachers see images of unchanged colours.
 
     Attributes:
       decay: α of the teacher θ' ← α_t θ' + (1 - α_t) θ after step t, α_t = min(1 - 1 / (t + 1), α).

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labor_jax import pseudo_labels
+from labor_jax import get_config, pseudo_labels
 from labor_jax.adaptation import iast
 from labor_jax.adaptation.iast import InstanceAdaptiveLabels
 from labor_jax.adaptation.pixel_selector import SelfTraining
@@ -75,3 +75,9 @@ def test_labelled_predictions_are_kept_smooth():
     np.testing.assert_allclose(
         pool.value(term, view), own - 0.3 * log_p[labelled].mean(), rtol=1e-4
     )
+
+
+def test_the_warm_ups_discriminator_is_the_published_one():
+    terms = get_config("uda:iast", "gtav").terms
+    assert terms.adversarial.objective == "least_squares"
+    assert terms.adversarial.learning_rate == 2e-5
