@@ -5,9 +5,8 @@ Reference:
   2023, arXiv 2309.09319.
 """
 
-import jax.numpy as jnp
-
 from labor_jax import losses
+from labor_jax.adaptation import target_answers
 from labor_jax.adaptation.registry import register
 from labor_jax.training.terms import Term
 
@@ -23,6 +22,7 @@ class CandidateClasses:
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pixels of such parts."""
-        logits, bits = outputs["target"].logits, batch["target"]["candidates"]
-        candidates = (bits[..., None] >> jnp.arange(logits.shape[-1])) & 1 > 0
-        return Term.of_mean(losses.candidate_classes(logits, candidates), jnp.sum(bits > 0))
+        logits, target = outputs["target"].logits, batch["target"]
+        candidates = target_answers.candidate_classes(target, logits.shape[-1])
+        count = (target["candidates"] > 0).sum()
+        return Term.of_mean(losses.candidate_classes(logits, candidates), count)

@@ -13,6 +13,7 @@ Reference:
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -47,21 +48,18 @@ class ClassBalancedLabels(PseudoLabelling):
             share(field, getattr(self, field))
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
-        """Keeps the labeller, its thresholds f32[C] and the portion that they are to label."""
-        portion = growing_share(self.portion, self.portion_step, self.largest_portion, setup.stage)
-        return {
-            **super().memory(model, setup),
-            "portion": jnp.float32(portion),
-            "thresholds": jnp.ones(setup.num_classes, jnp.float32),
-        }
+        """Keeps the labeller and its thresholds f32[C]."""
+        thresholds = jnp.ones(setup.num_classes, jnp.float32)
+        return {**super().memory(model, setup), "thresholds": thresholds}
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
-        """Finds the thresholds of the pool."""
+        """Finds the thresholds of the pool that label the stage's portion."""
         num_classes = len(memory["thresholds"])
         histogram = np.zeros((num_classes, pseudo_labels.CONFIDENCE_BINS), np.int64)
         for _, rows in passes.images("target", histogram_of(num_classes)):
             histogram += rows.sum(0)
-        found = pseudo_labels.histogram_thresholds(histogram, float(memory["portion"]))
+        portion = growing_share(self.portion, self.portion_step, self.largest_portion, passes.stage)
+        found = pseudo_labels.histogram_thresholds(histogram, portion)
         return {**super().before_phase(passes, memory), "thresholds": jnp.asarray(found)}
 
     def labels(self, logits, target, memory) -> jax.Array:
@@ -69,6 +67,7 @@ class ClassBalancedLabels(PseudoLabelling):
         return pseudo_labels.class_balanced_labels(logits, memory["thresholds"])
 
 
+@functools.cache  # so that each stage's pass is the same function, which is compiled once
 def histogram_of(num_classes: int) -> Any:
     """A pass's function: from outputs to each image's int32[B, C, CONFIDENCE_BINS]."""
 

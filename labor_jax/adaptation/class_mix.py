@@ -33,7 +33,8 @@ class ClassMix:
 
     Attributes:
       paste: what covers the target: "source", or "source_and_answers": then also what people
-        answered on another target image of the batch, with the pixels around.
+        answered on another target image, with the pixels around; of those that a device takes at
+        once, at least 2.
       reach: how many pixels around an answer are pasted with it; their labels are the teacher's.
       jitter: strength of the change of colours, see `mixing.color_jitter`; 0 is off.
       blur: largest σ of the blur, in pixels, which half of the images get; 0 is off.
@@ -58,6 +59,11 @@ class ClassMix:
         check_jitter(self.jitter, self.blur)
         if self.reach < 0:
             raise ValueError(f"reach is {self.reach}; it can't be negative.")
+
+    @property
+    def smallest_target_batch(self) -> int:
+        """Another image to paste from."""
+        return 2 if self.paste == "source_and_answers" else 1
 
     @property
     def statistics_of(self) -> str:

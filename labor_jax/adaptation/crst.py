@@ -19,6 +19,7 @@ from labor_jax.adaptation.cbst import ClassBalancedLabels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.pseudo_labelling import VIEW
 from labor_jax.adaptation.registry import one_of, register, register_method, retrain
+from labor_jax.adaptation.target_answers import given_answers, is_void
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Term
 
@@ -55,16 +56,17 @@ class RegularizedLabels(ClassBalancedLabels):
         if self.regularizer != "lrent":
             return super().views(key, batch, memory)
         target = batch["target"]
-        logits = memory["labeller"](target["image"]).logits
+        logits = given_answers(memory["labeller"](target["image"]).logits, target)
         soft = pseudo_labels.soft_class_balanced_labels(
             logits, memory["thresholds"], self.entropy_weight
         )
-        answers = target["label"][..., None]
+        answers, void = target["label"][..., None], is_void(target)
         hard = (answers == jnp.arange(logits.shape[-1])).astype(soft.dtype)
         soft = jnp.where(answers == IGNORE_LABEL, soft, hard)
+        soft = jnp.where(void[..., None], 0.0, soft)
         labelled = jnp.any(soft > 0, axis=-1)
         label = jnp.where(labelled, jnp.argmax(soft, -1), IGNORE_LABEL).astype(jnp.int32)
-        return {VIEW: {"image": target["image"], "label": label, "soft_label": soft}}
+        return {VIEW: {"image": target["image"], "label": label, "void": void, "soft_label": soft}}
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pixels with a label."""

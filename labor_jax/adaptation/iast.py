@@ -10,7 +10,6 @@ References:
 """
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -23,6 +22,7 @@ from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, growing_share, share
 from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.target_answers import is_void
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 
@@ -45,14 +45,24 @@ def pool_thresholds(
     Returns:
       f32[num_images, C].
     """
-    adapt = jax.jit(
-        functools.partial(pseudo_labels.instance_adaptive_thresholds, portion=portion, gamma=gamma)
-    )
+    settings = {"portion": np.float32(portion), "gamma": np.float32(gamma)}
     thresholds = np.empty((num_images, num_classes), np.float32)
-    last = jnp.full(num_classes, FIRST_THRESHOLD)
-    for numbers, (confidence, prediction) in passes.images("target", confidence_and_class):
-        thresholds[numbers], last = adapt(confidence, prediction, last)
+    last, most = np.full(num_classes, FIRST_THRESHOLD, np.float32), 0
+    for numbers, rows in passes.images("target", confidence_and_class):
+        # Batches that are not full are filled up, so that all have one shape.
+        most = max(most, len(numbers))
+        filled = [np.resize(each, (most, *each.shape[1:])) for each in rows]
+        thresholds[numbers] = _adapted(*filled, last, **settings)[: len(numbers)]
+        last = thresholds[numbers[-1]]
     return thresholds
+
+
+@jax.jit
+def _adapted(confidence, prediction, last, *, portion, gamma):
+    """Each image's thresholds, see `pseudo_labels.instance_adaptive_thresholds`."""
+    return pseudo_labels.instance_adaptive_thresholds(
+        confidence, prediction, last, portion=portion, gamma=gamma
+    ).thresholds
 
 
 def confidence_and_class(outputs: models.Outputs) -> tuple[jax.Array, jax.Array]:
@@ -103,19 +113,18 @@ class InstanceAdaptiveLabels(PseudoLabelling):
             raise ValueError(f"gamma is {self.gamma}; it can't be negative.")
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
-        """Keeps the labeller, the thresholds of each image f32[N, C], and the portion."""
-        portion = growing_share(self.portion, self.portion_step, self.largest_portion, setup.stage)
+        """Keeps the labeller and the thresholds of each image f32[N, C]."""
         shape = setup.num_images["target"], setup.num_classes
         return {
             **super().memory(model, setup),
-            "portion": jnp.float32(portion),
             "thresholds": jnp.full(shape, FIRST_THRESHOLD, jnp.float32),
         }
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
-        """Finds the thresholds, image by image."""
+        """Finds the thresholds of the stage's portion, image by image."""
+        portion = growing_share(self.portion, self.portion_step, self.largest_portion, passes.stage)
         found = pool_thresholds(
-            passes, *memory["thresholds"].shape, portion=float(memory["portion"]), gamma=self.gamma
+            passes, *memory["thresholds"].shape, portion=portion, gamma=self.gamma
         )
         return {**super().before_phase(passes, memory), "thresholds": jnp.asarray(found)}
 
@@ -133,7 +142,7 @@ class InstanceAdaptiveLabels(PseudoLabelling):
 
 @register("ignored_entropy")
 class IgnoredEntropy:
-    """The entropy of the pixels without a pseudo label; weight 3 in IAST.
+    """The entropy of the pixels without a pseudo label, but for void ones; weight 3 in IAST.
 
     As in the published code it is a mean over classes, too: entropy in nats / C.
     """
@@ -143,7 +152,7 @@ class IgnoredEntropy:
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pixels without a pseudo label, and over classes."""
         logits = outputs[VIEW].logits
-        ignored = batch[VIEW]["label"] == IGNORE_LABEL
+        ignored = (batch[VIEW]["label"] == IGNORE_LABEL) & ~is_void(batch[VIEW])
         num_classes = logits.shape[-1]
         in_nats = losses.entropy(logits, ignored) * math.log(max(num_classes, 2))
         return Term.of_mean(in_nats / num_classes, jnp.sum(ignored))
@@ -154,5 +163,5 @@ def iast(config: ConfigDict) -> None:
     """IAST: adversarial, then pseudo labels above adaptive thresholds (Mei et al., ECCV 2020)."""
     retrain(config, stages=3, share=0.6)
     config.warmup.terms.adversarial = 0.05
-    config.terms.adversarial.objective = "least_squares"
+    config.terms.adversarial.update(objective="least_squares", learning_rate=2e-5)
     config.retraining.terms.update(instance_adaptive_labels=1.0, ignored_entropy=3.0)

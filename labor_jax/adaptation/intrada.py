@@ -51,6 +51,11 @@ def easiest(entropies: np.ndarray, share: float) -> np.ndarray:
     return easy
 
 
+def _entropies(outputs: models.Outputs) -> jax.Array:
+    """A pass's function: the mean entropy of each image's predictions, f32[B]."""
+    return jax.vmap(losses.entropy)(outputs.logits)
+
+
 @register("easy_pseudo_labels")
 @dataclasses.dataclass(frozen=True)
 class EasyPseudoLabels(PseudoLabels):
@@ -82,8 +87,7 @@ class EasyPseudoLabels(PseudoLabels):
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
         """Ranks the pool's images."""
         entropies = np.zeros(len(memory["easy"]), np.float32)
-        of_each = jax.vmap(losses.entropy)
-        for numbers, found in passes.images("target", lambda outputs: of_each(outputs.logits)):
+        for numbers, found in passes.images("target", _entropies):
             entropies[numbers] = found
         easy = jnp.asarray(easiest(entropies, self.share))
         return {**super().before_phase(passes, memory), "easy": easy}

@@ -73,7 +73,7 @@ class MaskedConsistency:
         return {"masked": {"image": masked, "label": view["label"], "weight": view["weight"]}}
 
     def loss(self, outputs, batch, memory) -> Term:
-        """The sum of the weighted losses over the number of pixels, hidden or not."""
+        """The sum of the weighted losses over the number of labelled pixels, hidden or not."""
         return taught_cross_entropy(outputs["masked"].logits, batch["masked"])
 
 

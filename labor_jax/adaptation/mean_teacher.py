@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from labor_jax import mixing, models
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import one_of, register, register_method
+from labor_jax.adaptation.target_answers import given_answers, is_void, with_answers
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 
@@ -33,9 +34,14 @@ _BINS = 256  # of confidences, to find thresholds by class
 class MeanTeacher:
     """Cross-entropy on the teacher's labels of target images, whose colours are changed.
 
-    It makes two views. "taught" has the target's images as they are with the teacher's "label"
-    int32[B, h, w] and how much each is trusted, "weight" f32[B, h, w]; a person's answer replaces
-    the teacher's label and has weight 1. "jittered" has the same labels on changed colours.
+    It makes two views. "taught" has the batch's target images, which the teacher sees as they are,
+    with the teacher's "label" int32[B, h, w] and how much each is trusted, "weight" f32[B, h, w]; a
+    person's answer replaces the teacher's label and has weight 1. Where an answer names several
+    classes, the teacher chooses among them. What is void has label 255, weight 0 and no share in
+    what follows. "jittered" has the same labels on changed colours.
+
+    The batch's images are augmented: the teacher sees what `config.data.augment` made of them,
+    colours included. Published teachers see images of unchanged colours.
 
     Attributes:
       decay: α of the teacher θ' ← α_t θ' + (1 - α_t) θ after step t, α_t = min(1 - 1 / (t + 1), α).
@@ -63,6 +69,7 @@ class MeanTeacher:
     reads = ("jittered",)
     makes = {"taught": ("target",), "jittered": ("target",)}  # noqa: RUF012, never changed
     statistics_of = "target"
+    labels_target = True
 
     def __post_init__(self):
         """Checks the settings."""
@@ -85,17 +92,19 @@ class MeanTeacher:
 
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
         """Asks the teacher about the target's images, and changes their colours."""
-        images, answers = batch["target"]["image"], batch["target"]["label"]
-        probabilities = jax.nn.softmax(memory["teacher"](images).logits)
+        target = batch["target"]
+        images, void = target["image"], is_void(target)
+        probabilities = jax.nn.softmax(given_answers(memory["teacher"](images).logits, target))
         confidence = jnp.max(probabilities, axis=-1)
         prediction = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
-        weight = self._weight(confidence, prediction, memory)
+        weight = self._weight(confidence, prediction, void, memory)
         weight *= memory["steps"] >= memory["start"]
-        answered = answers != IGNORE_LABEL
+        weight = jnp.where(target["label"] != IGNORE_LABEL, 1.0, weight)
         labels = {
-            "label": jnp.where(answered, answers, prediction),
-            "weight": jnp.where(answered, 1.0, weight),
+            "label": with_answers(prediction, target),
+            "weight": jnp.where(void, 0.0, weight),
         }
+        prediction = jnp.where(void, IGNORE_LABEL, prediction)
         guess = {"confidence": confidence, "prediction": prediction}
         return {
             "taught": {"image": images, **labels, **guess},
@@ -103,7 +112,7 @@ class MeanTeacher:
         }
 
     def loss(self, outputs, batch, memory) -> Term:
-        """The sum of the weighted losses over the number of pixels."""
+        """The sum of the weighted losses over the number of labelled pixels."""
         return taught_cross_entropy(outputs["jittered"].logits, batch["jittered"])
 
     def measure(self, batch, memory) -> dict[str, jax.Array]:
@@ -125,13 +134,15 @@ class MeanTeacher:
             memory[name] = (1 - share) * memory[name] + share * counts
         return memory
 
-    def _weight(self, confidence, prediction, memory):
+    def _weight(self, confidence, prediction, void, memory):
         if self.confidence == "class_balanced":
             thresholds = counted_thresholds(memory["confidences"], self.portion)
             return (confidence >= thresholds[prediction]).astype(jnp.float32)
         sure = (confidence > self.threshold).astype(jnp.float32)
         if self.confidence == "image_share":
-            sure = jnp.broadcast_to(jnp.mean(sure, axis=(1, 2), keepdims=True), sure.shape)
+            trusted = jnp.sum(sure, axis=(1, 2), keepdims=True, where=~void)
+            counted = jnp.sum(~void, axis=(1, 2), keepdims=True)
+            sure = jnp.broadcast_to(trusted / jnp.maximum(counted, 1), sure.shape)
         return sure
 
 
@@ -141,10 +152,13 @@ def taught_cross_entropy(logits: jax.Array, view: dict[str, jax.Array]) -> Term:
 
 
 def confidence_counts(view: dict[str, jax.Array], num_classes: int) -> jax.Array:
-    """How many pixels of a view are predicted as a class with a confidence: f32[C, bins]."""
+    """How many pixels of a view are predicted as a class with a confidence: f32[C, bins].
+
+    Predictions of 255, at void pixels, don't count.
+    """
     bins = jnp.minimum((view["confidence"] * _BINS).astype(jnp.int32), _BINS - 1)
     flat = (view["prediction"] * _BINS + bins).ravel()
-    counts = jnp.zeros(num_classes * _BINS, jnp.float32).at[flat].add(1.0)
+    counts = jnp.zeros(num_classes * _BINS, jnp.float32).at[flat].add(1.0, mode="drop")
     return counts.reshape(num_classes, _BINS)
 
 

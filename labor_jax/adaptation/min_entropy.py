@@ -1,5 +1,8 @@
 """MinEnt: makes target predictions more certain.
 
+ADVENT's MinEnt does so at two levels, with weight 1e-3 on the main predictions and 2e-4 on those of
+an auxiliary head. Here it does at one, the main predictions.
+
 Reference:
   Vu et al., ADVENT: Adversarial Entropy Minimization for Domain Adaptation in Semantic
   Segmentation, CVPR 2019, Eq. 3.
@@ -14,7 +17,7 @@ from labor_jax.training.terms import Term
 
 @register("min_entropy")
 class MinEntropy:
-    """`losses.entropy` of the target's predictions; weight 1e-3 in ADVENT."""
+    """`losses.entropy` of the target's main predictions; weight 1e-3 in ADVENT."""
 
     reads = ("target",)
 
@@ -26,5 +29,5 @@ class MinEntropy:
 
 @register_method("min_entropy")
 def min_entropy(config: ConfigDict) -> None:
-    """MinEnt: makes predictions on the target certain (Vu et al., CVPR 2019)."""
+    """MinEnt, one level: makes predictions on the target certain (Vu et al., CVPR 2019)."""
     config.warmup.terms.min_entropy = 1e-3

@@ -17,6 +17,7 @@ Reference:
 """
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -212,9 +213,7 @@ class PatchAdapt:
         """Clusters the patches of the source's labels."""
         number, size = memory["centres"].shape
 
-        def described(outputs, labels):
-            return label_patches(labels, size // _CELLS**2, self.patches)
-
+        described = _described(size // _CELLS**2, self.patches)
         batches = (rows for _, rows in passes.images("source", described, with_labels=True))
         centres = cluster(sample(batches, _MOST_PATCHES), number)
         return {**memory, "centres": jnp.asarray(centres)}
@@ -269,6 +268,12 @@ class PatchAdapt:
         cells = cell_means(probabilities, _CELLS * self.patches)
         classifier = PatchClassifier(memory["centres"].shape[0])
         return classifier.apply({"params": memory["classifier"]}, cells)
+
+
+@functools.cache  # so that each phase's pass is the same function, which is compiled once
+def _described(num_classes: int, patches: int) -> Any:
+    """A pass's function: from outputs and labels to `label_patches`."""
+    return lambda outputs, labels: label_patches(labels, num_classes, patches)
 
 
 def _judged(logits: jax.Array, memory) -> jax.Array:

@@ -14,8 +14,9 @@ from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.pseudo_labelling import share, with_answers
+from labor_jax.adaptation.pseudo_labelling import share
 from labor_jax.adaptation.registry import above_zero, register, register_method
+from labor_jax.adaptation.target_answers import given_answers, with_answers
 from labor_jax.adaptation.translation import Translation, domain_images, initial_parameters
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -67,7 +68,8 @@ class ConditionalPrior:
     predictions are cleaner. In published code the prior is trained beforehand, for as long as the
     model, and all that it rebuilds is learnt. Here it learns beside the model, which listens to it
     from a later step on, and where it is sure: what a young prior can't rebuild, small objects
-    first, would be unlearnt. A person's answer is the label wherever there is one.
+    first, would be unlearnt. A person's answer is the label wherever there is one, or one of its
+    classes if it names several; what is void has no label.
 
     Attributes:
       threshold: the probability that a rebuilt label needs; 0: every pixel has one, as published.
@@ -83,6 +85,7 @@ class ConditionalPrior:
 
     reads = ("target",)
     makes = {"permuted": ("source",)}  # noqa: RUF012, never changed
+    labels_target = True
 
     def __post_init__(self):
         """Checks the settings."""
@@ -123,7 +126,7 @@ class ConditionalPrior:
         """The mean over the pixels that the prior is sure of; 0 until it has learnt enough."""
         logits, target = outputs["target"].logits, batch["target"]
         predicted = jnp.argmax(logits, axis=-1)
-        rebuilt = self._rebuilt(target["image"], predicted, logits, memory)
+        rebuilt = given_answers(self._rebuilt(target["image"], predicted, logits, memory), target)
         labels = with_answers(pseudo_labels.confident_labels(rebuilt, self.threshold), target)
         term = cross_entropy(logits, labels)
         return term._replace(total=jnp.where(memory["steps_to_wait"] > 0, 0.0, term.total))

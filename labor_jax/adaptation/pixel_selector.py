@@ -29,6 +29,8 @@ from labor_jax.adaptation import iast
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.pseudo_labelling import share
 from labor_jax.adaptation.registry import one_of, register
+from labor_jax.adaptation.target_answers import is_void
+from labor_jax.data import IGNORE_LABEL
 from labor_jax.ops import resize_bilinear_align_corners, reverse_gradient
 from labor_jax.training.terms import Setup, Term
 
@@ -152,6 +154,8 @@ def selector_variables(model: Mapping[str, Any], key: jax.Array, *, noise: float
 class SelfTraining:
     """Both heads learn the un-primed model's predictions on the target (LabOR, Eq. 3).
 
+    Answers don't replace them, but what is void is not learnt.
+
     Attributes:
       thresholds: "constant", or "instance_adaptive": those of IAST, by image and class, with which
         a review of the paper says that LabOR filters its pseudo labels.
@@ -171,6 +175,7 @@ class SelfTraining:
 
     reads = ("pseudo_labelled",)
     makes = {"pseudo_labelled": ("target",)}  # noqa: RUF012, never changed
+    labels_target = True
 
     def __post_init__(self):
         """Checks the settings."""
@@ -208,6 +213,7 @@ class SelfTraining:
             labels = self._adaptive.labels(logits, target, memory)
         else:
             labels = pseudo_labels.confident_labels(logits, self.threshold)
+        labels = jnp.where(is_void(target), IGNORE_LABEL, labels)
         return {"pseudo_labelled": {"image": target["image"], "label": labels}}
 
     def loss(self, outputs, batch, memory) -> Term:

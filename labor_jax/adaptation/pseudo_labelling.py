@@ -3,7 +3,8 @@
 `PseudoLabelling` is what all terms that retrain on pseudo labels share. It keeps a frozen copy of
 the model, the labeller, which labels each batch on the way. So no label is written to a file, and
 a label fits the augmented image; published code labels each image once, before augmentation. An
-answer of a person is the label wherever there is one.
+answer of a person is the label wherever there is one, or one of its classes if it names several;
+what is void has no label.
 
 A method's own rule is a subclass: it says in `labels` which predictions to trust, and in
 `before_phase` what it has to know of the pool for that, such as thresholds. The labelled images are
@@ -18,29 +19,15 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from labor_jax import models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import register
-from labor_jax.data import IGNORE_LABEL
+from labor_jax.adaptation.target_answers import given_answers, is_void, with_answers
 from labor_jax.training.terms import Setup, Term
 
 VIEW = "pseudo_labelled"
 """The name of the view with pseudo labels."""
-
-
-def with_answers(labels: jax.Array, target: dict[str, jax.Array]) -> jax.Array:
-    """Pseudo labels in which people's answers stand wherever there are any.
-
-    Args:
-      labels: int32[B, h, w], 255 where there is none.
-      target: the batch's view "target".
-
-    Returns:
-      int32[B, h, w].
-    """
-    return jnp.where(target["label"] == IGNORE_LABEL, labels, target["label"])
 
 
 class PseudoLabelling:
@@ -49,6 +36,7 @@ class PseudoLabelling:
     reads = (VIEW,)
     makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
     statistics_of = VIEW  # the target's images, and not those of a term that is listed later
+    labels_target = True
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Keeps the model that labels."""
@@ -66,7 +54,7 @@ class PseudoLabelling:
         """The rule: which predictions to trust.
 
         Args:
-          logits: the labeller's, f32[B, h, w, C].
+          logits: the labeller's, f32[B, h, w, C]; -inf for classes that an answer leaves out.
           target: the batch's view "target".
           memory: the term's.
 
@@ -76,12 +64,12 @@ class PseudoLabelling:
         raise NotImplementedError
 
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
-        """The target's images with pseudo labels, and with answers where there are any."""
+        """The target's images with pseudo labels, with answers where there are any, and "void"."""
         del key
         target = batch["target"]
-        logits = memory["labeller"](target["image"]).logits
+        logits = given_answers(memory["labeller"](target["image"]).logits, target)
         labels = with_answers(self.labels(logits, target, memory), target)
-        return {VIEW: {"image": target["image"], "label": labels}}
+        return {VIEW: {"image": target["image"], "label": labels, "void": is_void(target)}}
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pixels with a label."""

@@ -19,6 +19,7 @@ Reference:
 """
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -168,10 +169,8 @@ class InstanceMatching:
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
         """Fills the prototypes with features of the first source images that have any."""
-
-        def source_regions(outputs, labels):
-            return self._source_regions(outputs, labels, memory["is_thing"])
-
+        is_thing = tuple(np.asarray(memory["is_thing"]).tolist())
+        source_regions = _right_regions_of(is_thing, self.instances)
         found, filled = np.zeros(memory["prototypes"].shape, np.float32), 0
         counts = np.zeros(len(found), int)
         for numbers, rows in passes.images("source", source_regions, with_labels=True):
@@ -200,8 +199,8 @@ class InstanceMatching:
 
     def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
         """Half the squared distance of the source's regions to their nearest prototypes."""
-        found = self._source_regions(
-            outputs["source"], batch["source"]["label"], memory["is_thing"]
+        found = _right_regions(
+            outputs["source"], batch["source"]["label"], memory["is_thing"], self.instances
         )
         prototypes, weights = self._pulls(found, memory)
         distances = jnp.sum(jnp.square(found.means - prototypes), axis=-1) / 2
@@ -214,12 +213,21 @@ class InstanceMatching:
         of_class = jnp.arange(len(valid))[:, None]
         return prototypes[of_class, chosen], found.weights * jnp.any(valid, -1)[:, None]
 
-    def _source_regions(self, outputs, labels, is_thing) -> Regions:
-        """The regions where the prediction is right, on labels of any size."""
-        classes, features = _coarse(outputs)
-        labels = _nearest_pixels(labels, classes.shape[1:])
-        right = jnp.where(classes == labels, classes, IGNORE_LABEL)
-        return regions(right, features, is_thing, self.instances)
+
+def _right_regions(
+    outputs: models.Outputs, labels: jax.Array, is_thing: jax.Array, instances: int
+) -> Regions:
+    """The regions where the prediction is right, on labels of any size."""
+    classes, features = _coarse(outputs)
+    labels = _nearest_pixels(labels, classes.shape[1:])
+    right = jnp.where(classes == labels, classes, IGNORE_LABEL)
+    return regions(right, features, is_thing, instances)
+
+
+@functools.cache  # so that each phase's pass is the same function, which is compiled once
+def _right_regions_of(is_thing: tuple[bool, ...], instances: int) -> Any:
+    """A pass's function: from outputs and labels to `_right_regions`."""
+    return lambda outputs, labels: _right_regions(outputs, labels, jnp.array(is_thing), instances)
 
 
 def _coarse(outputs: models.Outputs) -> tuple[jax.Array, jax.Array]:

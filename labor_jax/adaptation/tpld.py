@@ -16,6 +16,7 @@ References:
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.cbst import ClassBalancedLabels, histogram_of
-from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, share
+from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, growing_share, share
 from labor_jax.adaptation.registry import register, register_method, retrain
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
@@ -67,11 +68,8 @@ class DensifiedLabels(ClassBalancedLabels):
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Keeps what CBST does, and which images are easy: bool[N], none in the first stage."""
-        return {
-            **super().memory(model, setup),
-            "easy": jnp.zeros(setup.num_images["target"], bool),
-            "second": jnp.asarray(setup.stage > 0),
-        }
+        easy = jnp.zeros(setup.num_images["target"], bool)
+        return {**super().memory(model, setup), "easy": easy}
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
         """Finds the thresholds of the pool, and its easy images."""
@@ -82,8 +80,9 @@ class DensifiedLabels(ClassBalancedLabels):
         for numbers, rows in passes.images("target", _statistics(num_classes)):
             histogram += rows["histogram"].sum(0)
             sums[numbers], counts[numbers] = rows["sum"], rows["histogram"].sum(-1)
-        found = pseudo_labels.histogram_thresholds(histogram, float(memory["portion"]))
-        easy = easiest(sums, counts, self.easy_share if memory["second"] else 0.0)
+        portion = growing_share(self.portion, self.portion_step, self.largest_portion, passes.stage)
+        found = pseudo_labels.histogram_thresholds(histogram, portion)
+        easy = easiest(sums, counts, self.easy_share if passes.stage else 0.0)
         return {
             **PseudoLabelling.before_phase(self, passes, memory),
             "thresholds": jnp.asarray(found),
@@ -135,6 +134,7 @@ def easiest(sums: np.ndarray, counts: np.ndarray, portion: float) -> np.ndarray:
     return easy
 
 
+@functools.cache
 def _statistics(num_classes: int) -> Any:
     """A pass's function: each image's histogram, and its confidences summed by class."""
     histogram = histogram_of(num_classes)

@@ -75,6 +75,11 @@ class _OnWeakLabels:
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold is {self.threshold}; it is a probability, from 0 to 1.")
 
+    @property
+    def whole_images(self) -> bool:
+        """Of a crop nobody says which classes it lacks."""
+        return self.complete_answers
+
     def _present(self, outputs, batch) -> jax.Array:
         """The target's weak labels, f32[B, C]."""
         present = weak_labels(
@@ -94,7 +99,8 @@ class WeakLabels(_OnWeakLabels):
     Attributes:
       threshold: the score above which a class counts as present that no answer names.
       complete_answers: whether the answers in an image name every class that it holds, as those of
-        the acquisition method `human_points` do; then no other class is present there.
+        the acquisition method `human_points` do; then no other class is present there. It needs
+        whole images: the only answer of a class may be outside of a crop that shows the class.
     """
 
     reads = ("target",)

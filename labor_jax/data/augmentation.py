@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from labor_jax.data import class_sampling, transforms
+from labor_jax.data.base import IGNORE_LABEL
 
 _CROPS = 10  # that are tried to show a class, as in DAFormer
 
@@ -131,21 +132,23 @@ def prepare(
     augment: Augment | None = None,
     sparse: bool = False,
     shown: int | None = None,
+    beyond: int = IGNORE_LABEL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Makes a training example: resizes (once, to the scaled size), then augments.
 
     Args:
       image: uint8[H, W, 3].
-      label: uint8[H', W'], of any resolution.
+      label: integer[H', W'], of any resolution.
       rng: the random generator; the same state gives the same result.
       size: (h, w) to resize to before `augment`; None for the image's own size.
       augment: the augmentation; None for none.
       sparse: whether labels are single pixels, see `transforms.resize_labels`.
       shown: a class that a crop should show: the first of up to 10 crops in which it fills half of
         `class_sampling.RARE_SHARE`, else the last.
+      beyond: the label of a crop's pixels beyond the image.
 
     Returns:
-      uint8[h, w, 3] and uint8[h, w]; their size is `augment.crop` if that is set.
+      uint8[h, w, 3], and [h, w] of the label's dtype; their size is `augment.crop` if that is set.
     """
     size = tuple(size) if size else image.shape[:2]
     # Every step has its own generator, so that switching one off leaves the others unchanged.
@@ -157,7 +160,7 @@ def prepare(
     if augment is None:
         return image, label
     if augment.crop:
-        image, label = _crop(image, label, augment.crop, crop_rng, shown)
+        image, label = _crop(image, label, augment.crop, crop_rng, shown, beyond)
     if augment.flip and flip_rng.random() < 0.5:
         image, label = transforms.flip(image, label)
     if augment.brightness or augment.contrast or augment.saturation or augment.hue:
@@ -174,11 +177,11 @@ def prepare(
     return image, label
 
 
-def _crop(image, label, size, rng, shown):
+def _crop(image, label, size, rng, shown, beyond):
     """A random crop, if possible one that shows a class."""
     enough = 0.5 * class_sampling.RARE_SHARE * size[0] * size[1]
     for _ in range(1 if shown is None else _CROPS):
-        cropped = transforms.random_crop(image, label, size, rng)
+        cropped = transforms.random_crop(image, label, size, rng, beyond=beyond)
         if np.count_nonzero(cropped[1] == shown) >= enough:
             break
     return cropped

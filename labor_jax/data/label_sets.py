@@ -1,7 +1,9 @@
-"""Labels of pixels that may be of several classes, where all classes of a part were asked.
+"""Label maps that hold more than a class a pixel: sets of classes, and what can have no class.
 
-In a label map the value 256 + bits says that a pixel is of one of the classes whose bits are set.
-So such a map is resized, cropped and mirrored like any other. `split` makes two maps of it for a
+The value 256 + bits says that a pixel is of one of the classes whose bits are set, as where all
+classes of a part were asked. 256 itself, `VOID`, is a pixel of no class: one that was asked and
+answered as void, or that is beyond the image. 255 is left for those that nobody has answered. So
+such a map is resized, cropped and mirrored like any other. `split` makes two maps of it for a
 batch: labels, and the sets as bits.
 """
 
@@ -12,7 +14,8 @@ from labor_jax.data.base import IGNORE_LABEL
 MAX_CLASSES = 22
 """The most classes; images are moved as int32 label maps."""
 
-_FIRST = 256
+VOID = 256
+"""The label of a pixel that can have no class, a set without classes."""
 
 
 def coded(labels: np.ndarray, candidates: np.ndarray, parts: np.ndarray) -> np.ndarray:
@@ -28,7 +31,7 @@ def coded(labels: np.ndarray, candidates: np.ndarray, parts: np.ndarray) -> np.n
     """
     bits = (candidates.astype(np.int32) << np.arange(candidates.shape[1])).sum(1, dtype=np.int32)
     several = (parts >= 0) & (np.count_nonzero(candidates, axis=1) > 1)[parts]
-    return np.where(several, _FIRST + bits[parts], labels).astype(np.int32)
+    return np.where(several, VOID + bits[parts], labels).astype(np.int32)
 
 
 def split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +41,8 @@ def split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       labels: int[...] of `coded`.
 
     Returns:
-      int32[...] labels, 255 where there is a set; int32[...] bits, 0 where there is none.
+      int32[...] labels, 255 where there is a set or void; int32[...] bits, 0 where there is no set.
     """
     labels = labels.astype(np.int32)
-    is_set = labels >= _FIRST
-    return np.where(is_set, IGNORE_LABEL, labels), np.where(is_set, labels - _FIRST, 0)
+    is_set = labels >= VOID
+    return np.where(is_set, IGNORE_LABEL, labels), np.where(is_set, labels - VOID, 0)

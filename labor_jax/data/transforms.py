@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from labor_jax.data import label_sets
 from labor_jax.data.base import IGNORE_LABEL
 
 PAD_COLOUR = (124, 116, 104)
@@ -32,15 +33,16 @@ def resize_labels(label: np.ndarray, size: tuple[int, int], *, sparse: bool = Fa
     when shrinking, and repeat them when enlarging. With `sparse`, each labelled pixel moves to the
     output pixel that its centre falls into, so an output pixel is labelled exactly if a labelled
     pixel lies in it. If several do, the nearest-neighbour sample wins if it is labelled, otherwise
-    the one closest to the output pixel's centre (ties: lowest row, then lowest column).
+    the one closest to the output pixel's centre (ties: lowest row, then lowest column). What is
+    `label_sets.VOID` is such a label, but gives way to any other.
 
     Args:
-      label: uint8[H, W].
+      label: integer[H, W].
       size: (h, w) of the output.
       sparse: whether labels are single pixels, to be kept.
 
     Returns:
-      uint8[h, w].
+      [h, w], of the same dtype.
     """
     (height, width), (new_height, new_width) = label.shape, size
     if (height, width) == (new_height, new_width):
@@ -59,6 +61,7 @@ def resize_labels(label: np.ndarray, size: tuple[int, int], *, sparse: bool = Fa
     column_distance = ((2 * column + 1) * new_width - (2 * new_column + 1) * width) * new_height
     distance = row_distance**2 + column_distance**2
     distance[(nearest_row[new_row] == row) & (nearest_column[new_column] == column)] = -1
+    distance[label[row, column] == label_sets.VOID] += np.iinfo(np.int64).max // 2
     # Write from the farthest to the nearest, so that the nearest stays. Of equals, the first in
     # row-major order is written last.
     order = np.argsort(distance, kind="stable")[::-1]
@@ -92,19 +95,25 @@ def random_scale(
 
 
 def random_crop(
-    image: np.ndarray, label: np.ndarray, size: tuple[int, int], rng: np.random.Generator
+    image: np.ndarray,
+    label: np.ndarray,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    beyond: int = IGNORE_LABEL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cuts the same random window out of image and label.
 
     Args:
       image: uint8[H, W, 3].
-      label: uint8[H, W].
+      label: integer[H, W].
       size: (h, w) of the window. Along an axis where the image is smaller, the whole image goes
-        to a random place in the window; the rest is `PAD_COLOUR` and 255.
+        to a random place in the window; the rest is `PAD_COLOUR` and `beyond`.
       rng: the randomness.
+      beyond: the label of pixels beyond the image.
 
     Returns:
-      uint8[h, w, 3] and uint8[h, w].
+      uint8[h, w, 3], and [h, w] of the label's dtype.
     """
     # Offset of the window in the image; negative where the image is smaller.
     top, left = (
@@ -125,7 +134,7 @@ def random_crop(
     padded_image = np.empty((*size, 3), np.uint8)
     padded_image[:] = PAD_COLOUR
     padded_image[place] = image
-    padded_label = np.full(size, IGNORE_LABEL, label.dtype)
+    padded_label = np.full(size, beyond, label.dtype)
     padded_label[place] = label
     return padded_image, padded_label
 

@@ -14,15 +14,20 @@ Labels = Callable[[int], np.ndarray]
 
 
 def training_images(
-    components: Components, domain: str, target_labels: Labels | None = None
+    components: Components,
+    domain: str,
+    target_labels: Labels | None = None,
+    *,
+    void: bool = False,
 ) -> TrainingImages:
     """The images of a domain that phases train on.
 
     Args:
       components: the run's.
       domain: "source" or "target".
-      target_labels: the answered labels of pool image i, uint8[H, W]; None where there are none
+      target_labels: the answered labels of pool image i, integer[H, W]; None where there are none
         yet. The pool's own labels are never read.
+      void: whether batches of the target tell what is void; then answered labels do, too.
     """
     pair = components.pair
     augment = Augment.from_config(components.config.data.augment)
@@ -40,6 +45,7 @@ def training_images(
         augment,
         sparse_labels=True,
         label_sets=strategies.asks_sets(components.config),
+        void=void,
     )
 
 

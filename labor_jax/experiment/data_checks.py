@@ -43,6 +43,8 @@ def check_data(components: Components) -> None:
             " and ".join(too_small),
         )
     size_checks.check_image_sizes(components, phases)
+    size_checks.check_target_batches(components, phases)
+    size_checks.check_whole_images(components, phases)
     if config.rounds and config.annotator == "oracle":
         Oracle(components.pair.pool).check()
     most, classes = label_sets.MAX_CLASSES, components.pair.num_classes

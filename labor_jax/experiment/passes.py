@@ -1,6 +1,6 @@
 """Lets a term run the model over a whole split before its phase (`before_phase`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import jax
@@ -24,15 +24,31 @@ class Passes:
             entropies = [rows for _, rows in passes.images("target", mean_entropy)]
     """
 
-    def __init__(self, components: Components, variables: dict[str, Any]):
+    def __init__(
+        self,
+        components: Components,
+        variables: dict[str, Any],
+        *,
+        stage: int = 0,
+        once: Callable[[Hashable, Callable[[], Any]], Any] = lambda key, build: build(),
+    ):
         """Takes the model.
 
         Args:
           components: the run's.
           variables: the model's.
+          stage: the phase's.
+          once: keeps what is compiled from one phase to the next, see `Session.once`.
         """
         self._components = components
         self._variables = variables
+        self._stage = stage
+        self._once = once
+
+    @property
+    def stage(self) -> int:
+        """How many phases with the same loss came before, in joint training too: 0, 1, …."""
+        return self._stage
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -59,7 +75,8 @@ class Passes:
         Args:
           domain: "source", or "target" for the pool.
           function: from `Outputs` of a batch (and, with labels, `labels` int32[B, H, W], 255 for
-            void) to a tree of arrays with that leading dimension; compiled, so pure.
+            void) to a tree of arrays with that leading dimension; compiled, so pure. An equal
+            function is compiled once a run; one that is defined anew in each phase, in each.
           with_labels: whether the function takes labels as well; the source's only, since the
             pool's are the annotator's.
 
@@ -75,12 +92,15 @@ class Passes:
         split = components.pair.source if domain == "source" else components.pair.pool
         variables = mesh_lib.replicate(self._variables, mesh)
 
-        def apply(variables, images, *labels):
-            model = models.Model(variables=variables, network=components.frozen_segmenter)
-            return function(model(images), *labels)
+        def compiled_pass():
+            def apply(variables, images, *labels):
+                model = models.Model(variables=variables, network=components.frozen_segmenter)
+                return function(model(images), *labels)
 
-        arguments = (1, 2) if with_labels else (1,)
-        compiled = mesh_lib.data_parallel_map(apply, mesh, batched_arguments=arguments)
+            arguments = (1, 2) if with_labels else (1,)
+            return mesh_lib.data_parallel_map(apply, mesh, batched_arguments=arguments)
+
+        compiled = self._once(("pass", function, with_labels), compiled_pass)
         batches = pipeline.inference_batches(
             split, batch_inputs.inference_spec(components, domain), with_labels=with_labels
         )

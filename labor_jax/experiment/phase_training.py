@@ -92,6 +92,7 @@ def build_training(
     network: nn.Module,
     *,
     learning_rate: float,
+    steps: int,
     schedule_steps: int,
     schedule_start: int = 0,
 ) -> Training:
@@ -102,6 +103,7 @@ def build_training(
       phase: one of them.
       network: what is trained.
       learning_rate: the backbone's at step 0.
+      steps: the phase's; of a phase of joint training, those of all its phases together.
       schedule_steps: where the schedule reaches 0.
       schedule_start: where the phase's first step is on it.
     """
@@ -125,8 +127,7 @@ def build_training(
             domain: 0 if split is None else len(split)
             for domain, split in (("source", pair.source), ("target", pair.pool))
         },
-        steps=config.joint.steps if phase.joint else phase.steps,
-        stage=phase.stage,
+        steps=steps,
         network=network,
         optimizer=optimizer,
     )
@@ -182,7 +183,9 @@ def train(
     unlogged = [] if state is None else session.unlogged
     if state is None:
         state = begin(named_key(config.seed, phase.name))
-        passes = Passes(components, mesh_lib.local_copy(model))
+        passes = Passes(
+            components, mesh_lib.local_copy(model), stage=phase.stage, once=session.once
+        )
         memory = training.terms.before_phase(passes, state.memory)
         # The step donates the state's buffers. The handover, and leaves that occur twice in the
         # state, need buffers of their own.
@@ -223,12 +226,13 @@ def train(
 def _batches(session: Any, phase: Phase, terms: Terms, start: int) -> Iterator[Any]:
     """Device batches of a phase from step `start` on: the terms' domains, side by side."""
     components, config = session.components, session.config
-    labels = functools.partial(_answered_labels, session, phase.round)
+    void = terms.labels_target
+    labels = functools.partial(_answered_labels, session, phase.round, void)
     with contextlib.ExitStack() as stack:
         by_domain = {
             domain: stack.enter_context(
                 pipeline.training_batches(
-                    batch_inputs.training_images(components, domain, labels),
+                    batch_inputs.training_images(components, domain, labels, void=void),
                     batch_inputs.training_spec(components, domain),
                     seed=named_seed(config.seed, f"{phase.name}/{domain}"),
                     start=start,
@@ -243,8 +247,10 @@ def _batches(session: Any, phase: Phase, terms: Terms, start: int) -> Iterator[A
         yield from mesh_lib.prefetch_to_devices(batches, components.mesh)
 
 
-def _answered_labels(session: Any, up_to_round: int, index: int) -> np.ndarray:
+def _answered_labels(session: Any, up_to_round: int, void: bool, index: int) -> np.ndarray:
     """The only target labels that training sees: those the store holds by that round.
+
+    With `void`, answers of void are told from pixels without an answer, see `data.label_sets`.
 
     Before the rounds there are none: labels that exist already train from the first round on.
     """
@@ -252,5 +258,5 @@ def _answered_labels(session: Any, up_to_round: int, index: int) -> np.ndarray:
     if up_to_round == 0 or index in session.held_out:
         return np.full(split.size(index), IGNORE_LABEL, np.uint8)
     store = session.store.reader
-    read = store.label_sets if strategies.asks_sets(session.config) else store.labels
+    read = store.label_sets if void or strategies.asks_sets(session.config) else store.labels
     return read(split.names[index], up_to_round=up_to_round, shape=split.size(index))

@@ -1,4 +1,4 @@
-"""Checks that training images are as large as the terms of the losses need."""
+"""Checks that training images are as large, and batches as many, as terms of the losses need."""
 
 from __future__ import annotations
 
@@ -29,6 +29,58 @@ def check_image_sizes(components: Components, phases: Iterable[Phase]) -> None:
                         f"out, enlarge them by config.data.{domain}_size, or set "
                         f"config.{section}.terms.{name} to 0."
                     )
+
+
+def check_target_batches(components: Components, phases: Iterable[Phase]) -> None:
+    """Checks a device's microbatches of the target against each term's `smallest_target_batch`.
+
+    Raises:
+      ValueError: they hold fewer images.
+    """
+    config = components.config
+    size, shares = config.target_batch_size, components.mesh.size * components.microbatches
+    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
+        for name, term in components_lib.terms(config, section).terms.items():
+            least = getattr(term, "smallest_target_batch", 1)
+            if size < least * shares:
+                raise ValueError(
+                    f"The term {name} of config.{section}.terms, as config.terms.{name} sets it, "
+                    f"needs {least} target images at once, but config.target_batch_size is {size} "
+                    f"and cut into {shares} (devices {components.mesh.size}, microbatches "
+                    f"{components.microbatches}). Set it to at least {least * shares}, use fewer "
+                    f"devices or microbatches, or set config.terms.{name} otherwise."
+                )
+
+
+def check_whole_images(components: Components, phases: Iterable[Phase]) -> None:
+    """Checks that crops leave nothing of a target image out where a term needs whole ones.
+
+    Raises:
+      ValueError: they do; the error names one.
+    """
+    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
+        for name, term in components_lib.terms(components.config, section).terms.items():
+            cut = _cut_image(components) if getattr(term, "whole_images", False) else None
+            if cut:
+                raise ValueError(
+                    f"config.data.augment.crop cuts parts of {cut}, but the term {name} of "
+                    f"config.{section}.terms, as config.terms.{name} sets it, needs whole images. "
+                    f"Set config.data.augment.crop to None, or config.terms.{name} otherwise."
+                )
+
+
+def _cut_image(components: Components) -> str | None:
+    """A target image of which a random crop leaves something out; None if there is none."""
+    images = batch_inputs.training_images(components, "target")
+    if images.augment is None or not images.augment.crop:
+        return None
+    crop, size = images.augment.crop, batch_inputs.training_spec(components, "target").size
+    largest = max(images.augment.scale) if images.augment.scale else 1.0
+    for number, name in enumerate(images.split.names):
+        sides = size or images.split.size(number)
+        if any(round(side * largest) > most for side, most in zip(sides, crop, strict=True)):
+            return f"the target image {name}"
+    return None
 
 
 def _smallest(components: Components, domain: str) -> tuple[tuple[int, int], str]:

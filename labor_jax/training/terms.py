@@ -17,12 +17,19 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | `update(memory, model)`, with `measure`         | what it keeps after a step                    |
 | `update(memory, model, measured)`               |                                               |
 | `before_phase(passes, memory)`                  | a pass over the pool or the source            |
+| `smallest_image`                                | the least height and width of training images |
+| `smallest_target_batch`                         | the fewest target images that it takes at once|
+| `whole_images`                                  | whether it needs target images without crops  |
 | `uses_auxiliary_head`                           | whether it reads `Outputs.auxiliary_logits`   |
+| `labels_target`                                 | whether it labels pixels of the target        |
 
 `reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
 from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a
 target label is 255 wherever nobody has answered, and an index is the image's number in its split.
-Where all classes of a part are asked, the target also holds "candidates", see `data.label_sets`.
+Where all classes of a part are asked, the target also holds "candidates", a pixel's possible
+classes as bits. For a term that labels pixels of the target it also holds "void": bool[B, h, w],
+the pixels that can have no class, being answered as void or beyond the image.
+`adaptation.target_answers` reads both.
 `model` is the `models.Model` in training, through whose variables a loss moves its weights.
 `makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
@@ -109,8 +116,6 @@ class Setup:
       classes: the classes' names, C of them.
       num_images: how many images a domain has, by "source" and "target".
       steps: the phase's; all phases of joint training together are one.
-      stage: how many phases with the same loss came before: 0, 1, … in the stages of retraining
-        and in the rounds.
       network: what is trained, a `models.Segmenter`, for shapes and for copies of its modules.
       optimizer: the model's, over `{"backbone": …, "head": …}` or a part of it, for a player that
         trains together with the model.
@@ -122,7 +127,6 @@ class Setup:
     classes: tuple[str, ...] = ()
     num_images: Mapping[str, int] = dataclasses.field(default_factory=dict)
     steps: int = 0
-    stage: int = 0
     network: nn.Module | None = None
     optimizer: optax.GradientTransformation | None = None
 
@@ -225,6 +229,11 @@ class Terms:
     def uses_auxiliary_head(self) -> bool:
         """Whether a term reads the auxiliary head's logits."""
         return any(getattr(term, "uses_auxiliary_head", False) for term in self._weighted.values())
+
+    @property
+    def labels_target(self) -> bool:
+        """Whether a term labels pixels of the target, and so has to know what is void."""
+        return any(getattr(term, "labels_target", False) for term in self.terms.values())
 
     def players(self, setup: Setup) -> dict[str, dict[str, Player]]:
         """The players, by term and name."""

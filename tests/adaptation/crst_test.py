@@ -10,7 +10,7 @@ from tests.training.every_term import CLASSES
 def test_mrkld_adds_the_divergence_of_labelled_predictions():
     term = RegularizedLabels(divergence_weight=0.3)
     view = pool.view(term, pool.prepared(term), [0, 1])
-    assert set(view) == {"image", "label"}
+    assert set(view) == {"image", "label", "void"}
     log_p, label = np.log(pool.probabilities()[:2]), view["label"]
     labelled = label != 255
     own = -log_p[labelled, label[labelled]].mean()

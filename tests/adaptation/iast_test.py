@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from labor_jax import get_config, pseudo_labels
+from labor_jax.adaptation import iast
 from labor_jax.adaptation.iast import InstanceAdaptiveLabels
 from labor_jax.adaptation.pixel_selector import SelfTraining
 from tests.adaptation import pool
@@ -27,6 +29,30 @@ def test_the_thresholds_of_the_pool_follow_the_recursion(term, stage, portion):
     np.testing.assert_allclose(found, expected_thresholds(portion), atol=2e-5)
 
 
+def test_thresholds_of_all_stages_and_batches_are_compiled_once(monkeypatch):
+    adapt, traced = pseudo_labels.instance_adaptive_thresholds, []
+
+    def counted(*arguments, **settings):
+        traced.append(arguments[0].shape)
+        return adapt(*arguments, **settings)
+
+    monkeypatch.setattr(pseudo_labels, "instance_adaptive_thresholds", counted)
+    rng = np.random.default_rng(0)
+    confidence = rng.random((10, 5, 7), np.float32)
+    prediction = rng.integers(0, 3, (10, 5, 7), np.int32)
+
+    class Batches:
+        def images(self, domain, function):
+            for numbers in ([0, 1, 2, 3], [4, 5], [6, 7, 8, 9]):  # images of two sizes
+                yield np.array(numbers), (confidence[numbers], prediction[numbers])
+
+    for portion in (0.2, 0.25):
+        found = iast.pool_thresholds(Batches(), 10, 3, portion=portion, gamma=2.0)
+        expected = adapted_twin(confidence, prediction, [0.9] * 3, portion, 2.0)
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert traced == [(4, 5, 7)]
+
+
 @pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
 def test_an_image_is_labelled_by_its_own_thresholds(term):
     memory = pool.prepared(term)
@@ -49,3 +75,9 @@ def test_labelled_predictions_are_kept_smooth():
     np.testing.assert_allclose(
         pool.value(term, view), own - 0.3 * log_p[labelled].mean(), rtol=1e-4
     )
+
+
+def test_the_warm_ups_discriminator_is_the_published_one():
+    terms = get_config("uda:iast", "gtav").terms
+    assert terms.adversarial.objective == "least_squares"
+    assert terms.adversarial.learning_rate == 2e-5

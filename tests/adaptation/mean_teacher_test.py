@@ -69,6 +69,40 @@ def test_a_label_weighs_as_much_as_it_is_trusted_and_an_answer_all(confidence):
     np.testing.assert_array_equal(view["image"], batch["target"]["image"])
 
 
+@pytest.mark.parametrize("confidence", ["image_share", "pixel", "class_balanced"])
+def test_void_has_no_label_no_weight_and_no_share(confidence):
+    target = domain(1, answered=0.2)
+    void = (np.arange(target["image"].shape[2]) < 12) & (target["label"] == 255)
+    term = MeanTeacher(confidence=confidence, threshold=0.5, **PLAIN)
+    memory = term.memory(model(), SETUP)
+    view = taught(term, {"target": {**target, "void": void}}, memory)["taught"]
+    assert (view["label"][void] == 255).all() and not view["weight"][void].any()
+    assert (view["label"][~void] != 255).all()
+    confidences = probabilities(model(), target["image"]).max(-1)
+    if confidence == "image_share":
+        expected = [(each[~own] > 0.5).mean() for each, own in zip(confidences, void, strict=True)]
+        for weights, unlabelled, share in zip(
+            view["weight"], ~void & (target["label"] == 255), expected, strict=True
+        ):
+            np.testing.assert_allclose(weights[unlabelled], share, rtol=1e-5)
+    if confidence == "class_balanced":
+        counts = term.measure({"taught": view}, memory)["confidences"]
+        assert np.sum(counts) == (~void).sum()
+
+
+def test_the_teacher_chooses_among_the_classes_of_an_answer():
+    target = domain(1, answered=0.0)
+    candidates = np.full(target["label"].shape, 0b1010, np.int32)
+    candidates[:, :2] = 0
+    term = MeanTeacher(confidence="pixel", threshold=0.0, **PLAIN)
+    view = taught(term, {"target": {**target, "candidates": candidates}})["taught"]
+    p = probabilities(model(), target["image"])
+    np.testing.assert_array_equal(view["label"][:, :2], p[:, :2].argmax(-1))
+    among = np.where(p[..., 1] >= p[..., 3], 1, 3)
+    np.testing.assert_array_equal(view["label"][:, 2:], among[:, 2:])
+    assert not np.isin(p.argmax(-1)[:, 2:], [1, 3]).all()
+
+
 count = jax.jit(mean_teacher.confidence_counts, static_argnums=1)
 thresholds = jax.jit(mean_teacher.counted_thresholds)
 

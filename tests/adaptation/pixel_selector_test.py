@@ -35,6 +35,14 @@ def batch(seed=0):
     return {"target": {"image": images.repeat(4, 1).repeat(4, 2)}}
 
 
+def test_void_is_not_learnt():
+    term, target = pixel_selector.SelfTraining(), batch()["target"]
+    target["void"] = target["image"][..., 0] < 100
+    memory = term.memory(models.Model(variables=model(), network=SEGMENTER), None)
+    label = term.views(None, {"target": target}, memory)["pseudo_labelled"]["label"]
+    np.testing.assert_array_equal(label == 255, target["void"])
+
+
 def terms(weight, threshold=0.0):
     return Terms(
         {"self_training": 1.0, "discrepancy": weight},

@@ -18,13 +18,12 @@ def model():
     return models.Model(variables=variables(), network=SEGMENTER)
 
 
-def setup(stage=0):
+def setup():
     return Setup(
         num_classes=CLASSES,
         image_size=(16, 24),
         schedule=lambda rate: rate,
         num_images={"source": IMAGES, "target": IMAGES},
-        stage=stage,
     )
 
 
@@ -50,6 +49,9 @@ class Passes:
 
     variables = property(lambda self: model().variables)
 
+    def __init__(self, stage=0):
+        self.stage = stage
+
     def images(self, domain, function):
         assert domain == "target"
         compiled = jax.jit(lambda m, images: function(m(images)))
@@ -63,7 +65,7 @@ class Passes:
 
 def prepared(term, stage=0):
     """A term's memory before the first step of a stage."""
-    return term.before_phase(Passes(), term.memory(model(), setup(stage)))
+    return term.before_phase(Passes(stage), term.memory(model(), setup()))
 
 
 def batch(numbers, answered=False):

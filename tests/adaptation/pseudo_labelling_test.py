@@ -33,7 +33,7 @@ def loss_of(name):
 
 
 def first_state(loss, stage=1):
-    memory = loss.before_phase(pool.Passes(), loss.memory(pool.model(), pool.setup(stage)))
+    memory = loss.before_phase(pool.Passes(stage), loss.memory(pool.model(), pool.setup()))
     return create_state(variables(), optax.sgd(0.1), jax.random.key(0), memory=memory)
 
 
@@ -87,6 +87,21 @@ def test_a_pass_makes_the_current_model_the_labeller():
     assert_equal(refreshed.variables, variables())
 
 
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("class_balanced_labels", {}),
+        ("instance_adaptive_labels", {"gamma": 0.5}),
+        ("densified_labels", {"easy_share": 0.5}),
+    ],
+)
+def test_memory_that_goes_on_through_joint_training_keeps_no_stage(name, own):
+    term = adaptation.build(name, {name: own})
+    going_on = term.before_phase(pool.Passes(2), pool.prepared(term, stage=0))
+    assert_equal(going_on, pool.prepared(term, stage=2))
+    assert np.any(going_on["thresholds"] != pool.prepared(term, stage=0)["thresholds"])
+
+
 @pytest.mark.parametrize("threshold", [0.0, 0.6])
 def test_labels_are_the_confident_predictions(threshold):
     term = pseudo_labelling.PseudoLabels(threshold=threshold)
@@ -102,6 +117,42 @@ def test_answers_stand_wherever_there_are_any(name):
     without, with_them = (pool.view(term, memory, [1, 3], each)["label"] for each in (False, True))
     assert (with_them[:, :, 0] == 1).all() and (without[:, :, 0] != 1).any()
     np.testing.assert_array_equal(with_them[:, :, 1:], without[:, :, 1:])
+
+
+@pytest.mark.parametrize("settings", [*SETTINGS, "lrent"])
+def test_void_stays_void_and_a_set_leaves_its_classes(settings):
+    name, own = settings, SETTINGS
+    if settings == "lrent":
+        name = "regularized_labels"
+        own = {name: {"regularizer": "lrent", **SETTINGS[name]}}
+    term = adaptation.build(name, own)
+    memory, batch = pool.prepared(term), pool.batch([1, 3])
+    if "thresholds" in memory:
+        memory["thresholds"] = 0.7 * memory["thresholds"]  # so that most pixels have a label
+    target = batch["target"]
+    target["void"] = np.zeros(target["label"].shape, bool)
+    target["candidates"] = np.zeros(target["label"].shape, np.int32)
+    target["void"][:, :4] = True
+    target["candidates"][:, 8:] = 0b1010
+    view = jax.tree.map(np.asarray, jax.jit(term.views)(jax.random.key(0), batch, memory))
+    label = view["pseudo_labelled"]["label"]
+    assert (label[:, :4] == 255).all() and (label[:, 4:8] != 255).any()
+    assert set(np.unique(label[:, 8:])) <= {1, 3, 255} and (label[:, 8:] != 255).any()
+    if settings == "lrent":
+        soft = view["pseudo_labelled"]["soft_label"]
+        assert not soft[:, :4].any() and not soft[:, 8:, :, [0, 2, 4]].any()
+    predicted = pool.confidence_and_class()[1][[1, 3]]
+    assert not np.isin(predicted[:, 8:], [1, 3]).all()  # the model alone would label otherwise
+
+
+def test_the_entropy_of_void_pixels_does_not_count():
+    loss, batch = loss_of("pseudo_labels"), pool.batch([0, 4])
+    unsure = pool.confidence_and_class()[0][[0, 4]] < 0.6
+    batch["target"]["void"] = unsure & (np.arange(unsure.shape[2]) < 12)
+    _, metrics = step_of(loss)(first_state(loss), batch)
+    p = pool.probabilities()[[0, 4]]
+    entropies = -(p * np.log(p)).sum(-1)[unsure & ~batch["target"]["void"]]
+    np.testing.assert_allclose(metrics["ignored_entropy"], entropies.mean() / CLASSES, rtol=1e-4)
 
 
 def test_the_entropy_is_that_of_the_pixels_without_a_label():

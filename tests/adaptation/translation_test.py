@@ -289,6 +289,8 @@ def test_the_model_waits_for_the_prior_and_an_answer_overrides_it():
         value.total / value.count, losses.cross_entropy(logits, labels), rtol=5e-3
     )
     assert abs(value.count - np.sum(labels != 255)) <= 1  # rounding at the median itself
+    batch["target"]["void"] = batch["target"]["label"] == 255
+    assert term.loss(outputs, batch, memory).count == np.sum(batch["target"]["label"] != 255)
 
 
 def test_a_prior_learns_to_rebuild_label_maps():

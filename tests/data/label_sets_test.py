@@ -26,6 +26,14 @@ def test_a_pixel_keeps_the_classes_of_its_part(seed, classes):
             assert plain[row, column] == labels[row, column] and bits[row, column] == 0
 
 
+def test_void_gives_way_to_labels_where_pixels_meet():
+    labels = np.full((4, 4), 255, np.int32)
+    labels[:2] = label_sets.VOID
+    labels[1, 0] = 3  # its output pixel's nearest sample is void
+    half = transforms.resize_labels(labels, (2, 2), sparse=True)
+    np.testing.assert_array_equal(half, [[3, label_sets.VOID], [255, 255]])
+
+
 def test_sets_are_resized_and_mirrored_as_labels_are():
     labels = np.full((4, 4), 255, np.uint8)
     parts = np.full((4, 4), -1)

@@ -6,6 +6,8 @@ import pytest
 
 from labor_jax.evaluation.inference import Inference
 from labor_jax.experiment import components
+from labor_jax.experiment.phases import KINDS
+from labor_jax.experiment.plan import plan
 from labor_jax.training import mesh as mesh_lib
 from tests.tiny import tiny_config
 
@@ -28,6 +30,21 @@ def test_builds_what_the_config_names(built):
 
 def test_a_pair_may_stand_in(built):
     assert components.build(tiny_config("spl"), built.pair).pair is built.pair
+
+
+@pytest.mark.parametrize("method", ["spl", "active:spl"])
+def test_terms_know_the_steps_of_their_phase_or_of_all_joint_training(method):
+    config = tiny_config(method)
+    config.joint.update(steps=9, query_steps=(3, 5))
+    run = components.build(config)
+    steps = {}
+    for phase in plan(config):
+        if phase.section:
+            training = KINDS[phase.kind].build_training(run, phase)
+            steps.setdefault(phase.section, set()).add(training.setup.steps)
+    assert steps.pop("round") == ({9} if config.protocol == "joint" else {3})
+    assert steps.pop("selector") == {3}
+    assert steps == {section: {config[section].steps} for section in steps}
 
 
 def test_inference_is_what_the_config_says(built):

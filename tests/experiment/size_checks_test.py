@@ -1,3 +1,6 @@
+import contextlib
+
+import jax
 import numpy as np
 import pytest
 
@@ -40,3 +43,40 @@ def test_without_such_a_term_any_size_will_do():
     config = tiny_config("spl")
     config.warmup.terms.adversarial = 0.0
     _check(config, _pair((1, 1)))
+
+
+def test_answers_are_pasted_only_where_a_device_takes_two_images_at_once():
+    config = tiny_config("spl")
+    config.round.terms.class_mix = 1.0
+    config.terms.class_mix.paste = "source_and_answers"
+    devices, pair = jax.devices()[:1], _pair((64, 64))
+    built = components.build(config, pair, devices=devices)
+    size_checks.check_target_batches(built, plan.plan(config))
+    config.gradient_accumulation = 2
+    built = components.build(config, pair, devices=devices)
+    with pytest.raises(ValueError, match=r"class_mix .*needs 2 .*is 2 and cut into 2 .*least 4"):
+        size_checks.check_target_batches(built, plan.plan(config))
+    config.terms.class_mix.paste = "source"
+    size_checks.check_target_batches(built, plan.plan(config))
+
+
+@pytest.mark.parametrize(
+    ("crop", "scale", "cuts"),
+    [
+        (None, None, False),
+        ((64, 64), None, False),
+        ((64, 63), None, True),
+        ((64, 64), (0.5, 1.0), False),
+        ((64, 64), (0.5, 1.1), True),
+    ],
+)
+def test_answers_are_complete_in_whole_images_alone(crop, scale, cuts):
+    config, pair = tiny_config("uda:wda"), _pair((32, 32), (64, 64))
+    config.data.augment.update(crop=crop, scale=scale)
+    config.data.target_size = None
+    built = components.build(config, pair)
+    size_checks.check_whole_images(built, plan.plan(config))
+    config.terms.weak_labels.complete_answers = True
+    says = r"crop cuts parts of the target image pool_0001, but the term weak_labels .*whole images"
+    with pytest.raises(ValueError, match=says) if cuts else contextlib.nullcontext():
+        size_checks.check_whole_images(built, plan.plan(config))

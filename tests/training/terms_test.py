@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from labor_jax import models
+from labor_jax import adaptation, models
 from labor_jax.training.terms import Setup, Term, Terms
 from tests.tiny_model import tiny_segmenter
 
@@ -135,6 +135,15 @@ def test_a_term_brings_those_it_uses_before_itself_and_without_their_loss():
     assert set(terms.losses({}, views, memory)) == {"user"}
     updated = terms.update(memory, None, terms.measure(views, memory))
     assert updated == {"helper": {"seen": 4}, "user": {"seen": 4}}
+
+
+def test_void_is_told_to_terms_that_label_the_target_weighted_or_used():
+    def labels_target(**weights):
+        return Terms(weights, adaptation.build_all(weights, {})).labels_target
+
+    assert not labels_target(source_labels=1.0, answers=1.0, candidate_classes=1.0)
+    for name in ("class_mix", "densified_labels", "conditional_prior", "self_training"):
+        assert labels_target(**{name: 1.0})
 
 
 def test_batch_norm_follows_the_target_else_what_is_asked_for_else_the_last_view():

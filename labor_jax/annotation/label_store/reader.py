@@ -320,7 +320,7 @@ class LabelReader:
     def label_sets(
         self, image: str, up_to_round: int | None = None, shape: tuple[int, int] | None = None
     ) -> np.ndarray:
-        """As `labels`, with the sets of classes of parts that hold several.
+        """As `labels`, with the sets of classes of parts that hold several, and void told apart.
 
         Args:
           image: Name of the image.
@@ -328,7 +328,8 @@ class LabelReader:
           shape: The image's (H, W); needed if it may not have been asked yet.
 
         Returns:
-          The labels, `int32[H, W]`, see `labor_jax.data.label_sets`.
+          The labels, `int32[H, W]`, see `labor_jax.data.label_sets`; 255 where a pixel is not asked
+          or not answered yet.
 
         Raises:
           ValueError: As `labels`.
@@ -337,6 +338,8 @@ class LabelReader:
         labels = np.full(self._image_shape(image, rows, shape), IGNORE_LABEL, np.int32)
         for row in rows:
             query = self._fill_in(labels, image, row)
+            if row.labels is not None:
+                labels[query & (labels == IGNORE_LABEL)] = label_sets.VOID
             if row.candidates is not None:
                 numbers = self._blobs.parts(row.parts, np.count_nonzero(query), image, row.round)
                 held = (int(numbers.max()) + 1, len(self._classes))

@@ -27,6 +27,8 @@ class TrainingImages:
       labels: returns the label of image i, uint8[H, W], such as `split.label`. None for images
         without labels: then every label is 255 and `split.label` is never called.
       label_sets: whether labels may hold sets of classes, int32[H, W], see `label_sets`.
+      void: whether batches are to tell void pixels from those that nobody has answered; void ones
+        are `label_sets.VOID` in labels.
       augment: the augmentation, which follows the resizing; None for none.
       sparse_labels: whether labels are single pixels, see `transforms.resize_labels`.
       sampling: one of `class_sampling.SAMPLINGS`.
@@ -42,6 +44,7 @@ class TrainingImages:
     augment: Augment | None = None
     sparse_labels: bool = False
     label_sets: bool = False
+    void: bool = False
     sampling: str = "each_once"
     class_counts: np.ndarray | None = None
 
@@ -81,6 +84,8 @@ def training_batches(
       Batches {"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B], the images'
       numbers in the split}, B = spec.local_batch_size. With `images.label_sets` also
       "candidates": int32[B, h, w], a pixel's possible classes as bits, 0 where its label says all.
+      With `images.void` also "void": bool[B, h, w], the pixels that can have no class: void in
+      `images.labels`, or in a crop beyond the image.
       Their `next` raises what the split and `images.labels` raise, with the image's name added.
 
     Raises:
@@ -105,6 +110,8 @@ def training_batches(
                 if labels is None
                 else labels(index)
             )
+            if images.void:
+                label = label.astype(np.int32, copy=False)
             image, label = augmentation.prepare(
                 image,
                 label,
@@ -113,11 +120,16 @@ def training_batches(
                 augment=images.augment,
                 sparse=images.sparse_labels,
                 shown=order.class_of(position) if images.sampling == "rare_classes" else None,
+                beyond=label_sets.VOID if images.void else base.IGNORE_LABEL,
             )
-        if images.label_sets:
+        more = {}
+        if images.void:
+            more["void"] = label == label_sets.VOID
+        if images.void or images.label_sets:
             label, candidates = label_sets.split(label)
-            return {"image": image, "label": label, "candidates": candidates, "index": index}
-        return {"image": image, "label": label, "index": index}
+        if images.label_sets:
+            more["candidates"] = candidates
+        return {"image": image, "label": label, "index": index, **more}
 
     examples = grain.MapDataset.range(start * local, sys.maxsize).map(example)
     return batches.read_ahead(examples, _stack, spec)

@@ -29,6 +29,7 @@ def build_training(components: Components, phase: Phase) -> phase_training.Train
         phase,
         components.segmenter,
         learning_rate=section.learning_rate,
+        steps=section.steps,
         schedule_steps=section.schedule_steps if phase.joint else section.steps,
         schedule_start=section.query_steps[phase.round - 1] if phase.joint and phase.round else 0,
     )

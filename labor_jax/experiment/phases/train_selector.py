@@ -40,6 +40,7 @@ def build_training(components: Components, phase: Phase) -> phase_training.Train
         phase,
         network(components),
         learning_rate=config.learning_rate,
+        steps=config.steps,
         schedule_steps=config.steps,
     )
 

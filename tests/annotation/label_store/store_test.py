@@ -53,6 +53,8 @@ def test_a_round_from_opening_to_training(store):
     expected = np.full(SHAPE, 255)
     expected[0, 0], expected[4, 6] = 2, 1
     np.testing.assert_array_equal(store.labels("a"), expected)
+    expected[2, 3] = label_sets.VOID
+    np.testing.assert_array_equal(store.label_sets("a"), expected)
     assert store.labels("a").dtype == np.uint8 and store.asked("a").dtype == bool
 
     assert not store.round_complete(1)

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from labor_jax.data import ProcessShare
+from labor_jax.data import ProcessShare, transforms
 from labor_jax.data.augmentation import Augment
 from tests.data import numbered
 from tests.data.numbered import AUGMENT, assert_same, assert_shared, train
@@ -137,6 +137,23 @@ def test_sets_of_classes_come_beside_the_labels(array_split):
     assert batch["label"].dtype == batch["candidates"].dtype == np.int32
     assert batch["label"][0, 0, 0] == 7 and batch["label"][0, 2, 3] == 255
     assert batch["candidates"][0, 2, 3] == 0b101 and (batch["candidates"] > 0).sum() == 1
+
+
+def test_void_is_told_from_what_nobody_has_answered(array_split):
+    label = np.full((6, 8), 255, np.int32)
+    label[0, 0], label[2, 3], label[5, 7] = 7, 256, 256 + 0b101
+    split = array_split(numbered.images(1)[0])
+    options = {"batch_size": 1, "labels": lambda i: label, "sparse_labels": True, "void": True}
+    with train(split, **options) as batches:
+        batch = next(batches)
+    assert set(batch) == {"image", "label", "index", "void"} and batch["void"].dtype == bool
+    assert np.argwhere(batch["void"][0]).tolist() == [[2, 3]]
+    assert np.argwhere(batch["label"][0] != 255).tolist() == [[0, 0]]
+    with train(split, augment=Augment(crop=(10, 9)), **{**options, "labels": None}) as batches:
+        batch = next(batches)
+    beyond = (batch["image"][0] == transforms.PAD_COLOUR).all(-1)
+    np.testing.assert_array_equal(batch["void"][0], beyond)
+    assert beyond.sum() == 90 - 48 and (batch["label"] == 255).all()
 
 
 def test_images_of_several_sizes_need_a_size_or_a_crop(array_split):
