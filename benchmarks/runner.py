@@ -25,7 +25,12 @@ from absl import app
 from benchmarks.tables import to_stderr
 from labor_jax import config_argument, devices
 from labor_jax.experiment.report.results import ResultsError
-from labor_jax.experiment.workdir import FREE_FIELDS, Workdir, differing_fields
+from labor_jax.experiment.workdir import (
+    FREE_FIELDS,
+    UNCOMPARED_FIELDS,
+    Workdir,
+    differing_fields,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 TAIL_LINES = 15
@@ -213,17 +218,17 @@ def load_config(run: Run, output: Path) -> dict[str, Any]:
 
 
 def is_finished(folder: Workdir, config: dict[str, Any]) -> bool:
-    """Whether a workdir holds the summary of a run of this config."""
+    """Whether a workdir holds the summary of a run that this config would resume."""
     try:
         theirs = json.loads(folder.config.read_text())
     except (FileNotFoundError, json.JSONDecodeError):  # main tells what is wrong with it
         return False
-    return folder.summary.exists() and same_config(theirs, config)
+    return folder.summary.exists() and differing_fields(theirs, config).keys() <= set(FREE_FIELDS)
 
 
 def same_config(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two configs compute the same."""
-    return differing_fields(one, other).keys() <= set(FREE_FIELDS)
+    return differing_fields(one, other).keys() <= set(UNCOMPARED_FIELDS)
 
 
 def check_distinct(runs: Sequence[Run], configs: dict[str, dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.runner import Run, RunError, print_problems, run_all, split_extra, start_run
 from benchmarks.tables import publish, to_stderr
 from labor_jax.experiment.report import comparison, results
-from labor_jax.experiment.workdir import FREE_FIELDS, NAMED_CHOICES
+from labor_jax.experiment.workdir import WITHOUT_EFFECT
 
 _CONFIG_FLAG = re.compile(r"--?(no)?config\.(?P<field>[^=]+)")
 """A flag that sets a field; its value stands behind a "=", or is the next argument."""
@@ -137,7 +137,7 @@ def parse_grids(grids: Sequence[str], extra: Sequence[str]) -> dict[str, list[st
             raise RunError(f"--grid is {grid!r}; give it as FIELD=VALUE,VALUE.")
         if field == "seed":
             raise RunError("--grid names the seed; give --seeds.")
-        if field in FREE_FIELDS and field not in NAMED_CHOICES:
+        if field in WITHOUT_EFFECT:
             raise RunError(f"--grid names {field}, which changes nothing that a run computes.")
         if field in parsed:
             raise RunError(f"--grid names {field} twice; give all its values in one.")

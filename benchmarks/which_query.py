@@ -10,25 +10,50 @@ those of published rates (`labor_jax.annotation.cost`), planned before the answe
 table shows what the answers really took. Some ways take no seconds: their row is one price. mIoU is
 that of the last checkpoint. A run that exists is resumed or read, so the command can be repeated.
 What stands after `--` goes to each run.
+
+A round has to hold at least one question an image, and opening an image costs time in each round.
+So a small budget is spent in fewer rounds, which the row says; one that buys nothing even in one
+round is left out, with a line on stderr. All ways of a seed start from one model at the first
+query; one that trains differently before it, with another head say, has a start of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.runner import ROOT, Run, exit_status, run_all, split_extra, start_run
-from benchmarks.tables import publish, read_row
-from labor_jax import acquisition
+from benchmarks.runner import (
+    ROOT,
+    Run,
+    RunError,
+    exit_status,
+    load_config,
+    run_all,
+    split_extra,
+    start_run,
+)
+from benchmarks.tables import publish, read_row, to_stderr
+from labor_jax import acquisition, models
+from labor_jax.active import pool_query
+from labor_jax.data import load_pair
+from labor_jax.experiment import components as components_lib
+from labor_jax.experiment import data_checks, open_fields, warm_start
+from labor_jax.experiment.components import Components
 from labor_jax.experiment.report.comparison import Table
 
 WITHOUT_BUDGET = ("ppl", "spl", "human_points", "all")
 """Ways that seconds don't limit: their row is the price of their usual budget."""
+
+DROPOUT = 0.1
+"""Of the head, for ways that read passes with dropout, where it has none otherwise."""
 
 
 class Entry(NamedTuple):
@@ -37,10 +62,12 @@ class Entry(NamedTuple):
     Attributes:
       way: the acquisition method.
       seconds: of people's time for each pool image; None for a way without a budget.
+      rounds: in how many the seconds are spent, where these are fewer than the config's.
     """
 
     way: str
     seconds: float | None
+    rounds: int | None = None
 
     @property
     def name(self) -> str:
@@ -50,7 +77,10 @@ class Entry(NamedTuple):
     @property
     def cells(self) -> tuple[str, str]:
         """The way and its budget, for people."""
-        return self.way, "its own" if self.seconds is None else f"{self.seconds:g} s"
+        budget = "its own" if self.seconds is None else f"{self.seconds:g} s"
+        if self.rounds is not None:
+            budget += f", {self.rounds} round{'s' if self.rounds > 1 else ''}"
+        return self.way, budget
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,9 +92,9 @@ def main(arguments: Sequence[str]) -> int:
     entries = plan_entries(given.ways or default_ways(), given.seconds)
 
     def make() -> dict[str, str]:
-        runs = plan_runs(entries, given.pair, given.seeds, extra)
+        rows, runs = plan_runs(entries, given.pair, given.seeds, extra, output)
         problems = run_all(runs, output, given.jobs)
-        shown = read_table(entries, [run.name for run in runs], output, problems)
+        shown = read_table(rows, [run.name for run in runs], output, problems)
         if any(row.results for row in shown.rows):
             publish(shown, output)
         return problems
@@ -105,24 +135,137 @@ def plan_entries(ways: Sequence[str], seconds: Sequence[float]) -> list[Entry]:
 
 
 def plan_runs(
-    entries: Sequence[Entry], pair: str, seeds: Sequence[int], extra: tuple[str, ...]
-) -> list[Run]:
-    """One start a seed, then each entry's run from it."""
-    runs = []
+    entries: Sequence[Entry], pair: str, seeds: Sequence[int], extra: tuple[str, ...], output: Path
+) -> tuple[list[Entry], list[Run]]:
+    """The rows that can be had and their runs: of each seed the starts, then what begins with them.
+
+    Args:
+      entries: those of `plan_entries`.
+      pair: the data pair.
+      seeds: each row has a run for each.
+      extra: further flags of all runs.
+      output: the folder of the workdirs.
+
+    Returns:
+      (the entries that hold a question, with fewer rounds where they need it, the runs).
+
+    Raises:
+      RunError: a config can't be loaded, or something is wrong with it or the data.
+    """
+    try:
+        rows, dropout = _fitting_entries(entries, pair, extra, output)
+    except ValueError as error:  # of the config, or a DataError
+        raise RunError(str(error)) from error
+    runs: dict[str, Run] = {}
     for seed in seeds:
-        start = start_run(f"configs/active.py:random,{pair}", seed, extra)
-        runs.append(start)
-        for entry in entries:
+        shared = start_run(f"configs/active.py:random,{pair}", seed, extra)
+        runs[shared.name] = shared
+        shared_config = ConfigDict(load_config(shared, output))
+        starts: dict[str, Run] = {}
+        for entry in rows:
             overrides = {"seed": str(seed)}
-            if entry.seconds is not None:
-                overrides |= {
-                    "acquisition.points": "0",
-                    "acquisition.fraction": "0.0",
-                    "acquisition.seconds_per_image": f"{entry.seconds:g}",
-                }
+            if entry.way in dropout:
+                overrides["model.dropout"] = f"{DROPOUT:g}"
+            if entry.rounds is not None:
+                overrides["rounds"] = str(entry.rounds)
             name, config = f"{entry.name}_seed{seed}", f"configs/active.py:{entry.way},{pair}"
-            runs.append(Run(name, config, overrides, extra, start.name))
-    return runs
+            run = Run(name, config, overrides | _budget(entry), extra)
+            if entry.way not in starts:
+                start = starts[entry.way] = _start(entry.way, run, shared, shared_config, output)
+                runs[start.name] = start
+            runs[name] = dataclasses.replace(run, start=starts[entry.way].name)
+    return rows, list(runs.values())
+
+
+def _budget(entry: Entry) -> dict[str, str]:
+    """The overrides by which a run has an entry's seconds, and no other budget."""
+    if entry.seconds is None:
+        return {}
+    return {
+        "acquisition.points": "0",
+        "acquisition.fraction": "0.0",
+        "acquisition.seconds_per_image": f"{entry.seconds:g}",
+    }
+
+
+def _fitting_entries(
+    entries: Sequence[Entry], pair: str, extra: tuple[str, ...], output: Path
+) -> tuple[list[Entry], set[str]]:
+    """The entries that hold a question, and the ways whose head needs dropout."""
+    components = _components(pair, extra, output)
+    rows, dropout = [], set()
+    for entry in entries:
+        run = Run(entry.name, f"configs/active.py:{entry.way},{pair}", _budget(entry), extra)
+        config = open_fields.filled(ConfigDict(load_config(run, output)), components.pair)
+        if "logit_samples" in acquisition.METHODS[entry.way].reads and _lacks_dropout(
+            config, components.pair.num_classes
+        ):
+            dropout.add(entry.way)
+        rounds, problem = rounds_that_fit(dataclasses.replace(components, config=config))
+        if rounds:
+            rows.append(entry._replace(rounds=rounds if rounds < config.rounds else None))
+        else:
+            to_stderr(f"{' at '.join(entry.cells)} is left out: {problem}")
+    return rows, dropout
+
+
+def _components(pair: str, extra: tuple[str, ...], output: Path) -> Components:
+    """What a run on the pair works with, without its evaluation images."""
+    run = Run("start", f"configs/active.py:random,{pair}", {}, extra)
+    config = ConfigDict(load_config(run, output))
+    data = load_pair(config.pair, config.data, ("source", "pool"))
+    return components_lib.build(open_fields.filled(config, data), data)
+
+
+def _lacks_dropout(config: ConfigDict, num_classes: int) -> bool:
+    head = models.build_segmenter(config.model, num_classes).head
+    try:
+        pool_query.check_head(head, with_radii=False, samples=config.acquisition.samples)
+    except ValueError:
+        return True
+    return False
+
+
+def rounds_that_fit(components: Components) -> tuple[int, str]:
+    """In how many rounds a run can spend its budget, so that each holds a question.
+
+    Args:
+      components: the run's, with pool and source.
+
+    Returns:
+      (the config's rounds, or the most below them that fit, or 0; then why not even one does).
+    """
+    problem = ""
+    for rounds in range(components.config.rounds, 0, -1):
+        config = components.config.copy_and_resolve_references()
+        config.rounds = rounds
+        try:
+            data_checks.check_budget(dataclasses.replace(components, config=config))
+        except ValueError as error:
+            problem = str(error)
+        else:
+            return rounds, ""
+    return 0, problem
+
+
+def _start(way: str, run: Run, shared: Run, shared_config: ConfigDict, output: Path) -> Run:
+    """The run that a way's run goes on from: the shared one, unless it differs up to there."""
+    try:
+        warm_start.shared_phase(ConfigDict(load_config(run, output)), shared_config)
+    except ValueError as error:
+        own = dataclasses.replace(
+            shared,
+            name=f"start_{way}_seed{run.overrides['seed']}",
+            config=run.config,
+            overrides={
+                field: value
+                for field, value in {**run.overrides, "rounds": "0"}.items()
+                if not field.startswith("acquisition.")
+            },
+        )
+        to_stderr(f"{way} starts from {own.name}: {shared.name} {error}")
+        return own
+    return shared
 
 
 def read_table(

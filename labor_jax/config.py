@@ -191,7 +191,8 @@ def base_config() -> ConfigDict:
     config.target_batch_size = 4  # likewise
     # To save memory a device splits its share of a batch into equal microbatches: at least this
     # many, each of at most `per_device_batch_size` images of a domain (None: no limit). Losses are
-    # still means over the whole batch; trained batch norm normalises each microbatch by itself.
+    # still means over the whole batch; trained batch norm normalises each microbatch by itself, and
+    # random draws differ.
     config.gradient_accumulation = 1
     config.per_device_batch_size = placeholder(int)
     config.evaluation_batch_size = 8  # also used to score the pool

@@ -57,8 +57,9 @@ def run(
       workdir: the folder of everything the run writes.
       pair: data that stands in for what `config.pair` names; the run then bears its name. The
         config of the pair "folders" suits any data: it chooses its settings from the images.
-      devices: those of `jax.devices()` to use; None for all. The run's numbers are the same but for
-        rounding, and it may be resumed on others.
+      devices: those of `jax.devices()` to use; None for all. Batches and what is averaged over
+        them are the same on any number of devices. Rounding differs, and so does what each device
+        draws for itself: dropout, and views such as class mixes. The run may be resumed on others.
       tensorboard: whether the folder `tensorboard` gets numbers and pictures for TensorBoard.
       profile: training steps of which the folder `profile` gets traces, see `profiling.parse`.
 

@@ -15,8 +15,7 @@ from labor_jax import acquisition, adaptation
 from labor_jax.config import base_config
 from labor_jax.data import PAIRS, ROLES, Pair, load_pair
 
-# Fields that change what a run shows or where it reads, and not what it computes.
-FREE_FIELDS = (
+WITHOUT_EFFECT = (
     "checkpoint_every",
     "compilation_cache",
     "data.accept_changes",
@@ -27,16 +26,26 @@ FREE_FIELDS = (
     "data.source_root",
     "data.target_root",
     "data.verify",
-    "gradient_accumulation",
     "log_every",
-    "per_device_batch_size",
-    "recipe",
-    "schedule",
     "warm_start",
 )
+"""Fields that change what a run shows or where it reads, and not what it computes."""
 
 NAMED_CHOICES = ("recipe", "schedule")
-"""Of these, the ones that set other fields, which are compared in their place."""
+"""Fields that set other fields, which are compared in their place."""
+
+MEMORY_FIELDS = ("gradient_accumulation", "per_device_batch_size")
+"""Fields by which a batch fits into a device's memory.
+
+They change random draws, and trained batch norm. A run may go on with others on a smaller machine,
+but two runs that differ in them are not the same.
+"""
+
+UNCOMPARED_FIELDS = (*WITHOUT_EFFECT, *NAMED_CHOICES)
+"""Fields that two runs that compute the same may differ in."""
+
+FREE_FIELDS = (*UNCOMPARED_FIELDS, *MEMORY_FIELDS)
+"""Fields that a run may be resumed, or gone on from, with other values of."""
 
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import sweep
+from benchmarks import runner, sweep
 from benchmarks.runner import RunError
 from tests.finished_runs import write_run
 
@@ -52,6 +52,13 @@ def test_grids_are_read_with_or_without_the_flags_prefix():
 def test_recipes_and_schedules_are_swept_by_their_names():
     grids = sweep.parse_grids(["recipe=paper,today", "schedule=full,short"], [])
     assert grids == {"recipe": ["paper", "today"], "schedule": ["full", "short"]}
+
+
+def test_microbatches_can_be_a_grid(tmp_path):
+    """They change random draws and trained batch norm."""
+    grids = sweep.parse_grids(["gradient_accumulation=1,2"], [])
+    _, runs = sweep.plan(["configs/random.py:street"], grids, [0], [])
+    runner.check_distinct(runs, {run.name: runner.load_config(run, tmp_path) for run in runs})
 
 
 def test_a_flag_of_another_field_is_no_grids():

@@ -21,8 +21,8 @@ from scipy import stats
 from labor_jax.experiment import amounts
 from labor_jax.experiment.report.results import Result, ResultsError
 from labor_jax.experiment.workdir import (
-    FREE_FIELDS,
     NAMED_CHOICES,
+    UNCOMPARED_FIELDS,
     differing_fields,
     write_atomically,
 )
@@ -407,7 +407,9 @@ def _named(heading: str, cell: Any) -> str:
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The fields that tell two configs apart, but for the seed and what changes no result."""
-    return [name for name in differing_fields(one, other) if name not in ("seed", *FREE_FIELDS)]
+    return [
+        name for name in differing_fields(one, other) if name not in ("seed", *UNCOMPARED_FIELDS)
+    ]
 
 
 def _varied_fields(configs: Sequence[dict[str, Any]]) -> list[str]:

@@ -115,6 +115,15 @@ def test_recipes_are_named_beside_the_fields_that_they_set(tmp_path):
     assert compare(paper, today).headings == ("recipe", "warmup.steps")
 
 
+def test_other_microbatches_make_another_row(tmp_path):
+    """They change random draws and trained batch norm, so the two are no two seeds of one run."""
+    one = write_run(tmp_path / "one", seed=0, gradient_accumulation=1)
+    two = write_run(tmp_path / "two", seed=1, gradient_accumulation=2, log_every=7)
+    table = compare(one, two)
+    assert table.headings == ("gradient_accumulation",)
+    assert [row.cells for row in table.rows] == [(1,), (2,)]
+
+
 def test_a_field_that_a_config_lacks_differs(tmp_path):
     write_run(tmp_path / "old")
     write_run(tmp_path / "new", protocol="joint")
