@@ -250,7 +250,7 @@ def without_source(config: ConfigDict) -> None:
 
     config.supervised.steps = 0
     _without_warmup(config)
-    config.round.terms.update(source_labels=0.0, local_consistency=0.0)
+    config.round.terms.update(source_labels=0.0, local_consistency=0.0, negative_learning=0.0)
     entry = strategies.method(config.acquisition.method)
     config.acquisition.random_rounds = int(strategies.at_random(entry) is not None)
     _query_at_once(config)

@@ -39,7 +39,6 @@ def _staged(config: ConfigDict) -> None:
     config.protocol, config.rounds = "staged", 10
     config.round.steps = _in_schedule(config, 120)
     config.optimizer.update(camvid.OPTIMIZER)
-    config.round.terms.update(negative_learning=0.0)
     config.acquisition.update(points=100, fraction=0.0)
 
 
