@@ -7,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import labor_jax
 from labor_jax import deployment, models
@@ -97,6 +98,19 @@ def test_a_run_of_arrays_needs_its_data_for_nothing(tmp_path):
     assert "none, or not readable" in card
     assert "trained without a label of the target" in card
     assert "mirror images (evaluation_flip)" in card
+
+
+def test_a_run_in_bfloat16_is_described_as_it_was_checked(run, tmp_path):
+    workdir = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((workdir / "config.json").read_text())
+    config["model"]["dtype"] = "bfloat16"
+    (workdir / "config.json").write_text(json.dumps(config))
+    model, _ = export(workdir, tmp_path / "out")
+    described = json.loads((model.parent / "model.json").read_text())
+    # As the card says to use it.
+    segmenter = models.build_segmenter(ConfigDict(described["model"]), len(described["classes"]))
+    assert segmenter.backbone.dtype == segmenter.head.dtype == np.float32
+    assert "The run computed in bfloat16; this model does in float32." in card_of(model.parent)
 
 
 def test_an_unfinished_run_is_exported_and_says_so(tmp_path, caplog):
