@@ -53,6 +53,7 @@ def describe(
             "is_final": facts.is_final,
         },
         "miou": None if miou is None else miou[1],
+        "miou_measured_on": facts.restored.results.measured_on,
         "per_class_iou": dict(facts.per_class_iou),
         "answers": facts.answers._asdict(),
         "checks": [check._asdict() for check in checks],

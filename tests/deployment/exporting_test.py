@@ -13,7 +13,7 @@ import labor_jax
 from labor_jax import deployment, models
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
-from labor_jax.deployment import ExportError, check, weights_licence
+from labor_jax.deployment import ExportError, check, model_card, run_facts, weights_licence
 from labor_jax.experiment import components
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training.checkpoints import CheckpointError
@@ -111,6 +111,24 @@ def test_a_run_in_bfloat16_is_described_as_it_was_checked(run, tmp_path):
     segmenter = models.build_segmenter(ConfigDict(described["model"]), len(described["classes"]))
     assert segmenter.backbone.dtype == segmenter.head.dtype == np.float32
     assert "The run computed in bfloat16; this model does in float32." in card_of(model.parent)
+
+
+def test_the_card_tells_of_held_out_answers(run):
+    facts = run_facts.read(run, "last")
+    results = facts.restored.results
+    phase, miou = facts.miou
+
+    def quality():
+        return "\n".join(model_card._quality(facts))
+
+    assert f"mIoU on the target's evaluation images, after phase {phase}: " in quality()
+    assert "estimate" not in quality()
+    results.measured_on, results.measured = "answers", {phase: {"images": 3, "pixels": 1234}}
+    on = "1,234 answers in 3 held-out images of the pool"
+    assert f"mIoU on {on}, after phase {phase}: {100 * miou:.2f}%." in quality()
+    assert "It is an estimate" in quality() and "evaluation images" not in quality()
+    results.miou = dict.fromkeys(results.miou)
+    assert "mIoU on answers in held-out images of the pool: \N{EN DASH}" in quality()
 
 
 def test_an_unfinished_run_is_exported_and_says_so(tmp_path, caplog):
