@@ -10,8 +10,7 @@ loss's terms and the parameters' update have to agree.
 Rounds of steps alternate between the two. `--preset gpu` is the papers' DeepLab-v2 on ResNet-101 at
 1280x720 and 1280x640, 2 + 2 images, batch norm frozen; `--preset cpu` (the default without a GPU)
 is DeepLab-v2 on ResNet-18 at 240x320, 2 + 2, batch norm trained. Dropout is off. `--hours` adds how
-long the papers' rows train at the measured time of a step, which counts by its images' pixels: a
-step on the source alone takes about half of it.
+long the papers' rows train: at the measured step's time a pixel, each phase by the images it reads.
 """
 
 from __future__ import annotations
@@ -493,22 +492,29 @@ def row_steps(row: str) -> int:
     return sum(phase.steps for phase in phases if phase.section)
 
 
-def row_work(row: str) -> float:
-    """What a row trains on, in steps that see as many pixels as those of `ripu_ra:gtav`."""
-    config, reference = get_config(*row.split(":")), get_config("ripu_ra", "gtav")
-    whole = sum(_pixels(reference, domain) for domain in ("source", "target"))
-    work = 0.0
-    for phase in plan(config):
-        if phase.section:
-            domains = KINDS[phase.kind].domains(config, phase)
-            work += phase.steps * sum(_pixels(config, each) for each in domains) / whole
-    return work
+def row_pixels(row: str) -> int:
+    """Pixels of the training images that a row of the papers reads, over all of its phases.
+
+    Phases differ: some read the source or the target alone, and LabOR's crops on GTAV are smaller
+    than RIPU's images.
+    """
+    config = get_config(*row.split(":"))
+    pixels = {
+        domain: config[f"{domain}_batch_size"]
+        * math.prod(config.data.augment.crop or config.data[f"{domain}_size"])
+        for domain in ("source", "target")
+    }
+    return sum(
+        phase.steps * pixels[domain]
+        for phase in plan(config)
+        if phase.section
+        for domain in KINDS[phase.kind].domains(config, phase)
+    )
 
 
-def _pixels(config: ConfigDict, domain: str) -> int:
-    """Pixels of a domain's images in a step."""
-    size = config.data.augment.crop or config.data[f"{domain}_size"]
-    return config[f"{domain}_batch_size"] * math.prod(size)
+def step_pixels(case: Case) -> int:
+    """Pixels of both domains' images in a step that is timed."""
+    return case.batch_size * (math.prod(case.source_size) + math.prod(case.target_size))
 
 
 def results_table(results: list[Result], device_kind: str) -> str:
@@ -539,15 +545,28 @@ def _gibibytes(count: int | None) -> str:
 
 
 def hours_table(results: list[Result]) -> str:
-    """A Markdown table: how long each of the papers' rows trains at the median time of a step."""
-    heads = ["row", "steps", "by pixels", *(f"hours, {result.case.dtype}" for result in results)]
+    """A Markdown table: how long each of the papers' rows trains at the median time of a step.
+
+    Time goes with the pixels that a row reads.
+    """
+    heads = ["row", "steps", "megapixels a step, mean"]
+    heads += [f"hours, {result.case.dtype}" for result in results]
     lines = [heads, ["---"] * len(heads)]
     for row in ROWS:
-        work = row_work(row)
-        hours = [work * statistics.median(result.ours) / 3600 for result in results]
-        counts = f"{row_steps(row):,}", f"{work:,.0f}"
-        lines.append([row, *counts, *(f"{each:.1f}" for each in hours)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        count, pixels = row_steps(row), row_pixels(row)
+        hours = [
+            pixels / step_pixels(result.case) * statistics.median(result.ours) / 3600
+            for result in results
+        ]
+        lines.append(
+            [row, f"{count:,}", f"{pixels / count / 1e6:.2f}", *(f"{each:.1f}" for each in hours)]
+        )
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    measured = step_pixels(results[0].case) / 1e6
+    return (
+        f"{table}\n\nHours are computed: the measured step reads {measured:.2f} megapixels, and "
+        "each phase takes the same time for each pixel that its own steps read."
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

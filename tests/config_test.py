@@ -154,6 +154,12 @@ def test_the_short_schedule_is_a_third_without_a_source_too(name):
     assert 3 * short.round.steps == full.round.steps
 
 
+def test_without_a_source_a_step_has_camvids_target_images_alone():
+    camvid, pool = (get_config("random", pair) for pair in ("camvid", "camvid_pool"))
+    assert camvid.source_batch_size == camvid.target_batch_size == pool.target_batch_size == 4
+    assert camvid.round.terms.source_labels and not pool.round.terms.source_labels
+
+
 @pytest.mark.parametrize("name", ["source_only", "warmup", "ripu_source_free", "uda:min_entropy"])
 def test_what_has_no_rounds_to_add_to_has_the_papers_recipe_alone(name, monkeypatch):
     for change in (

@@ -97,10 +97,12 @@ def _quality(facts: RunFacts) -> Iterator[str]:
     if facts.restored.results.measured_on == "answers":
         on = "mIoU, estimated on answers that were held out from training"
     if facts.miou is None:
-        yield f"{on}: {_NOT_MEASURED}."
+        yield f"mIoU on {_measured_on(facts)}: {_NOT_MEASURED}."
     else:
         phase, miou = facts.miou
-        yield f"{on}, after phase {phase}: {100 * miou:.2f}%."
+        yield f"mIoU on {_measured_on(facts)}, after phase {phase}: {100 * miou:.2f}%."
+        if facts.restored.results.measured_on == "answers":
+            yield "It is an estimate: asked pixels are mostly the hard ones, so it tends to be low."
         if phase != facts.restored.phase:
             yield f"The exported checkpoint is of the later phase {facts.restored.phase}."
     yield ""
@@ -112,6 +114,17 @@ def _quality(facts: RunFacts) -> Iterator[str]:
         none = _NO_IOU if facts.miou else _NOT_MEASURED
         shown = none if iou is None or iou != iou else f"{100 * iou:.2f}%"
         yield f"| {number} | {_cell(name)} | `{hexadecimal(colour)}` | {shown} |"
+
+
+def _measured_on(facts: RunFacts) -> str:
+    """What the last mIoU was measured on."""
+    results = facts.restored.results
+    if results.measured_on != "answers":
+        return "the target's evaluation images"
+    count = results.measured.get(facts.miou[0]) if facts.miou else None
+    if count is None:
+        return "answers in held-out images of the pool"
+    return f"{count['pixels']:,} answers in {count['images']:,} held-out images of the pool"
 
 
 def _cell(text: str) -> str:

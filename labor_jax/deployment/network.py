@@ -12,6 +12,11 @@ from ml_collections import ConfigDict
 from labor_jax import models, ops
 
 
+def exported_config(config: ConfigDict) -> ConfigDict:
+    """A run's `config.model` as it is exported: computing in float32, whatever the run did."""
+    return ConfigDict({**config.to_dict(), "dtype": "float32"})
+
+
 class Network(struct.PyTreeNode):
     """A segmentation network for images of one size, computed in float32.
 
@@ -34,8 +39,9 @@ class Network(struct.PyTreeNode):
         size: tuple[int, int],
     ) -> "Network":
         """Builds the network that a config's section `model` names, around a run's variables."""
-        config = ConfigDict({**config.to_dict(), "dtype": "float32"})
-        segmenter = models.build_segmenter(config, num_classes, batch_norm="frozen")
+        segmenter = models.build_segmenter(
+            exported_config(config), num_classes, batch_norm="frozen"
+        )
         own = {
             collection: {part: tree for part, tree in parts.items() if part != "auxiliary_head"}
             for collection, parts in variables.items()

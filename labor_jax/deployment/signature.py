@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labor_jax.deployment.formats import Format
-from labor_jax.deployment.network import Network
+from labor_jax.deployment.network import Network, exported_config
 from labor_jax.deployment.run_facts import RunFacts
 from labor_jax.experiment.summary import package_versions
 
@@ -42,7 +42,7 @@ def describe(
         },
         "classes": list(facts.pair.classes),
         "palette": facts.pair.palette.tolist(),
-        "model": {**config.model.to_dict(), "dtype": "float32"},  # as `Network.build` computes
+        "model": exported_config(config.model).to_dict(),
         "run": {
             "method": config.method,
             "pair": config.pair,
@@ -53,6 +53,7 @@ def describe(
             "is_final": facts.is_final,
         },
         "miou": None if miou is None else miou[1],
+        "miou_measured_on": facts.restored.results.measured_on,
         "per_class_iou": dict(facts.per_class_iou),
         "answers": facts.answers._asdict(),
         "checks": [check._asdict() for check in checks],

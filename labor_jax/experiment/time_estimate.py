@@ -24,15 +24,21 @@ def images_per_step(components: Components, phase: Phase) -> int:
 def work(components: Components, phase: Phase) -> float:
     """The time of a whole phase, in images of training."""
     if phase.kind == "query":
-        acquisition = strategies.of_round(components.config.acquisition, phase.round)
-        method = strategies.method(acquisition.method)
-        networks = 2 if "selector_logits" in method.reads else 1
-        return _PREDICTED * networks * len(components.pair.pool)
+        return _PREDICTED * _networks_asked(components, phase) * len(components.pair.pool)
     trained = phase.steps * images_per_step(components, phase)
     evaluation = components.pair.evaluation
     if KINDS[phase.kind].evaluates and evaluation is not None:
         trained += _PREDICTED * len(evaluation)
     return trained
+
+
+def _networks_asked(components: Components, phase: Phase) -> int:
+    """How many networks predict each image of the pool in a query."""
+    of_round = strategies.of_round(components.config.acquisition, phase.round)
+    method = strategies.method(of_round.method)
+    if method.picked_by_annotator:
+        return 0
+    return 1 + sum(each in method.reads for each in ("selector_logits", "first_logits"))
 
 
 def steps_after(components: Components, phases: Iterable[Phase], phase: Phase) -> int:

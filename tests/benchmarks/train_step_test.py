@@ -200,13 +200,17 @@ def test_the_share_of_the_peak_is_stated_where_the_peak_is_known():
 def test_hours_follow_the_configs_steps_and_pixels():
     assert train_step.row_steps("ripu_ra:gtav") == 40_000
     assert train_step.row_steps("warmup:synthia") == 80_000
-    result = train_step.Result(TINY, [0.9], [], 1.0, 1.0, None, None)
+    # Two images of each domain a step; LabOR's first phase crops, and sees the source alone.
+    ripu, crop = 2 * (720 * 1280 + 640 * 1280), 512 * 1024
+    assert train_step.row_pixels("ripu_ra:gtav") == 40_000 * ripu
+    assert train_step.row_pixels("source_only:gtav") == 20_000 * 2 * 720 * 1280
+    assert train_step.row_pixels("warmup:gtav") == (100_000 * 2 + 50_000 * 4) * crop
+    case = dataclasses.replace(TINY, source_size=(720, 1280), target_size=(640, 1280))
+    result = train_step.Result(case, [0.9], [], 1.0, 1.0, None, None)
     table = train_step.hours_table([result])
-    assert "| ripu_ra:gtav | 40,000 | 40,000 | 10.0 |" in table
-    # Of its two domains' 720 and 640 rows, the source alone.
-    assert train_step.row_work("source_only:synthia") == pytest.approx(
-        20_000 * 760 / 1360, rel=1e-6
-    )
+    assert "| ripu_ra:gtav | 40,000 | 3.48 | 10.0 |" in table
+    assert "| source_only:gtav | 20,000 | 1.84 | 2.6 |" in table
+    assert "the measured step reads 3.48 megapixels" in table
 
 
 def test_presets_and_what_is_given_beside_them():

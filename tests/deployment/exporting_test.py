@@ -8,12 +8,13 @@ import types
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import labor_jax
 from labor_jax import deployment, models
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
-from labor_jax.deployment import ExportError, check, model_card, weights_licence
+from labor_jax.deployment import ExportError, check, model_card, run_facts, weights_licence
 from labor_jax.experiment import components
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training.checkpoints import CheckpointError
@@ -122,6 +123,37 @@ def test_a_run_of_arrays_needs_its_data_for_nothing(tmp_path):
     assert "none, or not readable" in card
     assert "trained without a label of the target" in card
     assert "mirror images (evaluation_flip)" in card
+
+
+def test_a_run_in_bfloat16_is_described_as_it_was_checked(run, tmp_path):
+    workdir = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((workdir / "config.json").read_text())
+    config["model"]["dtype"] = "bfloat16"
+    (workdir / "config.json").write_text(json.dumps(config))
+    model, _ = export(workdir, tmp_path / "out")
+    described = json.loads((model.parent / "model.json").read_text())
+    # As the card says to use it.
+    segmenter = models.build_segmenter(ConfigDict(described["model"]), len(described["classes"]))
+    assert segmenter.backbone.dtype == segmenter.head.dtype == np.float32
+    assert "The run computed in bfloat16; this model does in float32." in card_of(model.parent)
+
+
+def test_the_card_tells_of_held_out_answers(run):
+    facts = run_facts.read(run, "last")
+    results = facts.restored.results
+    phase, miou = facts.miou
+
+    def quality():
+        return "\n".join(model_card._quality(facts))
+
+    assert f"mIoU on the target's evaluation images, after phase {phase}: " in quality()
+    assert "estimate" not in quality()
+    results.measured_on, results.measured = "answers", {phase: {"images": 3, "pixels": 1234}}
+    on = "1,234 answers in 3 held-out images of the pool"
+    assert f"mIoU on {on}, after phase {phase}: {100 * miou:.2f}%." in quality()
+    assert "It is an estimate" in quality() and "evaluation images" not in quality()
+    results.miou = dict.fromkeys(results.miou)
+    assert "mIoU on answers in held-out images of the pool: \N{EN DASH}" in quality()
 
 
 def test_an_unfinished_run_is_exported_and_says_so(tmp_path, caplog):

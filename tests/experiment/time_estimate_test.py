@@ -1,5 +1,6 @@
 """Hours, counted by hand on a tiny plan."""
 
+import dataclasses
 import logging
 
 import pytest
@@ -27,10 +28,25 @@ def test_work_is_counted_in_images(components):
     assert work["round_1/train"] == work["round_2/train"] == pytest.approx(3 * 6 + 4 / 3)
 
 
-def test_a_query_without_a_selector_passes_one_network():
-    components = components_lib.build(tiny_config("random"))
-    query = next(phase for phase in plan(components.config) if phase.kind == "query")
-    assert time_estimate.work(components, query) == pytest.approx(4 / 3)
+@pytest.mark.parametrize(
+    ("method", "random_rounds", "networks"),
+    [
+        ("margin", 0, 1),
+        ("superpixels", 0, 2),  # the model before the first round, too
+        ("image_inconsistency", 0, 2),  # LabOR's selector
+        ("image_inconsistency", 1, 1),  # at random
+        ("human_points", 0, 0),
+    ],
+)
+def test_a_query_counts_the_networks_that_its_method_reads(
+    components, method, random_rounds, networks
+):
+    """LabOR's selector is not one of them because its steps are in every config."""
+    config = tiny_config(f"active:{method}")
+    config.acquisition.random_rounds = random_rounds
+    asked = dataclasses.replace(components, config=config)
+    (query, *_) = (phase for phase in plan(config) if phase.kind == "query")
+    assert time_estimate.work(asked, query) == pytest.approx(4 * networks / 3)
 
 
 def test_what_is_left_is_the_rest_of_the_phase_and_all_later_ones(components):

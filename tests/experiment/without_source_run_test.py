@@ -63,6 +63,16 @@ def test_training_on_a_source_that_is_not_there_is_refused(tmp_path):
         labor_jax.run(tiny_config("active:margin", "folders"), tmp_path, own_pair())
 
 
+@pytest.mark.parametrize("pair", ["photos", "camvid_pool"])
+@pytest.mark.parametrize("name", ["active:margin", "active:multi_hot", "random", "supervised"])
+def test_all_training_is_on_answers(pair, name):
+    """A fresh head's improbable classes are no knowledge, so unlabelled pixels teach nothing."""
+    terms = labor_jax.get_config(name, pair).round.terms
+    weighted = {term for term, weight in terms.items() if weight}
+    sets = {"candidate_classes"} if name == "active:multi_hot" else set()
+    assert weighted == {"answers"} | sets
+
+
 @pytest.mark.parametrize("name", ["ppl", "spl", "source_only", "warmup", "uda:fda"])
 def test_what_begins_with_a_source_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} begins with a model trained on source images"):

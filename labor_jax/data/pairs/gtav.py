@@ -53,13 +53,15 @@ def labor(config: ConfigDict) -> None:
     code is the best guess. Numbers are of its files for GTAV on GPUs of 16 GB (batch size 2), where
     an epoch has 24,941 source images and its learning rates are the head's. Ours differs in this:
     the rate falls as a polynomial, not as a cosine; brightness and contrast change in each image,
-    not in three of ten; images of the target are at most 950 pixels high, not 1000; batch norm is
-    frozen from the start; and rounds, of 3e-5, 2.5e-5 and 2e-5 there, have one rate.
+    not in three of ten; batch norm is frozen from the start; rounds, of 3e-5, 2.5e-5 and 2e-5
+    there, have one rate; and a crop shows 341 to 950 rows of an image of either domain, where it
+    shows up to 1000 of a target image there, since one range of scales serves both.
     """
     if config.protocol != "staged":  # joint training is RIPU's
         return
     data = config.data
-    # Crops of 512x1024 of images whose heights are 341 to 950 pixels.
+    # Crops of 512x1024, in which an image of its own size is scaled so that they show 341 to 950 of
+    # its rows: IAST's range for the source.
     data.update(source_size=None, target_size=None)
     data.augment.update(
         flip=True, brightness=0.2, contrast=0.2, crop=(512, 1024), scale=(512 / 950, 512 / 341)
