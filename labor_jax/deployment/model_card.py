@@ -93,9 +93,6 @@ def _use(described: dict[str, Any], format: Format) -> Iterator[str]:
 
 
 def _quality(facts: RunFacts) -> Iterator[str]:
-    on = "mIoU on the target's evaluation images"
-    if facts.restored.results.measured_on == "answers":
-        on = "mIoU, estimated on answers that were held out from training"
     if facts.miou is None:
         yield f"mIoU on {_measured_on(facts)}: {_NOT_MEASURED}."
     else:

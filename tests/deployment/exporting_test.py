@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import types
 
 import jax
 import numpy as np
@@ -77,30 +76,6 @@ def test_the_card_tells_of_data_answers_and_quality(run, tmp_path):
         assert text in card
     assert card.startswith("---\nlicense: other\n")
     assert "was not over" not in card
-
-
-def test_a_run_in_bfloat16_is_described_as_its_model_computes_here(run, tmp_path):
-    shutil.copytree(run, tmp_path / "run")
-    config = json.loads((run / "config.json").read_text())
-    config["model"]["dtype"] = "bfloat16"
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
-    folder = export(tmp_path / "run", tmp_path / "out").model.parent
-    assert json.loads((folder / "model.json").read_text())["model"]["dtype"] == "float32"
-    assert "The run computed in bfloat16" in card_of(folder)
-
-
-def test_the_card_says_that_a_miou_is_an_estimate_on_answers():
-    facts = types.SimpleNamespace(
-        miou=("round_1/train", 0.5),
-        per_class_iou={},
-        pair=types.SimpleNamespace(classes=("road",), palette=np.zeros((1, 3), np.uint8)),
-        restored=types.SimpleNamespace(
-            phase="round_1/train", results=types.SimpleNamespace(measured_on="answers")
-        ),
-    )
-    text = "\n".join(model_card._quality(facts))
-    assert "held out from training, after phase round_1/train: 50.00%" in text
-    assert "evaluation images" not in text
 
 
 def test_a_run_of_arrays_needs_its_data_for_nothing(tmp_path):

@@ -87,12 +87,6 @@ def test_todays_recipe_mixes_with_a_source(monkeypatch):
         labor_jax.get_config("random", "photos", recipe="today")
 
 
-@pytest.mark.parametrize("name", ["random", "active:margin", "active:multi_hot"])
-def test_all_training_is_on_answers(name):
-    terms = labor_jax.get_config(name, "photos").round.terms
-    assert {each for each, weight in terms.items() if weight} <= {"answers", "candidate_classes"}
-
-
 def test_a_random_round_is_not_weighted_by_what_an_untrained_model_says():
     config = labor_jax.get_config("active:margin", "photos")
     config.acquisition.class_weights = "predicted"

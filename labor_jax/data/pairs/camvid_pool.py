@@ -22,7 +22,7 @@ LAYOUTS = {
 
 
 def defaults(config: ConfigDict) -> None:
-    """Those of `camvid` at 180x240, with its 4 target images a step and no 4 source images."""
+    """Those of `camvid` at 180x240. A step takes its 4 target images; there is no source."""
     camvid.defaults(config)
     size = (180, 240)
     config.data.update(source_size=size, target_size=size, evaluation_size=size)
