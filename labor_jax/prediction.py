@@ -25,7 +25,8 @@ ImageOrPath = np.ndarray | str | os.PathLike
 class TrainedModel:
     """A run's model.
 
-    Images are uint8[H, W, 3] arrays (RGB) or paths of image files, of any sizes. They are resized
+    Images are uint8[H, W, 3] arrays (RGB) or paths of image files, of any sizes. An array may be of
+    NumPy, of JAX, or anything else that NumPy makes one of, such as a PIL image. They are resized
     to `input_size` or else the run's `config.data.evaluation_size`, if it has one, and predicted
     with the run's mirror images, scales and windows. The network compiles once for each size of its
     input.
@@ -59,9 +60,10 @@ class TrainedModel:
         """Returns the class of each pixel, uint8[H, W] at each image's own size.
 
         Raises:
-          DataError: an image can't be read or is not uint8[H, W, 3]; the message says which.
+          DataError: an image can't be read or is not uint8[H, W, 3]; the message says which. Or it
+            is not a sequence of images.
         """
-        return _in_order(self.predict_each(images), len(images))
+        return _in_order(self.predict_each(images))
 
     def predict_each(self, images: Sequence[ImageOrPath]) -> Iterator[tuple[int, np.ndarray]]:
         """Yields an image's number and what `predict` returns for it, one image after the other.
@@ -77,7 +79,7 @@ class TrainedModel:
         Raises:
           DataError: see `predict`.
         """
-        return _in_order(self.predict_split(self.split(images), probabilities=True), len(images))
+        return _in_order(self.predict_split(self.split(images), probabilities=True))
 
     def predict_split(
         self, split: Any, numbers: Sequence[int] | None = None, *, probabilities: bool = False
@@ -110,7 +112,7 @@ class TrainedModel:
         """The images as a split for `predict_split`.
 
         Raises:
-          DataError: it is not a sequence of images.
+          DataError: it is not a sequence of images; the message names what is no image.
         """
         if not isinstance(images, list | tuple) and getattr(images, "ndim", 0) != 4:
             raise DataError(
@@ -162,10 +164,10 @@ class _Images:
     """A split of images without labels, as `evaluator.make_predictor` reads it."""
 
     def __init__(self, images: tuple[ImageOrPath, ...]):
-        self._images = images
+        self._images = [_array_or_path(number, image) for number, image in enumerate(images)]
         self.names = tuple(
-            f"image {number}" if isinstance(image, np.ndarray) else os.fspath(image)
-            for number, image in enumerate(images)
+            str(image) if isinstance(image, Path) else f"image {number}"
+            for number, image in enumerate(self._images)
         )
 
     def __len__(self) -> int:
@@ -173,20 +175,37 @@ class _Images:
 
     def size(self, i: int) -> tuple[int, int]:
         image = self._images[i]
-        if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise DataError(
-                    f"{self.names[i]} is {image.dtype}{list(image.shape)}; an image must be "
-                    "uint8[H, W, 3], RGB."
-                )
-            return image.shape[:2]
-        return decoding.image_size(Path(image))
+        if isinstance(image, Path):
+            return decoding.image_size(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise DataError(
+                f"{self.names[i]} is {image.dtype}{list(image.shape)}; an image must be "
+                "uint8[H, W, 3], RGB."
+            )
+        return image.shape[:2]
 
     def image(self, i: int) -> np.ndarray:
         image = self._images[i]
-        return image if isinstance(image, np.ndarray) else decoding.read_image(Path(image))
+        return decoding.read_image(image) if isinstance(image, Path) else image
 
 
-def _in_order(predictions: Iterator[tuple[int, np.ndarray]], count: int) -> list[np.ndarray]:
+def _array_or_path(number: int, image: Any) -> np.ndarray | Path:
+    """An image as NumPy's array, or its path."""
+    if isinstance(image, str | os.PathLike):
+        return Path(os.fsdecode(image))
+    kind = type(image)
+    problem = ""
+    if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
+        try:
+            return np.asarray(image)
+        except Exception as error:  # of any library, such as for an array on another device
+            problem = f", which NumPy can't read ({error})"
+    raise DataError(
+        f"image {number} is of type {kind.__name__}{problem}; an image must be an array "
+        "uint8[H, W, 3], RGB, or the path of a file."
+    )
+
+
+def _in_order(predictions: Iterator[tuple[int, np.ndarray]]) -> list[np.ndarray]:
     found = dict(predictions)
-    return [found[number] for number in range(count)]
+    return [found[number] for number in sorted(found)]

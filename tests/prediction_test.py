@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -102,11 +103,31 @@ def test_an_array_of_images_is_a_list_of_them(model, images):
     assert model.predict([]) == []
 
 
+def test_whatever_numpy_makes_an_array_of_is_one(model, images):
+    expected = model.predict(images)
+    for kind in (jnp.asarray, Image.fromarray):
+        for found, wanted in zip(model.predict([*map(kind, images)]), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    (found,) = model.predict(jnp.asarray(images[0])[None])
+    np.testing.assert_array_equal(found, expected[0])
+
+
+class Unreadable:
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("it is on another device")
+
+
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
         (np.zeros((4, 4, 3), np.float32), ("image 1", "float32[4, 4, 3]", "uint8[H, W, 3]")),
         (np.zeros((4, 4), np.uint8), ("image 1", "uint8[4, 4]")),
+        (jnp.zeros((4, 4, 3)), ("image 1", "float32[4, 4, 3]")),
+        (Image.new("L", (5, 4)), ("image 1", "uint8[4, 5]")),
+        (None, ("image 1", "NoneType", "uint8[H, W, 3]")),
+        ([[[0, 0, 0]]], ("image 1", "list")),
+        (b"a.png", ("image 1", "bytes")),
+        (Unreadable(), ("image 1", "Unreadable", "on another device")),
         ("no/such.png", ("no/such.png", "no such file")),
     ],
 )
@@ -116,7 +137,11 @@ def test_a_bad_image_is_named(model, images, bad, says):
     assert all(text in str(raised.value) for text in says)
 
 
-@pytest.mark.parametrize("single", ["a.png", np.zeros((4, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "single",
+    ["a.png", np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), None],
+    ids=["path", "array", "PIL", "None"],
+)
 def test_a_single_image_must_be_in_a_list(model, single):
     with pytest.raises(DataError, match="must be a list"):
         model.predict(single)

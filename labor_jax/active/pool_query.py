@@ -14,6 +14,8 @@ from labor_jax.acquisition import Method, PoolImage, Query, Ranker, Ranking, Str
 # Folded into an image's random key for its dropout, which is then not what a method draws.
 _DROPOUT = 1
 
+_KEPT_PROGRAMS = 32  # of each of a query's calls, for as many sizes
+
 
 def _jit(function: Callable[..., Any], batched_arguments: Sequence[int]) -> Callable[..., Any]:
     del batched_arguments
@@ -73,9 +75,11 @@ def make_pool_query(
 ) -> Callable[..., Query | Ranking]:
     """Builds the function that turns pool images into queries, or into what they offer to the pool.
 
-    The function makes two compiled calls: the network, then scores and selection. The logits stay
-    on the device between them. In a single call XLA's CPU backend would compute the upsampling of
-    the logits again for each operation that reads them, which took three times as long.
+    The function makes three compiled calls: the network, enlarging what it returns to the labels'
+    size, then scores and selection. The logits stay on the device between them. In a single call
+    XLA's CPU backend would compute the upsampling of the logits again for each operation that reads
+    them, which took three times as long. `make_pool_queries` compiles the network once for labels
+    of several sizes.
 
     The network sees each image once, as in the papers. The mirrored and scaled images of
     `evaluation.inference` are not used here.
@@ -116,26 +120,64 @@ def make_pool_query(
     Raises:
       ValueError: as `check_head`.
     """
-    check_head(network.head, with_radii=with_radii, samples=samples)
-    look = functools.partial(
-        _look,
-        output_stride=network.output_stride,
-        pools_image=network.pools_image,
-        window=window,
-        overlap=overlap,
-    )
-    predict = _make_predict(
+    fields = _make_fields(
         network,
-        selector,
-        size,
-        look,
+        selector=selector,
         with_features=with_features,
         with_image=with_image,
         with_first_logits=with_first_logits,
         with_radii=with_radii,
         samples=samples,
+        window=window,
+        overlap=overlap,
+        compile=compile,
     )
-    predict = compile(predict, batched_arguments=(4, 5))
+    return _make_query(fields, strategy, size, with_guess, compile)
+
+
+def make_pool_queries(
+    network: models.Segmenter,
+    *,
+    compile: Callable[..., Callable[..., Any]] = _jit,
+    **settings: Any,
+) -> Callable[..., Callable[..., Query | Ranking]]:
+    """Builds what `make_pool_query` does, for a pool with labels of any sizes.
+
+    The network compiles once for each shape of its input, whatever the labels' size and strategy.
+    Of hundreds of sizes only the last programs are kept, as they hold memory.
+
+    Args:
+      network: the segmentation network.
+      compile: as in `make_pool_query`.
+      **settings: its other keyword arguments, but for `with_guess`.
+
+    Returns:
+      `query_of(strategy, size, with_guess=False)`, which returns what `make_pool_query` does. It
+      builds a query once for equal arguments, while the query is kept; the strategy must be
+      hashable, as functions are.
+
+    Raises:
+      ValueError: as `check_head`.
+    """
+    fields = _make_fields(network, compile=compile, **settings)
+
+    @functools.lru_cache(_KEPT_PROGRAMS)
+    def query_of(
+        strategy: Strategy | Ranker, size: tuple[int, int], with_guess: bool = False
+    ) -> Callable[..., Query | Ranking]:
+        return _make_query(fields, strategy, size, with_guess, compile)
+
+    return query_of
+
+
+def _make_query(
+    fields: Callable[..., dict[str, Any]],
+    strategy: Strategy | Ranker,
+    size: tuple[int, int],
+    with_guess: bool,
+    compile: Callable[..., Callable[..., Any]],
+) -> Callable[..., Query | Ranking]:
+    """Builds a query from `_make_fields` and its last call."""
     select = compile(_make_select(strategy, with_guess), batched_arguments=(2, 3, 4, 5))
 
     def query(
@@ -150,11 +192,73 @@ def make_pool_query(
         *,
         first_variables: Any = None,
     ) -> Query | Ranking:
-        first = first_variables if with_first_logits else None
-        fields = predict(model_variables, selector_variables, first, key, images, index)
-        return select(key, class_weights, fields, available, index, floors)
+        found = fields(
+            size, model_variables, selector_variables, first_variables, key, images, index
+        )
+        return select(key, class_weights, found, available, index, floors)
 
     return query
+
+
+def _make_fields(
+    network: models.Segmenter,
+    *,
+    selector: nn.Module | None = None,
+    with_features: bool = True,
+    with_image: bool = False,
+    with_first_logits: bool = False,
+    with_radii: bool = False,
+    samples: int = 0,
+    window: tuple[int, int] | None = None,
+    overlap: int = 0,
+    compile: Callable[..., Callable[..., Any]],
+) -> Callable[..., dict[str, Any]]:
+    """Builds the first two calls: the fields of a batch's `PoolImage` that the networks tell.
+
+    Args:
+      network: and the others, see `make_pool_query`.
+
+    Returns:
+      `fields(size, model_variables, selector_variables, first_variables, key, images, index)`.
+    """
+    check_head(network.head, with_radii=with_radii, samples=samples)
+    look = functools.partial(
+        _look,
+        output_stride=network.output_stride,
+        pools_image=network.pools_image,
+        window=window,
+        overlap=overlap,
+    )
+
+    @functools.lru_cache(_KEPT_PROGRAMS)
+    def coarse(shape: tuple[int, ...]) -> Callable[..., dict[str, Any]]:
+        del shape
+        predict = _make_predict(
+            network,
+            selector,
+            look,
+            with_features=with_features,
+            with_first_logits=with_first_logits,
+            with_radii=with_radii,
+            samples=samples,
+        )
+        return compile(predict, batched_arguments=(4, 5))
+
+    @functools.lru_cache(_KEPT_PROGRAMS)
+    def enlarging(shape: tuple[int, ...], size: tuple[int, int]) -> Callable[..., dict[str, Any]]:
+        del shape
+        return compile(_make_enlarge(size, samples), batched_arguments=(0, 1))
+
+    def fields(
+        size, model_variables, selector_variables, first_variables, key, images, index
+    ) -> dict[str, Any]:
+        first = first_variables if with_first_logits else None
+        found = coarse(images.shape)(model_variables, selector_variables, first, key, images, index)
+        features = found.pop("features")  # which keep their size
+        pictures = images if with_image else None
+        return {"features": features, **enlarging(images.shape, size)(found, pictures)}
+
+    return fields
 
 
 def _look(
@@ -180,19 +284,14 @@ def _image_keys(key: jax.Array, index: jax.Array) -> jax.Array:
 def _make_predict(
     network: models.Segmenter,
     selector: nn.Module | None,
-    size: tuple[int, int],
     look: Callable[..., Any],
     *,
     with_features: bool,
-    with_image: bool,
     with_first_logits: bool,
     with_radii: bool,
     samples: int,
 ) -> Callable[..., dict[str, Any]]:
-    """Builds the first call: the fields of a batch's `PoolImage` that the networks tell."""
-
-    def at_labels(maps: jax.Array) -> jax.Array:
-        return ops.resize_bilinear_align_corners(maps, size)
+    """Builds the first call: what the networks make of a batch, at their own resolution."""
 
     def outputs(variables: Any, images: jax.Array, key: jax.Array | None):
         """The logits, the features, the radii and, with a key, the samples f32[B, h, w, S C]."""
@@ -226,36 +325,47 @@ def _make_predict(
     def predict(
         model_variables: Any, selector_variables: Any, first_variables: Any, key, images, index
     ) -> dict[str, Any]:
-        pictures, images = images, models.network_input(images)
+        images = models.network_input(images)
         if samples:
             found = sampled(model_variables, images, _image_keys(key, index))
         else:
             found = outputs(model_variables, images, None)
-        logits, features, radii, drawn = found
-        fields = {"logits": at_labels(logits), "features": features, "selector_logits": None}
+        names = ("logits", "features", "radii", "logit_samples")
+        fields = dict(zip(names, found, strict=True))
         if selector is not None:
             coarse = look(selector, selector_variables, lambda logits, _: logits, images)
-            fields["selector_logits"] = tuple(at_labels(each) for each in coarse)
-        if with_image:
-            if pictures.dtype != jnp.uint8:
-                pictures = models.denormalize_images(pictures)
-            fields["image"] = at_labels(pictures)
+            fields["selector_logits"] = tuple(coarse)
         if with_first_logits:
-            coarse = look(network, first_variables, lambda logits, _: logits, images)
-            fields["first_logits"] = at_labels(coarse)
-        if with_radii:
-            fields["radii"] = at_labels(radii)[..., 0]
-        if samples:
-            resized = at_labels(drawn)
-            resized = resized.reshape(*resized.shape[:-1], samples, -1)
-            fields["logit_samples"] = jnp.moveaxis(resized, -2, 1)
+            first = look(network, first_variables, lambda logits, _: logits, images)
+            fields["first_logits"] = first
         return fields
 
     return predict
 
 
+def _make_enlarge(size: tuple[int, int], samples: int) -> Callable[..., dict[str, Any]]:
+    """Builds the second call: the fields of `PoolImage` at the labels' size."""
+
+    def at_labels(maps: jax.Array) -> jax.Array:
+        return ops.resize_bilinear_align_corners(maps, size)
+
+    def enlarge(coarse: dict[str, Any], pictures: jax.Array | None) -> dict[str, Any]:
+        if pictures is not None and pictures.dtype != jnp.uint8:
+            pictures = models.denormalize_images(pictures)
+        fields = jax.tree.map(at_labels, {"selector_logits": None, **coarse, "image": pictures})
+        if fields["radii"] is not None:
+            fields["radii"] = fields["radii"][..., 0]
+        if samples:
+            drawn = fields["logit_samples"]
+            drawn = drawn.reshape(*drawn.shape[:-1], samples, -1)
+            fields["logit_samples"] = jnp.moveaxis(drawn, -2, 1)
+        return fields
+
+    return enlarge
+
+
 def _make_select(strategy: Strategy | Ranker, with_guess: bool) -> Callable[..., Query | Ranking]:
-    """Builds the second call: scores and selection."""
+    """Builds the last call: scores and selection."""
 
     def select(key, class_weights, fields, available, index, floors) -> Query | Ranking:
         def ask(image: PoolImage, floor: jax.Array | None) -> Query | Ranking:

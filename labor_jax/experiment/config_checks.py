@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from labor_jax import acquisition
 from labor_jax.active import strategies
 from labor_jax.annotation.formats import EXISTING_FORMATS
-from labor_jax.data import DataError, class_sampling
+from labor_jax.data import PAIRS, DataError, class_sampling
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training import optimizers
@@ -145,23 +145,43 @@ def _check_annotation(config: ConfigDict, require: Require) -> None:
 
 def _check_start(config: ConfigDict, require: Require) -> None:
     """What the model starts from."""
-    method = acquisition.METHODS.get(config.acquisition.method)
-    needs_model = method is None or (method.needs_model and not config.acquisition.random_rounds)
     require(
         config.model.batch_norm != "frozen" or bool(config.model.pretrained or config.warm_start),
         "model.batch_norm",
         "frozen batch norm needs pretrained weights; name them in model.pretrained",
     )
-    require(
+    method = acquisition.METHODS.get(config.acquisition.method)
+    can_be_random = method is not None and strategies.at_random(method) is not None
+    at_random = can_be_random and config.acquisition.random_rounds > 0
+    needs_model = method is None or (method.needs_model and not at_random)
+    if (
         not needs_model
         or config.supervised.steps + config.warmup.steps + config.retraining.steps > 0
         or (config.protocol == "joint" and any(config.joint.query_steps[:1]))
-        or config.model.pretrained not in ("", "imagenet"),
-        "supervised.steps",
-        "without steps there, in config.warmup, in config.retraining or before the first of "
-        "config.joint.query_steps, there is no model to start from, unless config.model.pretrained "
-        "names a file of one or config.acquisition.random_rounds is above 0",
-    )
+        or config.model.pretrained not in ("", "imagenet")
+    ):
+        return
+    ways = ["name the file of a whole model in config.model.pretrained"]
+    if can_be_random:
+        ways.append("set config.acquisition.random_rounds above 0")
+    if config.pair in PAIRS and not PAIRS[config.pair].has_source:
+        field, why = "acquisition.method", f"the pair {config.pair} has no source to train on first"
+        starting = [
+            name
+            for name, entry in acquisition.METHODS.items()
+            if not entry.needs_model
+            and not (entry.picked_by_annotator and config.annotator == "human")
+        ]
+        ways.append(f"choose a method that needs no model ({', '.join(starting)})")
+    else:
+        ways.insert(0, "set it above 0")
+        field = "supervised.steps"
+        why = (
+            "there are none in config.warmup, in config.retraining or before the first of "
+            "config.joint.query_steps either"
+        )
+    remedies = f"{', '.join(ways[:-1])}, or {ways[-1]}"
+    require(False, field, f"{why}, so there is no model to start from; {remedies}")
 
 
 def _check_selector(config: ConfigDict, require: Require) -> None:

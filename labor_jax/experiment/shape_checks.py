@@ -1,6 +1,7 @@
 """Checks, on shapes alone, of what a user may have registered: before anything is trained."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import jax
@@ -125,8 +126,10 @@ def _check_acquisition(components: Components, features: models.Features) -> Non
     if config.acquisition.class_weights != "none":
         weights = jax.ShapeDtypeStruct((components.pair.num_classes,), jnp.float32)
     _check_reads(components, method)
-    image = _pool_image(components, method, features)
-    jax.eval_shape(strategy, image, weights)
+    sizes = [tuple(pool.size(number)) for number in range(len(pool))]
+    # The smallest image may not hold a window, and the largest may have too many parts.
+    for size in dict.fromkeys([min(sizes, key=math.prod), max(sizes, key=math.prod)]):
+        jax.eval_shape(strategy, _pool_image(components, method, features, size), weights)
 
 
 def _check_reads(components: Components, method: acquisition.Method) -> None:
@@ -145,10 +148,12 @@ def _check_reads(components: Components, method: acquisition.Method) -> None:
 
 
 def _pool_image(
-    components: Components, method: acquisition.Method, features: models.Features
+    components: Components,
+    method: acquisition.Method,
+    features: models.Features,
+    size: tuple[int, int],
 ) -> acquisition.PoolImage:
-    """The shapes of a pool image, as the method sees it."""
-    size = tuple(components.pair.pool.size(0))
+    """The shapes of a pool image with labels of a size, as the method sees it."""
     samples = components.config.acquisition.samples
 
     def floating(*shape: int) -> jax.ShapeDtypeStruct:

@@ -1,8 +1,11 @@
 """The query of a pool image depends on neither its batch nor the windows of the network."""
 
 import functools
+import gc
+import logging
 import math
 import re
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +14,13 @@ import pytest
 from flax import linen as nn
 
 from labor_jax import acquisition, models, ops
-from labor_jax.active import fields_read, make_pool_query, one_ahead, strategies
+from labor_jax.active import (
+    fields_read,
+    make_pool_queries,
+    make_pool_query,
+    one_ahead,
+    strategies,
+)
 from labor_jax.training import mesh as mesh_lib
 from tests.active.acquisition_config import acquisition_config
 
@@ -192,7 +201,8 @@ def test_features_that_the_strategy_does_not_read_are_not_kept():
 
     query = make_pool_query(NETWORK, show, SIZE, with_features=False, compile=compile)
     call(query, "entropy", images, free, range(COUNT))
-    (logits,) = jax.tree.leaves(results[0])
+    (coarse,), (logits,) = (jax.tree.leaves(each) for each in results[:2])
+    assert coarse.shape == (COUNT, 3, 4, 5)
     assert logits.shape == (COUNT, *SIZE, 5)
 
 
@@ -316,6 +326,45 @@ def test_windows_change_nothing_if_they_overlap_enough(method):
     assert np.any(ask(window=(16, 17)).pixels != expected.pixels)
 
 
+def test_the_network_compiles_once_for_labels_of_any_sizes(caplog):
+    images, _ = pool()
+    queries = make_pool_queries(NETWORK, **fields_read(acquisition.method("entropy"), samples=0))
+    strategy, other = build("entropy"), build("margin")
+    sizes = [(12, 16), (9, 20), (15, 10)]
+    rng = np.random.default_rng(2)
+
+    def compiled(strategy):
+        """How often each call compiled, for a batch of each size."""
+        caplog.clear()
+        found = []
+        with caplog.at_level(logging.WARNING), jax.log_compiles():
+            for size in sizes:
+                free = rng.random((COUNT, *size)) < 0.8
+                query = queries(strategy, size)
+                found.append((size, free, call(query, "entropy", images, free, range(COUNT))))
+        names = re.findall(r"Compiling jit\((\w+)\)", caplog.text)
+        return [names.count(name) for name in ("predict", "enlarge", "select")], found
+
+    counts, found = compiled(strategy)
+    assert counts == [1, 3, 3]
+    assert compiled(strategy)[0] == [0, 0, 0]
+    assert compiled(other)[0] == [0, 0, 3]
+    for size, free, asked in found:
+        alone = call(make("entropy", size), "entropy", images, free, range(COUNT))
+        assert_equal(asked, alone)
+
+
+def test_of_hundreds_of_sizes_only_the_last_queries_are_kept():
+    queries = make_pool_queries(NETWORK)
+    strategy = build("entropy")
+    first = weakref.ref(queries(strategy, SIZE))
+    assert queries(strategy, SIZE) is first()
+    for width in range(100):
+        queries(strategy, (10, 1 + width))
+    gc.collect()
+    assert first() is None
+
+
 def test_runs_on_a_mesh():
     mesh = mesh_lib.device_mesh(jax.devices()[:1])
     compile = functools.partial(mesh_lib.data_parallel_map, mesh=mesh)
@@ -346,7 +395,7 @@ def test_lowers_for_accelerators(method, platform):
     assert asked.pixels.shape == (COUNT, *SIZE)
     # The network's own convolutions, none of them replaced by a form for CPUs.
     networks = 2 if uses_selector(method) or reads_first_logits(method) else 1
-    assert lowered == [2 * networks, 0]
+    assert lowered == [2 * networks, 0, 0]
 
 
 def test_one_ahead_asks_for_the_next_before_it_gives_the_last():

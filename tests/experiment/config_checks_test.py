@@ -1,7 +1,10 @@
 """Every field that can't be run is named, all in one error."""
 
+import re
+
 import pytest
 
+import labor_jax
 from labor_jax import acquisition
 from labor_jax.experiment.config_checks import check_config
 from labor_jax.experiment.workdir import ConfigError
@@ -141,3 +144,38 @@ def test_fields_that_do_not_go_together(method, fields, named):
 )
 def test_fields_that_go_together(method, fields):
     check_config(with_fields(tiny_config(method), fields))
+
+
+@pytest.mark.parametrize("method", acquisition.METHODS)
+def test_without_a_source_each_way_to_start_that_is_named_is_one(method):
+    def at_once(method=method):
+        config = labor_jax.get_config(f"active:{method}", "camvid_pool")
+        config.acquisition.random_rounds = 0
+        return config
+
+    if not acquisition.METHODS[method].needs_model:
+        check_config(at_once())
+        return
+    with pytest.raises(ConfigError, match="no source to train on first") as caught:
+        check_config(at_once())
+    said = str(caught.value)
+    assert "supervised" not in said
+    check_config(with_fields(at_once(), {"model.pretrained": "model.safetensors"}))
+    assert "name the file of a whole model in config.model.pretrained" in said
+    (starting,) = re.findall(r"choose a method that needs no model \((.+)\)", said)
+    for name in starting.split(", "):
+        check_config(at_once(name))
+    random_first = with_fields(at_once(), {"acquisition.random_rounds": 1})
+    if "set config.acquisition.random_rounds above 0" in said:
+        check_config(random_first)
+    else:
+        with pytest.raises(ConfigError, match="nothing asks at random") as caught:
+            check_config(random_first)
+        assert "no source to train on first" in str(caught.value)
+
+
+def test_people_are_not_told_to_start_with_what_the_oracle_picks():
+    config = labor_jax.get_config("active:superpixels", "camvid_pool")
+    config.annotator = "human"
+    with pytest.raises(ConfigError, match=r"no model \(random, random_regions, random_images, all"):
+        check_config(config)

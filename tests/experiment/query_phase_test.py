@@ -9,7 +9,7 @@ import numpy as np
 
 from labor_jax import acquisition, models, ops
 from labor_jax.annotation import SharedStore
-from labor_jax.data import load_pair
+from labor_jax.data import load_pair, pair_from_arrays
 from labor_jax.experiment import components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import query
@@ -27,6 +27,13 @@ def first_query(config, pair, segmenter, model, folder):
     previews = Previews(
         folder, pair.pool, segmenter, built.mesh, size=None, count=config.preview_images
     )
+    compiled = {}
+
+    def once(key, build):
+        if key not in compiled:
+            compiled[key] = build()
+        return compiled[key]
+
     store = SharedStore(folder / "labels.sqlite", classes=pair.classes)
     with contextlib.closing(store):
         (phase,) = (each for each in plan(config) if each.name == "round_1/query")
@@ -35,7 +42,7 @@ def first_query(config, pair, segmenter, model, folder):
             config=config,
             store=store,
             previews=previews,
-            once=lambda key, build: build(),
+            once=once,
             held_out=frozenset(),
             keep_labels=lambda: None,
         )
@@ -130,3 +137,28 @@ def test_weights_follow_the_answers_that_train(tmp_path):
     counts = np.zeros(pair.num_classes)
     counts[[0, 2, 3]] = 3 * asked.shape[1]
     np.testing.assert_array_equal(found, acquisition.class_weights_from_answers(counts))
+
+
+def test_rankings_and_class_weights_share_the_network(tmp_path):
+    """It is traced once for a pool of one input size, whatever the labels' sizes."""
+    traced = []
+
+    class Counted(models.TwoLayers):
+        def __call__(self, images, train=False):
+            traced.append(images.shape)
+            return super().__call__(images, train)
+
+    config = tiny_config("active:entropy")
+    config.acquisition.update(scope="pool", class_weights="predicted")
+    config.data.target_size, config.preview_images = (16, 16), 0
+    sizes = [(16, 20), (24, 16), (18, 18)]
+    scenes = (
+        [np.zeros((*size, 3), np.uint8) for size in sizes],
+        [np.zeros(size, np.uint8) for size in sizes],
+    )
+    pair = pair_from_arrays("rain", ("dry", "wet"), source=scenes, pool=scenes)
+    segmenter, model = network_of(pair)
+    counted = segmenter.clone(backbone=Counted(output_stride=2, batch_norm="frozen"))
+    with first_query(config, pair, counted, model, tmp_path / "run") as reader:
+        assert all(reader.asked(name).any() for name in pair.pool.names)
+    assert traced == [(2, 16, 16, 3)]

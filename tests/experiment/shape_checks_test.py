@@ -1,5 +1,7 @@
 """What methods and terms need is traced before anything is trained."""
 
+import dataclasses
+
 import pytest
 
 from labor_jax import acquisition, experiment
@@ -35,6 +37,48 @@ def test_what_does_not_fit_is_named(method, fields, says):
     with pytest.raises(ValueError) as raised:
         check(method, **fields)
     assert says in str(raised.value)
+
+
+class Sizes:
+    """A pool of images that nobody may read."""
+
+    names = ("middle", "large", "small")
+
+    def __len__(self):
+        return 3
+
+    def size(self, i):
+        return ((64, 128), (1080, 1920), (40, 50))[i]
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "says"),
+    [
+        (
+            "superpixels",
+            {"acquisition.superpixel_size": 4},
+            "fails on an image of 1080x1920 pixels: 129600 superpixels may occur",
+        ),
+        ("of_a_window", {"acquisition.points": 5}, "fails on an image of 40x50 pixels: too small"),
+    ],
+)
+def test_the_largest_and_the_smallest_image_of_the_pool_are_checked(
+    method, fields, says, monkeypatch
+):
+    def of_a_window(logits):
+        if len(logits) < 60:
+            raise ValueError("too small")
+        return logits[..., 0]
+
+    entry = acquisition.Method("of_a_window", of_a_window, parameters=("logits",))
+    monkeypatch.setitem(acquisition.METHODS, "of_a_window", entry)
+    config = tiny_config("active:superpixels")
+    config.acquisition.method = method
+    config.update_from_flattened_dict(fields)
+    built = components.build(config)
+    built = dataclasses.replace(built, pair=dataclasses.replace(built.pair, pool=Sizes()))
+    with pytest.raises(ValueError, match=says):
+        shape_checks.check_shapes(built)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -90,23 +90,38 @@ def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     return read("folders", config, roles)
 
 
-def read(name: str, config: ConfigDict, roles: Collection[str]) -> base.Pair:
-    """Reads folders of your own as a pair of another name, see `load`."""
+def read(
+    name: str, config: ConfigDict, roles: Collection[str], own: Sequence[str] = base.ROLES
+) -> base.Pair:
+    """Reads folders of your own as a pair of another name, see `load`.
+
+    Args:
+      name: the pair's.
+      config: as for `load`; fields of roles that the pair doesn't have are not looked at.
+      roles: which splits to read.
+      own: the roles that the pair has. The classes are those of the first that gives any.
+    """
     palette = _palette(config)
-    tables = {role: _table(config, role, palette) for role in base.ROLES}
-    table = tables["source"]
-    for role in ("pool", "evaluation"):
-        if tables[role].classes != table.classes:
+    roles = [role for role in roles if role in own]
+    layouts = _layouts(config, roles, own)
+    tables = {role: _table(config, role, palette) for role in own}
+    first = next((role for role in own if tables[role].classes), own[0])
+    table = tables[first]
+    for role in roles:
+        given = tables[role].classes
+        if role not in layouts or not (given or layouts[role].labels):
+            continue  # it isn't there, or nothing in it is of a class
+        if given != table.classes:
             raise DataError(
-                f"source and {role} have different classes: data.source.classes = "
-                f"{table.classes}, data.{role}.classes = {tables[role].classes}. Give both the "
+                f"{first} and {role} have different classes: data.{first}.classes = "
+                f"{table.classes}, data.{role}.classes = {given}. Give both the "
                 "same list in the same order; `label_map` turns the values in the files into its "
                 "numbers."
             )
     return folders.read_pair(
         name,
         config.root,
-        _layouts(config, roles),
+        layouts,
         table.classes,
         np.asarray(table.colours) if table.colours else None,
         tables=tables,
@@ -144,9 +159,11 @@ def _table(config: ConfigDict, role: str, palette: tuple[colours.Colour, ...]) -
     return dataclasses.replace(table, colours=palette)
 
 
-def _layouts(config: ConfigDict, roles: Collection[str]) -> Mapping[str, folders.FolderLayout]:
+def _layouts(
+    config: ConfigDict, roles: Collection[str], own: Sequence[str]
+) -> Mapping[str, folders.FolderLayout]:
     layouts = {}
-    for role in base.ROLES:
+    for role in own:
         fields = {field: config[role][field] for field in _LAYOUT_FIELDS}
         fields["label_coding"] = fields["label_coding"] or config.label_coding
         fields["label_map_field"] = (

@@ -25,4 +25,4 @@ def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:
     Raises:
       DataError, ValueError: see `folders.load`.
     """
-    return folders.read("photos", config, [role for role in roles if role != "source"])
+    return folders.read("photos", config, roles, own=("pool", "evaluation"))

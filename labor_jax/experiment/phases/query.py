@@ -348,23 +348,21 @@ class Asking:
     ) -> Callable[..., Any]:
         """The query of images with labels of one size, compiled once for all rounds."""
         components, config = self._components, self._config
+        with_selector = "selector_logits" in self._method.reads
+        reads = pool_query.fields_read(self._method, samples=self._acquisition.samples)
 
         def build():
-            return pool_query.make_pool_query(
+            return pool_query.make_pool_queries(
                 components.frozen_segmenter,
-                strategy(),
-                size,
-                selector=(
-                    train_selector.network(components)
-                    if "selector_logits" in self._method.reads
-                    else None
-                ),
-                **pool_query.fields_read(self._method, samples=self._acquisition.samples),
-                with_guess=self._method.asks == "corrections"
-                or (config.annotator == "human" and config.annotation.show_guess),
+                selector=train_selector.network(components) if with_selector else None,
+                **reads,
                 window=components.inference.window,
                 overlap=components.inference.overlap,
                 compile=functools.partial(mesh_lib.data_parallel_map, mesh=components.mesh),
             )
 
-        return self._once((self._method.name, name, size), build)
+        query_of = self._once(("pool_queries", with_selector, *reads.values()), build)
+        with_guess = self._method.asks == "corrections" or (
+            config.annotator == "human" and config.annotation.show_guess
+        )
+        return query_of(self._once((self._method.name, name), strategy), tuple(size), with_guess)

@@ -12,6 +12,7 @@ from labor_jax import config_argument, data
 from labor_jax.data import base
 from labor_jax.data.base import DataError
 from labor_jax.data.pairs import folders as folders_pair
+from labor_jax.data.pairs import photos
 
 
 def test_reads_all_roles(tree):
@@ -83,6 +84,33 @@ def test_different_classes(tree):
     tree.fails("source and evaluation have different classes")
     tree.config.evaluation.classes = ("road", "sky", "car")
     assert folders_pair.load(tree.config).classes == ("road", "sky", "car")
+
+
+def test_photos_look_at_no_field_of_a_source(tree):
+    names = tree.config.classes
+    tree.config.update(classes=())
+    tree.config.pool.classes = tree.config.evaluation.classes = names
+    tree.config.source.update(classes="no_such_table.csv", labels="")
+    pair = photos.load(tree.config)
+    assert pair.classes == names
+    assert pair.source is None and len(pair.pool) == len(pair.evaluation) == 3
+    assert photos.load(tree.config, []).classes == names
+    tree.config.evaluation.classes = names[::-1]
+    with pytest.raises(DataError, match="pool and evaluation have different classes"):
+        photos.load(tree.config)
+
+
+def test_only_what_is_read_of_classes_is_compared(tree):
+    """Not the classes of a pool without labels, nor of an evaluation that isn't there."""
+    names = tree.config.classes
+    tree.config.update(classes=())
+    tree.config.source.classes = names
+    tree.fails("source and pool have different classes")
+    shutil.rmtree(tree.root / "pool" / "labels")
+    tree.fails("source and evaluation have different classes")
+    shutil.rmtree(tree.root / "evaluation")
+    assert folders_pair.load(tree.config).classes == names
+    assert folders_pair.load(tree.config, ["pool"]).classes == names
 
 
 def test_no_classes(tree):
