@@ -14,10 +14,14 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
-# Much of compiling is LLVM's optimisations, and as much the setting up of MLIR for each fusion.
-# `XLA_FLAGS= make test` runs with both, as run_test's run on several devices does by its own flags.
+# Much of compiling is LLVM's optimisations, and as much the setting up of MLIR for each fusion; and
+# cutting programs into parts that are compiled beside one another costs a tenth, where tests take
+# all cores anyway. `XLA_FLAGS= make test` runs with all three, as run_test's run on several devices
+# does by its own flags.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1",
 )
 
 # Tracing makes so many objects that Python looked for garbage a tenth of the time.
