@@ -229,7 +229,7 @@ def today(config: ConfigDict) -> None:
     """Turns a method's recipe into today's, which learns from unlabelled target pixels too.
 
     The rounds mix classes of the source into the target under a mean teacher's labels, and follow
-    the supervised phase at once: the adversarial warm-up costs accuracy where it was measured.
+    the supervised phase at once. docs/adaptation.md compares it with the recipe as published.
     It is for all but `PAPER_ALONE`.
     """
     _without_warmup(config)
