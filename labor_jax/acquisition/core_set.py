@@ -70,12 +70,9 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
         return next_asked(pixel), jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
 
     nearest = loop_carry.initial_carry(jnp.full(free.shape, jnp.inf), vectors.squared_norms)
-    _, nearest = lax.while_loop(
-        # Where nothing is left to ask, it does not matter what the asked pixels cover.
-        lambda state: (state[0] < size) & jnp.any(free),
-        cover_asked,
-        (next_asked(-1), nearest),
-    )
+    # Where nothing is left to ask, it does not matter what the asked pixels cover.
+    first_asked = jnp.where(jnp.any(free), next_asked(-1), size)
+    _, nearest = lax.while_loop(lambda state: state[0] < size, cover_asked, (first_asked, nearest))
     # Nothing was asked before: start with the pixel nearest to the mean.
     first_score = jnp.where(jnp.all(free), -vectors.distances_to_mean(), nearest)
 

@@ -34,8 +34,8 @@ def select_max_herding(
     the available position y for which the mean over all x of max(0, k(x, y) - m(x)) is largest,
     its gain. Gains within a 1e-5th of the largest are ties, which go to the lowest column, then the
     lowest row. Positions whose pixel is not available count as asked in earlier rounds. Gains are
-    computed in float32; one that a tie or rounding made larger than the one before is given as that
-    one.
+    computed in float32. Where a tie or rounding made a gain larger than the one before, the one
+    before is given.
 
     k(x, y) = exp(-|x - y|^2 / (2 lengthscale^2)) of the feature vectors, scaled to length 1.
 

@@ -58,9 +58,13 @@ class ClassBalancedLabels(PseudoLabelling):
         histogram = np.zeros((num_classes, pseudo_labels.CONFIDENCE_BINS), np.int64)
         for _, rows in passes.images("target", histogram_of(num_classes)):
             histogram += rows.sum(0)
-        portion = growing_share(self.portion, self.portion_step, self.largest_portion, passes.stage)
-        found = pseudo_labels.histogram_thresholds(histogram, portion)
-        return {**super().before_phase(passes, memory), "thresholds": jnp.asarray(found)}
+        thresholds = self.stage_thresholds(histogram, passes.stage)
+        return {**super().before_phase(passes, memory), "thresholds": thresholds}
+
+    def stage_thresholds(self, histogram: np.ndarray, stage: int) -> jax.Array:
+        """The thresholds f32[C] that label a stage's portion, by the pool's int64[C, bins]."""
+        portion = growing_share(self.portion, self.portion_step, self.largest_portion, stage)
+        return jnp.asarray(pseudo_labels.histogram_thresholds(histogram, portion))
 
     def labels(self, logits, target, memory) -> jax.Array:
         """The classes whose probability exceeds their threshold by the largest factor."""

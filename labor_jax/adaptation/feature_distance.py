@@ -88,7 +88,7 @@ class FeatureDistance:
 
 
 def _as_in_training(model: models.Model, images: jax.Array) -> models.Features:
-    """A model's features, its batch norm as in the step: else it differs from its own equal."""
+    """A model's features, with batch norm as in the step: equal weights give equal features."""
     features, _ = model.network.apply(
         model.variables,
         models.network_input(images),

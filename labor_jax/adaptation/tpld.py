@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.cbst import ClassBalancedLabels, histogram_of
-from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, growing_share, share
+from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, share
 from labor_jax.adaptation.registry import register, register_method, retrain
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
@@ -80,12 +80,10 @@ class DensifiedLabels(ClassBalancedLabels):
         for numbers, rows in passes.images("target", _statistics(num_classes)):
             histogram += rows["histogram"].sum(0)
             sums[numbers], counts[numbers] = rows["sum"], rows["histogram"].sum(-1)
-        portion = growing_share(self.portion, self.portion_step, self.largest_portion, passes.stage)
-        found = pseudo_labels.histogram_thresholds(histogram, portion)
         easy = easiest(sums, counts, self.easy_share if passes.stage else 0.0)
         return {
             **PseudoLabelling.before_phase(self, passes, memory),
-            "thresholds": jnp.asarray(found),
+            "thresholds": self.stage_thresholds(histogram, passes.stage),
             "easy": jnp.asarray(easy),
         }
 

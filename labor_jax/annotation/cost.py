@@ -227,8 +227,8 @@ def work_of(
       query: The asked pixels, `bool[H, W]`.
       answer: Their labels, `integer[H, W]`, 255 for void; values elsewhere are ignored.
       picks: How many points or regions were asked, where their `parts` are not known, as in older
-        label stores. Then the parts of one class that their pixels form are counted, but no less
-        than the picks: of touching regions with several classes that is too few.
+        label stores. Then connected parts of one class are counted, and at least `picks`. That is
+        too few where regions of several classes touch.
       parts: Which part an asked pixel is of, `integer[H, W]`: which point, region or superpixel.
         Values elsewhere are ignored. "superpixels", "classes" and "corrections" need it.
       guess: Of "corrections": the labels that were shown, `integer[H, W]`.

@@ -1,13 +1,14 @@
-"""Checks that training images are as large, and batches as many, as terms of the losses need."""
+"""Checks that training images and batches are as large as the terms of the losses need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from labor_jax.experiment import batch_inputs
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.plan import Phase
+from labor_jax.training.terms import Terms
 
 
 def check_image_sizes(components: Components, phases: Iterable[Phase]) -> None:
@@ -16,8 +17,7 @@ def check_image_sizes(components: Components, phases: Iterable[Phase]) -> None:
     Raises:
       ValueError: images are smaller; the error names one.
     """
-    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
-        terms = components_lib.terms(components.config, section)
+    for section, terms in _losses(components, phases):
         for name, term in terms.terms.items():
             least = getattr(term, "smallest_image", 1)
             for domain in terms.domains if least > 1 else ():
@@ -39,8 +39,8 @@ def check_target_batches(components: Components, phases: Iterable[Phase]) -> Non
     """
     config = components.config
     size, shares = config.target_batch_size, components.mesh.size * components.microbatches
-    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
-        for name, term in components_lib.terms(config, section).terms.items():
+    for section, terms in _losses(components, phases):
+        for name, term in terms.terms.items():
             least = getattr(term, "smallest_target_batch", 1)
             if size < least * shares:
                 raise ValueError(
@@ -58,8 +58,8 @@ def check_whole_images(components: Components, phases: Iterable[Phase]) -> None:
     Raises:
       ValueError: they do; the error names one.
     """
-    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
-        for name, term in components_lib.terms(components.config, section).terms.items():
+    for section, terms in _losses(components, phases):
+        for name, term in terms.terms.items():
             cut = _cut_image(components) if getattr(term, "whole_images", False) else None
             if cut:
                 raise ValueError(
@@ -67,6 +67,12 @@ def check_whole_images(components: Components, phases: Iterable[Phase]) -> None:
                     f"config.{section}.terms, as config.terms.{name} sets it, needs whole images. "
                     f"Set config.data.augment.crop to None, or config.terms.{name} otherwise."
                 )
+
+
+def _losses(components: Components, phases: Iterable[Phase]) -> Iterator[tuple[str, Terms]]:
+    """The sections of the config by which phases train, with the terms of their losses."""
+    for section in dict.fromkeys(phase.section for phase in phases if phase.section):
+        yield section, components_lib.terms(components.config, section)
 
 
 def _cut_image(components: Components) -> str | None:

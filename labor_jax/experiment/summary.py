@@ -13,8 +13,7 @@ from labor_jax.annotation import LabelStore, cost
 from labor_jax.annotation.label_store import work
 from labor_jax.annotation.label_store.existing import ExistingLabels
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
-from labor_jax.annotation.labelling_tool.progress import SEVERAL, Progress, ProgressReader
-from labor_jax.data import IGNORE_LABEL
+from labor_jax.annotation.labelling_tool.progress import Progress, ProgressReader, agreement_names
 
 _PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -122,7 +121,6 @@ def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
     pixels, equal = progress.agreement.pixels, progress.agreement.equal
     agreement = None
     if progress.agreement.items:
-        labels = [*enumerate(classes), (SEVERAL, "several classes"), (IGNORE_LABEL, "void")]
         agreement = {
             "items": progress.agreement.items,
             "pixels": int(pixels.sum()),
@@ -133,7 +131,7 @@ def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:
                     "pixels": int(pixels[label]),
                     "share": float(equal[label] / pixels[label]),
                 }
-                for label, name in labels
+                for label, name in agreement_names(classes).items()
                 if pixels[label]
             ],
         }

@@ -45,7 +45,7 @@ UNCOMPARED_FIELDS = (*WITHOUT_EFFECT, *NAMED_CHOICES)
 """Fields that two runs that compute the same may differ in."""
 
 FREE_FIELDS = (*UNCOMPARED_FIELDS, *MEMORY_FIELDS)
-"""Fields that a run may be resumed, or gone on from, with other values of."""
+"""Fields that may have other values when a run is resumed, or when another goes on from it."""
 
 
 logger = logging.getLogger(__name__)

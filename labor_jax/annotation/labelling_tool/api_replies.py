@@ -10,8 +10,12 @@ from labor_jax.annotation.labelling_tool.item import Question
 from labor_jax.annotation.labelling_tool.item_history import ItemState
 from labor_jax.annotation.labelling_tool.leases import Lease
 from labor_jax.annotation.labelling_tool.pool_images import PoolImages
-from labor_jax.annotation.labelling_tool.progress import SEVERAL, Agreement, ItemRow, Progress
-from labor_jax.data.base import IGNORE_LABEL
+from labor_jax.annotation.labelling_tool.progress import (
+    Agreement,
+    ItemRow,
+    Progress,
+    agreement_names,
+)
 
 
 def item_reply(
@@ -95,7 +99,7 @@ def progress_reply(progress: Progress | None, classes: Sequence[str]) -> dict[st
 def _agreement_reply(agreement: Agreement, classes: Sequence[str]) -> dict[str, Any] | None:
     if not agreement.items:
         return None
-    names = {**dict(enumerate(classes)), SEVERAL: "several classes", IGNORE_LABEL: "void"}
+    names = agreement_names(classes)
     return {
         "items": agreement.items,
         "pixels": int(agreement.pixels.sum()),

@@ -5,7 +5,7 @@ import logging
 import math
 import statistics
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from labor_jax.annotation.label_store.blobs import DamagedItemError
 from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
+from labor_jax.data.base import IGNORE_LABEL
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,11 @@ class Annotator(NamedTuple):
     items: int
     seconds_per_item: float | None
     active: bool
+
+
+def agreement_names(classes: Sequence[str]) -> dict[int, str]:
+    """What the labels of an `Agreement` are called, by their numbers."""
+    return {**dict(enumerate(classes)), SEVERAL: "several classes", IGNORE_LABEL: "void"}
 
 
 class Progress(NamedTuple):

@@ -54,8 +54,8 @@ def labor(config: ConfigDict) -> None:
     an epoch has 24,941 source images and its learning rates are the head's. Ours differs in this:
     the rate falls as a polynomial, not as a cosine; brightness and contrast change in each image,
     not in three of ten; batch norm is frozen from the start; rounds, of 3e-5, 2.5e-5 and 2e-5
-    there, have one rate; and a crop shows 341 to 950 rows of an image of either domain, where it
-    shows up to 1000 of a target image there, since one range of scales serves both.
+    there, have one rate; and both domains have one range of scales. So a crop shows 341 to 950 rows
+    of an image, where theirs shows up to 1000 of a target image.
     """
     if config.protocol != "staged":  # joint training is RIPU's
         return
