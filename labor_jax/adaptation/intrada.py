@@ -33,7 +33,7 @@ from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 
 VIEW = "ranked"
-"""The target's images with pseudo labels on easy ones, and bool[B] "easy"."""
+"""The target's images with pseudo labels on easy ones, and `sides`."""
 
 
 def easiest(entropies: np.ndarray, share: float) -> np.ndarray:
@@ -49,6 +49,21 @@ def easiest(entropies: np.ndarray, share: float) -> np.ndarray:
     easy = np.zeros(len(entropies), bool)
     easy[np.argsort(entropies, kind="stable")[: int(share * len(entropies))]] = True
     return easy
+
+
+def sides(easy: jax.Array, numbers: jax.Array) -> dict[str, jax.Array]:
+    """Which images of a batch are easy, and weights by which easy and hard ones count alike.
+
+    Args:
+      easy: bool[N], of the pool.
+      numbers: int32[B], which images of the pool the batch has.
+
+    Returns:
+      "easy" bool[B], and "weight" f32[B]: N over twice the number of images on the image's side.
+    """
+    count = jnp.where(easy, jnp.sum(easy), jnp.sum(~easy))
+    weight = len(easy) / (2.0 * count.astype(jnp.float32))
+    return {"easy": easy[numbers], "weight": weight[numbers]}
 
 
 def _entropies(outputs: models.Outputs) -> jax.Array:
@@ -99,9 +114,9 @@ class EasyPseudoLabels(PseudoLabels):
         return jnp.where(easy[:, None, None], labels, IGNORE_LABEL)
 
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
-        """The target's images with labels, and which images are easy."""
+        """The target's images with labels, and the side of each."""
         labelled = super().views(key, batch, memory)[pseudo_labelling.VIEW]
-        return {VIEW: {**labelled, "easy": memory["easy"][batch["target"]["index"]]}}
+        return {VIEW: labelled | sides(memory["easy"], batch["target"]["index"])}
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pixels with a label."""
@@ -121,20 +136,11 @@ class IntraDomainAdversarial(Adversarial):
       input: what the discriminator sees: "self_information" (as published) or "softmax".
       width: channels of the discriminator's first convolution; 64 is the published network.
       objective: see `Adversarial`.
-      easy_share: the share of easy images, by which the discriminator's loss weighs both sides
-        alike; the `share` of `easy_pseudo_labels`.
     """
 
     input: str = "self_information"
-    easy_share: float = 0.67
 
     reads = (VIEW,)
-
-    def __post_init__(self):
-        """Checks the settings."""
-        super().__post_init__()
-        if not 0 < self.easy_share < 1:
-            raise ValueError(f"easy_share is {self.easy_share}; it is between 0 and 1.")
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over hard images: low where their predictions pass for easy ones."""
@@ -145,16 +151,16 @@ class IntraDomainAdversarial(Adversarial):
     def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
         """The discriminator's loss: low where it tells easy from hard.
 
-        The weights of easy and hard images sum to the same, as if a step took as many of each.
+        The pool's easy and hard images weigh the same, as if a step took as many of each.
         """
-        easy = batch[VIEW]["easy"]
+        easy, weight = batch[VIEW]["easy"], batch[VIEW]["weight"]
         logits = jax.lax.stop_gradient(outputs[VIEW].logits)
         each = jnp.where(
             easy,
-            self._each(logits, memory, passes_for_easy=True) / (2 * self.easy_share),
-            self._each(logits, memory, passes_for_easy=False) / (2 * (1 - self.easy_share)),
+            self._each(logits, memory, passes_for_easy=True),
+            self._each(logits, memory, passes_for_easy=False),
         )
-        return {"discriminator": Term(jnp.sum(each), jnp.float32(len(easy)))}
+        return {"discriminator": Term(jnp.sum(weight * each), jnp.float32(len(easy)))}
 
     def _each(self, logits, memory, *, passes_for_easy: bool) -> jax.Array:
         """The discriminator's loss on each image, f32[B]."""

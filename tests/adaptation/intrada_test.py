@@ -28,6 +28,16 @@ def test_the_share_of_lowest_entropy_is_easy(entropies, share):
     assert set(np.flatnonzero(easy)) == set(ranked[: int(share * len(entropies))])
 
 
+@hypothesis.given(st.lists(st.booleans(), min_size=1, max_size=12), st.data())
+def test_easy_and_hard_images_of_the_pool_weigh_the_same(easy, data):
+    numbers = np.array(data.draw(st.permutations(range(len(easy)))))
+    found = intrada.sides(jnp.asarray(easy), jnp.asarray(numbers))
+    np.testing.assert_array_equal(found["easy"], np.array(easy)[numbers])
+    for side in set(easy):
+        weights = np.asarray(found["weight"])[np.array(easy)[numbers] == side]
+        np.testing.assert_allclose(weights.sum(), len(easy) / 2, rtol=1e-6)
+
+
 class Tiny(intrada.IntraDomainAdversarial):
     def _module(self):
         return TinyDiscriminator()
@@ -46,7 +56,8 @@ def outputs_of(values):
 
 
 def batch_of(easy):
-    return {VIEW: {"easy": jnp.asarray(easy)}}
+    """A batch of the whole pool."""
+    return {VIEW: intrada.sides(jnp.asarray(easy), jnp.arange(len(easy)))}
 
 
 def scores(values):
@@ -77,7 +88,7 @@ def test_hard_images_should_pass_for_easy_ones():
 
 def test_the_objective_is_what_the_setting_says():
     easy = np.array([True, False, True, False])
-    own = Tiny(objective="least_squares", easy_share=0.5)
+    own = Tiny(objective="least_squares")
     term = own.loss(outputs_of(logits()), batch_of(easy), MEMORY)
     odds = scores(logits()).astype(np.float64)
     wanted = np.square(odds - 1)[~easy].mean()
@@ -89,8 +100,7 @@ def test_the_objective_is_what_the_setting_says():
 
 def test_the_discriminator_weighs_easy_and_hard_by_their_shares():
     easy = np.array([True, False, True, True])
-    own = Tiny(easy_share=0.75)
-    term = own.player_losses(outputs_of(logits()), batch_of(easy), MEMORY)["discriminator"]
+    term = Tiny().player_losses(outputs_of(logits()), batch_of(easy), MEMORY)["discriminator"]
     on_easy = cross_entropies(logits(), True)[easy].mean()
     on_hard = cross_entropies(logits(), False)[~easy].mean()
     np.testing.assert_allclose(term.total / term.count, (on_easy + on_hard) / 2, rtol=1e-4)
@@ -146,14 +156,11 @@ def test_easy_images_have_pseudo_labels_and_answers_stand_everywhere():
     assert float(nothing.total) == float(nothing.count) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("name", "field"),
-    [("easy_pseudo_labels", "share"), ("intra_domain_adversarial", "easy_share")],
-)
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_both_sides_need_images(name, field, share):
-    with pytest.raises(ValueError, match=rf"config\.terms\.{name}: {field} is {share}"):
-        adaptation.build(name, {name: {field: share}})
+def test_both_sides_need_images(share):
+    name = "easy_pseudo_labels"
+    with pytest.raises(ValueError, match=rf"config\.terms\.{name}: share is {share}"):
+        adaptation.build(name, {name: {"share": share}})
 
 
 def test_advent_comes_first():
