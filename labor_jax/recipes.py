@@ -93,7 +93,8 @@ def active(config: ConfigDict, method: str) -> None:
     elif entry.budget == "images":
         acquisition.fraction = 0.022
     if entry.asks == "classes":
-        config.round.terms.candidate_classes = 1.0
+        # As in MulActSeg's code, whose answers of a single class weigh 16.
+        config.round.terms.update(candidate_classes=8 / 16, prototypical_pixels=1 / 16)
     if method == "halo":
         config.model.head = "hyperbolic"
     if method == "ripu_pa":

@@ -229,12 +229,13 @@ def _check_training(config: ConfigDict, section: str, require: Require) -> None:
     for name, weight in own.terms.items():
         require(weight >= 0, f"{section}.terms.{name}", "a weight can't be negative")
     method = acquisition.METHODS.get(config.acquisition.method)
-    require(
-        not own.terms.candidate_classes or (method is not None and method.asks == "classes"),
-        f"{section}.terms.candidate_classes",
-        "it learns from answers that name several classes, which config.acquisition.method "
-        f"{config.acquisition.method} doesn't ask for; multi_hot does",
-    )
+    for name in ("candidate_classes", "prototypical_pixels"):
+        require(
+            not own.terms[name] or (method is not None and method.asks == "classes"),
+            f"{section}.terms.{name}",
+            "it learns from answers that name several classes, which config.acquisition.method "
+            f"{config.acquisition.method} doesn't ask for; multi_hot does",
+        )
 
 
 def _check_inference(config: ConfigDict, require: Require) -> None:

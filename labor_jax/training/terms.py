@@ -27,9 +27,9 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a
 target label is 255 wherever nobody has answered, and an index is the image's number in its split.
 Where all classes of a part are asked, the target also holds "candidates", a pixel's possible
-classes as bits. For a term that labels pixels of the target it also holds "void": bool[B, h, w],
-the pixels that can have no class, being answered as void or beyond the image.
-`adaptation.target_answers` reads both.
+classes as bits, and "part", the number of its part, see `data.label_sets`. For a term that labels
+pixels of the target it also holds "void": bool[B, h, w], the pixels that can have no class, being
+answered as void or beyond the image. `adaptation.target_answers` reads both.
 `model` is the `models.Model` in training, through whose variables a loss moves its weights.
 `makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's

@@ -14,16 +14,29 @@ def test_a_pixel_keeps_the_classes_of_its_part(seed, classes):
     parts = rng.integers(-1, 4, (6, 8))
     candidates = rng.random((4, classes)) < 0.5
     coded = label_sets.coded(labels, candidates, parts)
-    plain, bits = label_sets.split(coded)
-    assert plain.dtype == bits.dtype == np.int32
+    plain, bits, numbers = label_sets.split(coded)
+    assert plain.dtype == bits.dtype == numbers.dtype == np.int32
+    several = [part for part in range(4) if candidates[part].sum() > 1]
     for row, column in np.ndindex(labels.shape):
         part = parts[row, column]
         held = np.flatnonzero(candidates[part]) if part >= 0 else []
         if len(held) > 1:
             assert plain[row, column] == 255
             assert bits[row, column] == sum(1 << int(number) for number in held)
+            assert numbers[row, column] == several.index(part)
         else:
-            assert plain[row, column] == labels[row, column] and bits[row, column] == 0
+            assert plain[row, column] == labels[row, column]
+            assert bits[row, column] == 0 and numbers[row, column] == -1
+
+
+def test_parts_are_numbered_up_to_a_limit():
+    candidates = np.ones((300, label_sets.MAX_CLASSES), bool)
+    labels, parts = np.full(300, 255), np.arange(300)
+    _, bits, numbers = label_sets.split(label_sets.coded(labels, candidates, parts, first=2))
+    assert (bits == (1 << label_sets.MAX_CLASSES) - 1).all()
+    most = label_sets.MAX_PARTS
+    np.testing.assert_array_equal(numbers, [*range(2, most), *[-1] * (302 - most)])
+    assert (label_sets.split(np.array([label_sets.VOID, 255, 3])).part == -1).all()
 
 
 def test_void_gives_way_to_labels_where_pixels_meet():
@@ -41,6 +54,6 @@ def test_sets_are_resized_and_mirrored_as_labels_are():
     labels[3, 3] = 2
     coded = label_sets.coded(labels, np.array([[True, True, False]]), parts)
     half = transforms.resize_labels(coded, (2, 2), sparse=True)
-    plain, bits = label_sets.split(half[:, ::-1])
+    plain, bits, _ = label_sets.split(half[:, ::-1])
     np.testing.assert_array_equal(bits, [[0, 3], [0, 0]])
     np.testing.assert_array_equal(plain, [[255, 255], [2, 255]])

@@ -69,7 +69,7 @@ def test_all_training_is_on_answers(pair, name):
     """A fresh head's improbable classes are no knowledge, so unlabelled pixels teach nothing."""
     terms = labor_jax.get_config(name, pair).round.terms
     weighted = {term for term, weight in terms.items() if weight}
-    sets = {"candidate_classes"} if name == "active:multi_hot" else set()
+    sets = {"candidate_classes", "prototypical_pixels"} if name == "active:multi_hot" else set()
     assert weighted == {"answers"} | sets
 
 

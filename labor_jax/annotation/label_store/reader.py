@@ -336,6 +336,7 @@ class LabelReader:
         """
         rows = self._queries.of_image(image, up_to_round)
         labels = np.full(self._image_shape(image, rows, shape), IGNORE_LABEL, np.int32)
+        count = 0  # of parts with sets
         for row in rows:
             query = self._fill_in(labels, image, row)
             if row.labels is not None:
@@ -344,7 +345,8 @@ class LabelReader:
                 numbers = self._blobs.parts(row.parts, np.count_nonzero(query), image, row.round)
                 held = (int(numbers.max()) + 1, len(self._classes))
                 candidates = self._blobs.candidates(row.candidates, held, image, row.round)
-                labels[query] = label_sets.coded(labels[query], candidates, numbers)
+                labels[query] = label_sets.coded(labels[query], candidates, numbers, count)
+                count += np.count_nonzero(label_sets.has_several(candidates))
         return labels
 
     def _fill_in(self, labels: np.ndarray, image: str, row: AskedRow) -> np.ndarray:

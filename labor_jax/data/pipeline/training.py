@@ -83,7 +83,8 @@ def training_batches(
     Returns:
       Batches {"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B], the images'
       numbers in the split}, B = spec.local_batch_size. With `images.label_sets` also
-      "candidates": int32[B, h, w], a pixel's possible classes as bits, 0 where its label says all.
+      "candidates": int32[B, h, w], a pixel's possible classes as bits, 0 where its label says all,
+      and "part": int32[B, h, w], the number of the part that was answered by them, else -1.
       With `images.void` also "void": bool[B, h, w], the pixels that can have no class: void in
       `images.labels`, or in a crop beyond the image.
       Their `next` raises what the split and `images.labels` raise, with the image's name added.
@@ -126,9 +127,9 @@ def training_batches(
         if images.void:
             more["void"] = label == label_sets.VOID
         if images.void or images.label_sets:
-            label, candidates = label_sets.split(label)
+            label, candidates, part = label_sets.split(label)
         if images.label_sets:
-            more["candidates"] = candidates
+            more |= {"candidates": candidates, "part": part}
         return {"image": image, "label": label, "index": index, **more}
 
     examples = grain.MapDataset.range(start * local, sys.maxsize).map(example)

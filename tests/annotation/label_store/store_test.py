@@ -240,7 +240,7 @@ def test_parts_and_their_classes_are_kept(store):
     assert (store.parts("a", 1)[query] == [1, 1, 0]).all() and store.parts("a", 1)[~query].max() < 0
     np.testing.assert_array_equal(store.candidates("a", 1), held)
     assert store.labels("a")[3, 2] == 1 and (store.labels("a") == 255).sum() == labels.size - 1
-    plain, bits = label_sets.split(store.label_sets("a", 1))
+    plain, bits, _ = label_sets.split(store.label_sets("a", 1))
     np.testing.assert_array_equal(plain, store.labels("a"))
     assert (bits[0, :2] == 7).all() and bits.sum() == 14
     assert (store.label_sets("a", 0, SHAPE) == 255).all()
@@ -252,6 +252,19 @@ def test_parts_and_their_classes_are_kept(store):
     assert store.digest() != before
     store.ask("b", 1, query, kind="superpixels", parts=parts)
     assert store.candidates("b", 1) is None
+
+
+def test_parts_of_later_rounds_have_further_numbers(store):
+    held = np.ones((1, len(CLASSES)), bool)
+    for round, place in enumerate([(0, 0), (0, 1), (3, 2)], 1):
+        store.open_round(round, ["a"])
+        query = query_of(place)
+        store.ask("a", round, query, kind="classes", parts=np.where(query, 0, -1))
+        store.answer(
+            "a", round, np.full(SHAPE, 255), candidates=held if round != 2 else held & False
+        )
+    part = label_sets.split(store.label_sets("a")).part
+    assert part[0, 0] == 0 and part[3, 2] == 1 and (part >= 0).sum() == 2
 
 
 def test_an_image_may_have_more_parts_than_16_bits_number(tmp_path):

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from labor_jax.data import ProcessShare, transforms
+from labor_jax.data import ProcessShare, label_sets, transforms
 from labor_jax.data.augmentation import Augment
 from tests.data import numbered
 from tests.data.numbered import AUGMENT, assert_same, assert_shared, train
@@ -129,7 +129,8 @@ def test_sparse_labels_are_kept(array_split):
 
 def test_sets_of_classes_come_beside_the_labels(array_split):
     label = np.full((6, 8), 255, np.int32)
-    label[0, 0], label[2, 3] = 7, 256 + 0b101
+    label[0, 0] = 7
+    label[2:3, 3] = label_sets.coded(label[2, 3], np.array([[1, 0, 1]], bool), np.zeros(1, int), 4)
     split = array_split(numbered.images(1)[0])
     options = {"batch_size": 1, "labels": lambda i: label, "sparse_labels": True}
     with train(split, label_sets=True, **options) as batches:
@@ -137,6 +138,7 @@ def test_sets_of_classes_come_beside_the_labels(array_split):
     assert batch["label"].dtype == batch["candidates"].dtype == np.int32
     assert batch["label"][0, 0, 0] == 7 and batch["label"][0, 2, 3] == 255
     assert batch["candidates"][0, 2, 3] == 0b101 and (batch["candidates"] > 0).sum() == 1
+    assert batch["part"][0, 2, 3] == 4 and (batch["part"] >= 0).sum() == 1
 
 
 def test_void_is_told_from_what_nobody_has_answered(array_split):
