@@ -7,8 +7,8 @@ images/…             read from local storage, where LABEL_STUDIO_LOCAL_FILES_D
                      folder; images uploaded by hand are also recognised, by their file names
 ```
 
-Each shape (`shapes.shapes`) is a region: a brush mask, or a key point where an image is asked single
-points. Its label is "asked" until an annotator gives it a class or paints others over it; of corrections
+Each shape (`shapes.shapes`) is a region: a brush mask, or a key point if single pixels are asked.
+Its label is "asked" until an annotator gives it a class or paints others over it; of corrections
 it is the model's guess. Where all classes of a part are asked, a region has several labels, and a
 pixel those of all regions over it. Tasks without an answer have their regions as `predictions`,
 from which Label Studio starts an annotation; the others have them as `annotations`. The import
