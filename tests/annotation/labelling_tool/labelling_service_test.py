@@ -362,6 +362,17 @@ def test_answers_from_elsewhere_have_their_place_in_the_history(service, store):
     assert service.reader.events(Item(1, "c")) == []
 
 
+def test_an_imported_correction_counts_only_the_time_since_the_import_before(service, store):
+    labels = np.ones(SHAPE, np.uint8)
+    service.import_answer("a", 1, labels, annotator="vendor", seconds=60)
+    lease = service.reopen(Item(1, "a"), "ann", one(), seconds=5)
+    finish(service, lease, label=2, seconds=7)
+    service.import_answer("a", 1, labels, annotator="vendor", seconds=80, replace=True)
+    assert store.measured_seconds(1) == {"a": 60 + 5 + 7 + 20}
+    service.import_answer("a", 1, labels * 0, annotator="vendor", seconds=30, replace=True)
+    assert store.measured_seconds(1) == {"a": 92}
+
+
 @pytest.mark.parametrize(
     "label, pixels, message",
     [
