@@ -313,8 +313,7 @@ class LabellingService:
                 each.seconds for each in self.reader.events(item) if each.kind == "import"
             )
             step = Step("import", content=content, seconds=max(0.0, seconds - earlier))
-            state = self._events.record(connection, item, state, annotator, step)
-        self.reader.remember(item, state)
+            self._events.record(connection, item, state, annotator, step)
         self.progress.forget()
 
     def _grant_if_free(

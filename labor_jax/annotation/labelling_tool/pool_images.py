@@ -13,7 +13,7 @@ from labor_jax.annotation.labelling_tool.item import Item, UnknownItemError
 from labor_jax.data import transforms
 from labor_jax.data.base import Split
 
-_CACHED_IMAGES = 64
+_CACHED_BYTES = 2**28
 _ITEM_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,9})-([12])")
 
 
@@ -37,7 +37,9 @@ class PoolImages:
         self._pool = pool
         self._data = data
         self._numbers = {name: number for number, name in enumerate(pool.names)}
-        self._pngs: BoundedCache[int, Png] = BoundedCache(_CACHED_IMAGES)
+        self._pngs: BoundedCache[int, Png] = BoundedCache(
+            _CACHED_BYTES, lambda png: len(png.content)
+        )
 
     def __len__(self) -> int:
         """The number of images."""

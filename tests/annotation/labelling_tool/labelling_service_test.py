@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import hypothesis
@@ -371,6 +372,23 @@ def test_an_imported_correction_counts_only_the_time_since_the_import_before(ser
     assert store.measured_seconds(1) == {"a": 60 + 5 + 7 + 20}
     service.import_answer("a", 1, labels * 0, annotator="vendor", seconds=30, replace=True)
     assert store.measured_seconds(1) == {"a": 92}
+
+
+def test_imported_label_maps_are_not_kept_in_memory(store):
+    images = [f"image {i}" for i in range(20)]
+    shape = (200, 300)
+    store.open_round(1, images)
+    store.ask_many(1, [(image, np.ones(shape, bool), None, None) for image in images])
+    service = LabellingService(store)
+
+    tracemalloc.start()
+    try:
+        for image in images:
+            service.import_answer(image, 1, np.ones(shape, np.uint8), annotator="vendor")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 5 * np.prod(shape)
 
 
 @pytest.mark.parametrize(
