@@ -92,7 +92,7 @@ class Api:
         self._settings = settings
         self._on_complete = on_complete
         self._completed: set[int] = set()
-        self._images = PoolImages(pair.pool, run.data)
+        self._images = PoolImages(pair.pool, f"{service.reader.store.run}/{run.data}")
         self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "annotation")
         # Images have threads of their own: they take long, and marks shouldn't wait for them.
         self._image_threads = concurrent.futures.ThreadPoolExecutor(2, "images")
@@ -197,7 +197,10 @@ class Api:
         except (DataError, OSError) as error:
             logger.error("Image %s: %s", text, error)
             raise RequestError(500, f"The image can't be read: {error}") from error
-        headers = {"etag": png.tag, "cache-control": "private, max-age=31536000, immutable"}
+        headers = {"etag": png.tag}
+        # A page of the run that was served here before still asks for its own version.
+        if request.query_params.get("v") == self._images.version(number):
+            headers["cache-control"] = "private, max-age=31536000, immutable"
         if png.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(png.content, media_type="image/png", headers=headers)

@@ -260,10 +260,12 @@ def test_before_the_run_asks_there_is_nothing_to_do(store):
 
 
 def test_images_are_named_by_numbers_have_the_labels_size_and_are_kept(client):
-    answer = client.get(take(client)["image"])
+    address = take(client)["image"]
+    answer = client.get(address)
     image = Image.open(io.BytesIO(answer.content))
     assert image.size == (SHAPE[1], SHAPE[0]) and answer.headers["content-type"] == "image/png"
     assert "immutable" in answer.headers["cache-control"]
+    assert client.get(address + "0").headers["cache-control"] == "no-store"  # another run's
     tag = answer.headers["etag"]
     again = client.get("/api/images/0.png", headers={"if-none-match": tag})
     assert again.status_code == 304 and not again.content
