@@ -604,6 +604,23 @@ def test_names_of_annotators_are_told_as_they_are(client):
     assert row["annotator"] == STRANGE
 
 
+def test_a_page_of_another_run_is_told_and_changes_nothing(asked, tmp_path):
+    with (
+        LabelStore(tmp_path / "other.sqlite", classes=CLASSES) as store,
+        client_of(ask(store)) as client,
+    ):
+        other = client.get("/api/session").json()["run_id"]
+        item = take(client, run_id=other)
+    with client_of(asked) as client:
+        own = client.get("/api/session").json()["run_id"]
+        assert other != own and take(client, run_id=own)["image"] != item["image"]
+        for path in ("next", "items/1-0-1/reopen", "items/1-0-1/marks", "items/1-0-1/submit"):
+            answer = post(client, path, annotator="ann", run_id=other, label=99)
+            assert answer.status_code == 503
+            assert "reload the page to label the run x" in answer.json()["error"]
+        assert asked.database.read("SELECT COUNT(*) FROM events") == [(0,)]
+
+
 def test_a_store_of_other_images_is_told(store):
     store.open_round(1, ["elsewhere"])
     store.ask("elsewhere", 1, query_of((0, 0)))
