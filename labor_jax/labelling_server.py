@@ -4,6 +4,7 @@ Needs the extra `annotate`.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -135,10 +136,12 @@ def _run(folder: Workdir, config, advice: str | None) -> api.Run:
     """What the page says about the run."""
     command = folder.command.read_text().strip() if folder.command.exists() else None
     how = command or f"labor-jax run … --workdir {folder.path}"
+    # It changes when the run accepts other images.
+    known = hashlib.sha256(folder.data.read_bytes()).hexdigest() if folder.data.exists() else None
     return api.Run(
         name=folder.path.resolve().name,
         method=config.method,
-        data=json.dumps([config.pair, config.data.to_dict()], sort_keys=True),
+        data=json.dumps([config.pair, config.data.to_dict(), known], sort_keys=True),
         command=command,
         advice=advice or f"Continue the run with the command that started it: {how}",
     )

@@ -104,8 +104,10 @@ def export_round(
 
 def _image_folders(pool: Split | None) -> list[str]:
     """The folder of a pool's image files, if it is read from files."""
-    paths = getattr(pool, "image_paths", ())
-    return [os.path.commonpath([path.parent for path in paths])] if paths else []
+    if not hasattr(pool, "files") or not pool.names:
+        return []
+    images = [pool.files(i)[0] for i in range(len(pool.names))]
+    return [os.path.commonpath([image.parent for image in images])]
 
 
 def _exported_images(store: LabelStore, exported: ExportedRound) -> Iterator[ExportedImage]:

@@ -22,7 +22,8 @@ from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.annotation.round_export import describe_round, export_round
 from labor_jax.annotation.violations import Violation, by_cause
-from labor_jax.data import DataError
+from labor_jax.config import get_config
+from labor_jax.data import DataError, load_pair
 from labor_jax.data.base import default_palette
 from labor_jax.output_files import OutputError
 from tests.annotation.formats.exported_rounds import CLASSES, NAMES
@@ -145,10 +146,6 @@ def test_export_says_what_stands_against_it(store, exported, tmp_path):
         with pytest.raises(OutputError, match="isn't an empty folder"):
             export_round(store, exported, "png", folder, pool=None)
     pool = Pool()
-    pool.image_paths = (tmp_path / "photos" / "a.png", tmp_path / "photos" / "deep" / "b.png")
-    (tmp_path / "photos").mkdir()
-    with pytest.raises(OutputError, match="input folder"):
-        export_round(store, exported, "png", tmp_path / "photos" / "new", pool=pool)
     pool.names = ("other",)
     with pytest.raises(DataError, match="the pool lacks 3 images"):
         export_round(store, exported, "png", tmp_path / "out", pool=pool)
@@ -161,6 +158,26 @@ def test_export_says_what_stands_against_it(store, exported, tmp_path):
     store.open_round(3, NAMES)
     with pytest.raises(DataError, match="4 images of round 3 have no query yet"):
         describe_round(store, CLASSES, PALETTE, 3)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 2**20])
+def test_export_does_not_write_among_the_pools_photos(tmp_path, cache_bytes):
+    photos = tmp_path / "photos"
+    for name in ("a", "deep/b"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 3)).save(photos / f"{name}.png")
+    config = get_config("random", "photos").data
+    config.update(root=str(photos), classes="road,sky", cache_bytes=cache_bytes)
+    config.pool.images = "."
+    pool = load_pair("photos", config, ["pool"]).pool
+    with LabelStore(tmp_path / "labels.sqlite", classes=CLASSES) as store:
+        store.open_round(1, pool.names)
+        for name in pool.names:
+            store.ask(name, 1, np.ones((3, 4), bool))
+        exported = describe_round(store, CLASSES, PALETTE, 1)
+        with pytest.raises(OutputError, match="input folder"):
+            export_round(store, exported, "png", photos / "deep" / "new", pool=pool)
+        export_round(store, exported, "png", tmp_path / "new", pool=pool)
 
 
 @pytest.fixture

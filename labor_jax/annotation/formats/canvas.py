@@ -106,8 +106,7 @@ def polygon_pixels(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The pixels inside a polygon, by the rule of COCO and CVAT.
 
     Args:
-      points: (x, y) of its corners, `float[N, 2]`; corners outside the image are moved to its
-        border.
+      points: (x, y) of its corners, `float[N, 2]`. What lies outside the image is cut off.
       size: (height, width) of the image.
 
     Returns:
@@ -121,9 +120,26 @@ def polygon_pixels(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
         raise ValueError("its polygon needs at least three corners, (x, y) each")
     height, width = size
-    corners = np.clip(points, 0, (width, height))
+    corners = _clipped(points, (width, height))
+    if not len(corners):
+        return np.empty(0, np.int64)
     outline = np.abs(corners - np.roll(corners, 1, axis=0)).sum()
     if outline > 4 * height * width:
         raise ValueError("its polygon's outline is longer than the outlines of all pixels")
     (encoded,) = coco_mask.frPyObjects([corners.ravel().tolist()], height, width)
     return from_columns(compressed_run_lengths(encoded["counts"].decode(), height * width), size)
+
+
+def _clipped(corners: np.ndarray, limits: tuple[int, int]) -> np.ndarray:
+    """The part of a polygon within (0, 0) and `limits`, by Sutherland and Hodgman's algorithm."""
+    for axis, sign, border in ((0, 1, 0), (0, -1, limits[0]), (1, 1, 0), (1, -1, limits[1])):
+        following = np.roll(corners, -1, axis=0)
+        # Halved, so that the largest numbers do not overflow.
+        here, there = (sign * (each[:, axis] / 2 - border / 2) for each in (corners, following))
+        crosses = (here < 0) != (there < 0)
+        share = np.divide(here, here - there, out=np.zeros(len(corners)), where=crosses)[:, None]
+        crossings = (1 - share) * corners + share * following
+        crossings[:, axis] = border
+        kept = np.stack([here >= 0, crosses], axis=1)
+        corners = np.stack([corners, crossings], axis=1)[kept]
+    return corners

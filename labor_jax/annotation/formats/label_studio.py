@@ -7,7 +7,7 @@ images/…             read from local storage, where LABEL_STUDIO_LOCAL_FILES_D
                      folder; images uploaded by hand are also recognised, by their file names
 ```
 
-Each shape (`shapes.shapes`) is a region: a brush mask, or a key point if single points are asked.
+Each shape (`shapes.shapes`) is a region: a brush mask, or a key point if single pixels are asked.
 Its label is "asked" until an annotator gives it a class or paints others over it; of corrections
 it is the model's guess. Where all classes of a part are asked, a region has several labels, and a
 pixel those of all regions over it. Tasks without an answer have their regions as `predictions`,
@@ -67,9 +67,9 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
       DataError: If XML can't contain the name of a class.
     """
     documents.check_xml_names(exported)
-    tasks, is_points = [], False
+    tasks, tags = [], set()
     for image in images:
-        is_points = image.is_points
+        tags.add(_tag(image))
         name = exported.file_name(image.number)
         result = [
             _region(exported, image, shape, f"{image.number}-{count}")
@@ -87,17 +87,22 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
             prediction = {"model_version": "labor_jax", "result": result}
             tasks.append({**entry, "predictions": [prediction]})
     documents.write_json(folder / "tasks.json", tasks)
-    (folder / "label_config.xml").write_text(_label_config(exported, is_points), encoding="utf-8")
+    (folder / "label_config.xml").write_text(_label_config(exported, tags), encoding="utf-8")
 
 
-def _label_config(exported: ExportedRound, is_points: bool) -> str:
+def _tag(image: ExportedImage) -> str:
+    """The tag of the labelling interface that an image's regions need."""
+    return "KeyPointLabels" if image.is_points else "BrushLabels"
+
+
+def _label_config(exported: ExportedRound, tags: Iterable[str]) -> str:
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name="image", value="$image", zoom="true")
-    tag = "KeyPointLabels" if is_points else "BrushLabels"
     choice = {"choice": "multiple"} if exported.kind == "classes" else {}
-    labels = ElementTree.SubElement(view, tag, name="label", toName="image", **choice)
-    for label, name in exported.label_names.items():
-        ElementTree.SubElement(labels, "Label", value=name, background=exported.color(label))
+    for tag in sorted(tags):
+        labels = ElementTree.SubElement(view, tag, name=tag.lower(), toName="image", **choice)
+        for label, name in exported.label_names.items():
+            ElementTree.SubElement(labels, "Label", value=name, background=exported.color(label))
     ElementTree.indent(view)
     return ElementTree.tostring(view, encoding="unicode") + "\n"
 
@@ -109,22 +114,22 @@ def _region(
     # The guess is a prediction, as long as nobody has answered.
     first = shape.label if shape.guess is None else shape.guess
     names = [exported.label_names[label] for label in (first, *shape.further)]
+    kind = _tag(image).lower()
     if image.is_points:
         row, column = divmod(int(shape.pixels[0]), width)
         place = {"x": 100 * (column + 0.5) / width, "y": 100 * (row + 0.5) / height}
-        tag, value = "keypointlabels", {**place, "width": 100 / width}
+        value = {**place, "width": 100 / width}
     else:
-        rle = encode_mask(shape.pixels, height * width)
-        tag, value = "brushlabels", {"format": "rle", "rle": rle}
+        value = {"format": "rle", "rle": encode_mask(shape.pixels, height * width)}
     return {
         "id": identity,
-        "type": tag,
-        "from_name": "label",
+        "type": kind,
+        "from_name": kind,  # the name of its tag
         "to_name": "image",
         "original_width": width,
         "original_height": height,
         "image_rotation": 0,
-        "value": {**value, tag: names},
+        "value": {**value, kind: names},
     }
 
 

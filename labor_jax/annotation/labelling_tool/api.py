@@ -92,7 +92,8 @@ class Api:
         self._settings = settings
         self._on_complete = on_complete
         self._completed: set[int] = set()
-        self._images = PoolImages(pair.pool, run.data)
+        self._run_id = service.reader.store.run
+        self._images = PoolImages(pair.pool, f"{self._run_id}/{run.data}")
         self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "annotation")
         # Images have threads of their own: they take long, and marks shouldn't wait for them.
         self._image_threads = concurrent.futures.ThreadPoolExecutor(2, "images")
@@ -117,9 +118,25 @@ class Api:
 
         async def handle(request: Request) -> Response:
             body = await read_body(request)
-            return await self._reply(lambda: answer(parse_fields(body), **request.path_params))
+
+            def answered() -> Any:
+                fields = parse_fields(body)
+                self._check_run(fields.get("run_id"))
+                return answer(fields, **request.path_params)
+
+            return await self._reply(answered)
 
         return handle
+
+    def _check_run(self, run_id: Any) -> None:
+        """Refuses what a page sends to the run that was served at this address before."""
+        if run_id not in (None, self._run_id):
+            # 503, because the page sends it again: that run may be served here again.
+            raise RequestError(
+                503,
+                "this page's run isn't served here now; reload the page to label the run "
+                f"{self._run.name}",
+            )
 
     async def _reply(self, answer: Callable[[], Any]) -> Response:
         def encoded() -> bytes:
@@ -135,6 +152,7 @@ class Api:
         round = self._service.reader.current_round()
         return {
             "run": self._run.name,
+            "run_id": self._run_id,
             "pair": self._pair.name,
             "method": self._run.method,
             "round": round,
@@ -197,7 +215,10 @@ class Api:
         except (DataError, OSError) as error:
             logger.error("Image %s: %s", text, error)
             raise RequestError(500, f"The image can't be read: {error}") from error
-        headers = {"etag": png.tag, "cache-control": "private, max-age=31536000, immutable"}
+        headers = {"etag": png.tag}
+        # A page of the run that was served here before still asks for its own version.
+        if request.query_params.get("v") == self._images.version(number):
+            headers["cache-control"] = "private, max-age=31536000, immutable"
         if png.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(png.content, media_type="image/png", headers=headers)

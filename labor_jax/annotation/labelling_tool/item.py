@@ -47,3 +47,9 @@ class Question(NamedTuple):
     asked: AskedRuns
     guess: np.ndarray | None
     parts: np.ndarray | None
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its arrays."""
+        arrays = (*self.asked[:3], self.guess, self.parts)
+        return sum(each.nbytes for each in arrays if each is not None)

@@ -5,7 +5,8 @@ the same state.
 """
 
 import zlib
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -83,6 +84,13 @@ class ItemState(NamedTuple):
         """How many asked pixels have no label."""
         return int(np.count_nonzero(self.labels == UNKNOWN))
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its arrays, with those of the changes that can be undone and redone."""
+        values = [*self, *_changes(self.undo_stack), *_changes(self.redo_stack)]
+        arrays = {id(each): each.nbytes for each in values if isinstance(each, np.ndarray)}
+        return sum(arrays.values())
+
 
 def untouched(pixels: int, parts: np.ndarray | None = None, num_classes: int = 0) -> ItemState:
     """The state of an item before its first event.
@@ -142,6 +150,13 @@ def packed_labels(labels: np.ndarray, candidates: np.ndarray | None = None) -> b
     """Packs labels by rank, `uint8[pixels]`, and candidates, `bool[parts, C]`, into a content."""
     held = b"" if candidates is None else np.packbits(candidates).tobytes()
     return zlib.compress(labels.tobytes() + held, 1)
+
+
+def _changes(stack: tuple | None) -> Iterator[Any]:
+    """What the changes of a stack hold."""
+    while stack is not None:
+        change, stack = stack
+        yield from change
 
 
 def _unpacked_runs(content: bytes) -> np.ndarray:

@@ -16,7 +16,10 @@ from labor_jax.annotation.labelling_tool.bounded_cache import BoundedCache
 from labor_jax.annotation.labelling_tool.item import Item, Question, UnknownItemError
 from labor_jax.annotation.labelling_tool.item_history import Event, ItemState
 
-_CACHED_ITEMS = 256
+# Of the states and of the questions: enough for a dozen people at images of 12 million pixels.
+_CACHED_BYTES = 2**29
+# What an item takes beside its arrays, about.
+_ITEM_BYTES = 2**11
 
 
 # The items of a round with their state. `{second}`: whether an item also has an opinion 2.
@@ -66,8 +69,8 @@ class ItemReader:
         self.store = store
         self._database = store.database
         self._share = second_opinion
-        self._states: BoundedCache[Item, ItemState] = BoundedCache(_CACHED_ITEMS)
-        self._questions: BoundedCache[Item, Question] = BoundedCache(_CACHED_ITEMS)
+        self._states: BoundedCache[Item, ItemState] = BoundedCache(_CACHED_BYTES, _size)
+        self._questions: BoundedCache[Item, Question] = BoundedCache(_CACHED_BYTES, _size)
         second = "second_opinion(r.round, r.image)" if second_opinion else "0"
         self.items_statement = _ITEMS.format(second=second, existing=EXISTING_ROUND)
 
@@ -200,6 +203,10 @@ class ItemReader:
             return False
         digest = hashlib.sha256(f"{round}/{image}".encode()).digest()
         return int.from_bytes(digest[:8], "big") < self._share * 2**64
+
+
+def _size(value: ItemState | Question) -> int:
+    return _ITEM_BYTES + value.nbytes
 
 
 def _events(

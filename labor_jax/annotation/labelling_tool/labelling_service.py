@@ -285,7 +285,8 @@ class LabellingService:
           labels: As for `LabelStore.answer`.
           annotator: Who answered.
           candidates: As for `LabelStore.answer`.
-          seconds: How long it took.
+          seconds: How long it took in all. Label Studio counts on while an answer is corrected, so
+            the time of the item's earlier imports is part of it.
           replace: Overwrite a different answer.
 
         Raises:
@@ -308,9 +309,11 @@ class LabellingService:
             if before is not None and np.array_equal(before, answer) and _same(held, candidates):
                 return
             content = item_history.packed_labels(answer, candidates)
-            step = Step("import", content=content, seconds=seconds)
-            state = self._events.record(connection, item, state, annotator, step)
-        self.reader.remember(item, state)
+            earlier = sum(
+                each.seconds for each in self.reader.events(item) if each.kind == "import"
+            )
+            step = Step("import", content=content, seconds=max(0.0, seconds - earlier))
+            self._events.record(connection, item, state, annotator, step)
         self.progress.forget()
 
     def _grant_if_free(

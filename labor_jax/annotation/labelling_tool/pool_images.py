@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import re
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from labor_jax.annotation.labelling_tool.item import Item, UnknownItemError
 from labor_jax.data import transforms
 from labor_jax.data.base import Split
 
-_CACHED_IMAGES = 64
+_CACHED_BYTES = 2**28
 _ITEM_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,9})-([12])")
 
 
@@ -32,12 +33,14 @@ class Png(NamedTuple):
 class PoolImages:
     """Numbers the pool's images, so that no name of an image appears in an address."""
 
-    def __init__(self, pool: Split, data: str):
-        """Serves the images of `pool`; `data` identifies the run's data."""
+    def __init__(self, pool: Split, run: str):
+        """Serves the images of `pool`; `run` identifies the run and its data."""
         self._pool = pool
-        self._data = data
+        self._versions = [_version(pool, number, run) for number in range(len(pool.names))]
         self._numbers = {name: number for number, name in enumerate(pool.names)}
-        self._pngs: BoundedCache[int, Png] = BoundedCache(_CACHED_IMAGES)
+        self._pngs: BoundedCache[int, Png] = BoundedCache(
+            _CACHED_BYTES, lambda png: len(png.content)
+        )
 
     def __len__(self) -> int:
         """The number of images."""
@@ -80,11 +83,14 @@ class PoolImages:
         """An item's id; `LabelStoreError` as `number`."""
         return f"{item.round}-{self.number(item.image)}-{item.opinion}"
 
+    def version(self, number: int) -> str:
+        """A text that differs in other runs, and after the image's file was replaced."""
+        return self._versions[number]
+
     def address(self, number: int) -> str:
         """The address of an image's PNG."""
-        # Browsers cache images for ever, so the images of two runs need different addresses.
-        name = f"{self._data}/{self._pool.names[number]}"
-        return f"/api/images/{number}.png?v={hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        # Browsers keep what an address gave, so it has to change with the image.
+        return f"/api/images/{number}.png?v={self._versions[number]}"
 
     def png(self, number: int) -> Png:
         """An image at the size of its label map.
@@ -100,3 +106,12 @@ class PoolImages:
         Image.fromarray(image).save(file, "PNG", compress_level=1)
         content = file.getvalue()
         return Png(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+
+def _version(pool: Split, number: int, run: str) -> str:
+    described = [run, pool.names[number]]
+    if hasattr(pool, "files"):
+        image, _ = pool.files(number)
+        status = image.stat()
+        described += [status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:12]

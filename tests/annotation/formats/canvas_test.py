@@ -39,16 +39,36 @@ def test_pixels_of_points():
 def test_polygons():
     square = polygon_pixels([(1, 1), (4, 1), (4, 3), (1, 3)], (5, 6))
     assert sorted(square.tolist()) == [7, 8, 9, 13, 14, 15]
-    # Far outside is the border: no mask larger than the image is ever made.
-    everything = polygon_pixels(
-        [(-1e12, -1e12), (1e12, -1e12), (1e12, 1e12), (-1e12, 1e12)], (5, 6)
-    )
-    assert sorted(everything.tolist()) == list(range(30))
+    # No mask larger than the image is ever made.
+    for far in (1e12, 1.7e308):
+        everything = polygon_pixels([(-far, -far), (far, -far), (far, far), (-far, far)], (5, 6))
+        assert sorted(everything.tolist()) == list(range(30))
+    assert polygon_pixels([(-3, -3), (-1, -3), (-1, -1)], (5, 6)).size == 0
     with pytest.raises(ValueError, match="longer than the outlines of all pixels"):
         polygon_pixels([(0, 0), (6, 5)] * 1000, (5, 6))
     for corners in ([(1, 1), (2, 2)], [(1, 1), (2, 2), (np.nan, 1)], [(1, 2, 3)] * 3, []):
         with pytest.raises(ValueError, match="three corners"):
             polygon_pixels(corners, (5, 6))
+
+
+def test_what_a_polygon_has_outside_the_image_is_cut_off():
+    """Against each pixel's centre; where an outline is close to it, rounding decides."""
+    height, width = 12, 17
+    y, x = np.mgrid[:height, :width] + 0.5
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        corners = rng.uniform(-1.5, 2.5, (rng.integers(3, 7), 2)) * (width, height)
+        inside, close = np.zeros((2, height, width), bool)
+        for start, end in zip(corners, np.roll(corners, 1, axis=0), strict=True):
+            along = end - start
+            crossing = (y - start[1]) / along[1]
+            inside ^= (crossing >= 0) & (crossing < 1) & (x < start[0] + crossing * along[0])
+            share = ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / (along @ along)
+            nearest = start[:, None, None] + np.clip(share, 0, 1) * along[:, None, None]
+            close |= np.hypot(x - nearest[0], y - nearest[1]) < 0.3
+        found = np.zeros((height, width), bool)
+        found.flat[polygon_pixels(corners, (height, width))] = True
+        np.testing.assert_array_equal(found[~close], inside[~close])
 
 
 def test_a_pixel_may_have_the_classes_of_all_shapes_that_cover_it():

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from labor_jax.annotation.formats import label_studio
-from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedRound
+from labor_jax.annotation.formats.exported_round import (
+    UNANSWERED,
+    VOID,
+    ExportedImage,
+    ExportedRound,
+)
 from labor_jax.annotation.formats.label_studio import decode_mask, encode_mask
 from labor_jax.data import DataError
 from tests.annotation.formats.exported_rounds import (
@@ -162,6 +167,27 @@ def test_labelling_interface(tmp_path, kind, tag):
     (entry,) = json.loads((tmp_path / "tasks.json").read_text())
     (annotation,) = entry["annotations"]
     assert {region["from_name"] for region in annotation["result"]} == {labels.get("name")}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_corrections_of_single_pixels_and_of_larger_parts_have_a_tag_each(tmp_path, order):
+    asked = np.ones((2, 4), bool)
+    labels = np.full((2, 4), UNANSWERED, np.uint8)
+    parts = (np.arange(8).reshape(2, 4), np.zeros((2, 4), int))
+    images = [
+        ExportedImage(number, "corrections", asked, labels, each, np.zeros((2, 4), np.uint8))
+        for number, each in enumerate(parts)
+    ]
+    label_studio.write(tmp_path, round_of(images), images[::order])
+    view = ElementTree.parse(tmp_path / "label_config.xml").getroot()
+    tags = {tag.get("name"): tag.tag.lower() for tag in view if tag.tag != "Image"}
+    regions = [
+        region
+        for task in json.loads((tmp_path / "tasks.json").read_text())
+        for region in task["predictions"][0]["result"]
+    ]
+    assert len(regions) == 9 and len(tags) == 2
+    assert all(tags[region["from_name"]] == region["type"] for region in regions)
 
 
 def test_a_class_that_xml_cannot_hold_is_told(tmp_path):

@@ -260,10 +260,12 @@ def test_before_the_run_asks_there_is_nothing_to_do(store):
 
 
 def test_images_are_named_by_numbers_have_the_labels_size_and_are_kept(client):
-    answer = client.get(take(client)["image"])
+    address = take(client)["image"]
+    answer = client.get(address)
     image = Image.open(io.BytesIO(answer.content))
     assert image.size == (SHAPE[1], SHAPE[0]) and answer.headers["content-type"] == "image/png"
     assert "immutable" in answer.headers["cache-control"]
+    assert client.get(address + "0").headers["cache-control"] == "no-store"  # another run's
     tag = answer.headers["etag"]
     again = client.get("/api/images/0.png", headers={"if-none-match": tag})
     assert again.status_code == 304 and not again.content
@@ -600,6 +602,23 @@ def test_names_of_annotators_are_told_as_they_are(client):
     step(client, item, "skip")
     row = client.get("/api/items").json()["items"][0]
     assert row["annotator"] == STRANGE
+
+
+def test_a_page_of_another_run_is_told_and_changes_nothing(asked, tmp_path):
+    with (
+        LabelStore(tmp_path / "other.sqlite", classes=CLASSES) as store,
+        client_of(ask(store)) as client,
+    ):
+        other = client.get("/api/session").json()["run_id"]
+        item = take(client, run_id=other)
+    with client_of(asked) as client:
+        own = client.get("/api/session").json()["run_id"]
+        assert other != own and take(client, run_id=own)["image"] != item["image"]
+        for path in ("next", "items/1-0-1/reopen", "items/1-0-1/marks", "items/1-0-1/submit"):
+            answer = post(client, path, annotator="ann", run_id=other, label=99)
+            assert answer.status_code == 503
+            assert "reload the page to label the run x" in answer.json()["error"]
+        assert asked.database.read("SELECT COUNT(*) FROM events") == [(0,)]
 
 
 def test_a_store_of_other_images_is_told(store):

@@ -13,7 +13,7 @@ from tests.annotation.examples import CLASSES, query_of
 
 
 def test_the_least_recently_used_value_is_dropped():
-    cache = BoundedCache(2)
+    cache = BoundedCache(2, lambda value: 1)
     cache.put("a", 1)
     cache.put("b", 2)
     assert cache.get("a") == 1
@@ -21,8 +21,22 @@ def test_the_least_recently_used_value_is_dropped():
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
+def test_values_have_their_sizes_and_the_last_one_is_kept():
+    cache = BoundedCache(10, len)
+    for key in "abc":
+        cache.put(key, key * 3)
+    cache.put("a", "a" * 4)
+    assert [cache.get(key) for key in "abc"] == ["aaaa", "bbb", "ccc"]
+    cache.put("b", "b" * 4)
+    assert [cache.get(key) for key in "abc"] == [None, "bbbb", "ccc"]
+    cache.put("d", "d" * 11)
+    assert [cache.get(key) for key in "abcd"] == [None, None, None, "d" * 11]
+    cache.put("e", "e" * 10)
+    assert [cache.get(key) for key in "de"] == [None, "e" * 10]
+
+
 def test_a_value_is_computed_once_and_replaced_only_where_it_may_be():
-    cache, computed = BoundedCache(2), []
+    cache, computed = BoundedCache(2, lambda value: 1), []
 
     def compute(key):
         computed.append(key)

@@ -84,3 +84,13 @@ def test_an_import_brings_candidates_and_can_be_undone():
     np.testing.assert_array_equal(state.submitted_candidates, held)
     state = item_history.apply(state, event(2, "undo"))
     assert state.remaining == len(PARTS) and not state.candidates.any()
+
+
+def test_a_states_bytes_are_those_of_its_labels_and_of_what_can_be_undone_and_redone():
+    state = item_history.untouched(1000)
+    assert state.nbytes == 1000
+    content = item_history.packed_runs(np.array([[0, 600]]))
+    state = item_history.apply(state, event(1, "mark", 2, content))
+    assert state.nbytes == 1000 + 600 + 16
+    assert item_history.apply(state, event(2, "submit")).nbytes == state.nbytes
+    assert item_history.apply(state, event(2, "undo")).nbytes == state.nbytes

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import hypothesis
@@ -360,6 +361,34 @@ def test_answers_from_elsewhere_have_their_place_in_the_history(service, store):
     with pytest.raises(ValueError, match="hold 9"):
         service.import_answer("c", 1, labels * 0 + 9, annotator="vendor")
     assert service.reader.events(Item(1, "c")) == []
+
+
+def test_an_imported_correction_counts_only_the_time_since_the_import_before(service, store):
+    labels = np.ones(SHAPE, np.uint8)
+    service.import_answer("a", 1, labels, annotator="vendor", seconds=60)
+    lease = service.reopen(Item(1, "a"), "ann", one(), seconds=5)
+    finish(service, lease, label=2, seconds=7)
+    service.import_answer("a", 1, labels, annotator="vendor", seconds=80, replace=True)
+    assert store.measured_seconds(1) == {"a": 60 + 5 + 7 + 20}
+    service.import_answer("a", 1, labels * 0, annotator="vendor", seconds=30, replace=True)
+    assert store.measured_seconds(1) == {"a": 92}
+
+
+def test_imported_label_maps_are_not_kept_in_memory(store):
+    images = [f"image {i}" for i in range(20)]
+    shape = (200, 300)
+    store.open_round(1, images)
+    store.ask_many(1, [(image, np.ones(shape, bool), None, None) for image in images])
+    service = LabellingService(store)
+
+    tracemalloc.start()
+    try:
+        for image in images:
+            service.import_answer(image, 1, np.ones(shape, np.uint8), annotator="vendor")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 5 * np.prod(shape)
 
 
 @pytest.mark.parametrize(

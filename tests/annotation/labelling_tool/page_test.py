@@ -231,13 +231,19 @@ def test_what_a_crashed_page_left_is_saved_by_the_next(page):
     assert page.state()["status"].startswith("Segment 3 of 3 · open")
 
 
-def test_answers_that_another_run_left_are_told_and_not_taken(page):
+def test_answers_to_another_question_are_told_and_those_of_another_run_stay(page):
     item = page.state()["item"]
-    page.chrome.execute_script(
-        """localStorage.setItem("labor_jax.outbox.old", JSON.stringify([{
-            item: arguments[0], question: "another", action: "marks",
-            body: {request: "of another run", lease: "none", label: 1, pixels: [262, 1]},
-        }]))""",
+    page.chrome.execute_async_script(
+        """const [item, done] = arguments;
+        const letters = JSON.stringify([{
+            item, question: "another", action: "marks",
+            body: {request: "of another question", lease: "none", label: 1, pixels: [262, 1]},
+        }]);
+        localStorage.setItem("labor_jax.outbox.another.old", letters);
+        fetch("/api/session").then((answer) => answer.json()).then(({ run_id }) => {
+            localStorage.setItem(`labor_jax.outbox.${run_id}.old`, letters);
+            done();
+        });""",
         item,
     )
     page.chrome.refresh()
@@ -245,8 +251,25 @@ def test_answers_that_another_run_left_are_told_and_not_taken(page):
     state = page.state()
     assert "1 answer could not be saved" in state["warning"]
     assert state["status"].startswith("Segment 1 of 3 · open ·") and not state["undo"]
+    assert not _saved(page)
+    page.chrome.execute_script("localStorage.removeItem('labor_jax.outbox.another.old')")
     assert _saved(page)
     assert all("409" in error for error in page.errors())
+
+
+def test_answers_wait_while_another_run_is_served_at_the_address(page):
+    page.chrome.execute_script(
+        """window.served = window.fetch;
+        window.fetch = (path, options) => served(path, options && {
+            ...options, body: options.body?.replace(/"run_id":"[^"]*"/, '"run_id":"of before"'),
+        });"""
+    )
+    page.press(browser.key_of(_SKY))
+    page.wait(lambda: "reload the page to label the run" in (page.state()["offline"] or ""))
+    assert "1 answer waits to be saved" in page.state()["offline"]
+    page.chrome.execute_script("window.fetch = window.served")
+    page.wait(lambda: _saved(page) and not page.state()["offline"])
+    assert all("503" in error for error in page.errors())
 
 
 def test_a_lost_lease_is_taken_again_and_loses_nothing(page, address):

@@ -40,8 +40,7 @@ export function keep(names, chosen, keys) {
  * @param {string[]} names Of the classes.
  * @param {string[]} keys
  * @param {number} at The class.
- * @param {{key: string, code: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean,
- *   altKey: boolean}} event The press of the new key.
+ * @param {import("./keys.js").Press} event The press of the new key.
  * @returns {{keys: string[] | null, message: string}} The new keys, null if the key can't be one;
  *   and what happened, or why nothing did.
  */

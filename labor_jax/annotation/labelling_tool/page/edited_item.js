@@ -158,12 +158,13 @@ export class EditedItem {
     return this._cuts.get(key) ?? null;
   }
 
-  /** Identifies what is asked: other runs may ask something else under the same item id. */
+  /** Identifies what is asked: other data may give the same item id to something else. */
   get question() {
-    const { round, name, width, height, asked } = this.item;
+    const { id, round, name, width, height, asked } = this.item;
+    const opinion = id.split("-")[2];
     // FNV-1a, over whole numbers.
     const hash = asked.reduce((sum, number) => Math.imul(sum ^ number, 0x01000193), 0x811c9dc5);
-    return `${round} ${name} ${width}x${height} ${hash >>> 0}`;
+    return `${round} ${opinion} ${name} ${width}x${height} ${hash >>> 0}`;
   }
 
   /** Whether every asked pixel has a label. */

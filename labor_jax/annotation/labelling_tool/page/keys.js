@@ -1,7 +1,12 @@
 /** The keys of the classes unless others are chosen, in order: those that no command uses. */
 export const CLASS_KEYS = [..."123456789qwertyiadjklcv"];
 
-/** @type {Record<string, string>} */
+/**
+ * What each key does besides labelling. `/`, `[`, `]` and `-` have a second key, for keyboards where
+ * they share a key with a digit, as `/` does on German ones and `-` on French ones.
+ *
+ * @type {Record<string, string>}
+ */
 const COMMANDS = {
   0: "void",
   x: "void",
@@ -22,12 +27,16 @@ const COMMANDS = {
   "+": "zoom in",
   "=": "zoom in",
   "-": "zoom out",
+  Z: "zoom out",
   "[": "smaller brush",
+  "<": "smaller brush",
   "]": "larger brush",
+  ">": "larger brush",
   ",": "less overlay",
   ".": "more overlay",
   "?": "help",
   "/": "search",
+  F: "search",
   Enter: "submit",
   Backspace: "take back a corner",
   Escape: "drop the polygon",
@@ -44,15 +53,24 @@ const COMMANDS = {
  */
 
 /**
- * @param {{key: string, code: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean,
- *   altKey: boolean}} event
+ * A press of a key, as far as its meaning depends on it.
+ *
+ * @typedef {{key: string, code: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean,
+ *   altKey: boolean, getModifierState?: (name: string) => boolean}} Press
+ */
+
+/**
+ * @param {Press} event
  * @param {string[]} keys The key of each class, "" for none.
  * @returns {Meaning | null}
  */
 export function meaning(event, keys) {
-  const { shiftKey, altKey } = event;
+  const { shiftKey } = event;
   const key = latin(event);
-  if (event.ctrlKey || event.metaKey) {
+  // Some systems report AltGr as Ctrl and Alt, too.
+  const ctrlKey = event.ctrlKey && !isAltGr(event);
+  const altKey = event.altKey && !isAltGr(event);
+  if (ctrlKey || event.metaKey) {
     if (key === "z" || key === "Z") {
       return { command: shiftKey ? "redo" : "undo" };
     }
@@ -70,11 +88,7 @@ export function meaning(event, keys) {
   return command ? { command } : null;
 }
 
-/**
- * The key without shift, as a class may have it.
- *
- * @param {{key: string, code: string, shiftKey: boolean}} event
- */
+/** The key without shift, as a class may have it. @param {Press} event */
 export function keyOf(event) {
   // Use the digit's place on the keyboard, because with shift it gives another character.
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
@@ -86,12 +100,21 @@ export function commandOf(key) {
   return Object.hasOwn(COMMANDS, key) ? COMMANDS[key] : undefined;
 }
 
+/** Whether AltGr is held: it makes a character of its own. @param {Press} event */
+function isAltGr(event) {
+  return event.getModifierState?.("AltGraph") ?? false;
+}
+
 /**
  * The key's Latin letter; on keyboards of other scripts, the one at its place.
  *
- * @param {{key: string, code: string, shiftKey: boolean}} event
+ * @param {Press} event
  */
-function latin({ key, code, shiftKey }) {
+function latin(event) {
+  const { key, code, shiftKey } = event;
+  if (isAltGr(event)) {
+    return key;
+  }
   const place = /^Key([A-Z])$/.exec(code);
   if (place && key.length === 1 && key > "\u007f") {
     return shiftKey ? place[1] : place[1].toLowerCase();

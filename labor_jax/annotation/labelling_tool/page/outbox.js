@@ -7,7 +7,7 @@ const PREFIX = "labor_jax.outbox.";
  *
  * @typedef {object} Letter
  * @property {string} item
- * @property {string} question What the item asks: another run may ask something else under its id.
+ * @property {string} question What the item asks: after the data changed, it may be something else.
  * @property {string} action "marks", "toggles", "undo", "redo", "submit" or "skip".
  * @property {{request: string, lease: string, [field: string]: any}} body Its `request` stays the
  *   same until it is acknowledged, so that repeating it has no effect.
@@ -21,6 +21,7 @@ const PREFIX = "labor_jax.outbox.";
 export class Outbox {
   /**
    * @param {object} options
+   * @param {string} options.run The run's identity: another run's writes stay in the browser.
    * @param {(letter: Letter) => Promise<any>} options.send
    * @param {Storage} options.storage
    * @param {() => string} options.unique
@@ -32,7 +33,8 @@ export class Outbox {
    */
   constructor(options) {
     this._options = options;
-    this._key = PREFIX + options.unique();
+    this._prefix = `${PREFIX}${options.run}.`;
+    this._key = this._prefix + options.unique();
     /** @type {Letter[]} */
     this._letters = [];
     /** @type {Promise<void> | null} */
@@ -66,12 +68,12 @@ export class Outbox {
     }
   }
 
-  /** @returns {Letter[]} The unacknowledged writes of earlier pages in this browser. */
+  /** @returns {Letter[]} The run's unacknowledged writes of earlier pages in this browser. */
   takeLeft() {
     const { storage } = this._options;
     const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
     const left = [];
-    for (const key of keys.filter((key) => key.startsWith(PREFIX) && key !== this._key)) {
+    for (const key of keys.filter((key) => key.startsWith(this._prefix) && key !== this._key)) {
       try {
         left.push(...JSON.parse(storage.getItem(key) ?? "[]"));
       } catch {

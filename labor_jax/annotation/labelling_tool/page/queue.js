@@ -57,8 +57,11 @@ export class Queue {
     /** Counts openings, so that late answers are ignored; 0 until the first. */
     this._openings = 0;
     this._onState = (/** @type {Error | null} */ error) => showOffline(error, this.unsaved);
+    /** Later sessions may be of another run. */
+    this._run = options.session.run_id;
     this._outbox = new Outbox({
-      send: ({ item, action, body }) => request("POST", address(item, action), body),
+      run: this._run,
+      send: ({ item, action, body }) => this._post(address(item, action), body),
       storage: usableStorage(),
       unique,
       wait,
@@ -94,7 +97,7 @@ export class Queue {
   async next(wish = {}) {
     const body = { annotator: this._options.annotator(), ...wish };
     await this._open(
-      () => request("POST", "/api/next", body),
+      () => this._post("/api/next", body),
       (error) => showMessage("Nothing can be opened", error.message),
     );
   }
@@ -104,7 +107,7 @@ export class Queue {
     await this._outbox.settled();
     const body = { annotator: this._options.annotator(), request: unique() };
     await this._open(
-      () => request("POST", address(id, "reopen"), body),
+      () => this._post(address(id, "reopen"), body),
       (error) => {
         warn(error.message);
         this.next();
@@ -130,6 +133,15 @@ export class Queue {
     if (number === this._openings) {
       await this.next({ after: id });
     }
+  }
+
+  /**
+   * Another run may be served at the address meanwhile; the server refuses what isn't for it.
+   *
+   * @param {string} path @param {object} body
+   */
+  _post(path, body) {
+    return request("POST", path, { ...body, run_id: this._run });
   }
 
   _close() {
@@ -261,7 +273,7 @@ export class Queue {
     const { id, lease } = edited.item;
     try {
       const body = { lease, request: unique(), seconds: 0 };
-      showProgress((await request("POST", address(id, "renew"), body)).progress);
+      showProgress((await this._post(address(id, "renew"), body)).progress);
     } catch (error) {
       await this._outbox.settled();
       if (error instanceof ApiError && error.status === 409 && this.edited === edited) {

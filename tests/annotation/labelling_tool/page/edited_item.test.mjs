@@ -45,8 +45,10 @@ test("questions are told apart by what they ask", () => {
   const question = (rows, options) => editedItem(rows, { name: "a", round: 1, ...options }).question;
   assert.equal(question(["#.#."]), question(["#.#."], { id: "1-7-1", lease: "b" }));
   const others = [["#..#"], ["#.#.", "...."], ["##.."]].map((rows) => question(rows));
-  others.push(question(["#.#."], { name: "b" }), question(["#.#."], { round: 2 }));
-  assert.equal(new Set([question(["#.#."]), ...others]).size, 6);
+  for (const options of [{ name: "b" }, { round: 2 }, { id: "1-0-2" }]) {
+    others.push(question(["#.#."], options));
+  }
+  assert.equal(new Set([question(["#.#."]), ...others]).size, 7);
 });
 
 test("an item that is all labelled opens too", () => {

@@ -68,6 +68,31 @@ test("other keyboards work: French digits, Cyrillic letters, the number pad", ()
   assert.deepEqual(press("3", {}, "Numpad3"), { label: 2 });
 });
 
+test("every command has a key where its first one shares a key with a digit", () => {
+  // "/" on German keyboards and "-" on French ones.
+  assert.deepEqual(press("/", { shiftKey: true }, "Digit7"), { pick: 6 });
+  assert.deepEqual(press("-", {}, "Digit6"), { label: 5 });
+  for (const [first, code, second, place, shiftKey = true] of [
+    ["/", "Slash", "F", "KeyF"],
+    ["-", "Minus", "Z", "KeyY"],
+    ["[", "BracketLeft", "<", "IntlBackslash", false],
+    ["]", "BracketRight", ">", "IntlBackslash"],
+  ]) {
+    const meant = press(first, {}, code);
+    assert.ok(meant.command, first);
+    assert.deepEqual(press(second, { shiftKey }, place), meant);
+  }
+});
+
+test("AltGr and a digit is the character that it makes, and no digit", () => {
+  const altGr = { getModifierState: (name) => name === "AltGraph" };
+  for (const held of [altGr, { ...altGr, ctrlKey: true, altKey: true }]) {
+    assert.deepEqual(press("[", held, "Digit8"), { command: "smaller brush" });
+    assert.deepEqual(press("]", held, "Digit9"), { command: "larger brush" });
+    assert.equal(press("{", held, "Digit7"), null);
+  }
+});
+
 test("only time at work counts", () => {
   let now = 0;
   const activity = new Activity(() => now);

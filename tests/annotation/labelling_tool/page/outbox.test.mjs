@@ -29,9 +29,10 @@ class Memory {
 let numbers = 0;
 
 /** An outbox to a server whose answers are `replies`: an ApiError to throw, or what it answers. */
-function outboxTo(replies, storage = new Memory()) {
+function outboxTo(replies, storage = new Memory(), run = "run") {
   const seen = { sent: [], answers: [], refused: [], states: [], storage };
   seen.outbox = new Outbox({
+    run,
     send: async (letter) => {
       seen.sent.push(structuredClone(letter.body));
       const reply = replies.shift() ?? "done";
@@ -101,6 +102,23 @@ test("what a page left is sent by the next, with the same request", async () => 
   await after.outbox.settled();
   assert.deepEqual(after.sent, [body]);
   assert.equal(before.storage.length, 1);
+});
+
+test("what a page left of another run stays until that run is served again", async () => {
+  const before = outboxTo([]);
+  before.outbox._options.send = () => new Promise(() => {});
+  before.outbox.post({ item: "1-0-1", question: "?", action: "submit" }, { lease: "a" });
+
+  for (const [run, count] of [
+    ["ru", 0],
+    ["another", 0],
+    ["run", 1],
+    ["run", 0],
+  ]) {
+    const after = outboxTo([], before.storage, run);
+    assert.equal(after.outbox.takeLeft().length, count, run);
+  }
+  assert.equal(before.storage.length, 0);
 });
 
 test("requests are JSON, and errors are the server's sentences", async () => {
