@@ -83,6 +83,10 @@ class CachedSplit:
         """The split's own reader of label files; None if it has none."""
         return getattr(self._split, "read_label", None)
 
+    def label_coding(self) -> dict[str, str] | None:
+        """Returns the split's own; None if it has none."""
+        return self._split.label_coding() if hasattr(self._split, "label_coding") else None
+
     def label_key(self) -> str | None:
         """Returns the split's own key; None if it has none."""
         return self._split.label_key() if hasattr(self._split, "label_key") else None

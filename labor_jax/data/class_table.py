@@ -40,12 +40,14 @@ class ClassTable:
       numbers: the class number, or 255 for void, of each value in label files; empty if the values
         are the class numbers.
       void_colours: colours in label files that mean void.
+      path: the file that it was read from; None if it was read from none.
     """
 
     classes: tuple[str, ...]
     colours: tuple[Colour, ...] = ()
     numbers: Mapping[int, int] = dataclasses.field(default_factory=dict)
     void_colours: tuple[Colour, ...] = ()
+    path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,6 +183,7 @@ def _table(path: pathlib.Path, rows: Sequence[_Row]) -> ClassTable:
         colours=() if without else tuple(row.colour for row in classes),
         numbers=numbers,
         void_colours=tuple(row.colour for row in rows if row.void and row.colour is not None),
+        path=path,
     )
 
 

@@ -28,6 +28,7 @@ class LabelMap:
     Attributes:
       coding: one of `CODINGS`.
       colours: the class number of each colour.
+      table_path: the file of the class table; None if there is none.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class LabelMap:
         by_colour = {code: number for code, number in named.items() if isinstance(code, tuple)}
         by_value = {code: number for code, number in named.items() if isinstance(code, int)}
         self.coding = coding
+        self.table_path = table.path
         self.colours = ColourMap(table, by_colour, other)
         self._table = np.full(_VALUES, _UNKNOWN if other is None else other, np.uint8)
         self._table[base.IGNORE_LABEL] = base.IGNORE_LABEL

@@ -106,6 +106,18 @@ class FolderSplit:
             )
         return array
 
+    def label_coding(self) -> dict[str, str] | None:
+        """Returns what says how label files are read; None if no labels.
+
+        Returns:
+          "sha256", which changes with the class of any value or colour; and "table", the class
+          table's file, empty if there is none.
+        """
+        if self.label_paths is None:
+            return None
+        table = self.label_map.table_path
+        return {"sha256": self.label_map.key(), "table": "" if table is None else str(table)}
+
     def label_key(self) -> str | None:
         """Returns a hash that changes with any label file and the label map; None if no labels."""
         if self.label_paths is None:
