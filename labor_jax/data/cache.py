@@ -79,6 +79,11 @@ class CachedSplit:
         return self._split.files
 
     @property
+    def folders(self) -> tuple[pathlib.Path, ...]:
+        """The folders that the split's files were searched in; empty if it has none."""
+        return getattr(self._split, "folders", ())
+
+    @property
     def read_label(self) -> Callable[[pathlib.Path], np.ndarray] | None:
         """The split's own reader of label files; None if it has none."""
         return getattr(self._split, "read_label", None)

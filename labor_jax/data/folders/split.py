@@ -37,6 +37,7 @@ class FolderSplit:
       label_map: maps the values in label files to class numbers.
       label_channel: see `FolderLayout`.
       left_out: names of images that were found and left out on purpose.
+      folders: the folders that were searched for images and labels.
     """
 
     names: tuple[str, ...]
@@ -46,6 +47,7 @@ class FolderSplit:
     label_map: LabelMap
     label_channel: int | None = None
     left_out: tuple[str, ...] = ()
+    folders: tuple[pathlib.Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -206,6 +208,7 @@ def read_split(
         label_map=label_map,
         label_channel=layout.label_channel,
         left_out=left_out,
+        folders=tuple(root / below for below in (layout.images, layout.labels) if below),
     )
     if result.label_paths is not None:
         check_labels(
