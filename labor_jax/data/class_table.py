@@ -257,7 +257,7 @@ def _titled(path: pathlib.Path, cells: Sequence[str]) -> list[str] | None:
         if columns.count(column) > 1:
             same = [cell for cell, each in zip(cells, columns, strict=True) if each == column]
             raise DataError(
-                f"{path}, line 1: the titles {', '.join(same)} mean the same, the {column}. Leave "
+                f"{path}, line 1: the titles {', '.join(same)} mean the same, the {column}. Keep "
                 "one of these columns."
             )
     return columns
