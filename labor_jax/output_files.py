@@ -220,7 +220,19 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def check_outside(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) -> None:
-    """Raises an `OutputError` if a path is, or lies in, one of the folders that a command reads.
+    """Raises an `OutputError` if a path is, or lies in, one of the folders that a command reads."""
+    folder = enclosing(path, folders)
+    if folder is not None:
+        path = Path(path).expanduser().resolve()
+        same = path.exists() and path.samefile(folder)
+        raise OutputError(
+            f"The output {path} {'is' if same else 'lies in'} the input folder {folder}, where "
+            "no file may change. Nothing was written. Choose an --output outside of it."
+        )
+
+
+def enclosing(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) -> Path | None:
+    """The first of some folders that a path is, or lies in; None if there is none.
 
     Links are followed, and folders compared as the file system knows them, so that another way to
     spell a folder's name makes no difference.
@@ -230,11 +242,8 @@ def check_outside(path: str | os.PathLike, folders: Iterable[str | os.PathLike])
     for folder in folders:
         folder = Path(folder).expanduser()
         if folder.exists() and _identity(folder.stat()) in above:
-            same = path.exists() and path.samefile(folder)
-            raise OutputError(
-                f"The output {path} {'is' if same else 'lies in'} the input folder {folder}, where "
-                "no file may change. Nothing was written. Choose an --output outside of it."
-            )
+            return folder
+    return None
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -79,9 +79,18 @@ class CachedSplit:
         return self._split.files
 
     @property
+    def folders(self) -> tuple[pathlib.Path, ...]:
+        """The folders that the split's files were searched in; empty if it has none."""
+        return getattr(self._split, "folders", ())
+
+    @property
     def read_label(self) -> Callable[[pathlib.Path], np.ndarray] | None:
         """The split's own reader of label files; None if it has none."""
         return getattr(self._split, "read_label", None)
+
+    def label_coding(self) -> dict[str, str] | None:
+        """Returns the split's own; None if it has none."""
+        return self._split.label_coding() if hasattr(self._split, "label_coding") else None
 
     def label_key(self) -> str | None:
         """Returns the split's own key; None if it has none."""

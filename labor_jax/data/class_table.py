@@ -40,12 +40,14 @@ class ClassTable:
       numbers: the class number, or 255 for void, of each value in label files; empty if the values
         are the class numbers.
       void_colours: colours in label files that mean void.
+      path: the file that it was read from; None if it was read from none.
     """
 
     classes: tuple[str, ...]
     colours: tuple[Colour, ...] = ()
     numbers: Mapping[int, int] = dataclasses.field(default_factory=dict)
     void_colours: tuple[Colour, ...] = ()
+    path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,27 +65,56 @@ def from_config(given: Any, root: str, field: str) -> ClassTable:
     """Reads what a config says about classes.
 
     Args:
-      given: names in a tuple or list; or a text of names between commas ("road,sky"); or the path
-        of a table file, see `read_file`, below `root` or else below the current folder.
+      given: names in a tuple or list; or a text of names between commas ("road,sky"), those that
+        hold a comma in double quotes; or the path of a table file, see `read_file`, below `root` or
+        else below the current folder. A text that ends in one of `FILE_ENDINGS` is a path.
       root: the folder of the data set; may be empty.
       field: the config field, for errors.
 
     Raises:
       DataError: the table file is missing, or something is wrong in it.
-      ValueError: `given` is none of these.
+      ValueError: `given` is none of these, or names a class as no class should be named.
     """
     if isinstance(given, list | tuple) and len(given) == 1 and isinstance(given[0], str):
         given = given[0]  # flags of tuples give a text as its only element
     if isinstance(given, str):
-        if given.lower().endswith(FILE_ENDINGS) and "," not in given:
+        if given.lower().endswith(FILE_ENDINGS):
             return read_file(_find(given, root, field))
-        given = [name.strip() for name in given.split(",")] if given.strip() else []
+        given = _split(given, field)
     if given is None or not isinstance(given, list | tuple):
         raise ValueError(
             f"{field} must be names (road,sky,tree) or a class table file (classes.txt, "
             f"classes.csv), got {given!r}"
         )
+    for name in filter(_means_void, given):
+        raise ValueError(
+            f"{field} lists {name!r}, which would be a class that is learnt. Leave it out: the "
+            "value 255 is void, and label_map makes others void (7:void)."
+        )
     return ClassTable(tuple(given))
+
+
+def _split(text: str, field: str) -> list[str]:
+    """The names in a text, between commas."""
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise ValueError(
+            f"{field} is {text!r}, which can't be read as names between commas ({error}). Put "
+            "double quotes around each name that holds a comma, and around no part of a name."
+        ) from error
+    names = [name.strip() for name in rows[0]] if text.strip() else []
+    for name in names:
+        if name.lower().endswith(FILE_ENDINGS) or name.startswith("'"):
+            raise ValueError(
+                f"{field} is {text!r}, of which {name!r} can't be a class. Give either names "
+                "(road,sky,tree), in double quotes if they hold a comma, or one table file."
+            )
+    return names
+
+
+def _means_void(name: Any) -> bool:
+    return isinstance(name, str) and name.strip().lower() in _TITLES["void"]
 
 
 def _find(name: str, root: str, field: str) -> pathlib.Path:
@@ -127,6 +158,12 @@ def read_file(path: pathlib.Path) -> ClassTable:
         dataclasses.replace(row, number=place if row.number is None else row.number)
         for place, row in enumerate(rows)
     ]
+    for row in numbered:
+        if not row.void and _means_void(row.name):
+            raise DataError(
+                f"{row.where}: {row.name!r} would be a class that is learnt. Put yes into its "
+                "column void (of a .csv file), or give the class another name."
+            )
     _check_rows(path, numbered)
     return _table(path, sorted(numbered, key=lambda row: row.number))
 
@@ -146,6 +183,7 @@ def _table(path: pathlib.Path, rows: Sequence[_Row]) -> ClassTable:
         colours=() if without else tuple(row.colour for row in classes),
         numbers=numbers,
         void_colours=tuple(row.colour for row in rows if row.void and row.colour is not None),
+        path=path,
     )
 
 
@@ -215,6 +253,13 @@ def _titled(path: pathlib.Path, cells: Sequence[str]) -> list[str] | None:
             f"{path}, line 1: the titles {', '.join(cells)} are not known, or none is name. Use "
             "number, name, colour and void."
         )
+    for column in columns:
+        if columns.count(column) > 1:
+            same = [cell for cell, each in zip(cells, columns, strict=True) if each == column]
+            raise DataError(
+                f"{path}, line 1: the titles {', '.join(same)} mean the same, the {column}. Keep "
+                "one of these columns."
+            )
     return columns
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from labor_jax.data import base, colours, messages
+from labor_jax.data.blocks import row_blocks
 from labor_jax.data.class_table import ClassTable
 from labor_jax.data.colours import Colour
 
@@ -82,8 +83,9 @@ class ColourMap:
         Raises:
           DataError: a colour maps to no class, or all pixels have opacity 0.
         """
-        keys = colours.keys(pixels)
-        label = self._table.take(keys)
+        label = np.concatenate(
+            [self._table.take(colours.keys(block)) for block in row_blocks(pixels)]
+        )
         if pixels.shape[2] == 4:
             transparent = pixels[..., 3] == 0
             if transparent.all():
@@ -94,7 +96,7 @@ class ColourMap:
             label[transparent] = base.IGNORE_LABEL
         unknown = label == _UNKNOWN
         if unknown.any():
-            raise base.DataError(self._describe(keys[unknown], path))
+            raise base.DataError(self._describe(colours.keys(pixels)[unknown], path))
         return label
 
     def _describe(self, keys: np.ndarray, path: pathlib.Path) -> str:

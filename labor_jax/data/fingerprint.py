@@ -1,5 +1,6 @@
 """Which images and labels a run works with, to notice when others take their place.
 
+How label files are read is kept too: another class table makes other labels of the same files.
 Every image's name and size is kept, and of files their lengths. Contents are hashed: all of them in
 sets of up to `WHOLE` images, else those of `SAMPLE` images, unless everything is asked for.
 """
@@ -20,6 +21,9 @@ SAMPLE = 64
 
 Fingerprint = dict[str, dict[str, Any]]
 """By name, what is known of each image, as JSON has it: see `of_split`."""
+
+LabelCoding = dict[str, str]
+"""How a split's label files are read, as JSON has it: see `FolderSplit.label_coding`."""
 
 
 def of_pair(
@@ -73,6 +77,31 @@ def of_split(split: base.Split, *, everything: bool, with_labels: bool) -> Finge
 
     described = threads.map_in_threads(describe, range(count))
     return dict(zip(split.names, described, strict=True))
+
+
+def label_codings(
+    pair: base.Pair, *, roles: Collection[str] = base.ROLES
+) -> dict[str, LabelCoding]:
+    """The coding of the label files of each split that has any.
+
+    Args:
+      pair: the pair.
+      roles: the splits to describe.
+    """
+    splits = {role: getattr(pair, role) for role in roles}
+    codings = {
+        role: split.label_coding()
+        for role, split in splits.items()
+        if hasattr(split, "label_coding")
+    }
+    return {role: coding for role, coding in codings.items() if coding}
+
+
+def coding_differences(before: LabelCoding | None, after: LabelCoding | None) -> list[str]:
+    """What differs between two codings of a split's labels, as phrases; nothing if one is None."""
+    if before is None or after is None or before["sha256"] == after["sha256"]:
+        return []
+    return [f"{after['table'] or 'data.label_map'} gives values or colours of labels other classes"]
 
 
 def differences(before: Fingerprint, after: Fingerprint) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from labor_jax.data import base, colours, messages
+from labor_jax.data.blocks import row_blocks
 from labor_jax.data.class_table import ClassTable
 from labor_jax.data.colour_map import ColourMap
 
@@ -27,6 +28,7 @@ class LabelMap:
     Attributes:
       coding: one of `CODINGS`.
       colours: the class number of each colour.
+      table_path: the file of the class table; None if there is none.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class LabelMap:
           entries: class number of each value, as a mapping or as text ("7:0, 8:1, other:255"). A
             class may be named instead ("7:road"), and "void" is 255. Colours are named as
             "#804080". "other" stands for every value and colour that is not named, except 255.
-            Class number 255 is void, and so is the value 255 unless it is named. If no value is
-            named, or only values beyond the classes as void, values are class numbers.
+            Class number 255 is void, and so is the value 255 unless it is named. If a value gets a
+            class, values that are not named are errors. If none does, the other values mean what
+            they mean without entries: what `table` says, or class numbers.
           num_classes: number of classes C.
           field: the config field that `entries` came from, for errors.
           table: the classes' names and colours, and the values that stand for them if `entries`
@@ -53,7 +56,8 @@ class LabelMap:
           coding: one of `CODINGS`.
 
         Raises:
-          ValueError: invalid entry or coding; the error names it.
+          ValueError: invalid entry or coding; the error names it. Or 0 is void and nothing says
+            whether 1 is then the class 0 or 1.
         """
         if coding not in CODINGS:
             raise ValueError(
@@ -65,15 +69,23 @@ class LabelMap:
         by_colour = {code: number for code, number in named.items() if isinstance(code, tuple)}
         by_value = {code: number for code, number in named.items() if isinstance(code, int)}
         self.coding = coding
+        self.table_path = table.path
         self.colours = ColourMap(table, by_colour, other)
-        self._num_classes = num_classes
         self._table = np.full(_VALUES, _UNKNOWN if other is None else other, np.uint8)
         self._table[base.IGNORE_LABEL] = base.IGNORE_LABEL
-        usual = table.numbers or {number: number for number in range(num_classes)}
-        if all(
-            number == base.IGNORE_LABEL and value not in usual for value, number in by_value.items()
-        ):
+        gives_classes = any(number != base.IGNORE_LABEL for number in by_value.values())
+        if not gives_classes:
+            if not table.numbers and 0 in by_value and other in (None, base.IGNORE_LABEL):
+                raise ValueError(
+                    f"{field} makes the value 0 void and says nothing of the others. Name the "
+                    "class of each: 0:void,1:0,2:1,… if the classes begin with the value 1, or "
+                    "0:void,1:1,2:2,… if 0 is a class that becomes void."
+                )
+            usual = table.numbers or {number: number for number in range(num_classes)}
             by_value = {**usual, **by_value}
+        self._why_unknown = (
+            f"that {field} does not name" if gives_classes else f"outside the {num_classes} classes"
+        )
         for value, number in by_value.items():
             self._table[value] = number
         self._names_255 = base.IGNORE_LABEL in by_value
@@ -113,12 +125,7 @@ class LabelMap:
         """
         if values.ndim == 3:
             return self.colours(values, path)
-        if values.dtype.itemsize > 2:
-            outside = (values < 0) | (values >= _VALUES)
-            label = np.where(outside, _UNKNOWN, self._table[np.where(outside, 0, values)])
-            label = label.astype(np.uint8)
-        else:
-            label = self._table.take(values)
+        label = np.concatenate([self._numbers(block) for block in row_blocks(values)])
         unknown = label == _UNKNOWN
         if unknown.any():
             found = np.unique(values[unknown])
@@ -126,13 +133,20 @@ class LabelMap:
             raise base.DataError(
                 f"{path}: label value{'s' if len(found) > 1 else ''} "
                 f"{messages.listing(map(str, found))} in {np.count_nonzero(unknown)} pixels "
-                f"(first at row {row}, column {column}) outside the {self._num_classes} classes; "
+                f"(first at row {row}, column {column}) {self._why_unknown}; "
                 f"valid here: {_ranges(np.flatnonzero(self._table != _UNKNOWN))}"
                 f"{' (255 is void)' if self.implies_void else ''}. "
                 "Correct the file, name all classes in `classes`, or map the value in `label_map` "
                 "(other:void makes all further values void)."
             )
         return label
+
+    def _numbers(self, values: np.ndarray) -> np.ndarray:
+        """The class number, or `_UNKNOWN`, of each value."""
+        if values.dtype.itemsize <= 2:
+            return self._table.take(values)
+        outside = (values < 0) | (values >= _VALUES)
+        return np.where(outside, np.uint8(_UNKNOWN), self._table[np.where(outside, 0, values)])
 
 
 def _parse(

@@ -5,15 +5,37 @@ import math
 
 from ml_collections import ConfigDict
 
+from labor_jax import output_files
 from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
 from labor_jax.annotation import Oracle
-from labor_jax.data import Augment, Split, label_sets, pipeline
+from labor_jax.data import ROLES, Augment, Pair, Split, label_sets, pipeline
 from labor_jax.experiment import batch_inputs, held_out, outlines, size_checks, warm_start
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
+from labor_jax.experiment.workdir import ConfigError, Workdir
 
 logger = logging.getLogger(__name__)
+
+
+def check_workdir(folder: Workdir, pair: Pair) -> None:
+    """Refuses to begin a run in a folder that it reads, where its pictures would be images.
+
+    A run that has begun there may go on: its data are compared with those that it began with.
+
+    Raises:
+      ConfigError: the workdir is, or lies in, such a folder.
+    """
+    if folder.begun:
+        return
+    for role in ROLES:
+        around = output_files.enclosing(folder.path, getattr(getattr(pair, role), "folders", ()))
+        if around is not None:
+            raise ConfigError(
+                f"The run reads {around.absolute()} as data.{role}, so the workdir "
+                f"{folder.path.absolute()} can't be there: the pictures that a run writes would "
+                "become images of it. Nothing was written. Choose a --workdir outside of it."
+            )
 
 
 def check_data(components: Components) -> None:

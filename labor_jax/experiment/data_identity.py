@@ -3,12 +3,24 @@
 import json
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from labor_jax.data import ROLES, DataError, Pair, fingerprint
 from labor_jax.experiment.workdir import Workdir, write_atomically
 
 logger = logging.getLogger(__name__)
+
+_CODINGS = "label_codings"  # in data.json, beside the roles
+
+
+class _Data(NamedTuple):
+    """What is known of a run's data, by role."""
+
+    images: dict[str, fingerprint.Fingerprint]
+    codings: dict[str, fingerprint.LabelCoding]
+
+
+_UNKNOWN = _Data({}, {})
 
 
 def check_and_keep(
@@ -31,16 +43,19 @@ def check_and_keep(
       accept_changes: `config.data.accept_changes`.
 
     Raises:
-      DataError: the data differ; the message names images.
+      DataError: the data differ; the message names images, or the class table.
     """
-    before = _read(folder) if begun else {}
-    found = fingerprint.of_pair(pair, verify=verify, roles=roles)
+    before = _read(folder) if begun else _UNKNOWN
+    found = _describe(pair, verify, roles)
     if accept_changes:
         for role, phrases in _differences(before, found).items():
             logger.warning("Going on with other data. %s: %s.", role, "; ".join(phrases))
     else:
         _raise_if_different(folder, before, found)
-    described = {role: _merged(before.get(role, {}), images) for role, images in found.items()}
+    described = {
+        role: _merged(before.images.get(role, {}), images) for role, images in found.images.items()
+    }
+    described[_CODINGS] = found.codings
     write_atomically(folder.data, json.dumps(described) + "\n")
 
 
@@ -53,45 +68,52 @@ def check(folder: Workdir, pair: Pair, *, roles: Collection[str] = ROLES) -> Non
       roles: the splits to compare, of those that the pair has.
 
     Raises:
-      DataError: the data differ; the message names images.
+      DataError: the data differ; the message names images, or the class table.
     """
-    before = _read(folder)
-    found = fingerprint.of_pair(pair, verify="headers", roles=roles)
-    _raise_if_different(folder, before, found)
+    _raise_if_different(folder, _read(folder), _describe(pair, "headers", roles))
 
 
-def _read(folder: Workdir) -> dict[str, fingerprint.Fingerprint]:
+def _describe(pair: Pair, verify: str, roles: Collection[str]) -> _Data:
+    return _Data(
+        fingerprint.of_pair(pair, verify=verify, roles=roles),
+        fingerprint.label_codings(pair, roles=roles),
+    )
+
+
+def _read(folder: Workdir) -> _Data:
     """What `data.json` holds; nothing if there is none, or if it is damaged."""
     try:
-        described = json.loads(folder.data.read_text())
+        images = json.loads(folder.data.read_text())
+        codings = images.pop(_CODINGS, {})  # an older version of the package wrote none
         if not all(
-            isinstance(images, dict) and all("size" in each for each in images.values())
-            for images in described.values()
+            isinstance(each, dict) and all("size" in image for image in each.values())
+            for each in images.values()
         ):
             raise ValueError("it describes no images")
+        if not all("sha256" in coding for coding in codings.values()):
+            raise ValueError("it does not say how labels are read")
     except FileNotFoundError:
-        return {}
+        return _UNKNOWN
     except (AttributeError, TypeError, ValueError) as error:
         logger.warning("%s is damaged (%s), so the data can't be compared.", folder.data, error)
-        return {}
-    return described
+        return _UNKNOWN
+    return _Data(images, codings)
 
 
-def _differences(
-    before: dict[str, fingerprint.Fingerprint], found: dict[str, fingerprint.Fingerprint]
-) -> dict[str, list[str]]:
+def _differences(before: _Data, found: _Data) -> dict[str, list[str]]:
     """What differs in each split that both have, where anything does."""
     compared = {
-        role: fingerprint.differences(before[role], found[role]) for role in before if role in found
+        role: [
+            *fingerprint.differences(before.images[role], images),
+            *fingerprint.coding_differences(before.codings.get(role), found.codings.get(role)),
+        ]
+        for role, images in found.images.items()
+        if role in before.images
     }
     return {role: phrases for role, phrases in compared.items() if phrases}
 
 
-def _raise_if_different(
-    folder: Workdir,
-    before: dict[str, fingerprint.Fingerprint],
-    found: dict[str, fingerprint.Fingerprint],
-) -> None:
+def _raise_if_different(folder: Workdir, before: _Data, found: _Data) -> None:
     differing = _differences(before, found)
     if differing:
         listed = "\n".join(f"  {role}: {'; '.join(phrases)}" for role, phrases in differing.items())

@@ -83,6 +83,7 @@ def run(
             tensorboard_lib.check_installed()
         config_checks.check_config(open_fields.filled(config))
         pair = pair if pair is not None else load_pair(config.pair, config.data)
+        data_checks.check_workdir(Workdir(workdir), pair)
         config = open_fields.filled(config, pair, _recorded(config, Workdir(workdir)))
         config_checks.check_config(config)
         if config.pair != pair.name:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -76,6 +77,16 @@ def test_names_follow_the_pools_pattern(store, folder):
     save(folder / "a" / "x_gt.png", LABELS[0])
     existing = pool_round(PAIR, label_pattern="{stem}_gt.png")
     assert import_existing(store, existing, "png", folder).imported == ["a/x"]
+
+
+def test_a_name_may_write_an_accent_in_another_way():
+    one, other = (unicodedata.normalize(form, "B\u00e4ume/\u00fc") for form in ("NFC", "NFD"))
+    existing = dataclasses.replace(pool_round(PAIR), names={0: other, 1: "b/x", 2: "b/y"})
+    for name in (one, "\u00fc"):  # with its folder and without
+        assert existing.identify(f"{name}.jpg", SIZE) == (0, ())
+    twice = dataclasses.replace(existing, names={0: other, 1: one})
+    number, (problem,) = twice.identify(f"{one}.jpg", SIZE)
+    assert number is None and "may be any of 2 images" in problem.text
 
 
 def test_what_is_wrong_is_told_by_cause_and_nothing_is_stored(store, folder):

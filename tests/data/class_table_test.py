@@ -92,6 +92,9 @@ def test_a_name_a_line(write_table):
         ("number,name\n70000,road\n", "line 2: the number '70000' must be 0 to 65535"),
         ("name,void\nroad,perhaps\n", "line 2: void is 'perhaps'; write yes or no"),
         ("number,title,colour\n0,road,#000000\n", "line 1: the titles number, title, colour"),
+        ("id,name,label\n0,road,L1\n", "line 1: the titles name, label mean the same, the name"),
+        ("0,road\n255,void\n", "line 2: 'void' would be a class that is learnt"),
+        ("name,void\nroad,no\nIgnore,no\n", "line 3: 'Ignore' would be a class"),
         ("name,void\nroad,no,sky\n", "line 2 has 3 columns instead of 2"),
         ('"road\n', "cannot be read as a table"),
         ("\n".join(f"class {i}" for i in range(255)), "names 255 classes; at most 254"),
@@ -114,6 +117,25 @@ def test_files_that_are_no_tables(write_table):
 )
 def test_names_in_a_config(given):
     assert class_table.from_config(given, "", "f").classes == ("road", "sky")
+
+
+def test_a_name_in_a_config_may_hold_a_comma_in_quotes():
+    assert class_table.from_config('"road, paved", sky', "", "f").classes == ("road, paved", "sky")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ('"road,paved', "f is '\"road,paved', which can't be read as names between commas"),
+        ("'road,paved',sky", "\"'road\" can't be a class"),
+        ("a.csv,road", "'a.csv' can't be a class"),
+        ("road,sky,void", "f lists 'void', which would be a class that is learnt"),
+        (("road", "Void"), "f lists 'Void'"),
+    ],
+)
+def test_names_in_a_config_that_cannot_be(given, message):
+    with pytest.raises(ValueError, match=message):
+        class_table.from_config(given, "", "f")
 
 
 def test_one_name_and_none():
@@ -139,3 +161,14 @@ def test_a_table_is_found_below_the_root_and_then_below_the_current_folder(
     assert class_table.from_config(absolute, str(root), "f").classes == ("road",)
     with pytest.raises(DataError, match=r"none\.csv.*no file .*data/none\.csv nor .*none\.csv"):
         class_table.from_config("none.csv", str(root), "f")
+
+
+def test_the_path_of_a_table_may_hold_a_comma(tmp_path):
+    (tmp_path / "photos, 2024").mkdir()
+    path = tmp_path / "photos, 2024" / "classes.csv"
+    path.write_text("road\nsky\n")
+    assert class_table.from_config(str(path), "", "f").classes == ("road", "sky")
+    given = "photos, 2024/classes.csv"
+    assert class_table.from_config(given, str(tmp_path), "f").classes == ("road", "sky")
+    with pytest.raises(DataError, match=r"'a,b\.csv', but there is no file"):
+        class_table.from_config("a,b.csv", str(tmp_path), "f")

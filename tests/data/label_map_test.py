@@ -95,16 +95,25 @@ def test_a_tables_numbers_stand_unless_a_value_gets_a_class():
     more = LabelMap("30:void", 3, "f", table=_TABLE)
     np.testing.assert_array_equal(more(values, _PATH), expected)
     np.testing.assert_array_equal(more(np.array([[30]]), _PATH), [[255]])
-    with pytest.raises(DataError, match=r"value 0 .* valid here: 7, 255"):
+    with pytest.raises(DataError, match=r"value 0 .* that f does not name; valid here: 7, 255"):
         LabelMap("7:road", 3, "f", table=_TABLE)(np.array([[0, 7]]), _PATH)
 
 
-def test_void_entries_beyond_the_classes_leave_the_classes():
+def test_entries_that_only_void_leave_the_other_classes():
     label_map = LabelMap("30:void, other:void", 2, "f")
     np.testing.assert_array_equal(label_map(np.array([[0, 1, 30, 31]]), _PATH), [[0, 1, 255, 255]])
-    # A class number that becomes void may stand for shifted numbers, so all have to be named.
-    with pytest.raises(DataError, match=r"value 1 .* valid here: 0, 255"):
-        LabelMap("0:void", 2, "f")(np.array([[0, 1]]), _PATH)
+    of_a_class = LabelMap("2:void", 3, "f")
+    np.testing.assert_array_equal(of_a_class(np.array([[0, 1, 2]]), _PATH), [[0, 1, 255]])
+    of_a_table = LabelMap("0:void, 8:void", 3, "f", table=_TABLE)
+    np.testing.assert_array_equal(of_a_table(np.array([[0, 7, 8]]), _PATH), [[255, 0, 255]])
+
+
+@pytest.mark.parametrize("entries", ["0:void", "0:void, 2:void", "0:void, other:void"])
+def test_void_at_0_may_shift_the_classes_so_they_have_to_be_named(entries):
+    with pytest.raises(ValueError, match=r"f makes the value 0 void .* 0:void,1:0,2:1,… if"):
+        LabelMap(entries, 3, "f")
+    rest = LabelMap("0:void, other:1", 2, "f")
+    np.testing.assert_array_equal(rest(np.array([[0, 1, 9]]), _PATH), [[255, 1, 1]])
 
 
 def test_whether_255_is_named():

@@ -159,12 +159,12 @@ def labels_in_jpeg(tree):
     "3 source images have no label in {root}/source/labels: drive/source_0.png, "
     "drive/source_1.png, drive/source_2.png. Add the labels, remove the images, or correct "
     "data.source.label_pattern = '{stem}.png' (and image_suffix = ''). There is "
-    "drive/source_0.PNG: --config.data.source.label_pattern='{stem}.PNG' takes such files."
+    "drive/source_0.tif: --config.data.source.label_pattern='{stem}.tif' takes such files."
 )
 def labels_of_another_extension(tree):
     for number in range(3):
         path = _image(tree, "source", number, "labels")
-        path.rename(path.with_suffix(".PNG"))
+        path.rename(path.with_suffix(".tif"))
 
 
 @_case(

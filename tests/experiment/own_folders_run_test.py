@@ -1,14 +1,18 @@
 """A run on folders as people have them, and what reads its workdir afterwards."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from labor_jax import experiment
 from labor_jax.annotation import LabelStore
+from labor_jax.data import load_pair
 from labor_jax.data.base import DataError
+from labor_jax.experiment import data_checks
 from labor_jax.experiment.session import RoundWaits
-from labor_jax.experiment.workdir import Workdir
+from labor_jax.experiment.workdir import ConfigError, Workdir
 from tests.tiny import tiny_config
 
 _TABLE = "number,name,colour,void\n0,nothing,#000000,yes\n1,road,#804080,\n2,sky,#4682b4,\n"
@@ -55,3 +59,27 @@ def test_an_oracle_needs_them(config, tmp_path):
     with pytest.raises(DataError, match=r"pool/images/0\.jpg has no label.*annotator=human"):
         experiment.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("place", ["pool/images", "pool/images/runs/mine", "source/labels/mine"])
+def test_a_run_does_not_begin_in_a_folder_that_it_reads(config, monkeypatch, place):
+    root = Path(config.data.root)
+    monkeypatch.chdir(root)
+    before = sorted(root.rglob("*"))
+    config.annotator = "human"
+    role, kind = place.split("/")[:2]
+    with pytest.raises(
+        ConfigError, match=rf"reads .*{role}/{kind} as data\.{role}, so the workdir .*{place} can't"
+    ):
+        experiment.run(config, place)
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_run_that_began_there_goes_on(config):
+    folder = Workdir(Path(config.data.root) / "pool" / "images" / "run")
+    folder.path.mkdir()
+    pair = load_pair(config.pair, config.data, ["pool"])
+    with pytest.raises(ConfigError):
+        data_checks.check_workdir(folder, pair)
+    folder.metrics.touch()
+    data_checks.check_workdir(folder, pair)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labor_jax.data import DataError, fingerprint, folders
+from labor_jax.data import ROLES, DataError, Pair, class_table, fingerprint, folders
 from labor_jax.experiment import data_identity
 from labor_jax.experiment.workdir import Workdir
 
@@ -26,12 +26,16 @@ def write_images(root, role, count=3):
             Image.fromarray(array).save(folder / f"{number}.png")
 
 
-def read(root):
+def read(root, tables=None, roles=ROLES):
     layouts = {
-        role: folders.FolderLayout(f"{role}/images", f"{role}/labels")
-        for role in ("source", "pool", "evaluation")
+        role: folders.FolderLayout(
+            f"{role}/images", f"{role}/labels" if (root / role / "labels").exists() else ""
+        )
+        for role in ROLES
     }
-    return folders.read_pair("mine", str(root), layouts, CLASSES)
+    return folders.read_pair(
+        "mine", str(root), layouts, CLASSES, tables=tables, cache_bytes=2**20, roles=roles
+    )
 
 
 @pytest.fixture
@@ -51,8 +55,9 @@ def folder(data, tmp_path):
 
 
 def keep(folder, data, *, begun=True, verify="headers", accept_changes=False):
+    pair = data if isinstance(data, Pair) else read(data)
     data_identity.check_and_keep(
-        folder, read(data), verify=verify, begun=begun, accept_changes=accept_changes
+        folder, pair, verify=verify, begun=begun, accept_changes=accept_changes
     )
 
 
@@ -103,6 +108,52 @@ def test_other_data_are_refused_by_name(folder, data, change):
         data_identity.check(folder, read(data))
     keep(folder, data, begun=False)  # nothing was computed yet
     keep(folder, data)
+
+
+@pytest.fixture
+def read_by(data):
+    """Writes a class table and reads the data by it, through a cache."""
+    path = data / "classes.csv"
+
+    def read_by(text, roles=ROLES):
+        path.write_text(text)
+        return read(data, dict.fromkeys(ROLES, class_table.read_file(path)), roles)
+
+    return read_by
+
+
+_TABLE = "number,name\n0,road\n1,sky\n"
+_SHIFTED = "number,name,void\n0,nothing,yes\n1,road,no\n2,sky,no\n"
+
+
+def test_another_class_table_is_refused_by_name(folder, read_by, caplog):
+    keep(folder, read_by(_TABLE), begun=False)
+    keep(folder, read_by("1;sky\n0;road\n"))  # the same, written in another way
+    shifted = read_by(_SHIFTED)
+    message = r"source: .*/classes\.csv gives values or colours of labels other classes"
+    with pytest.raises(DataError, match=message):
+        keep(folder, shifted)
+    with pytest.raises(DataError, match=message):
+        data_identity.check(folder, shifted)
+    keep(folder, shifted, accept_changes=True)
+    assert "classes.csv gives values" in caplog.text
+    keep(folder, shifted)
+
+
+def test_data_of_an_older_version_do_not_tell_how_labels_are_read(folder, read_by):
+    keep(folder, read_by(_TABLE), begun=False)
+    described = json.loads(folder.data.read_text())
+    del described["label_codings"]
+    folder.data.write_text(json.dumps(described))
+    keep(folder, read_by(_SHIFTED))
+    with pytest.raises(DataError, match=r"classes\.csv gives"):
+        keep(folder, read_by(_TABLE))
+
+
+def test_the_table_of_a_pool_without_labels_may_change(folder, data, read_by):
+    shutil.rmtree(data / "pool" / "labels")
+    keep(folder, read_by(_TABLE, roles=["pool"]), begun=False)
+    keep(folder, read_by(_SHIFTED, roles=["pool"]))
 
 
 def test_a_change_that_is_meant_is_written_down(folder, data, caplog):

@@ -13,6 +13,7 @@ import numpy as np
 from labor_jax.annotation.formats.exported_round import VOID, ExportedRound, Problem, shortened
 from labor_jax.data.base import DataError
 from labor_jax.data.files.listing import IMAGE_EXTENSIONS, list_files
+from labor_jax.data.files.names import comparable
 
 # Label Studio puts this before the names of uploaded files, and this before a file of its storage.
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
@@ -85,22 +86,25 @@ class ExistingRound(ExportedRound):
 
     def _numbers(self, path: str) -> list[int]:
         """The images whose name is the end of a path, or else ends in it."""
-        folders = path.split("/")
+        folders = comparable(path).split("/")
         for start in range(len(folders)):
-            number = self._by_name.get("/".join(folders[start:]))
-            if number is not None:
-                return [number]
-        return self._by_ending.get(path, [])
+            numbers = self._by_name.get("/".join(folders[start:]))
+            if numbers is not None:
+                return numbers
+        return self._by_ending.get(comparable(path), [])
 
     @functools.cached_property
-    def _by_name(self) -> dict[str, int]:
-        return {name: number for number, name in self.names.items()}
+    def _by_name(self) -> dict[str, list[int]]:
+        by_name = defaultdict(list)
+        for number, name in self.names.items():
+            by_name[comparable(name)].append(number)
+        return by_name
 
     @functools.cached_property
     def _by_ending(self) -> dict[str, list[int]]:
         endings = defaultdict(list)
         for number, name in self.names.items():
-            folders = name.split("/")
+            folders = comparable(name).split("/")
             for start in range(1, len(folders)):
                 endings["/".join(folders[start:])].append(number)
         return endings

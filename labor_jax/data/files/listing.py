@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import os
 import pathlib
@@ -18,19 +19,26 @@ IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", "
 def list_files(folder: pathlib.Path) -> list[str]:
     """Returns the paths below a folder of all its files, with "/", sorted. Skips hidden files.
 
+    Links to folders are followed. What several paths lead to is listed once, if possible by the
+    path without a link.
+
     Raises:
       DataError: a folder may not be read.
     """
     files, seen = [], set()
-    for directory, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(directory)
-        if real in seen:  # a link to a folder above it
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = pathlib.Path(directory).relative_to(folder)
-        files += [(below / name).as_posix() for name in names if not name.startswith(".")]
+    tops = collections.deque([os.fspath(folder)])
+    while tops:  # the folder, then the links that were found, each without those in it
+        for directory, folders, names in os.walk(tops.popleft(), onerror=_refuse):
+            real = os.path.realpath(directory)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            paths = (os.path.join(directory, name) for name in folders)
+            tops.extend(path for path in paths if os.path.islink(path))
+            below = pathlib.Path(directory).relative_to(folder)
+            files += [(below / name).as_posix() for name in names if not name.startswith(".")]
     return sorted(files)
 
 

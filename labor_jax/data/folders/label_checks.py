@@ -13,6 +13,7 @@ import numpy as np
 
 from labor_jax.data import base, threads
 from labor_jax.data.base import DataError
+from labor_jax.data.blocks import row_blocks
 from labor_jax.data.label_map import LabelMap
 
 # Up to this many pixels, all label maps of a split are decoded at the start (about a second on one
@@ -113,7 +114,9 @@ def _read(
 
 def _held(array: np.ndarray) -> frozenset[int]:
     # A histogram is faster than sorting.
-    return frozenset(np.flatnonzero(np.bincount(array.ravel())).tolist())
+    return frozenset().union(
+        *(np.flatnonzero(np.bincount(block.ravel())).tolist() for block in row_blocks(array))
+    )
 
 
 def _folder(paths: Sequence[pathlib.Path]) -> pathlib.Path:

@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from labor_jax.data.files import listing
+from labor_jax.data.files import listing, names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FolderLayout:
       image_suffix: ending of image file names, before the extension, that label names lack
         ("_leftImg8bit").
       label_pattern: file name of an image's label; "{stem}" is the image's file name without
-        extension and `image_suffix`.
+        extension and `image_suffix`. The label's extension may be in capitals too.
       label_map: class number of each value or colour in the label files ("7:0, 8:1, other:255"),
         see `LabelMap`; empty if the values are class numbers.
       label_map_field: the config field that `label_map` came from, for errors; empty for the
@@ -53,7 +53,10 @@ class FolderLayout:
     def matches(self, file: str) -> bool:
         """Whether a file, by its path below `images`, matches one of the patterns."""
         patterns = self.pattern.split(",") if isinstance(self.pattern, str) else self.pattern
-        return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)
+        return any(
+            fnmatch.fnmatchcase(names.comparable(file), names.comparable(pattern))
+            for pattern in patterns
+        )
 
     def matches_name(self, name: str) -> bool:
         """Whether an image file of this name, with any extension, matches one of the patterns."""

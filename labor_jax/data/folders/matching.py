@@ -1,4 +1,8 @@
-"""Finds the images of a split, and each image's label."""
+"""Finds the images of a split, and each image's label.
+
+Names that look the same are the same, however a letter with an accent is written. They stay as they
+are on the disk.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
 from labor_jax.data.files import listing
+from labor_jax.data.files.names import comparable, comparable_ending
 from labor_jax.data.folders.layout import FolderLayout
 
 
@@ -24,7 +29,7 @@ def find_images(
 
     Returns:
       The image file of each name, sorted by name, as paths below `layout.images`; and the stems
-      (paths without extension) of all images there, of this split or not.
+      (paths without extension, as `comparable` has them) of all images there, of this split or not.
 
     Raises:
       DataError: the folder is missing, no image matches, or two images share a name.
@@ -59,13 +64,18 @@ def find_images(
     )
     by_name = collections.defaultdict(list)
     for file in matching:
-        by_name[stems[file].removesuffix(layout.image_suffix)].append(file)
+        by_name[comparable(_name(stems[file], layout))].append(file)
     messages.raise_if_any(
         f"{split} images share a name, the path without extension,",
         [" and ".join(files) for files in by_name.values() if len(files) > 1],
         layout.advice or f"Remove one of them or narrow data.{split}.pattern.",
     )
-    return {name: by_name[name][0] for name in sorted(by_name)}, set(stems.values())
+    found = {_name(stems[file], layout): file for file in matching}
+    return {name: found[name] for name in sorted(found)}, set(map(comparable, stems.values()))
+
+
+def _name(stem: str, layout: FolderLayout) -> str:
+    return stem.removesuffix(layout.image_suffix)
 
 
 def find_labels(
@@ -88,26 +98,38 @@ def find_labels(
       The label file of each name. Names in `layout.known_defects` may be missing.
 
     Raises:
-      DataError: the folder is missing, an image has no label, or a label has no image.
+      DataError: the folder is missing, an image has no label or two, or a label has no image.
     """
     folder = _folder(root, layout.labels, f"data.{split}.labels", layout.advice)
-    before, after = layout.label_pattern.split("{stem}")
-    labels = {}
     files = listing.list_files(folder)
-    for file in files:
-        parent, slash, base_name = file.rpartition("/")
-        stem = base_name[len(before) : len(base_name) - len(after)]
-        if stem and base_name == before + stem + after:
-            labels[parent + slash + stem] = file
-    _check_names(labels.values(), f"{split} labels in {folder}")
-    lacking = [name for name in images if name not in labels and name not in layout.known_defects]
+    by_name = _by_name(files, layout.label_pattern)
+    labels = {name: found[0] for name, found in by_name.items()}
+    _check_names(
+        (file for found in by_name.values() for file in found), f"{split} labels in {folder}"
+    )
+    messages.raise_if_any(
+        f"{split} images have two labels in {folder}",
+        [
+            " and ".join(by_name[comparable(name)])
+            for name in images
+            if len(by_name.get(comparable(name), ())) > 1
+        ],
+        layout.advice
+        or "Their names are the same but for capitals in the extension, or for how an accent is "
+        "written. Remove one of them.",
+    )
+    lacking = [
+        name
+        for name in images
+        if comparable(name) not in labels and name not in layout.known_defects
+    ]
     messages.raise_if_any(
         f"{split} images have no label in {folder}",
         [images[name] for name in lacking],
         layout.advice
         or f"Add the labels, remove the images, or correct data.{split}.label_pattern = "
         f"{layout.label_pattern!r} (and image_suffix = {layout.image_suffix!r})."
-        + _near_label(split, lacking, files)
+        + _near_label(split, lacking, files, layout)
         + (
             ' If people answer, the pool needs no labels: set data.pool.labels="".'
             if split == "pool"
@@ -120,14 +142,32 @@ def find_labels(
             file
             for name, file in labels.items()
             # A label whose image is there but does not match belongs to another split.
-            if name + layout.image_suffix not in stems
+            if name + comparable(layout.image_suffix) not in stems
             and name not in layout.known_defects
             and name not in layout.skip
             and layout.matches_name(name)
         ],
         layout.advice or "Add the images or remove the labels.",
     )
-    return {name: folder / labels[name] for name in images if name in labels}
+    return {
+        name: folder / labels[comparable(name)] for name in images if comparable(name) in labels
+    }
+
+
+def _by_name(files: Iterable[str], pattern: str) -> dict[str, list[str]]:
+    """The label files of each image's name, as `comparable` has it."""
+    before, after = map(comparable, pattern.split("{stem}"))
+    by_name = collections.defaultdict(list)
+    for file in files:
+        parent, slash, base_name = comparable(file).rpartition("/")
+        end = len(base_name) - len(after)
+        if (
+            end > len(before)
+            and base_name.startswith(before)
+            and comparable_ending(base_name[end:]) == comparable_ending(after)
+        ):
+            by_name[parent + slash + base_name[len(before) : end]].append(file)
+    return by_name
 
 
 def _check_names(files: Iterable[str], what: str) -> None:
@@ -143,12 +183,16 @@ def _check_names(files: Iterable[str], what: str) -> None:
     )
 
 
-def _near_label(split: str, names: Sequence[str], files: Sequence[str]) -> str:
+def _near_label(
+    split: str, lacking: Sequence[str], files: Sequence[str], layout: FolderLayout
+) -> str:
     """Points to a file that would be an image's label if its extension were another."""
-    without_label = set(names)
+    without_label = set(map(comparable, lacking))
     for file in files:
         stem, _, extension = file.rpartition(".")
-        if stem in without_label:
+        if comparable(stem) in without_label:
+            if _by_name(files, layout.label_pattern):
+                return f" There is {file}: give all labels one extension."
             return (
                 f" There is {file}: --config.data.{split}.label_pattern='{{stem}}.{extension}' "
                 "takes such files."

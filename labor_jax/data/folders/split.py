@@ -37,6 +37,7 @@ class FolderSplit:
       label_map: maps the values in label files to class numbers.
       label_channel: see `FolderLayout`.
       left_out: names of images that were found and left out on purpose.
+      folders: the folders that were searched for images and labels.
     """
 
     names: tuple[str, ...]
@@ -46,6 +47,7 @@ class FolderSplit:
     label_map: LabelMap
     label_channel: int | None = None
     left_out: tuple[str, ...] = ()
+    folders: tuple[pathlib.Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -105,6 +107,18 @@ class FolderSplit:
                 "the files were checked. Restore it and run the same command again."
             )
         return array
+
+    def label_coding(self) -> dict[str, str] | None:
+        """Returns what says how label files are read; None if no labels.
+
+        Returns:
+          "sha256", which changes with the class of any value or colour; and "table", the class
+          table's file, empty if there is none.
+        """
+        if self.label_paths is None:
+            return None
+        table = self.label_map.table_path
+        return {"sha256": self.label_map.key(), "table": "" if table is None else str(table)}
 
     def label_key(self) -> str | None:
         """Returns a hash that changes with any label file and the label map; None if no labels."""
@@ -194,6 +208,7 @@ def read_split(
         label_map=label_map,
         label_channel=layout.label_channel,
         left_out=left_out,
+        folders=tuple(root / below for below in (layout.images, layout.labels) if below),
     )
     if result.label_paths is not None:
         check_labels(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from labor_jax.data.files.names import comparable, comparable_ending
 from labor_jax.data.inspection.series import Series, sample
 
 # Labels that vote on how names differ.
@@ -60,7 +61,10 @@ def _suffixes(photos: Series) -> list[str]:
 def _named(photos: Series, image_suffix: str) -> dict[tuple[str, str], str]:
     """The path of each photo by its folder below the series' and its name without the suffix."""
     return {
-        (_parent(photos.below(file)), file.stem.removesuffix(image_suffix)): file.path
+        (
+            _parent(photos.below(file)),
+            comparable(file.stem.removesuffix(image_suffix)),
+        ): file.path
         for file in photos.files
     }
 
@@ -69,7 +73,7 @@ def _vote(names: Mapping[tuple[str, str], str], labels: Series) -> str | None:
     """The label pattern that most of some labels vote for; of those, the shortest."""
     votes: collections.Counter[str] = collections.Counter()
     for file in sample(labels.files, _VOTERS):
-        parent, stem = _parent(labels.below(file)), file.stem
+        parent, stem = _parent(labels.below(file)), comparable(file.stem)
         votes.update(
             {
                 f"{stem[:start]}{{stem}}{stem[end:]}{file.extension}"
@@ -83,6 +87,7 @@ def _vote(names: Mapping[tuple[str, str], str], labels: Series) -> str | None:
 
 def _apply(photos: Series, labels: Series, image_suffix: str, pattern: str) -> NameMatch:
     before, after = pattern.split("{stem}")
+    after = comparable_ending(after)
     by_name = {_key(labels.below(file)): file.path for file in labels.files}
     found, unlabelled = {}, []
     for (parent, name), path in _named(photos, image_suffix).items():
@@ -104,8 +109,8 @@ def _apply(photos: Series, labels: Series, image_suffix: str, pattern: str) -> N
 
 
 def _key(below: str) -> tuple[str, str]:
-    return _parent(below), below.rpartition("/")[2]
+    return _parent(below), comparable_ending(below.rpartition("/")[2])
 
 
 def _parent(below: str) -> str:
-    return below.rpartition("/")[0]
+    return comparable(below.rpartition("/")[0])

@@ -30,7 +30,8 @@ def common_size(sizes: Sequence[Size], long_side: int) -> Size:
     aspect = math.exp(statistics.median(math.log(height / width) for height, width in sizes))
     area = statistics.median(height * width for height, width in sizes)
     height, width = math.sqrt(area * aspect), math.sqrt(area / aspect)
-    shrink = min(1.0, long_side / max(height, width))
+    longest = long_side // _MULTIPLE * _MULTIPLE  # rounding makes no side longer
+    shrink = min(1.0, longest / max(height, width))
     return tuple(
         max(_MULTIPLE, round(side * shrink / _MULTIPLE) * _MULTIPLE) for side in (height, width)
     )

@@ -19,6 +19,16 @@ def test_list_files_follows_links_without_running_in_circles(tmp_path):
     assert listing.list_files(tmp_path / "a") == ["b/x.png", "linked/z.png"]
 
 
+def test_a_link_takes_no_files_from_the_folder_that_it_leads_to(tmp_path):
+    (tmp_path / "z_real" / "deep").mkdir(parents=True)
+    (tmp_path / "z_real" / "deep" / "x.png").touch()
+    expected = ["z_real/deep/x.png"]
+    (tmp_path / "best_of").symlink_to("z_real")
+    (tmp_path / "z_real" / "again").symlink_to("deep")
+    assert listing.list_files(tmp_path) == expected
+    assert listing.list_files(tmp_path / "best_of") == ["deep/x.png"]
+
+
 def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "open").mkdir()
     (tmp_path / "locked").mkdir()

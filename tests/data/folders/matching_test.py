@@ -1,4 +1,5 @@
 import dataclasses
+import unicodedata
 
 import numpy as np
 import pytest
@@ -79,3 +80,46 @@ def test_one_name_twice(tree, write_image):
         tree.root / "pool" / "images" / "drive" / "pool_0.jpg", np.zeros((6, 8, 3), np.uint8)
     )
     tree.fails("1 pool images share a name", "drive/pool_0.jpg and drive/pool_0.png")
+
+
+def _rename(tree, kind, number, name):
+    path = tree.root / "source" / kind / "drive" / f"source_{number}.png"
+    return path.rename(path.with_name(name))
+
+
+def _both_forms(name):
+    return unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
+
+
+@pytest.mark.parametrize("suffix", [".PNG", ".Png"])
+def test_a_labels_extension_may_be_in_capitals(tree, suffix):
+    label = _rename(tree, "labels", 1, f"source_1{suffix}")
+    assert folders_pair.load(tree.config).source.label_paths[1] == label
+    label.rename(label.with_name("source_1.tif"))
+    tree.fails("1 source images have no label", "There is drive/source_1.tif: give all labels one")
+
+
+def test_a_label_and_its_image_may_write_an_accent_in_two_ways(tree):
+    one, other = _both_forms("Stra\u00dfe \u00fc")
+    image, label = (
+        _rename(tree, "images", 1, f"{other}.png"),
+        _rename(tree, "labels", 1, f"{one}.png"),
+    )
+    tree.config.source.pattern = (f"*{one}*",)
+    source = folders_pair.load(tree.config).source
+    assert source.names == (f"drive/{other}",)  # as on the disk
+    assert source.files(0) == (image, label)
+
+
+def test_two_labels_of_an_image_and_two_images_of_a_name(tree, write_image):
+    one, other = _both_forms("\u00fc")
+    label = np.zeros((6, 8), np.uint8)
+    second = write_image(tree.root / "source" / "labels" / "drive" / "source_1.PNG", label)
+    tree.fails("1 source images have two labels in", "drive/source_1.PNG and drive/source_1.png")
+    tree.config.source.pattern = ("*_0.png", "*_2.png")
+    folders_pair.load(tree.config)  # those of images that aren't read are no concern
+    tree.config.source.pattern = ("*",)
+    second.unlink()
+    _rename(tree, "images", 0, f"{one}.png")
+    _rename(tree, "images", 1, f"{other}.png")
+    tree.fails("1 source images share a name", f"drive/{other}.png and drive/{one}.png")

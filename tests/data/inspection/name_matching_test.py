@@ -1,3 +1,5 @@
+import unicodedata
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +37,12 @@ def test_suffixes_and_prefixes():
         ["c/c_1_gtFine_labelIds.png", "c/c_2_gtFine_labelIds.png"],
     ) == ("_leftImg8bit", "{stem}_gtFine_labelIds.png")
     assert rule(["1.jpg", "10.jpg"], ["mask_1.PNG", "mask_10.PNG"]) == ("", "mask_{stem}.PNG")
+
+
+def test_names_are_compared_as_a_run_compares_them():
+    one, other = (unicodedata.normalize(form, "\u00d6l/\u00fc") for form in ("NFC", "NFD"))
+    assert rule([f"{other}.jpg"], [f"{one}.png"]) == ("", "{stem}.png")
+    assert rule(["1.jpg", "2.jpg", "3.jpg"], ["1.png", "2.PNG", "3.png"]) == ("", "{stem}.png")
 
 
 def test_what_does_not_match_is_listed():
