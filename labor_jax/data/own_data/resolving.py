@@ -40,6 +40,13 @@ _FIELDS = (
     "joint.query_steps",
 )
 
+# The sizes of a query's parts, by its method.
+_PARTS = {
+    "ripu_pa": ("acquisition.radius",),
+    "superpixels": ("acquisition.superpixel_size",),
+    "multi_hot": ("acquisition.superpixel_size",),
+}
+
 
 def open_fields(config: ConfigDict) -> tuple[str, ...]:
     """Names the fields that `resolve` fills in, by their dotted names in the config.
@@ -47,8 +54,7 @@ def open_fields(config: ConfigDict) -> tuple[str, ...]:
     A phase of 0 steps is one that the method leaves out; its steps aren't open.
     """
     steps_fields = tuple(field for field in _STEPS if config[field] != 0)
-    radius = ("acquisition.radius",) if config.method == "ripu_pa" else ()
-    return _FIELDS + steps_fields + radius
+    return _FIELDS + steps_fields + _PARTS.get(config.acquisition.method, ())
 
 
 def resolve(config: ConfigDict, facts: Facts) -> tuple[Choice, ...]:

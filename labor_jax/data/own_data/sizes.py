@@ -14,7 +14,12 @@ _MULTIPLE = 32  # of every chosen side
 _CROP = 512  # sides of the training window, for chosen sizes well beyond it
 _LARGEST_UNCROPPED = 640
 _PIXELS_AT_ONCE = 2**23  # of label maps whose scores are in memory together: 8 of 1024x1024
-_RIPU_RADIUS, _RIPU_ROWS = 32, 1024
+_PUBLISHED_ROWS = 1024  # of Cityscapes
+# What a query's parts measure at these rows, and the least and the most that they may.
+_AT_PUBLISHED_ROWS = {
+    "acquisition.radius": ("RIPU's radius", 32, 1, math.inf),
+    "acquisition.superpixel_size": ("superpixels", 32, 4, 256),
+}
 
 
 def common_size(sizes: Sequence[Size], long_side: int) -> Size:
@@ -38,7 +43,7 @@ def common_size(sizes: Sequence[Size], long_side: int) -> Size:
 
 
 def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
-    """Chooses sizes, the window of training, the evaluation's batch and RIPU's radius.
+    """Chooses sizes, the window of training, the evaluation's batch and the parts of a query.
 
     Args:
       config: see `labor_jax.config`; `data.long_side` is the longest side of the sizes chosen, 0 to
@@ -64,13 +69,7 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     if data.long_side:
         yield from _evaluation_size(config, facts, chosen)
         yield from _crop(config, chosen)
-    for role in ("pool", "evaluation"):
-        if facts.count(role) and config.acquisition.radius is None:
-            rows = statistics.median(height for height, _ in facts.sizes[role])
-            radius = max(1, round(_RIPU_RADIUS * rows / _RIPU_ROWS))
-            why = f"RIPU's radius {_RIPU_RADIUS} at {_RIPU_ROWS} rows, scaled to {rows:.0f}"
-            yield Choice({"acquisition.radius": radius}, why)
-            break
+    yield from _parts(config, facts)
     largest = max(
         (h * w for role in ("pool", "evaluation") for h, w in facts.sizes.get(role, ())), default=1
     )
@@ -78,6 +77,19 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
         batch = next(n for n in (4, 2, 1) if n * largest <= _PIXELS_AT_ONCE or n == 1)
         why = f"memory holds their scores, and the largest image has {largest / 1e6:.1f} megapixels"
         yield Choice({"evaluation_batch_size": batch}, why)
+
+
+def _parts(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
+    """How large the parts of a query are, where that is open."""
+    shown = [facts.sizes[role] for role in ("pool", "evaluation") if facts.count(role)]
+    if not shown:
+        return
+    rows = statistics.median(height for height, _ in shown[0])
+    for field, (what, pixels, least, most) in _AT_PUBLISHED_ROWS.items():
+        if config[field] is None:
+            why = f"{what} of {pixels} at {_PUBLISHED_ROWS} rows, scaled to {rows:.0f}"
+            scaled = round(pixels * rows / _PUBLISHED_ROWS)
+            yield Choice({field: min(max(least, scaled), most)}, why)
 
 
 def _evaluation_size(config: ConfigDict, facts: Facts, chosen) -> Iterator[Choice]:

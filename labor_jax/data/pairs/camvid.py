@@ -98,7 +98,11 @@ def joint_defaults(config: ConfigDict) -> None:
     config.selector.learning_rate = 2.5e-3
 
 
-METHOD_DEFAULTS = {"ripu_pa": _ripu_pa}
+def _superpixels(config: ConfigDict) -> None:
+    config.acquisition.superpixel_size = 12  # about 32 at 1024 rows, scaled to 360
+
+
+METHOD_DEFAULTS = {"ripu_pa": _ripu_pa, "superpixels": _superpixels, "multi_hot": _superpixels}
 
 
 @register_pair(

@@ -113,3 +113,11 @@ def test_ripus_radius_follows_the_rows():
     assert choices(config, pool=((360, 480),))["acquisition.radius"] == 11
     assert choices(config, pool=((16, 16),))["acquisition.radius"] == 1
     assert "acquisition.radius" not in choices(get_config("ripu_ra", "folders"), pool=((9, 9),))
+
+
+@pytest.mark.parametrize("method", ["superpixels", "multi_hot"])
+def test_superpixels_are_as_many_however_large_photos_are(method):
+    config = get_config(f"active:{method}", "photos")
+    for rows, size in ((1024, 32), (3072, 96), (360, 11), (64, 4), (9999, 256)):
+        found = choices(config, pool=((rows, 2 * rows),))
+        assert found["acquisition.superpixel_size"] == size
