@@ -89,7 +89,7 @@ def _photos(one: PhotoSet) -> str:
 
 def _files(files: Sequence[ScannedFile], are_labels: bool = False) -> list[str]:
     formats = _counts(collections.Counter(file.format for file in files))
-    modes = _counts(collections.Counter(_mode(file.mode) for file in files))
+    modes = _counts(collections.Counter(_mode(file) for file in files))
     lines = [_field("files", f"{formats}; {modes}"), _field("sizes", _sizes(files, are_labels))]
     turns = collections.Counter(_TURNS[f.orientation] for f in files if f.orientation != 1)
     if turns:
@@ -98,16 +98,16 @@ def _files(files: Sequence[ScannedFile], are_labels: bool = False) -> list[str]:
     return lines
 
 
-def _mode(mode: str) -> str:
-    if mode.startswith("I;16"):
+def _mode(file: ScannedFile) -> str:
+    if file.mode.startswith("I;16"):
         return "16-bit grey"
-    if mode.endswith(";16"):
-        return f"16-bit {mode[:-3]}"
-    return _MODES.get(mode, mode)
+    if file.is_deep:
+        return f"16-bit {file.mode}"
+    return _MODES.get(file.mode, file.mode)
 
 
 def _sizes(files: Sequence[ScannedFile], are_labels: bool) -> str:
-    all_sizes = [file.stored_size if are_labels else file.size for file in files]
+    all_sizes = [file.label_size if are_labels else file.size for file in files]
     sizes = collections.Counter(all_sizes)
     if len(sizes) == 1:
         (size,) = sizes
