@@ -122,6 +122,8 @@ def _check(
                     if not has_end(path, image.format):
                         image.load()
                     return Header(size, orientation, image.mode)
+        except decoding.TooLargeError:
+            return decoding.TOO_LARGE, str(path)
         except DataError as error:
             return error
 

@@ -6,7 +6,7 @@ import collections
 from collections.abc import Mapping, Sequence
 
 from labor_jax.data import messages
-from labor_jax.data.files import checks
+from labor_jax.data.files import checks, decoding
 from labor_jax.data.inspection import name_patterns, scan
 from labor_jax.data.inspection.codings import Coding
 from labor_jax.data.inspection.label_sets import LabelSet
@@ -16,6 +16,7 @@ _REMEDIES = {
     scan.EMPTY: "Copy them again or remove them.",
     scan.NOT_REGULAR: "Remove them.",
     scan.NOT_UTF8: "Rename them.",
+    scan.TOO_LARGE: decoding.TOO_LARGE.remedy,
 }
 
 

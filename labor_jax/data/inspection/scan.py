@@ -16,6 +16,7 @@ from labor_jax.data.files import checks, decoding, exif, listing
 EMPTY = "are empty (0 bytes)"
 NOT_REGULAR = "are not regular (pipes, sockets or devices)"
 NOT_UTF8 = "have a name that is not UTF-8"
+TOO_LARGE = decoding.TOO_LARGE.several
 
 OTHER_IMAGES = (".heic", ".heif", ".avif", ".gif", ".jp2", ".tga", ".dng", ".cr2", ".nef", ".arw")
 """Extensions of image formats that runs don't read."""
@@ -138,6 +139,8 @@ def read_header(root: pathlib.Path, file: str) -> ScannedFile:
             if not checks.has_end(path, image.format):
                 image.load()
             return scanned
+    except decoding.TooLargeError:
+        return ScannedFile(file, status.st_size, TOO_LARGE)
     except DataError as error:
         reason = str(error).removeprefix(f"{path} ")
         return ScannedFile(file, status.st_size, reason)

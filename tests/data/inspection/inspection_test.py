@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from labor_jax.data.base import DataError
 from labor_jax.data.files import checks, decoding
@@ -61,6 +62,16 @@ def test_every_kind_of_bad_file_is_listed(tmp_path):
     assert "1 file is empty (0 bytes): pool/images/empty.png. Copy" in problems
     assert "1 file is not regular (pipes, sockets or devices): pool/images/pipe.png" in problems
     assert "pool/images/text.png (cannot be read: not an image of a known format)" in problems
+
+
+def test_a_photo_of_too_many_pixels(tmp_path, monkeypatch):
+    builders.write_photos(tmp_path / "photos")
+    builders.write_photos(tmp_path / "photos", 1, "panorama.png", size=(60, 40))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # twice as many are an error
+    assert told(tmp_path)[0] == (
+        "1 file has more than 179 million pixels, the most that can be read: photos/panorama.png. "
+        "Cut them into tiles, or shrink them."
+    )
 
 
 def test_photos_without_label_and_labels_without_photo(tmp_path):
