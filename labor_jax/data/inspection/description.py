@@ -127,7 +127,7 @@ def _sizes(files: Sequence[ScannedFile], are_labels: bool) -> str:
 def _labels(one: LabelSet, photo_sets: Sequence[PhotoSet]) -> str:
     files = one.labels.files
     of = [photos.photos.folder for photos in photo_sets if photos.labels is one.labels]
-    belongs = f" of {of[0]}" if of else ", of no photos here"
+    belongs = f" of {of[0]}" if of else ", taken for no photos"
     ending = f" *{one.labels.ending}" if one.labels.ending else ""
     lines = [f"{one.labels.folder}:{ending} {_number(len(files), 'label')}{belongs}"]
     lines += _files(files, are_labels=True)

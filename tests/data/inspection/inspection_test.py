@@ -163,7 +163,7 @@ def test_labels_alone(tmp_path):
     inspection = inspect(tmp_path)
     assert not inspection.problems and not inspection.roles
     assert "binary" in inspection.coding.title
-    assert "3 labels, of no photos here" in described(tmp_path)
+    assert "3 labels, taken for no photos" in described(tmp_path)
 
 
 def test_smeared_labels_are_described_by_their_main_colours(tmp_path):

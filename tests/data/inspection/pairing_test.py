@@ -1,3 +1,5 @@
+import pytest
+
 from labor_jax.data.inspection import pairing
 from labor_jax.data.inspection.scan import ScannedFile
 from labor_jax.data.inspection.series import Series
@@ -39,6 +41,28 @@ def test_equal_names_everywhere_are_paired_by_folder():
         "photos": None,
         "sim": "sim_masks",
     }
+
+
+@pytest.mark.parametrize(
+    ("photo", "real", "taken", "others"),
+    [
+        ("sim/rgb", "real", "sim/semantic", ["sim/semantic_ids"]),
+        ("source/images", "pool/images", "source/labels", ["source/labels_color"]),
+        ("sim/images", "photos", "sim/labels", ["sim/depth", "sim/instances"]),
+        ("d/s/rgb", "d/street", "d/s/semantic", ["d/s/instance_segmentation"]),
+        ("rgb", "drive", "semantic", ["semantic_ids", "depth"]),
+    ],
+)
+def test_other_kinds_of_a_simulators_labels_are_not_for_photos(photo, real, taken, others):
+    found = [photos(photo), photos(real, 9), labels(taken), *map(labels, others)]
+    assert folders(*found) == {photo: taken, real: None}
+    mine = f"{real.removesuffix('/images')}_labels"
+    assert folders(*found, labels(mine)) == {photo: taken, real: mine}
+
+
+def test_folders_of_plain_words_are_paired_beside_others():
+    found = [photos("sim"), labels("sim_labels"), photos("images"), labels("annotations")]
+    assert folders(*found) == {"sim": "sim_labels", "images": "annotations"}
 
 
 def test_of_several_kinds_of_labels_class_numbers_are_taken():

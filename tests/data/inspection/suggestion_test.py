@@ -128,6 +128,25 @@ def test_a_labelled_pool_is_answered_by_its_labels(tmp_path):
     np.testing.assert_array_equal(pair.pool.label(0), builders.bands([1, 0]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("semantic_ids", [0, 1]), ("labels_color", [(128, 64, 128), (0, 0, 142)]), ("depth", None)],
+)
+@pytest.mark.parametrize("size", [builders.SIZE, (12, 16)])
+def test_another_kind_of_the_sources_labels_is_no_truth_of_the_pool(tmp_path, kind, values, size):
+    builders.write_photos(tmp_path / "sim/rgb", 3)
+    builders.write_labels(tmp_path / "sim/semantic", [0, 1], 3)
+    builders.write_photos(tmp_path / "real", 3, "{:04}.jpg", size=size)
+    if values is not None:
+        builders.write_labels(tmp_path / "sim" / kind, values, 3)
+    else:
+        for i in range(3):
+            write(tmp_path / "sim/depth" / f"{i:04}.png", np.full(builders.SIZE, 5000, np.uint16))
+    fields, _ = suggested(tmp_path)
+    assert fields["data.source.labels"] == "sim/semantic" and fields["annotator"] == "human"
+    assert fields["data.pool.images"] == "real" and "data.pool.labels" not in fields
+
+
 COLOURS = [(255, 0, 0), (0, 128, 255), (9, 9, 9)]
 
 
