@@ -39,6 +39,11 @@ class PhotoSet:
         """Whether most of the photos have a label."""
         return self.match is not None and len(self.match.labels) > len(self.photos.files) / 2
 
+    @property
+    def is_wholly_labelled(self) -> bool:
+        """Whether each of the photos has a label, so that an oracle can answer."""
+        return self.match is not None and not self.match.unlabelled
+
 
 def pair_series(series: Sequence[Series]) -> list[PhotoSet]:
     """Pairs each series of photos with at most one series of labels, by folders and names.

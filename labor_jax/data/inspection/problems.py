@@ -49,11 +49,11 @@ def find(
         stops = any(one is other for other in used)
         (problems if stops else remarks).extend(_of_photos(one, scanned))
     for role, one in roles.items():
-        if one.match is not None and (role != "pool" or one.is_labelled):
+        if one.match is not None and (role != "pool" or one.is_wholly_labelled):
             problems += _of_labels(one)
     for one in roles.values():
         remarks += _unseen_turns(one)
-    if "pool" in roles and roles["pool"].match and not roles["pool"].is_labelled:
+    if "pool" in roles and roles["pool"].match and not roles["pool"].is_wholly_labelled:
         remarks.append(_partly_labelled(roles["pool"]))
     problems += _of_coding(label_sets, roles, coding)
     _add_duplicates(same, roles, problems, remarks)

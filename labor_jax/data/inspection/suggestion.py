@@ -48,9 +48,9 @@ def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
         elif role == "pool":
             fields["data.pool.images"] = "POOL_IMAGES"
     pool = inspection.roles.get("pool")
-    if pool is None or not pool.is_labelled:
+    if pool is None or not pool.is_wholly_labelled:
         fields["annotator"] = "human"
-    if pool is not None and pool.match and not pool.is_labelled:
+    if pool is not None and pool.match and not pool.is_wholly_labelled:
         fields["annotation.existing_labels"] = str(root / pool.labels.folder)
     return fields
 
@@ -147,7 +147,7 @@ def _coding(coding: Coding, class_table: str) -> Fields:
 def _layout(role: str, one: PhotoSet, inspection: Inspection) -> Fields:
     """The fields of `FolderLayout` of a role that differ from their defaults."""
     default = folders.FolderLayout(images=f"{role}/images", labels=f"{role}/labels")
-    uses_labels = one.match is not None and (role != "pool" or one.is_labelled)
+    uses_labels = one.match is not None and (role != "pool" or one.is_wholly_labelled)
     patterns = name_patterns.find_pattern(one.photos, inspection.scan.images) or ("*",)
     found = {"images": one.photos.folder, "labels": "", "pattern": ",".join(patterns)}
     if one.match is not None:

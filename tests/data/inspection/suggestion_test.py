@@ -218,11 +218,12 @@ def test_photos_alone_are_a_pair_without_a_source(tmp_path):
     assert pair.source is None and len(pair.pool) == 3
 
 
-def test_a_partly_labelled_pool_gives_its_labels_to_the_run(tmp_path):
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_partly_labelled_pool_gives_its_labels_to_the_run(tmp_path, count):
     builders.write_roles(tmp_path, [0, 1])
-    builders.write_labels(tmp_path / "pool" / "labels", [1, 0], 1)
+    builders.write_labels(tmp_path / "pool" / "labels", [1, 0], count)
     fields, inspection = suggested(tmp_path)
-    assert "1 of the 3 photos in pool/images have labels already" in inspection.remarks[0]
+    assert f"{count} of the 3 photos in pool/images have labels already" in inspection.remarks[0]
     assert fields["data.pool.labels"] == ""
     assert fields["annotation.existing_labels"] == str(tmp_path / "pool" / "labels")
     assert fields["annotator"] == "human"
