@@ -10,6 +10,7 @@ import functools
 import logging
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags
@@ -72,11 +73,19 @@ def _trial(fields: dict[str, str], roles: Iterable[str]) -> str:
     from labor_jax import config_argument, data
 
     config = config_argument.load("spl:folders")
-    arguments = [f"--config.{name}={v}" for name, v in fields.items() if name.startswith("data.")]
+    arguments = [f"--config.{name}={value}" for name, value in fields.items()]
     config_argument.override(config, ["check", *arguments])
     logging.disable(logging.WARNING)  # all of this is told in other words
     try:
-        data.load_pair(config.pair, config.data, list(roles))
+        pair = data.load_pair(config.pair, config.data, list(roles))
+        if config.annotation.existing_labels:
+            from labor_jax.annotation import LabelStore
+            from labor_jax.experiment import existing_labels, workdir
+
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = workdir.Workdir(temporary)
+                with LabelStore(folder.labels, classes=pair.classes) as store:
+                    existing_labels.read_configured(folder, config, pair, store)
     except ValueError as error:  # DataErrors among them
         return str(error)
     finally:

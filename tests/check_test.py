@@ -67,6 +67,27 @@ def test_a_value_outside_the_sample_is_found_by_reading_as_a_run_does(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("photo", "kinds"),
+    [
+        ("city_{}.jpg", ["_mask"]),
+        ("city_{}.png", ["_gtFine_labelTrainIds", "_gtFine_instanceIds"]),
+    ],
+)
+def test_labels_that_exist_already_are_read_as_a_run_does(tmp_path, photo, kinds):
+    root = tmp_path / "mine"
+    builders.write_photos(root, 3, photo)
+    for kind in kinds:
+        builders.write_labels(root, [0, 1, 2], 2, f"city_{{}}{kind}.png")
+    result = check(root)
+    assert result.returncode == 0, result.stdout
+    assert f"--config.annotation.existing_labels={root}" in result.stdout
+    builders.write_labels(root, [0, 1, 2], 1, f"city_{{}}{kinds[0]}.png", size=(9, 9))
+    result = check(root)
+    assert result.returncode == 1
+    assert "the image is 9x9 in the file and 32x24 in the run" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ((), "Name one folder: labor-jax check DIR."),

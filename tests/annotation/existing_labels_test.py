@@ -72,10 +72,22 @@ def test_label_maps_with_255_where_nothing_is_labelled(store, folder):
     check_complete(result, folder)
 
 
-def test_names_follow_the_pools_pattern(store, folder):
-    save(folder / "a" / "x_gt.png", LABELS[0])
+def test_names_follow_the_pools_pattern(store, folder, caplog):
     existing = pool_round(PAIR, label_pattern="{stem}_gt.png")
+    save(folder / "a" / "x.png", LABELS[0])
     assert import_existing(store, existing, "png", folder).imported == ["a/x"]
+    save(folder / "a" / "x_gt.png", LABELS[1])
+    save(folder / "b" / "x_GT.PNG", LABELS[1])
+    save(folder / "b" / "x_colour.png", LABELS[1])  # another kind of the same labels
+    save(folder / "b" / "x.jpg", LABELS[0])  # the photo
+    assert not caplog.messages
+    result = import_existing(store, existing, "png", folder, replace=True)
+    assert result.imported == ["a/x", "b/x"] and not result.violations
+    np.testing.assert_array_equal(store.labels("a/x"), LABELS[1])
+    assert "3 images are not named {stem}_gt.png and are not read: a/x.png, b/x" in caplog.text
+    save(folder / "photos" / "x.jpg", LABELS[0])
+    with pytest.raises(DataError, match=r"no label maps \({stem}_gt\.png or .*images: x\.jpg"):
+        import_existing(store, existing, "png", folder / "photos")
 
 
 def test_what_is_wrong_is_told_by_cause_and_nothing_is_stored(store, folder):

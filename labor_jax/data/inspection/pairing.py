@@ -116,7 +116,9 @@ def guess_roles(sets: Sequence[PhotoSet]) -> dict[str, PhotoSet]:
         take("evaluation", [one for one in measured if "val" not in one.photos.folder.lower()])
         take("evaluation", measured)
     take("source", [one for one in named("train") if one.is_labelled])
-    take("source", [one for one in labelled if "pool" not in words[one.photos.folder]])
+    # Alone, photos of which some lack a label are the pool.
+    whole = labelled if len(sets) > 1 else [one for one in labelled if one.is_wholly_labelled]
+    take("source", [one for one in whole if "pool" not in words[one.photos.folder]])
     take("pool", named("train", "source"))
     take("pool", unlabelled)
     take("pool", labelled)

@@ -166,7 +166,7 @@ def _unseen_turns(one: PhotoSet) -> list[str]:
 def _partly_labelled(pool: PhotoSet) -> str:
     return (
         f"{len(pool.match.labels)} of the {len(pool.photos.files)} photos in {pool.photos.folder} "
-        f"have labels already, in {pool.labels.folder}. The command below gives them to the run, "
+        f"have labels already (in {pool.labels.folder}). The command below gives them to the run, "
         "which trains on them from its first round."
     )
 

@@ -100,3 +100,4 @@ def test_train_val_and_test_with_labels():
 def test_a_partly_labelled_pool_stays_the_pool():
     found = [photos("sim"), labels("sim_labels"), photos("real", 10), labels("real_labels", 2)]
     assert roles(*found) == {"source": "sim", "pool": "real"}
+    assert roles(photos("a", 10), labels("a_masks", 6)) == {"pool": "a"}
