@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from labor_jax.annotation import LabelStore
 from labor_jax.annotation.existing_labels import check_complete, import_existing, pool_round
-from labor_jax.annotation.formats import FORMATS
+from labor_jax.annotation.formats import EXISTING_FORMATS, FORMATS
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID
 from labor_jax.annotation.round_export import describe_round, export_round
 from labor_jax.annotation.violations import by_cause
@@ -119,12 +120,22 @@ def test_what_is_wrong_is_told_by_cause_and_nothing_is_stored(store, folder):
     assert bring_in(store, folder, skip_invalid=True).imported == ["a/x"]
 
 
-def test_an_image_twice_and_a_folder_without_labels(store, folder, tmp_path):
-    for path in (folder / "nothing", folder):
-        with pytest.raises(DataError, match="holds no label maps"):
-            bring_in(store, path)
-        with pytest.raises(DataError, match="holds no polygons"):
-            bring_in(store, path, "cityscapes")
+@pytest.mark.parametrize("format", EXISTING_FORMATS)
+def test_a_path_that_does_not_exist(store, tmp_path, monkeypatch, format):
+    monkeypatch.chdir(tmp_path)
+    for name in ("labelled", "labels.json"):
+        told = rf"there is no .* {tmp_path / name} \({name} is below the current folder, not data"
+        with pytest.raises(DataError, match=told):
+            bring_in(store, Path(name), format)
+        with pytest.raises(DataError, match=rf"there is no .* {tmp_path / name}$"):
+            bring_in(store, tmp_path / name, format)
+
+
+def test_an_image_twice_and_a_folder_without_labels(store, folder):
+    with pytest.raises(DataError, match="holds no label maps"):
+        bring_in(store, folder)
+    with pytest.raises(DataError, match="holds no polygons"):
+        bring_in(store, folder, "cityscapes")
     save(folder / "1" / "b" / "y.png", LABELS[2])
     save(folder / "2" / "b" / "y.png", LABELS[2])
     with pytest.raises(DataError, match="'b/y' twice"):
