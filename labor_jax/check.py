@@ -36,7 +36,10 @@ def main(argv: Sequence[str]) -> None:
     from labor_jax.data.inspection import class_table_template, description, suggestion
     from labor_jax.data.inspection.inspection import inspect
 
-    table = pathlib.Path(_WRITE_CLASSES.value).expanduser() if _WRITE_CLASSES.value else None
+    table = None
+    if _WRITE_CLASSES.value:
+        # As a whole path, since a run looks below the data's folder first.
+        table = pathlib.Path(_WRITE_CLASSES.value).expanduser().absolute()
     if table is not None and (table.exists() or not table.parent.is_dir()):
         problem = "exists already" if table.exists() else "is in a folder that does not exist"
         raise app.UsageError(f"--write_classes: {table} {problem}. Name a new file.")

@@ -8,14 +8,15 @@ from tests import fork_server
 from tests.data.inspection import builders
 
 
-def check(*arguments):
-    return fork_server.run(["-m", "labor_jax", "check", *arguments])
+def check(*arguments, **options):
+    return fork_server.run(["-m", "labor_jax", "check", *arguments], **options)
 
 
 def test_a_usable_folder(tmp_path):
     builders.write_roles(tmp_path / "my data", [(255, 0, 0), (0, 128, 255), (9, 9, 9)])
     table = tmp_path / "classes.csv"
-    result = check(tmp_path / "my data", "--write_classes", table)
+    (tmp_path / "my data" / "classes.csv").write_text("name,colour\nroad,#ff0000\nsky,#0080ff\n")
+    result = check("my data", "--write_classes=classes.csv", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Problems" not in result.stdout
     assert "#ff0000: 34.4% in 3" in result.stdout
