@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import shlex
 from collections.abc import Mapping
 
@@ -66,10 +67,18 @@ def existing_class_table(inspection: Inspection) -> str:
     return next(found, "")
 
 
-def command(fields: Mapping[str, str], name: str = "spl:folders") -> str:
-    """Returns the command that runs a config with these fields, ready for a shell."""
+def command(fields: Mapping[str, str], name: str = "spl:folders", workdir: str = "") -> str:
+    """Returns the command that runs a config with these fields, ready for a shell.
+
+    Args:
+      fields: those of `suggest_fields`.
+      name: of the config.
+      workdir: where the run writes; empty for the default.
+    """
     lines = [f"labor-jax run {name}"]
     lines += [f"    --config.{field}={shlex.quote(value)}" for field, value in fields.items()]
+    if workdir:
+        lines.append(f"    --workdir {shlex.quote(workdir)}")
     return " \\\n".join(lines)
 
 
@@ -90,12 +99,8 @@ def describe(
     """
     title = "To use it, when the problems are mended:" if inspection.problems else "To use it:"
     has_source = "source" in inspection.roles
-    lines = [
-        title,
-        "",
-        command(fields, "spl:folders" if has_source else "active:margin,photos"),
-        "",
-    ]
+    name = "spl:folders" if has_source else "active:margin,photos"
+    lines = [title, "", command(fields, name, _outside_workdir(inspection)), ""]
     if is_new or not class_table:
         lines += _about_classes(inspection, class_table)
     missing = [value for value in fields.values() if value in _PLACEHOLDERS]
@@ -109,6 +114,18 @@ def describe(
             "--config.data.evaluation_from_answers=0.2 measures on a share of the answers instead.",
         ]
     return "\n".join(lines).rstrip()
+
+
+def _outside_workdir(inspection: Inspection) -> str:
+    """Returns a workdir outside of what was found, if the current folder is in it; else empty.
+
+    A run's default workdir is below the current folder, and its pictures would become photos.
+    """
+    root, here = inspection.scan.root.resolve(), pathlib.Path.cwd().resolve()
+    series = [each for one in inspection.roles.values() for each in (one.photos, one.labels)]
+    folders = [(root / each.folder).resolve() for each in series if each is not None]
+    is_inside = any(here.is_relative_to(folder) for folder in folders)
+    return str(root.parent / "runs" / root.name) if is_inside else ""
 
 
 def _about_classes(inspection: Inspection, class_table: str) -> list[str]:

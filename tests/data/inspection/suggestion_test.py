@@ -218,6 +218,17 @@ def test_photos_alone_are_a_pair_without_a_source(tmp_path):
     assert pair.source is None and len(pair.pool) == 3
 
 
+def test_a_run_in_ones_own_photos_gets_a_workdir_outside(tmp_path, monkeypatch):
+    root = tmp_path / "my trip"
+    builders.write_photos(root, 3, "IMG_{}.jpg")
+    fields, inspection = suggested(root)
+    assert "--workdir" not in suggestion.describe(inspection, fields)
+    for folder in (root, builders.made(root / "notes")):
+        monkeypatch.chdir(folder)
+        text = suggestion.describe(inspection, fields)
+        assert f" \\\n    --workdir '{tmp_path}/runs/my trip'\n" in text
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_partly_labelled_pool_gives_its_labels_to_the_run(tmp_path, count):
     builders.write_roles(tmp_path, [0, 1])
