@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shlex
 from collections.abc import Mapping
 
-from labor_jax.data import base, colours, folders
-from labor_jax.data.inspection import name_patterns
+from labor_jax.data import base, colours, folders, messages
+from labor_jax.data.inspection import folder_names, name_patterns
 from labor_jax.data.inspection.codings import COLOURS, Coding
 from labor_jax.data.inspection.inspection import Inspection
 from labor_jax.data.inspection.pairing import PhotoSet
+from labor_jax.data.inspection.series import Series
 
 _PLACEHOLDERS = ("CLASS_NAMES", "POOL_IMAGES")
 
@@ -101,6 +103,7 @@ def describe(
     has_source = "source" in inspection.roles
     name = "spl:folders" if has_source else "active:margin,photos"
     lines = [title, "", command(fields, name, _outside_workdir(inspection)), ""]
+    lines += _about_more_photos(inspection, fields)
     if is_new or not class_table:
         lines += _about_classes(inspection, class_table)
     missing = [value for value in fields.values() if value in _PLACEHOLDERS]
@@ -117,15 +120,44 @@ def describe(
 
 
 def _outside_workdir(inspection: Inspection) -> str:
-    """Returns a workdir outside of what was found, if the current folder is in it; else empty.
+    """Returns a workdir outside of the folder if the current folder is in it; else an empty text.
 
     A run's default workdir is below the current folder, and its pictures would become photos.
     """
-    root, here = inspection.scan.root.resolve(), pathlib.Path.cwd().resolve()
-    series = [each for one in inspection.roles.values() for each in (one.photos, one.labels)]
-    folders = [(root / each.folder).resolve() for each in series if each is not None]
-    is_inside = any(here.is_relative_to(folder) for folder in folders)
+    root = inspection.scan.root.resolve()
+    is_inside = pathlib.Path.cwd().is_relative_to(root)
     return str(root.parent / "runs" / root.name) if is_inside else ""
+
+
+def _about_more_photos(inspection: Inspection, fields: Fields) -> list[str]:
+    """Offers a pool of all folders of photos, as of several days, where it is only one of them."""
+    pool = inspection.roles.get("pool")
+    more = [
+        one.photos
+        for one in inspection.photos
+        if one.match is None
+        and not any(one is other for other in inspection.roles.values())
+        and not folder_names.roles(one.photos.folder) & {"source", "evaluation"}
+    ]
+    if pool is None or pool.match is not None or not more:
+        return []
+    both = [pool.photos, *more]
+    shared = os.path.commonprefix([pathlib.PurePosixPath(one.folder).parts for one in both])  # noqa: RUF071
+    files = tuple(file for one in both for file in one.files)
+    joined = Series("/".join(shared) or ".", "", files, is_labels=False)
+    patterns = name_patterns.find_pattern(joined, inspection.scan.images)
+    if patterns is None:
+        return []
+    found = {"images": joined.folder, "pattern": ",".join(patterns)}
+    if found["pattern"] == fields.get("data.pool.pattern", "*"):
+        del found["pattern"]
+    told = " ".join(f"--config.data.pool.{name}={shlex.quote(v)}" for name, v in found.items())
+    count = len(files) - len(pool.photos.files)
+    return [
+        f"{messages.listing(one.folder for one in more)}: {count:,} more photos. To ask about them "
+        "too, add",
+        told,
+    ]
 
 
 def _about_classes(inspection: Inspection, class_table: str) -> list[str]:

@@ -229,6 +229,25 @@ def test_a_run_in_ones_own_photos_gets_a_workdir_outside(tmp_path, monkeypatch):
         assert f" \\\n    --workdir '{tmp_path}/runs/my trip'\n" in text
 
 
+@pytest.mark.parametrize("simulator", [False, True])
+def test_a_pool_of_several_folders_is_offered(tmp_path, simulator):
+    days = ("bern", "oslo", "rome")
+    for day in days:
+        builders.write_photos(tmp_path / day, 4, "{}.jpg")
+    if simulator:
+        builders.write_photos(tmp_path / "source/images", 4, "{}.jpg")
+        builders.write_labels(tmp_path / "source/labels", [0, 1], 4, "{}.png")
+    fields, inspection = suggested(tmp_path)
+    text = suggestion.describe(inspection, fields)
+    assert "oslo, rome: 8 more photos." in text
+    offered = shlex.split(next(line for line in text.splitlines() if line.startswith("--config")))
+    config = config_argument.load("spl:folders")
+    given = [f"--config.{name}={value}" for name, value in fields.items()]
+    assert config_argument.override(config, ["run", *given, *offered]) == ["run"]
+    pool = data.load_pair(config.pair, config.data, ["pool"]).pool
+    assert pool.names == tuple(f"{day}/{i}" for day in days for i in range(4))
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_partly_labelled_pool_gives_its_labels_to_the_run(tmp_path, count):
     builders.write_roles(tmp_path, [0, 1])
