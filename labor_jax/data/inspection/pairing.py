@@ -65,8 +65,10 @@ def pair_series(series: Sequence[Series]) -> list[PhotoSet]:
     def are_of_others(i: int, j: int) -> bool:
         """Whether labels are another kind of those that other photos have already."""
         return any(
-            labels[theirs].folder == labels[j].folder or ranks.get((other, j), ()) >= ranks[i, j]
-            for other, theirs in pairs.items()
+            labels[k].folder == labels[j].folder
+            or ranks.get((other, j), ()) > ranks[i, j]
+            or (ranks.get((other, j)) == ranks[i, j] and _parent(labels[k]) == _parent(labels[j]))
+            for other, k in pairs.items()
         )
 
     by_preference = sorted(matches, key=lambda pair: _preference(labels[pair[1]]))
@@ -136,6 +138,10 @@ def _closeness(photos: Series, labels: Series) -> tuple[int, float]:
     likeness = round(difflib.SequenceMatcher(None, a, b, autojunk=False).ratio(), 2)
     by_chance = likeness < _LETTERS_ALIKE and not _words(a) & _words(b)
     return shared, 0.0 if by_chance else likeness
+
+
+def _parent(series: Series) -> str:
+    return series.folder.rpartition("/")[0]
 
 
 def _words(path: str) -> set[str]:

@@ -63,6 +63,11 @@ def test_other_kinds_of_a_simulators_labels_are_not_for_photos(photo, real, take
 def test_folders_of_plain_words_are_paired_beside_others():
     found = [photos("sim"), labels("sim_labels"), photos("images"), labels("annotations")]
     assert folders(*found) == {"sim": "sim_labels", "images": "annotations"}
+    found = [photos("source/images"), labels("source/labels"), photos("pool/images", 9)]
+    assert folders(*found, labels("labelled_before")) == {
+        "source/images": "source/labels",
+        "pool/images": "labelled_before",
+    }
 
 
 def test_of_several_kinds_of_labels_class_numbers_are_taken():
