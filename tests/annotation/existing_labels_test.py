@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,7 +77,7 @@ def test_names_follow_the_pools_pattern(store, folder, caplog):
     save(folder / "a" / "x.png", LABELS[0])
     assert import_existing(store, existing, "png", folder).imported == ["a/x"]
     save(folder / "a" / "x_gt.png", LABELS[1])
-    save(folder / "b" / "x_GT.PNG", LABELS[1])
+    save(folder / "b" / "x_gt.PNG", LABELS[1])
     save(folder / "b" / "x_colour.png", LABELS[1])  # another kind of the same labels
     save(folder / "b" / "x.jpg", LABELS[0])  # the photo
     assert not caplog.messages
@@ -125,10 +124,11 @@ def test_a_path_that_does_not_exist(store, tmp_path, monkeypatch, format):
     monkeypatch.chdir(tmp_path)
     for name in ("labelled", "labels.json"):
         told = rf"there is no .* {tmp_path / name} \({name} is below the current folder, not data"
+        path = tmp_path / name
         with pytest.raises(DataError, match=told):
-            bring_in(store, Path(name), format)
-        with pytest.raises(DataError, match=rf"there is no .* {tmp_path / name}$"):
-            bring_in(store, tmp_path / name, format)
+            bring_in(store, path.relative_to(tmp_path), format)
+        with pytest.raises(DataError, match=rf"there is no .* {path}$"):
+            bring_in(store, path, format)
 
 
 def test_an_image_twice_and_a_folder_without_labels(store, folder):

@@ -67,12 +67,18 @@ def _read_file(file: Path, where: str, stem: str, existing: ExistingRound) -> Im
 def stem_of(path: str, patterns: tuple[str, ...]) -> str | None:
     """The image's path that a file's path stands for by the first pattern that matches it.
 
-    Small and capital letters are the same here, as some programs write .PNG.
+    Capitals in the extension don't count.
     """
     folder, slash, base = path.rpartition("/")
     for pattern in patterns:
         before, after = pattern.split("{stem}")
         stem = base[len(before) : len(base) - len(after)]
-        if stem and base.lower() == (before + stem + after).lower():
+        ending = base[len(before + stem) :]
+        if stem and base.startswith(before) and _comparable(ending) == _comparable(after):
             return folder + slash + stem
     return None
+
+
+def _comparable(ending: str) -> str:
+    before, dot, extension = ending.rpartition(".")
+    return before + dot + extension.lower()
