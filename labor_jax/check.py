@@ -10,6 +10,7 @@ import functools
 import logging
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags
@@ -35,7 +36,10 @@ def main(argv: Sequence[str]) -> None:
     from labor_jax.data.inspection import class_table_template, description, suggestion
     from labor_jax.data.inspection.inspection import inspect
 
-    table = pathlib.Path(_WRITE_CLASSES.value).expanduser() if _WRITE_CLASSES.value else None
+    table = None
+    if _WRITE_CLASSES.value:
+        # As a whole path, since a run looks below the data's folder first.
+        table = pathlib.Path(_WRITE_CLASSES.value).expanduser().absolute()
     if table is not None and (table.exists() or not table.parent.is_dir()):
         problem = "exists already" if table.exists() else "is in a folder that does not exist"
         raise app.UsageError(f"--write_classes: {table} {problem}. Name a new file.")
@@ -72,11 +76,19 @@ def _trial(fields: dict[str, str], roles: Iterable[str]) -> str:
     from labor_jax import config_argument, data
 
     config = config_argument.load("spl:folders")
-    arguments = [f"--config.{name}={v}" for name, v in fields.items() if name.startswith("data.")]
+    arguments = [f"--config.{name}={value}" for name, value in fields.items()]
     config_argument.override(config, ["check", *arguments])
     logging.disable(logging.WARNING)  # all of this is told in other words
     try:
-        data.load_pair(config.pair, config.data, list(roles))
+        pair = data.load_pair(config.pair, config.data, list(roles))
+        if config.annotation.existing_labels:
+            from labor_jax.annotation import LabelStore
+            from labor_jax.experiment import existing_labels, workdir
+
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = workdir.Workdir(temporary)
+                with LabelStore(folder.labels, classes=pair.classes) as store:
+                    existing_labels.read_configured(folder, config, pair, store)
     except ValueError as error:  # DataErrors among them
         return str(error)
     finally:

@@ -173,9 +173,9 @@ def base_config() -> ConfigDict:
     annotation.superpixels = True
     annotation.lease_seconds = 120.0  # how long an image is reserved for a silent annotator
     annotation.dollars_per_hour = 20.0  # the annotators' pay, for the cost in the report
-    # Labels of pool images that exist already: a file or folder, and its format (png, coco,
-    # label_studio, cvat or cityscapes). They train from the first round on, are never asked, and
-    # cost nothing. The run reads them once, when it starts.
+    # Labels of pool images that exist already: a file or folder, below the current folder and not
+    # data.root, and its format (png, coco, label_studio, cvat or cityscapes). They train from the
+    # first round on, are never asked, and cost nothing. The run reads them once, when it starts.
     annotation.existing_labels = ""
     annotation.existing_format = "png"
     annotation.existing_unknown = "error"  # shapes of a name that is no class; or "void"

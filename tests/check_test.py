@@ -8,14 +8,15 @@ from tests import fork_server
 from tests.data.inspection import builders
 
 
-def check(*arguments):
-    return fork_server.run(["-m", "labor_jax", "check", *arguments])
+def check(*arguments, **options):
+    return fork_server.run(["-m", "labor_jax", "check", *arguments], **options)
 
 
 def test_a_usable_folder(tmp_path):
     builders.write_roles(tmp_path / "my data", [(255, 0, 0), (0, 128, 255), (9, 9, 9)])
     table = tmp_path / "classes.csv"
-    result = check(tmp_path / "my data", "--write_classes", table)
+    (tmp_path / "my data" / "classes.csv").write_text("name,colour\nroad,#ff0000\nsky,#0080ff\n")
+    result = check("my data", "--write_classes=classes.csv", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Problems" not in result.stdout
     assert "#ff0000: 34.4% in 3" in result.stdout
@@ -64,6 +65,27 @@ def test_a_value_outside_the_sample_is_found_by_reading_as_a_run_does(tmp_path):
     result = check(tmp_path, "--sample=20")
     assert result.returncode == 0, result.stderr
     assert "class numbers 0 to 2" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("photo", "kinds"),
+    [
+        ("city_{}.jpg", ["_mask"]),
+        ("city_{}.png", ["_gtFine_labelTrainIds", "_gtFine_instanceIds"]),
+    ],
+)
+def test_labels_that_exist_already_are_read_as_a_run_does(tmp_path, photo, kinds):
+    root = tmp_path / "mine"
+    builders.write_photos(root, 3, photo)
+    for kind in kinds:
+        builders.write_labels(root, [0, 1, 2], 2, f"city_{{}}{kind}.png")
+    result = check(root)
+    assert result.returncode == 0, result.stdout
+    assert f"--config.annotation.existing_labels={root}" in result.stdout
+    builders.write_labels(root, [0, 1, 2], 1, f"city_{{}}{kinds[0]}.png", size=(9, 9))
+    result = check(root)
+    assert result.returncode == 1
+    assert "the image is 9x9 in the file and 32x24 in the run" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(

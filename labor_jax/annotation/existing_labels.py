@@ -141,7 +141,7 @@ def read_existing(
       What is to be stored, and every violation.
 
     Raises:
-      DataError: If the file can't be read, or has an image twice.
+      DataError: If the file is missing or can't be read, or has an image twice.
     """
     seen, result, prepared = set(), ExistingImport([], [], [], 0, 0, 0, []), []
     for image in _read(format, path, existing):
@@ -220,6 +220,9 @@ def _checked(
 
 
 def _read(format: str, path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
+    if not path.exists():
+        more = "" if path.is_absolute() else f" ({path} is below the current folder, not data.root)"
+        raise DataError(f"there is no file or folder {path.absolute()}{more}")
     if format in FORMATS and (path / documents.MANIFEST).is_file():
         yield from _read_export(format, path, existing)
     else:

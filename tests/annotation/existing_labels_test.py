@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from labor_jax.annotation import LabelStore
 from labor_jax.annotation.existing_labels import check_complete, import_existing, pool_round
-from labor_jax.annotation.formats import FORMATS
+from labor_jax.annotation.formats import EXISTING_FORMATS, FORMATS
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID
 from labor_jax.annotation.round_export import describe_round, export_round
 from labor_jax.annotation.violations import by_cause
@@ -73,10 +73,22 @@ def test_label_maps_with_255_where_nothing_is_labelled(store, folder):
     check_complete(result, folder)
 
 
-def test_names_follow_the_pools_pattern(store, folder):
-    save(folder / "a" / "x_gt.png", LABELS[0])
+def test_names_follow_the_pools_pattern(store, folder, caplog):
     existing = pool_round(PAIR, label_pattern="{stem}_gt.png")
+    save(folder / "a" / "x.png", LABELS[0])
     assert import_existing(store, existing, "png", folder).imported == ["a/x"]
+    save(folder / "a" / "x_gt.png", LABELS[1])
+    save(folder / "b" / "x_gt.PNG", LABELS[1])
+    save(folder / "b" / "x_colour.png", LABELS[1])  # another kind of the same labels
+    save(folder / "b" / "x.jpg", LABELS[0])  # the photo
+    assert not caplog.messages
+    result = import_existing(store, existing, "png", folder, replace=True)
+    assert result.imported == ["a/x", "b/x"] and not result.violations
+    np.testing.assert_array_equal(store.labels("a/x"), LABELS[1])
+    assert "3 images are not named {stem}_gt.png and are not read: a/x.png, b/x" in caplog.text
+    save(folder / "photos" / "x.jpg", LABELS[0])
+    with pytest.raises(DataError, match=r"no label maps \({stem}_gt\.png or .*images: x\.jpg"):
+        import_existing(store, existing, "png", folder / "photos")
 
 
 def test_a_name_may_write_an_accent_in_another_way():
@@ -118,12 +130,23 @@ def test_what_is_wrong_is_told_by_cause_and_nothing_is_stored(store, folder):
     assert bring_in(store, folder, skip_invalid=True).imported == ["a/x"]
 
 
-def test_an_image_twice_and_a_folder_without_labels(store, folder, tmp_path):
-    for path in (folder / "nothing", folder):
-        with pytest.raises(DataError, match="holds no label maps"):
-            bring_in(store, path)
-        with pytest.raises(DataError, match="holds no polygons"):
-            bring_in(store, path, "cityscapes")
+@pytest.mark.parametrize("format", EXISTING_FORMATS)
+def test_a_path_that_does_not_exist(store, tmp_path, monkeypatch, format):
+    monkeypatch.chdir(tmp_path)
+    for name in ("labelled", "labels.json"):
+        told = rf"there is no .* {tmp_path / name} \({name} is below the current folder, not data"
+        path = tmp_path / name
+        with pytest.raises(DataError, match=told):
+            bring_in(store, path.relative_to(tmp_path), format)
+        with pytest.raises(DataError, match=rf"there is no .* {path}$"):
+            bring_in(store, path, format)
+
+
+def test_an_image_twice_and_a_folder_without_labels(store, folder):
+    with pytest.raises(DataError, match="holds no label maps"):
+        bring_in(store, folder)
+    with pytest.raises(DataError, match="holds no polygons"):
+        bring_in(store, folder, "cityscapes")
     save(folder / "1" / "b" / "y.png", LABELS[2])
     save(folder / "2" / "b" / "y.png", LABELS[2])
     with pytest.raises(DataError, match="'b/y' twice"):

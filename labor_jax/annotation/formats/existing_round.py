@@ -24,7 +24,7 @@ def list_label_files(path: Path, is_one: Callable[[str], bool], what: str) -> di
     """Finds files of labels.
 
     Args:
-      path: A folder, with its subfolders, or one file.
+      path: A folder that exists, with its subfolders, or one file.
       is_one: Whether a file, by its path below the folder, is one of them.
       what: What they are, for the error.
 
@@ -36,7 +36,7 @@ def list_label_files(path: Path, is_one: Callable[[str], bool], what: str) -> di
     """
     root, files = (path, list_files(path)) if path.is_dir() else (path.parent, [path.name])
     found = {file: root / file for file in files if is_one(file)}
-    if not path.exists() or not found:
+    if not found:
         raise DataError(f"{path} holds no {what}")
     return found
 

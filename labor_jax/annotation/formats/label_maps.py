@@ -1,21 +1,25 @@
 """Label maps of images that were labelled before the run: files as the pool's own labels are.
 
-A file has its image's name, as `config.data.pool.label_pattern` says, and the values that the
-pool's labels have: class numbers, unless `config.data.pool.label_map` says otherwise. 255 is a
-pixel without a label, which the run may ask.
+A file has its image's name, as `config.data.pool.label_pattern` says or else "{stem}.png", and the
+values that the pool's labels have: class numbers, unless `config.data.pool.label_map` says
+otherwise. 255 is a pixel without a label, which the run may ask.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from labor_jax.annotation.formats.existing_round import ExistingRound, list_label_files
-from labor_jax.annotation.formats.exported_round import ImportedImage, Problem, shortened
+from labor_jax.annotation.formats.exported_round import ImportedImage, Problem
+from labor_jax.data import messages
 from labor_jax.data.base import DataError
 from labor_jax.data.files.listing import IMAGE_EXTENSIONS
 
+logger = logging.getLogger(__name__)
+
 
 def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
-    """Reads label maps.
+    """Reads label maps. A warning lists images that aren't named so, such as photos beside them.
 
     Args:
       path: A folder, with its subfolders, or one file.
@@ -25,19 +29,29 @@ def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
       What each file says.
 
     Raises:
-      DataError: If there are no label maps.
+      DataError: If no file is named as a label map.
     """
-    what = f"label maps ({', '.join(existing.label_patterns)})"
+    patterns = existing.label_patterns
+    what = f"label maps ({' or '.join(patterns)})"
     files = list_label_files(path, lambda file: file.lower().endswith(IMAGE_EXTENSIONS), what)
-    for where, file in files.items():
-        yield _read_file(file, where, existing)
+    # "{stem}.png" would take photos and other kinds of labels too, beside those of the pattern.
+    pattern = next((p for p in patterns if any(stem_of(file, (p,)) for file in files)), None)
+    if pattern is None:
+        there = messages.listing(files)
+        raise DataError(f"{path} holds no {what}, only other images: {there}")
+    stems = {file: stem_of(file, (pattern,)) for file in files}
+    others = [file for file, stem in stems.items() if stem is None]
+    if others:
+        logger.warning(
+            "%s: %d images are not named %s and are not read: %s.",
+            *(path, len(others), pattern, messages.listing(others)),
+        )
+    for where, stem in stems.items():
+        if stem is not None:
+            yield _read_file(files[where], where, stem, existing)
 
 
-def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage:
-    stem = stem_of(where, existing.label_patterns)
-    if stem is None:
-        text = f"is not named as the pool's labels are ({', '.join(existing.label_patterns)})"
-        return ImportedImage(where, None, None, (Problem.about(f"{shortened(where)} ", text),))
+def _read_file(file: Path, where: str, stem: str, existing: ExistingRound) -> ImportedImage:
     number, problems = existing.identify(stem, None)
     if problems:
         return ImportedImage(where, number, None, problems)
@@ -51,11 +65,20 @@ def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage
 
 
 def stem_of(path: str, patterns: tuple[str, ...]) -> str | None:
-    """The image's path that a file's path stands for by the first pattern that matches it."""
+    """The image's path that a file's path stands for by the first pattern that matches it.
+
+    Capitals in the extension don't count.
+    """
     folder, slash, base = path.rpartition("/")
     for pattern in patterns:
         before, after = pattern.split("{stem}")
         stem = base[len(before) : len(base) - len(after)]
-        if stem and base == before + stem + after:
+        ending = base[len(before + stem) :]
+        if stem and base.startswith(before) and _comparable(ending) == _comparable(after):
             return folder + slash + stem
     return None
+
+
+def _comparable(ending: str) -> str:
+    before, dot, extension = ending.rpartition(".")
+    return before + dot + extension.lower()

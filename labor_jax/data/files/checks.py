@@ -17,7 +17,8 @@ from labor_jax.data.files import decoding, exif
 from labor_jax.data.files.decoding import FileFault
 
 COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
-"""Modes that lose at most transparency in RGB. Images of 16 bits or floats would be clipped."""
+"""Pillow's modes that lose at most transparency in RGB. 16-bit grey and floats would be clipped; of
+16-bit colour Pillow keeps the high bytes, in a mode of these."""
 
 _DEEP = FileFault(
     "is not an 8-bit colour or grey image",
@@ -55,7 +56,8 @@ def check_images(paths: Sequence[pathlib.Path], what: str) -> list[Header]:
       The header of each.
 
     Raises:
-      DataError: files cannot be read or are not 8-bit images. The error counts and lists them.
+      DataError: files cannot be read, or their mode is none of `COLOUR_MODES`. The error counts and
+        lists them.
     """
 
     def fault(path: pathlib.Path, image: Image.Image) -> FileFault | None:
@@ -120,6 +122,8 @@ def _check(
                     if not has_end(path, image.format):
                         image.load()
                     return Header(size, orientation, image.mode)
+        except decoding.TooLargeError:
+            return decoding.TOO_LARGE, str(path)
         except DataError as error:
             return error
 

@@ -31,6 +31,15 @@ class FileFault(NamedTuple):
     remedy: str
 
 
+class TooLargeError(DataError):
+    """An image has more pixels than Pillow reads; see `TOO_LARGE`."""
+
+
+TOO_LARGE = FileFault(
+    "has more than 179 million pixels, the most that can be read",
+    "have more than 179 million pixels, the most that can be read",
+    "Cut them into tiles, or shrink them.",
+)
 _LOSS = FileFault(
     "was compressed with loss (as JPEG does), which changes its values",
     "were compressed with loss (as JPEG does), which changes their values",
@@ -173,8 +182,10 @@ def naming_file(path: pathlib.Path) -> Iterator[None]:
         yield
     except DataError:
         raise
+    except Image.DecompressionBombError as error:
+        raise TooLargeError(f"{path} {TOO_LARGE.one}: cut it into tiles, or shrink it") from error
     except Exception as error:  # OSError, SyntaxError, ValueError, struct.error, ... for bad bytes
-        reason = str(error)
+        reason = str(error).rstrip(".")
         if isinstance(error, FileNotFoundError):
             reason = "no such file"
         elif isinstance(error, Image.UnidentifiedImageError):

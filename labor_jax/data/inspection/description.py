@@ -89,7 +89,7 @@ def _photos(one: PhotoSet) -> str:
 
 def _files(files: Sequence[ScannedFile], are_labels: bool = False) -> list[str]:
     formats = _counts(collections.Counter(file.format for file in files))
-    modes = _counts(collections.Counter(_mode(file.mode) for file in files))
+    modes = _counts(collections.Counter(_mode(file) for file in files))
     lines = [_field("files", f"{formats}; {modes}"), _field("sizes", _sizes(files, are_labels))]
     turns = collections.Counter(_TURNS[f.orientation] for f in files if f.orientation != 1)
     if turns:
@@ -98,16 +98,16 @@ def _files(files: Sequence[ScannedFile], are_labels: bool = False) -> list[str]:
     return lines
 
 
-def _mode(mode: str) -> str:
-    if mode.startswith("I;16"):
+def _mode(file: ScannedFile) -> str:
+    if file.mode.startswith("I;16"):
         return "16-bit grey"
-    if mode.endswith(";16"):
-        return f"16-bit {mode[:-3]}"
-    return _MODES.get(mode, mode)
+    if file.is_deep:
+        return f"16-bit {file.mode}"
+    return _MODES.get(file.mode, file.mode)
 
 
 def _sizes(files: Sequence[ScannedFile], are_labels: bool) -> str:
-    all_sizes = [file.stored_size if are_labels else file.size for file in files]
+    all_sizes = [file.label_size if are_labels else file.size for file in files]
     sizes = collections.Counter(all_sizes)
     if len(sizes) == 1:
         (size,) = sizes
@@ -127,7 +127,7 @@ def _sizes(files: Sequence[ScannedFile], are_labels: bool) -> str:
 def _labels(one: LabelSet, photo_sets: Sequence[PhotoSet]) -> str:
     files = one.labels.files
     of = [photos.photos.folder for photos in photo_sets if photos.labels is one.labels]
-    belongs = f" of {of[0]}" if of else ", of no photos here"
+    belongs = f" of {of[0]}" if of else ", taken for no photos"
     ending = f" *{one.labels.ending}" if one.labels.ending else ""
     lines = [f"{one.labels.folder}:{ending} {_number(len(files), 'label')}{belongs}"]
     lines += _files(files, are_labels=True)

@@ -12,7 +12,7 @@ def _word(*words: str) -> str:
 
 
 _LABELS = re.compile(
-    rf"(?<!un)label|mask|annot|segment|ground.?truth|gtfine|gtcoarse|trainid"
+    rf"(?<!un)label|mask|annot(?:ation)?|segment(?:ation)?|ground.?truth|gtfine|gtcoarse|trainid"
     rf"|{_word('gt', 'seg', 'semantic', 'truth')}"
 )
 _LABEL_ENDING = re.compile(rf"{_LABELS.pattern}|{_word('l', 'colou?r', 'ids', 'palette', 'p')}")

@@ -31,6 +31,7 @@ def find_pattern(photos: Series, images: Sequence[ScannedFile]) -> tuple[str, ..
     for patterns in _candidates(photos, mine, others):
         if (
             patterns
+            and "," not in "".join(patterns)  # between patterns in the field
             and all(_matches(name, patterns) for name in mine)
             and not any(_matches(name, patterns) for name in others)
         ):
@@ -44,11 +45,13 @@ def _candidates(photos: Series, mine: set[str], others: set[str]) -> list[tuple[
     stems = [os.path.splitext(name)[0] for name in others]
     last = sorted({stem[-1:] for stem in stems} - {"]", "!", "^", "-"})
     ending = os.path.commonprefix([stem[::-1] for stem in stems])[::-1]  # noqa: RUF071
+    folders = sorted({name.partition("/")[0] for name in mine if "/" in name})
     return [
         ("*",),
         tuple(f"*{extension}" for extension in extensions),
         *([(f"*{photos.ending}.*",)] if photos.ending else []),
         *([(f"{_literal(start)}*",)] if start else []),
+        tuple(f"{_literal(folder)}/*" for folder in folders),
         (f"*[!{''.join(last)}].*",),
         tuple(f"*[!{''.join(last)}]{extension}" for extension in extensions),
         # Whatever differs from the others' ending in one of its letters.

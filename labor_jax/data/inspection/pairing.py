@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import pathlib
+import re
 from collections.abc import Iterable, Sequence
 
 from labor_jax.data import base
@@ -11,6 +14,8 @@ from labor_jax.data.inspection import folder_names
 from labor_jax.data.inspection.name_matching import NameMatch, match_names
 from labor_jax.data.inspection.series import Series
 
+# Paths without a word in common, and less alike than this, are alike by chance.
+_LETTERS_ALIKE = 0.6
 # Of several kinds of labels beside the same photos, the one to take: by words in their endings.
 _PREFERENCE = ("trainid", "labelid", "", "color", "colour", "inv", "instance")
 
@@ -34,29 +39,44 @@ class PhotoSet:
         """Whether most of the photos have a label."""
         return self.match is not None and len(self.match.labels) > len(self.photos.files) / 2
 
+    @property
+    def is_wholly_labelled(self) -> bool:
+        """Whether each of the photos has a label, so that an oracle can answer."""
+        return self.match is not None and not self.match.unlabelled
+
 
 def pair_series(series: Sequence[Series]) -> list[PhotoSet]:
-    """Pairs each series of photos with at most one series of labels, by folders and names."""
+    """Pairs each series of photos with at most one series of labels, by folders and names.
+
+    Photos may have labels of several kinds: class numbers, colours, instances, depth. One is taken.
+    The others are not for other photos, even if their names match, as numbers do.
+    """
     photos = [one for one in series if not one.is_labels]
     labels = [one for one in series if one.is_labels]
-    candidates = []
-    for i, taken_from in enumerate(photos):
+    matches, ranks = {}, {}
+    for i, photo in enumerate(photos):
         for j, label in enumerate(labels):
-            match = match_names(taken_from, label)
+            match = match_names(photo, label)
             if match is not None:
-                candidates.append((_likeness(taken_from, label), len(match.labels), i, j, match))
-    # The most alike folders first: equal numbers as names occur in any folder.
-    candidates.sort(key=lambda c: (-c[0], -c[1], _preference(labels[c[3]])))
-    pairs: dict[int, tuple[int, NameMatch]] = {}
-    taken_by: dict[tuple[str, str], int] = {}
-    for _, _, i, j, match in candidates:
-        key = (labels[j].folder, labels[j].ending)
-        if i not in pairs and key not in taken_by:
-            pairs[i], taken_by[key] = (j, match), i
-            # Other kinds of labels in the same folder belong to the same photos.
-            taken_by |= {(one.folder, one.ending): i for one in labels if one.folder == key[0]}
+                matches[i, j] = match
+                ranks[i, j] = (*_closeness(photo, label), len(match.labels))
+    pairs: dict[int, int] = {}
+
+    def are_of_others(i: int, j: int) -> bool:
+        """Whether labels are another kind of those that other photos have already."""
+        return any(
+            labels[k].folder == labels[j].folder
+            or ranks.get((other, j), ()) > ranks[i, j]
+            or (ranks.get((other, j)) == ranks[i, j] and _parent(labels[k]) == _parent(labels[j]))
+            for other, k in pairs.items()
+        )
+
+    by_preference = sorted(matches, key=lambda pair: _preference(labels[pair[1]]))
+    for i, j in sorted(by_preference, key=ranks.__getitem__, reverse=True):
+        if i not in pairs and not are_of_others(i, j):
+            pairs[i] = j
     return [
-        PhotoSet(one, labels[pairs[i][0]], pairs[i][1]) if i in pairs else PhotoSet(one)
+        PhotoSet(one, labels[pairs[i]], matches[i, pairs[i]]) if i in pairs else PhotoSet(one)
         for i, one in enumerate(photos)
     ]
 
@@ -98,17 +118,34 @@ def guess_roles(sets: Sequence[PhotoSet]) -> dict[str, PhotoSet]:
         take("evaluation", [one for one in measured if "val" not in one.photos.folder.lower()])
         take("evaluation", measured)
     take("source", [one for one in named("train") if one.is_labelled])
-    take("source", [one for one in labelled if "pool" not in words[one.photos.folder]])
+    # Alone, photos of which some lack a label are the pool.
+    whole = labelled if len(sets) > 1 else [one for one in labelled if one.is_wholly_labelled]
+    take("source", [one for one in whole if "pool" not in words[one.photos.folder]])
     take("pool", named("train", "source"))
     take("pool", unlabelled)
     take("pool", labelled)
     return {role: roles[role] for role in base.ROLES if role in roles}
 
 
-def _likeness(photos: Series, labels: Series) -> float:
-    """How alike the folders are, 0 to 1, apart from the words for photos and labels."""
+def _closeness(photos: Series, labels: Series) -> tuple[int, float]:
+    """How many folders the two share, and how alike their paths are apart from words of the kind.
+
+    Likeness is 0 to 1, and 0 if it is of some letters only, as of "side" and "ids".
+    """
+    parts = [pathlib.PurePosixPath(one.folder).parts for one in (photos, labels)]
+    shared = len(os.path.commonprefix(parts))  # noqa: RUF071
     a, b = map(folder_names.without_kind, (photos.folder, labels.folder))
-    return round(difflib.SequenceMatcher(None, a, b, autojunk=False).ratio(), 2)
+    likeness = round(difflib.SequenceMatcher(None, a, b, autojunk=False).ratio(), 2)
+    by_chance = likeness < _LETTERS_ALIKE and not _words(a) & _words(b)
+    return shared, 0.0 if by_chance else likeness
+
+
+def _parent(series: Series) -> str:
+    return series.folder.rpartition("/")[0]
+
+
+def _words(path: str) -> set[str]:
+    return set(re.findall("[^/_. -]+", path))
 
 
 def _preference(labels: Series) -> int:

@@ -6,18 +6,17 @@ import collections
 from collections.abc import Mapping, Sequence
 
 from labor_jax.data import messages
-from labor_jax.data.files import checks
+from labor_jax.data.files import checks, decoding
 from labor_jax.data.inspection import name_patterns, scan
 from labor_jax.data.inspection.codings import Coding
 from labor_jax.data.inspection.label_sets import LabelSet
 from labor_jax.data.inspection.pairing import PhotoSet
 
-_PHOTO_MODES = {mode[:4] for mode in checks.COLOUR_MODES}
-
 _REMEDIES = {
     scan.EMPTY: "Copy them again or remove them.",
     scan.NOT_REGULAR: "Remove them.",
     scan.NOT_UTF8: "Rename them.",
+    scan.TOO_LARGE: decoding.TOO_LARGE.remedy,
 }
 
 
@@ -50,11 +49,11 @@ def find(
         stops = any(one is other for other in used)
         (problems if stops else remarks).extend(_of_photos(one, scanned))
     for role, one in roles.items():
-        if one.match is not None and (role != "pool" or one.is_labelled):
+        if one.match is not None and (role != "pool" or one.is_wholly_labelled):
             problems += _of_labels(one)
     for one in roles.values():
         remarks += _unseen_turns(one)
-    if "pool" in roles and roles["pool"].match and not roles["pool"].is_labelled:
+    if "pool" in roles and roles["pool"].match and not roles["pool"].is_wholly_labelled:
         remarks.append(_partly_labelled(roles["pool"]))
     problems += _of_coding(label_sets, roles, coding)
     _add_duplicates(same, roles, problems, remarks)
@@ -92,7 +91,7 @@ def _no_images(scanned: scan.Scan) -> str:
 
 def _of_photos(one: PhotoSet, scanned: scan.Scan) -> list[str]:
     photos = one.photos
-    wrong = [f"{f.path} ({f.mode})" for f in photos.files if f.mode[:4] not in _PHOTO_MODES]
+    wrong = [f"{f.path} ({f.mode})" for f in photos.files if f.mode not in checks.COLOUR_MODES]
     by_name = collections.defaultdict(list)
     for file in photos.files:
         by_name[file.folder, file.stem].append(file.path)
@@ -121,10 +120,10 @@ def _of_labels(one: PhotoSet) -> list[str]:
     label_files = {file.path: file for file in one.labels.files}
     differing, unturned = [], []  # a label's own EXIF data don't count
     for path, label in match.labels.items():
-        photo, size = photo_files[path], label_files[label].stored_size
+        photo, size = photo_files[path], label_files[label].label_size
         if photo.size != size:
             entry = f"{path} is {_by(photo.size)}, {label} is {_by(size)}"
-            (unturned if photo.stored_size == size else differing).append(entry)
+            (unturned if photo.unturned_size == size else differing).append(entry)
     return [
         *_about(
             *(match.unlabelled, f"photo in {photos}", f"have no label in {labels}"),
@@ -155,7 +154,7 @@ def _unseen_turns(one: PhotoSet) -> list[str]:
         if one.match is not None
         and file.path in one.match.labels
         and file.orientation > 1
-        and file.size == file.stored_size
+        and file.size == file.unturned_size
     ]
     return _about(
         *(turned, f"photo in {one.photos.folder}"),
@@ -167,7 +166,7 @@ def _unseen_turns(one: PhotoSet) -> list[str]:
 def _partly_labelled(pool: PhotoSet) -> str:
     return (
         f"{len(pool.match.labels)} of the {len(pool.photos.files)} photos in {pool.photos.folder} "
-        f"have labels already, in {pool.labels.folder}. The command below gives them to the run, "
+        f"have labels already (in {pool.labels.folder}). The command below gives them to the run, "
         "which trains on them from its first round."
     )
 

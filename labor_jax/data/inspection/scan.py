@@ -16,6 +16,7 @@ from labor_jax.data.files import checks, decoding, exif, listing
 EMPTY = "are empty (0 bytes)"
 NOT_REGULAR = "are not regular (pipes, sockets or devices)"
 NOT_UTF8 = "have a name that is not UTF-8"
+TOO_LARGE = decoding.TOO_LARGE.several
 
 OTHER_IMAGES = (".heic", ".heif", ".avif", ".gif", ".jp2", ".tga", ".dng", ".cr2", ".nef", ".arw")
 """Extensions of image formats that runs don't read."""
@@ -32,8 +33,10 @@ class ScannedFile:
       problem: what is wrong with it, one of the above or a reason; empty if it can be read. With a
         problem, the following are unknown.
       format: "PNG", "JPEG", ...
-      mode: Pillow's mode; "RGB;16" and such for PNGs of 16 bits per channel.
-      stored_size: (height, width) of the pixels in the file.
+      mode: Pillow's mode.
+      is_deep: whether it is a PNG of 16 bits per channel, of which Pillow's mode tells 8.
+      size: (height, width) as a photo is shown, after the EXIF turn.
+      label_size: (height, width) as a label is read: its EXIF data don't count.
       orientation: EXIF orientation, 1 (as stored) to 8.
     """
 
@@ -42,13 +45,15 @@ class ScannedFile:
     problem: str = ""
     format: str = ""
     mode: str = ""
-    stored_size: tuple[int, int] = (0, 0)
+    is_deep: bool = False
+    size: tuple[int, int] = (0, 0)
+    label_size: tuple[int, int] = (0, 0)
     orientation: int = 1
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) as shown, after the EXIF turn."""
-        return self.stored_size[::-1] if self.orientation >= 5 else self.stored_size
+    def unturned_size(self) -> tuple[int, int]:
+        """(height, width) of a photo without its EXIF turn."""
+        return self.size[::-1] if self.orientation >= 5 else self.size
 
     @property
     def folder(self) -> str:
@@ -120,22 +125,22 @@ def read_header(root: pathlib.Path, file: str) -> ScannedFile:
         return ScannedFile(file, problem=EMPTY)
     try:
         with decoding.naming_file(path), Image.open(path) as image:
+            orientation = exif.orientation(image, path)
             scanned = ScannedFile(
                 path=file,
                 num_bytes=status.st_size,
                 format=image.format or "",
-                mode=_mode(path, image),
-                stored_size=(image.height, image.width),
-                orientation=exif.orientation(image, path),
+                mode=image.mode,
+                is_deep=image.format == "PNG" and decoding.is_deep_png(path),
+                size=exif.turned_size(image, orientation),
+                label_size=(image.height, image.width),
+                orientation=orientation,
             )
             if not checks.has_end(path, image.format):
                 image.load()
             return scanned
+    except decoding.TooLargeError:
+        return ScannedFile(file, status.st_size, TOO_LARGE)
     except DataError as error:
         reason = str(error).removeprefix(f"{path} ")
         return ScannedFile(file, status.st_size, reason)
-
-
-def _mode(path: pathlib.Path, image: Image.Image) -> str:
-    deep = image.format == "PNG" and image.mode in ("RGB", "RGBA") and decoding.is_deep_png(path)
-    return f"{image.mode};16" if deep else image.mode

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import shlex
 from collections.abc import Mapping
 
-from labor_jax.data import base, colours, folders
-from labor_jax.data.inspection import name_patterns
+from labor_jax.data import base, colours, folders, messages
+from labor_jax.data.inspection import folder_names, name_patterns
 from labor_jax.data.inspection.codings import COLOURS, Coding
 from labor_jax.data.inspection.inspection import Inspection
 from labor_jax.data.inspection.pairing import PhotoSet
+from labor_jax.data.inspection.series import Series
 
 _PLACEHOLDERS = ("CLASS_NAMES", "POOL_IMAGES")
 
@@ -48,9 +51,9 @@ def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
         elif role == "pool":
             fields["data.pool.images"] = "POOL_IMAGES"
     pool = inspection.roles.get("pool")
-    if pool is None or not pool.is_labelled:
+    if pool is None or not pool.is_wholly_labelled:
         fields["annotator"] = "human"
-    if pool is not None and pool.match and not pool.is_labelled:
+    if pool is not None and pool.match and not pool.is_wholly_labelled:
         fields["annotation.existing_labels"] = str(root / pool.labels.folder)
     return fields
 
@@ -66,10 +69,18 @@ def existing_class_table(inspection: Inspection) -> str:
     return next(found, "")
 
 
-def command(fields: Mapping[str, str], name: str = "spl:folders") -> str:
-    """Returns the command that runs a config with these fields, ready for a shell."""
+def command(fields: Mapping[str, str], name: str = "spl:folders", workdir: str = "") -> str:
+    """Returns the command that runs a config with these fields, ready for a shell.
+
+    Args:
+      fields: those of `suggest_fields`.
+      name: of the config.
+      workdir: where the run writes; empty for the default.
+    """
     lines = [f"labor-jax run {name}"]
     lines += [f"    --config.{field}={shlex.quote(value)}" for field, value in fields.items()]
+    if workdir:
+        lines.append(f"    --workdir {shlex.quote(workdir)}")
     return " \\\n".join(lines)
 
 
@@ -90,12 +101,9 @@ def describe(
     """
     title = "To use it, when the problems are mended:" if inspection.problems else "To use it:"
     has_source = "source" in inspection.roles
-    lines = [
-        title,
-        "",
-        command(fields, "spl:folders" if has_source else "active:margin,photos"),
-        "",
-    ]
+    name = "spl:folders" if has_source else "active:margin,photos"
+    lines = [title, "", command(fields, name, _outside_workdir(inspection)), ""]
+    lines += _about_more_photos(inspection, fields)
     if is_new or not class_table:
         lines += _about_classes(inspection, class_table)
     missing = [value for value in fields.values() if value in _PLACEHOLDERS]
@@ -109,6 +117,47 @@ def describe(
             "--config.data.evaluation_from_answers=0.2 measures on a share of the answers instead.",
         ]
     return "\n".join(lines).rstrip()
+
+
+def _outside_workdir(inspection: Inspection) -> str:
+    """Returns a workdir outside of the folder if the current folder is in it; else an empty text.
+
+    A run's default workdir is below the current folder, and its pictures would become photos.
+    """
+    root = inspection.scan.root.resolve()
+    is_inside = pathlib.Path.cwd().is_relative_to(root)
+    return str(root.parent / "runs" / root.name) if is_inside else ""
+
+
+def _about_more_photos(inspection: Inspection, fields: Fields) -> list[str]:
+    """Offers a pool of all folders of photos, as of several days, where it is only one of them."""
+    pool = inspection.roles.get("pool")
+    more = [
+        one.photos
+        for one in inspection.photos
+        if one.match is None
+        and not any(one is other for other in inspection.roles.values())
+        and not folder_names.roles(one.photos.folder) & {"source", "evaluation"}
+    ]
+    if pool is None or pool.match is not None or not more:
+        return []
+    both = [pool.photos, *more]
+    shared = os.path.commonprefix([pathlib.PurePosixPath(one.folder).parts for one in both])  # noqa: RUF071
+    files = tuple(file for one in both for file in one.files)
+    joined = Series("/".join(shared) or ".", "", files, is_labels=False)
+    patterns = name_patterns.find_pattern(joined, inspection.scan.images)
+    if patterns is None:
+        return []
+    found = {"images": joined.folder, "pattern": ",".join(patterns)}
+    if found["pattern"] == fields.get("data.pool.pattern", "*"):
+        del found["pattern"]
+    told = " ".join(f"--config.data.pool.{name}={shlex.quote(v)}" for name, v in found.items())
+    count = len(files) - len(pool.photos.files)
+    return [
+        f"{messages.listing(one.folder for one in more)}: {count:,} more photos. To ask about them "
+        "too, add",
+        told,
+    ]
 
 
 def _about_classes(inspection: Inspection, class_table: str) -> list[str]:
@@ -147,7 +196,7 @@ def _coding(coding: Coding, class_table: str) -> Fields:
 def _layout(role: str, one: PhotoSet, inspection: Inspection) -> Fields:
     """The fields of `FolderLayout` of a role that differ from their defaults."""
     default = folders.FolderLayout(images=f"{role}/images", labels=f"{role}/labels")
-    uses_labels = one.match is not None and (role != "pool" or one.is_labelled)
+    uses_labels = one.match is not None and (role != "pool" or one.is_wholly_labelled)
     patterns = name_patterns.find_pattern(one.photos, inspection.scan.images) or ("*",)
     found = {"images": one.photos.folder, "labels": "", "pattern": ",".join(patterns)}
     if one.match is not None:

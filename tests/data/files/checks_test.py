@@ -22,8 +22,11 @@ def test_a_file_cut_off_is_found_and_named(tmp_path, write_image, extension):
     bad = write_image(tmp_path / f"bad.{extension}", _NOISE)
     assert _sizes(checks.check_images([good], "x")) == [(40, 50)]
     _truncate(bad)
-    with pytest.raises(DataError, match=rf"1 pool images cannot be read: .*bad\.{extension}"):
+    with pytest.raises(
+        DataError, match=rf"1 pool images cannot be read: .*bad\.{extension}"
+    ) as told:
         checks.check_images([good, bad], "pool images")
+    assert ".." not in str(told.value)
 
 
 def test_a_complete_jpeg_with_bytes_behind_its_end_is_fine(tmp_path, write_image):
@@ -55,6 +58,15 @@ def test_a_16_bit_image_is_refused(tmp_path, write_image):
     path = write_image(tmp_path / "deep.png", np.full((3, 4), 40_000, np.uint16))
     with pytest.raises(DataError, match=r"not 8-bit.*deep\.png \(mode I;16\).*Convert"):
         checks.check_images([path], "x")
+
+
+def test_an_image_of_too_many_pixels_is_no_damaged_one(tmp_path, write_image, monkeypatch):
+    path = write_image(tmp_path / "panorama.png", _NOISE)
+    monkeypatch.setattr(decoding.Image, "MAX_IMAGE_PIXELS", 999)  # twice as many are an error
+    with pytest.raises(DataError, match=r"1 x have more than 179.*panorama\.png\. Cut them into"):
+        checks.check_images([path], "x")
+    with pytest.raises(DataError, match=r"panorama\.png has more than 179.*: cut it into tiles"):
+        decoding.image_size(path)
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -30,12 +30,17 @@ def write_labels(folder, values, count=3, name="{:04}.png", *, size=SIZE):
         write(folder / name.format(i), bands(values, size))
 
 
-def write_turned(path, image, orientation):
-    """Writes a JPEG with an EXIF orientation."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def turning(orientation):
+    """EXIF data with an orientation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(image).save(path, exif=exif, quality=95)
+    return exif
+
+
+def write_turned(path, image, orientation):
+    """Writes a JPEG or a TIFF with an EXIF orientation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, exif=turning(orientation))
 
 
 def write_palette(path, indices, colours):

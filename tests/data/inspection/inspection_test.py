@@ -1,13 +1,16 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from labor_jax.data.base import DataError
+from labor_jax.data.files import checks, decoding
 from labor_jax.data.inspection import description
 from labor_jax.data.inspection.inspection import inspect
 from tests.data.inspection import builders
-from tests.driving import write
+from tests.driving import write, write_deep_png
 
 
 def told(root, **options):
@@ -61,6 +64,16 @@ def test_every_kind_of_bad_file_is_listed(tmp_path):
     assert "pool/images/text.png (cannot be read: not an image of a known format)" in problems
 
 
+def test_a_photo_of_too_many_pixels(tmp_path, monkeypatch):
+    builders.write_photos(tmp_path / "photos")
+    builders.write_photos(tmp_path / "photos", 1, "panorama.png", size=(60, 40))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # twice as many are an error
+    assert told(tmp_path)[0] == (
+        "1 file has more than 179 million pixels, the most that can be read: photos/panorama.png. "
+        "Cut them into tiles, or shrink them."
+    )
+
+
 def test_photos_without_label_and_labels_without_photo(tmp_path):
     builders.write_roles(tmp_path, [0, 1])
     os.remove(tmp_path / "source/images/0000.png")
@@ -77,14 +90,15 @@ def test_sizes_that_differ(tmp_path):
     assert "source/images/0000.png is 24x32, source/labels/0000.png is 12x16" in problems
 
 
-def test_a_label_that_misses_the_photos_turn(tmp_path):
+@pytest.mark.parametrize("extension", ["jpg", "tif"])
+def test_a_label_that_misses_the_photos_turn(tmp_path, extension):
     builders.write_roles(tmp_path, [0, 1])
     os.remove(tmp_path / "source/images/0000.png")
-    builders.write_turned(tmp_path / "source/images/0000.jpg", builders.photo(), 6)
+    builders.write_turned(tmp_path / f"source/images/0000.{extension}", builders.photo(), 6)
     problems, _ = told(tmp_path)
     assert "1 label in source/labels fits the photo as it is stored, not as its EXIF" in problems
     builders.write_labels(tmp_path / "source/labels", [0, 1], 1, size=(32, 24))
-    assert told(tmp_path)[0] == ""
+    assert told(tmp_path) == ("", "")
 
 
 def test_duplicates_and_leaks(tmp_path):
@@ -109,6 +123,13 @@ def test_photos_that_share_a_name_and_deep_photos(tmp_path):
     problems, _ = told(tmp_path)
     assert "1 name in photos belongs to several photos: photos/0000.jpg and" in problems
     assert "1 photo in photos is not in 8-bit colour or grey: photos/deep.png (I;16)" in problems
+
+
+def test_16_bit_colour_is_as_good_as_for_a_run(tmp_path):
+    path = write_deep_png(tmp_path / "photos/deep.png", np.full((4, 5, 3), 0x1234, np.uint16))
+    assert told(tmp_path) == ("", "") and "all 16-bit RGB" in described(tmp_path)
+    (header,) = checks.check_images([path], "photos")
+    assert header.size == (4, 5) and (decoding.read_image(path) == 0x12).all()
 
 
 def test_other_files_are_told(tmp_path):
@@ -142,7 +163,7 @@ def test_labels_alone(tmp_path):
     inspection = inspect(tmp_path)
     assert not inspection.problems and not inspection.roles
     assert "binary" in inspection.coding.title
-    assert "3 labels, of no photos here" in described(tmp_path)
+    assert "3 labels, taken for no photos" in described(tmp_path)
 
 
 def test_smeared_labels_are_described_by_their_main_colours(tmp_path):

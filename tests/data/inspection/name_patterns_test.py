@@ -20,6 +20,8 @@ def found(mine, others, folder=".", ending=""):
         (["a_rgb.png"], ["a_mask.png"], "_rgb", ("*_rgb.*",)),
         (["a_1.png", "a_2.png"], ["masks/a_1.png"], "", ("a_*",)),
         (["1.png", "2.png"], ["1_L.png", "2_L.png"], "", ("*[!L].*",)),
+        (["rome/1.png", "pisa/1.png"], ["sim/1.png"], "", ("pisa/*", "rome/*")),
+        (["1, a.png", "1, b.png"], ["2.png"], "", ("*[!2].*",)),
         (["1.png", "2.png"], ["masks/1.png", "masks/2.png"], "", None),
         (
             ["park.png", "sea.png"],

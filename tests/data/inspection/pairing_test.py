@@ -1,3 +1,5 @@
+import pytest
+
 from labor_jax.data.inspection import pairing
 from labor_jax.data.inspection.scan import ScannedFile
 from labor_jax.data.inspection.series import Series
@@ -41,6 +43,33 @@ def test_equal_names_everywhere_are_paired_by_folder():
     }
 
 
+@pytest.mark.parametrize(
+    ("photo", "real", "taken", "others"),
+    [
+        ("sim/rgb", "real", "sim/semantic", ["sim/semantic_ids"]),
+        ("source/images", "pool/images", "source/labels", ["source/labels_color"]),
+        ("sim/images", "photos", "sim/labels", ["sim/depth", "sim/instances"]),
+        ("d/s/rgb", "d/street", "d/s/semantic", ["d/s/instance_segmentation"]),
+        ("rgb", "drive", "semantic", ["semantic_ids", "depth"]),
+    ],
+)
+def test_other_kinds_of_a_simulators_labels_are_not_for_photos(photo, real, taken, others):
+    found = [photos(photo), photos(real, 9), labels(taken), *map(labels, others)]
+    assert folders(*found) == {photo: taken, real: None}
+    mine = f"{real.removesuffix('/images')}_labels"
+    assert folders(*found, labels(mine)) == {photo: taken, real: mine}
+
+
+def test_folders_of_plain_words_are_paired_beside_others():
+    found = [photos("sim"), labels("sim_labels"), photos("images"), labels("annotations")]
+    assert folders(*found) == {"sim": "sim_labels", "images": "annotations"}
+    found = [photos("source/images"), labels("source/labels"), photos("pool/images", 9)]
+    assert folders(*found, labels("labelled_before")) == {
+        "source/images": "source/labels",
+        "pool/images": "labelled_before",
+    }
+
+
 def test_of_several_kinds_of_labels_class_numbers_are_taken():
     kinds = [labels("gt", 3, f"_{kind}") for kind in ("color", "instanceIds", "labelIds")]
     assert folders(photos("images"), *kinds) == {"images": "gt_labelIds"}
@@ -76,3 +105,4 @@ def test_train_val_and_test_with_labels():
 def test_a_partly_labelled_pool_stays_the_pool():
     found = [photos("sim"), labels("sim_labels"), photos("real", 10), labels("real_labels", 2)]
     assert roles(*found) == {"source": "sim", "pool": "real"}
+    assert roles(photos("a", 10), labels("a_masks", 6)) == {"pool": "a"}

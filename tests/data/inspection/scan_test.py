@@ -2,8 +2,10 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from labor_jax.data.base import DataError
+from labor_jax.data.files import decoding
 from labor_jax.data.inspection import scan
 from tests.data.inspection import builders
 from tests.driving import write, write_deep_png
@@ -17,16 +19,29 @@ def test_headers_are_read_and_exif_turns_the_size(tmp_path):
     found = scan.scan(tmp_path)
     one, two, three = found.images
     assert (one.path, one.format, one.mode, one.size) == ("a/one.png", "PNG", "RGB", (24, 32))
-    assert (two.format, two.stored_size, two.size, two.orientation) == (
-        *("JPEG", (24, 32), (32, 24)),
+    assert (two.format, two.size, two.unturned_size, two.label_size, two.orientation) == (
+        *("JPEG", (32, 24), (24, 32), (24, 32)),
         6,
     )
-    assert (three.mode, three.folder, three.stem, three.extension) == (
-        *("RGB;16", "", "three"),
+    assert (three.mode, three.is_deep, three.folder, three.stem, three.extension) == (
+        *("RGB", True, "", "three"),
         ".png",
     )
+    assert not one.is_deep and not two.is_deep
     assert found.others == ("notes.txt",)
     assert not any(file.problem for file in found.images)
+
+
+def test_pillow_turns_a_tiff_itself(tmp_path):
+    path = tmp_path / "one.tif"
+    builders.write_turned(path, builders.photo(), 6)
+    (file,) = scan.scan(tmp_path).images
+    assert (file.size, file.unturned_size, file.label_size) == ((32, 24), (24, 32), (32, 24))
+    assert file.size == decoding.read_image(path).shape[:2]
+    Image.fromarray(builders.bands([0, 1])).save(path, exif=builders.turning(6))
+    assert scan.read_header(tmp_path, path.name).label_size == (
+        decoding.read_label_values(path).shape
+    )
 
 
 def test_files_that_cannot_be_read_have_a_problem_and_stop_nothing(tmp_path):

@@ -7,8 +7,7 @@ from labor_jax.data.inspection.scan import ScannedFile
 def files(*paths, mode="RGB"):
     formats = {".png": "PNG", ".jpg": "JPEG"}
     return [
-        ScannedFile(path, 1, format=formats[path[-4:]], mode=mode, stored_size=(4, 4))
-        for path in paths
+        ScannedFile(path, 1, format=formats[path[-4:]], mode=mode, size=(4, 4)) for path in paths
     ]
 
 

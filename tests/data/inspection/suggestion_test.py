@@ -128,6 +128,25 @@ def test_a_labelled_pool_is_answered_by_its_labels(tmp_path):
     np.testing.assert_array_equal(pair.pool.label(0), builders.bands([1, 0]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("semantic_ids", [0, 1]), ("labels_color", [(128, 64, 128), (0, 0, 142)]), ("depth", None)],
+)
+@pytest.mark.parametrize("size", [builders.SIZE, (12, 16)])
+def test_another_kind_of_the_sources_labels_is_no_truth_of_the_pool(tmp_path, kind, values, size):
+    builders.write_photos(tmp_path / "sim/rgb", 3)
+    builders.write_labels(tmp_path / "sim/semantic", [0, 1], 3)
+    builders.write_photos(tmp_path / "real", 3, "{:04}.jpg", size=size)
+    if values is not None:
+        builders.write_labels(tmp_path / "sim" / kind, values, 3)
+    else:
+        for i in range(3):
+            write(tmp_path / "sim/depth" / f"{i:04}.png", np.full(builders.SIZE, 5000, np.uint16))
+    fields, _ = suggested(tmp_path)
+    assert fields["data.source.labels"] == "sim/semantic" and fields["annotator"] == "human"
+    assert fields["data.pool.images"] == "real" and "data.pool.labels" not in fields
+
+
 COLOURS = [(255, 0, 0), (0, 128, 255), (9, 9, 9)]
 
 
@@ -199,11 +218,42 @@ def test_photos_alone_are_a_pair_without_a_source(tmp_path):
     assert pair.source is None and len(pair.pool) == 3
 
 
-def test_a_partly_labelled_pool_gives_its_labels_to_the_run(tmp_path):
-    builders.write_roles(tmp_path, [0, 1])
-    builders.write_labels(tmp_path / "pool" / "labels", [1, 0], 1)
+def test_a_run_in_ones_own_photos_gets_a_workdir_outside(tmp_path, monkeypatch):
+    root = tmp_path / "my trip"
+    builders.write_photos(root, 3, "IMG_{}.jpg")
+    fields, inspection = suggested(root)
+    assert "--workdir" not in suggestion.describe(inspection, fields)
+    for folder in (root, builders.made(root / "notes")):
+        monkeypatch.chdir(folder)
+        text = suggestion.describe(inspection, fields)
+        assert f" \\\n    --workdir '{tmp_path}/runs/my trip'\n" in text
+
+
+@pytest.mark.parametrize("simulator", [False, True])
+def test_a_pool_of_several_folders_is_offered(tmp_path, simulator):
+    days = ("bern", "oslo", "rome")
+    for day in days:
+        builders.write_photos(tmp_path / day, 4, "{}.jpg")
+    if simulator:
+        builders.write_photos(tmp_path / "source/images", 4, "{}.jpg")
+        builders.write_labels(tmp_path / "source/labels", [0, 1], 4, "{}.png")
     fields, inspection = suggested(tmp_path)
-    assert "1 of the 3 photos in pool/images have labels already" in inspection.remarks[0]
+    text = suggestion.describe(inspection, fields)
+    assert "oslo, rome: 8 more photos." in text
+    offered = shlex.split(next(line for line in text.splitlines() if line.startswith("--config")))
+    config = config_argument.load("spl:folders")
+    given = [f"--config.{name}={value}" for name, value in fields.items()]
+    assert config_argument.override(config, ["run", *given, *offered]) == ["run"]
+    pool = data.load_pair(config.pair, config.data, ["pool"]).pool
+    assert pool.names == tuple(f"{day}/{i}" for day in days for i in range(4))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_partly_labelled_pool_gives_its_labels_to_the_run(tmp_path, count):
+    builders.write_roles(tmp_path, [0, 1])
+    builders.write_labels(tmp_path / "pool" / "labels", [1, 0], count)
+    fields, inspection = suggested(tmp_path)
+    assert f"{count} of the 3 photos in pool/images have labels already" in inspection.remarks[0]
     assert fields["data.pool.labels"] == ""
     assert fields["annotation.existing_labels"] == str(tmp_path / "pool" / "labels")
     assert fields["annotator"] == "human"
