@@ -339,7 +339,8 @@ def a_pool_with_void_labels_for_an_oracle(tree):
 @_case(
     "1 pool images have no label in {root}/pool/labels: drive/pool_2.png. Add the labels, "
     "remove the images, or correct data.pool.label_pattern = '{stem}.png' (and image_suffix ="
-    " ''). If people answer, the pool needs no labels: set data.pool.labels=\"\"."
+    " ''). If people answer, the pool needs no labels: set data.pool.labels=\"\", and "
+    "annotation.existing_labels to the folder of those that exist."
 )
 def a_pool_with_some_labels(tree):
     _image(tree, "pool", 2, "labels").unlink()

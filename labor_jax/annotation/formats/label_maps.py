@@ -14,6 +14,7 @@ from labor_jax.annotation.formats.exported_round import ImportedImage, Problem
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
 from labor_jax.data.files.listing import IMAGE_EXTENSIONS
+from labor_jax.data.files.names import comparable_ending
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +75,10 @@ def stem_of(path: str, patterns: tuple[str, ...]) -> str | None:
         before, after = pattern.split("{stem}")
         stem = base[len(before) : len(base) - len(after)]
         ending = base[len(before + stem) :]
-        if stem and base.startswith(before) and _comparable(ending) == _comparable(after):
+        if (
+            stem
+            and base.startswith(before)
+            and comparable_ending(ending) == comparable_ending(after)
+        ):
             return folder + slash + stem
     return None
-
-
-def _comparable(ending: str) -> str:
-    before, dot, extension = ending.rpartition(".")
-    return before + dot + extension.lower()

@@ -131,7 +131,8 @@ def find_labels(
         f"{layout.label_pattern!r} (and image_suffix = {layout.image_suffix!r})."
         + _near_label(split, lacking, files, layout)
         + (
-            ' If people answer, the pool needs no labels: set data.pool.labels="".'
+            ' If people answer, the pool needs no labels: set data.pool.labels="", and '
+            "annotation.existing_labels to the folder of those that exist."
             if split == "pool"
             else ""
         ),
