@@ -30,8 +30,7 @@ _BUDGETS = get_args(BudgetKind)
 _WITHOUT_MODEL = ("available", "key", "image")
 # The parameters that every method can have; others are settings of its own.
 _PARAMETERS = (*PoolImage._fields, "radius", "count")
-# The fields of `config.acquisition` that are no method's own; `radius` is a parameter.
-_GENERAL_FIELDS = (
+GENERAL_FIELDS = (
     "method",
     "random_rounds",
     "max_fraction",
@@ -42,8 +41,10 @@ _GENERAL_FIELDS = (
     "scope",
     "class_weights",
     "reference_size",
+    "radius",
     "samples",
 )
+"""The fields of `config.acquisition` that are no method's own settings."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -185,7 +186,7 @@ def add(entry: Method) -> None:
 
 def _check_setting(name: str, setting: str, default: Any) -> None:
     """Raises a ValueError if a config would give a method another default than its own."""
-    if setting in _GENERAL_FIELDS:
+    if setting in GENERAL_FIELDS:
         raise ValueError(
             f"the acquisition method {name!r} has a setting {setting!r}, but "
             f"config.acquisition.{setting} means the same for all methods; rename the parameter"

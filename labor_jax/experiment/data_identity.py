@@ -1,4 +1,7 @@
-"""That a run goes on with the images and labels that it began with: `data.json` in the workdir."""
+"""Which images and labels a run works with: `data.json` in its workdir.
+
+A run goes on with those that it began with, and runs are compared that have the same.
+"""
 
 import json
 import logging
@@ -33,10 +36,10 @@ def check_and_keep(
     Raises:
       DataError: the data differ; the message names images.
     """
-    before = _read(folder) if begun else {}
+    before = read(folder) if begun else {}
     found = fingerprint.of_pair(pair, verify=verify, roles=roles)
     if accept_changes:
-        for role, phrases in _differences(before, found).items():
+        for role, phrases in differences(before, found).items():
             logger.warning("Going on with other data. %s: %s.", role, "; ".join(phrases))
     else:
         _raise_if_different(folder, before, found)
@@ -55,12 +58,12 @@ def check(folder: Workdir, pair: Pair, *, roles: Collection[str] = ROLES) -> Non
     Raises:
       DataError: the data differ; the message names images.
     """
-    before = _read(folder)
+    before = read(folder)
     found = fingerprint.of_pair(pair, verify="headers", roles=roles)
     _raise_if_different(folder, before, found)
 
 
-def _read(folder: Workdir) -> dict[str, fingerprint.Fingerprint]:
+def read(folder: Workdir) -> dict[str, fingerprint.Fingerprint]:
     """What `data.json` holds; nothing if there is none, or if it is damaged."""
     try:
         described = json.loads(folder.data.read_text())
@@ -77,10 +80,10 @@ def _read(folder: Workdir) -> dict[str, fingerprint.Fingerprint]:
     return described
 
 
-def _differences(
+def differences(
     before: dict[str, fingerprint.Fingerprint], found: dict[str, fingerprint.Fingerprint]
 ) -> dict[str, list[str]]:
-    """What differs in each split that both have, where anything does."""
+    """What differs in each split that both have, as phrases; only splits in which anything does."""
     compared = {
         role: fingerprint.differences(before[role], found[role]) for role in before if role in found
     }
@@ -92,7 +95,7 @@ def _raise_if_different(
     before: dict[str, fingerprint.Fingerprint],
     found: dict[str, fingerprint.Fingerprint],
 ) -> None:
-    differing = _differences(before, found)
+    differing = differences(before, found)
     if differing:
         listed = "\n".join(f"  {role}: {'; '.join(phrases)}" for role, phrases in differing.items())
         raise DataError(

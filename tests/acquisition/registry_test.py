@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from labor_jax import acquisition
-from labor_jax.acquisition import registry
-from labor_jax.acquisition.registry import METHODS
+from labor_jax.acquisition.registry import GENERAL_FIELDS, METHODS
 from labor_jax.config import base_config
 
 IMAGE = acquisition.PoolImage(
@@ -203,7 +202,7 @@ def test_a_setting_cannot_have_the_name_of_a_general_field():
         acquisition.register("mine")(function)
     assert "mine" not in METHODS
     settings = {name for method in METHODS.values() for name in method.settings}
-    assert set(registry._GENERAL_FIELDS) == set(base_config().acquisition) - settings - {"radius"}
+    assert set(GENERAL_FIELDS) == set(base_config().acquisition) - settings
 
 
 def test_methods_share_a_setting_if_their_defaults_are_equal():
