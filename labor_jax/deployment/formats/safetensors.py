@@ -66,8 +66,8 @@ FORMAT = Format(
     file="model.safetensors",
     about="The weights alone, under the names of their variables; filters are "
     "[height, width, in, out]. labor_jax runs them, and trains on from them: "
-    "`--config.model.pretrained=model.safetensors`. It is not on PyPI; install it from a clone of "
-    "its repository.",
+    "`--config.model.pretrained=model.safetensors`. labor_jax is not on PyPI: install it from a "
+    "clone of its repository.",
     install="PATH_OF_THE_CLONE",
     usage=_USAGE,
     check_packages=check_packages,

@@ -289,19 +289,24 @@ def comparable(results: Sequence[Result], tell: Callable[[str], None]) -> list[R
                 f"left out: {result.workdir} has other classes ({len(result.classes)}) than "
                 f"{kept[0].workdir} ({len(kept[0].classes)}); their mIoU can't be compared"
             )
-        elif kept and not _same_data(kept[0], result, ["evaluation"]):
-            tell(
-                f"left out: {result.workdir} measures mIoU on other images or labels than "
-                f"{kept[0].workdir}; they can't be compared"
-            )
         elif kept and result.measured_on != kept[0].measured_on:
             tell(
                 f"left out: {result.workdir} measures mIoU on {result.measured_on}, "
                 f"{kept[0].workdir} on {kept[0].measured_on}; they can't be compared"
             )
+        elif kept and not _same_data(kept[0], result, [_measuring_role(result)]):
+            tell(
+                f"left out: {result.workdir} measures mIoU on other images or labels than "
+                f"{kept[0].workdir}; they can't be compared"
+            )
         else:
             kept.append(result)
     return kept
+
+
+def _measuring_role(result: Result) -> str:
+    """The split that a run's mIoU is measured on."""
+    return "pool" if result.measured_on == "answers" else "evaluation"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:

@@ -184,6 +184,8 @@ def test_miou_on_other_images_is_left_out(tmp_path):
     told = []
     found = [results.read(workdir) for workdir in (kept, other)]
     assert comparison.comparable(found, told.append) == found[:1]
+    answers = [each._replace(measured_on="answers") for each in found]
+    assert comparison.comparable(answers, told.append) == answers  # of one pool
     assert told == [
         f"left out: {other} measures mIoU on other images or labels than {kept}; they can't be "
         "compared"
