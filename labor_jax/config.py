@@ -137,6 +137,17 @@ def _flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 ON_CHANGE.update({f"config.{name}": functools.partial(_switch, name) for name in _SWITCHES})
 
 
+def _refuse_pair(config: LockedConfig, pair: str) -> None:
+    raise ValueError(
+        f"config.pair can't be changed from {config.pair!r} to {pair!r}, since a pair sets other "
+        "fields too. Name the pair with the config: spl:PAIR or active:METHOD,PAIR on the command "
+        'line, labor_jax.get_config("spl", PAIR) in Python.'
+    )
+
+
+ON_CHANGE["config.pair"] = _refuse_pair
+
+
 def _leave_open(config: LockedConfig, field: str) -> None:
     """Sets a field to None, which a value of the field's type can replace."""
     section, _, name = field.rpartition(".")
@@ -150,7 +161,7 @@ def base_config() -> ConfigDict:
     """Returns the fields of every experiment; the values are LabOR's where its text has them."""
     config = ConfigDict()
     config.method = ""  # the method's name in tables, and in the name of the default workdir
-    config.pair = ""  # the data pair
+    config.pair = ""  # the data pair, which is chosen with the config: spl:PAIR
     # "paper": as published. "today": the same question and budget, but training also learns from
     # the target's unlabelled pixels, without the adversarial warm-up (docs/adaptation.md); for
     # methods with rounds, on pairs with a source. Other fields follow when it is set.
@@ -320,7 +331,7 @@ def base_config() -> ConfigDict:
     acquisition.radius = 1  # RIPU's k: of the score's window, and of the region to ask
     acquisition.samples = 8  # passes with dropout, of methods that read them, such as bald
     # Settings of acquisition functions, such as PPL's `distance` to the prototype, "euclidean" or
-    # "cosine", or those of a function of your own. Equal names share a field.
+    # "cosine", or those of a function of your own. Equal names share a field and its default.
     for method in acquisition_lib.METHODS.values():
         for name, default in method.settings.items():
             if name not in acquisition:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absl import app, flags
 from ml_collections import ConfigDict, config_flags
+from ml_collections.config_dict import FieldReference
 
 from labor_jax import user_files
 from labor_jax.locked_config import (
@@ -19,6 +20,22 @@ from labor_jax.locked_config import (
     locked,
     unknown_field,
 )
+
+_NONE = "None"  # on the command line
+
+
+class _Integer(flags.IntegerParser):
+    def parse(self, argument: str) -> int | None:
+        return None if argument == _NONE else super().parse(argument)
+
+
+class _Float(flags.FloatParser):
+    def parse(self, argument: str) -> float | None:
+        return None if argument == _NONE else super().parse(argument)
+
+
+config_flags.register_flag_parser_for_type(int, _Integer())
+config_flags.register_flag_parser_for_type(float, _Float())
 
 
 def load(argument: str) -> LockedConfig:
@@ -107,9 +124,9 @@ def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
     try:
         rest = values(list(arguments), known_only=True)
+        _read_none(config)
     except (flags.Error, TypeError, ValueError) as error:
         raise app.UsageError(str(error)) from error
-    _read_none(config)
     if config.get("acquisition.method") != acquisition_method == method:
         config.method = config.acquisition.method  # a run is named after what it asks
     return rest
@@ -137,9 +154,11 @@ def _check_field(config: LockedConfig, name: str) -> None:
 
 
 def _read_none(section: ConfigDict) -> None:
-    """Sets a tuple that was given as "None", which its flag reads as (None,), to None."""
-    for name, value in section.items():
-        if isinstance(value, ConfigDict):
-            _read_none(value)
-        elif value == (None,):
+    """Sets tuples and words that were given as None, as their flags read them, to None."""
+    for name, field in section.items(preserve_field_references=True):
+        if isinstance(field, ConfigDict):
+            _read_none(field)
+        elif section[name] == (None,) or (
+            isinstance(field, FieldReference) and section[name] == _NONE
+        ):
             section[name] = None

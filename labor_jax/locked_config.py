@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import FieldReference
 
 RENAMED = {
     "config.source": "config.supervised",
@@ -58,7 +59,8 @@ class LockedConfig(ConfigDict):
     """A `ConfigDict` whose errors name the section, its fields, and the field that was meant.
 
     Reading or setting a field that doesn't exist raises `UnknownFieldError`, which is both a
-    `KeyError` and an `AttributeError`.
+    `KeyError` and an `AttributeError`. A value of another type raises `TypeError`, and so does None
+    but in placeholders, the fields that may be None.
     """
 
     _path = "config"  # in messages; each section has its own
@@ -86,6 +88,10 @@ class LockedConfig(ConfigDict):
         name = f"{self._path}.{key}"
         if self.is_locked and name in ON_CHANGE and value != self._fields[key]:
             ON_CHANGE[name](self, value)
+        own = self._fields.get(key)
+        may_be_none = own is None or isinstance(own, FieldReference)
+        if self.is_locked and value is None and not may_be_none:
+            raise TypeError(f"{name} can't be None; give a value such as {own!r}.")
         try:
             super().__setitem__(key, value)
         except TypeError as error:

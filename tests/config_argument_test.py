@@ -130,9 +130,20 @@ def test_fields_are_overridden_and_other_arguments_left():
     assert config.evaluation_flip and not config.model.remat
 
 
-def test_a_tuple_can_be_overridden_by_none():
-    config = overridden("spl:camvid", "--config.data.target_size=None")
+def test_placeholders_can_be_overridden_by_none():
+    config = overridden(
+        "spl:camvid",
+        "--config.data.target_size=None",
+        "--config.model.dropout=None",
+        "--config.per_device_batch_size=3",
+        "--config.per_device_batch_size=None",
+        "--config.data.num_threads=None",
+        "--config.data.num_threads=2",
+    )
     assert config.data.target_size is None and config.data.source_size == (120, 160)
+    assert config.model.dropout is None and config.per_device_batch_size is None
+    assert config.data.num_threads == 2
+    assert overridden("spl:folders", "--config.model.stem=None").model.stem is None
 
 
 @pytest.mark.parametrize(
@@ -151,6 +162,11 @@ def test_a_method_given_as_a_field_names_the_run(name, method):
         ("--config.data.rot=x", ("config.data.rot", "Did you mean config.data.root?")),
         ("--config.rounds.x=1", ("config.rounds is a value",)),
         ("--config.rounds=many", ("rounds", "many")),
+        ("--config.rounds=None", ("config.rounds can't be None; give a value such as 3.",)),
+        ("--config.optimizer.momentum=None", ("config.optimizer.momentum can't be None",)),
+        ("--config.joint.query_steps=None", ("config.joint.query_steps can't be None",)),
+        ("--config.pair=camvid", ("config.pair can't be changed from 'street'", "spl:PAIR")),
+        ("--config.pair=folders", ("to 'folders'", "Name the pair with the config")),
         *(
             (f"--{field}{'.steps' if field == 'config.source' else ''}=1", ("is now config.",))
             for field in RENAMED

@@ -201,6 +201,23 @@ def test_a_switch_has_two_values(change, says):
         change()
 
 
+def test_a_pair_is_chosen_with_the_config_alone():
+    config = get_config("spl")
+    before = config.to_dict()
+    with pytest.raises(ValueError, match=r"'street' to 'camvid'.*get_config"):
+        config.pair = "camvid"
+    config.pair = "street"
+    assert config.to_dict() == before
+
+
+def test_none_is_a_value_of_placeholders_alone():
+    config = get_config("spl")
+    config.model.dropout = None
+    with pytest.raises(TypeError, match=r"config\.round\.steps can't be None"):
+        config.round.steps = None
+    assert config.model.dropout is None and config.round.steps > 0
+
+
 def test_a_config_of_another_name_has_no_recipe():
     config = get_config("spl")
     config.method = "mine"

@@ -117,7 +117,8 @@ def refused(workdir, config, pair=None):
 )
 def test_an_unknown_name_lists_the_valid_ones(field, known, tmp_path):
     config = tiny_config()
-    config.update_from_flattened_dict({field: "mine"})
+    with config.unlocked():
+        config.update_from_flattened_dict({field: "mine"})
     sentence = refused(tmp_path, config)
     assert "'mine'" in sentence and known in sentence
 

@@ -97,8 +97,9 @@ class Budget(NamedTuple):
     def images(self, pool: int, round: int = 1) -> int:
         """Number of images to ask in a round under the kind "images".
 
-        Shares and numbers are rounded up in each round. Of seconds, what a round leaves goes to the
-        next one, since an image may cost more than a round has.
+        It is what the rounds so far may ask, without what those before it did. So all rounds
+        together ask the budget, and a round may have no image. Shares and numbers are rounded up;
+        seconds are rounded down, since they are never exceeded.
 
         Args:
           pool: Number of images in the pool.
@@ -109,11 +110,7 @@ class Budget(NamedTuple):
         """
         if (self.fraction, self.points, self.seconds) == (None, None, None):
             raise ValueError("a budget of images needs a share, a number of them or seconds")
-        if self.seconds is not None:
-            return self._paid_images(pool, round) - self._paid_images(pool, round - 1)
-        if self.fraction is None:
-            return min(-(-self.points // self.rounds), pool)
-        return pixel_count(pool, 1, fraction=self.fraction, rounds=self.rounds)
+        return self._images_until(pool, round) - self._images_until(pool, round - 1)
 
     def holds_a_pick(self, kind: str, size: tuple[int, int], *, radius: int) -> bool:
         """Whether a round's part of the budget is at least one pick, or there is no limit.
@@ -187,11 +184,16 @@ class Budget(NamedTuple):
         pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
         return _share(*size, self.fraction, self.rounds) / pick
 
-    def _paid_images(self, pool: int, rounds: int) -> int:
-        """How many whole images the seconds of so many rounds pay for."""
-        seconds = _exact(self.seconds) * pool * rounds / self.rounds + Fraction(1, 10**9)
-        price = _exact(self.price.image) + _exact(self.price.pick)
-        return min(math.floor(seconds / price), pool)
+    def _images_until(self, pool: int, round: int) -> int:
+        """How many whole images the rounds up to this one may ask."""
+        if self.seconds is not None:
+            seconds = _exact(self.seconds) * pool * round / self.rounds + Fraction(1, 10**9)
+            count = math.floor(seconds / (_exact(self.price.image) + _exact(self.price.pick)))
+        elif self.fraction is not None:
+            count = math.ceil(_share(pool, 1, self.fraction, self.rounds) * round)
+        else:
+            count = math.ceil(Fraction(self.points * round, self.rounds))
+        return min(count, pool)
 
     def _paid_picks(self) -> Fraction:
         """How many picks a round's seconds pay for, after opening the image."""

@@ -30,6 +30,21 @@ _BUDGETS = get_args(BudgetKind)
 _WITHOUT_MODEL = ("available", "key", "image")
 # The parameters that every method can have; others are settings of its own.
 _PARAMETERS = (*PoolImage._fields, "radius", "count")
+GENERAL_FIELDS = (
+    "method",
+    "random_rounds",
+    "max_fraction",
+    "fraction",
+    "points",
+    "seconds_per_image",
+    "seconds",
+    "scope",
+    "class_weights",
+    "reference_size",
+    "radius",
+    "samples",
+)
+"""The fields of `config.acquisition` that are no method's own settings."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,7 +120,8 @@ def register(
       - `count`: the number of picks in this image and round under the budget, an int. With
         `budget="cap"` it is the largest number of pixels, or None for no limit.
       - any other parameter that has a default: a setting of the function itself. A field of that
-        name in `config.acquisition` overrides the default.
+        name in `config.acquisition` overrides the default. Methods whose settings have one name
+        share the field, so their defaults must be equal.
 
     It returns one of
 
@@ -137,7 +153,8 @@ def register(
 
     Raises:
       ValueError: If the name is taken, `asks` or `budget` is unknown, or the function has
-        a parameter that is none of those above.
+        a parameter that is none of those above. Or if a setting has the name of a general field of
+        `config.acquisition`, or that of another method's setting with another default.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,13 +173,32 @@ def add(entry: Method) -> None:
     """Adds a method.
 
     Raises:
-      ValueError: If its name is taken.
+      ValueError: If its name, or that of a setting, is taken; see `register`.
     """
     if entry.name in METHODS:
         raise ValueError(
             f"an acquisition method named {entry.name!r} is already registered; choose another name"
         )
+    for setting, default in entry.settings.items():
+        _check_setting(entry.name, setting, default)
     METHODS[entry.name] = entry
+
+
+def _check_setting(name: str, setting: str, default: Any) -> None:
+    """Raises a ValueError if a config would give a method another default than its own."""
+    if setting in GENERAL_FIELDS:
+        raise ValueError(
+            f"the acquisition method {name!r} has a setting {setting!r}, but "
+            f"config.acquisition.{setting} means the same for all methods; rename the parameter"
+        )
+    for other in METHODS.values():
+        theirs = other.settings.get(setting, default)
+        if theirs != default:
+            raise ValueError(
+                f"the acquisition methods {name!r} and {other.name!r} share the field "
+                f"config.acquisition.{setting}, but their defaults are {default!r} and {theirs!r}; "
+                "rename the parameter, or give it the same default"
+            )
 
 
 def method(name: str, *, field: str = "method") -> Method:

@@ -25,7 +25,17 @@ TERMS: dict[str, type] = {}
 METHODS: dict[str, Callable[[ConfigDict], None]] = {}
 """The registered methods by name."""
 
-_RESERVED = ("loss", "miou", "phase", "step")  # other entries of a line of metrics
+# Other entries of a line of metrics; "miou_…" are those of subsets.
+_RESERVED = (
+    "images_per_second",
+    "learning_rate",
+    "loss",
+    "miou",
+    "per_class_iou",
+    "phase",
+    "step",
+    "time",
+)
 
 
 def register(name: str) -> Callable[[type], type]:
@@ -48,10 +58,10 @@ def register(name: str) -> Callable[[type], type]:
       ValueError: the name is taken, reserved or can't be a config field; or the class lacks
         `reads`, `loss` or the default of a setting.
     """
-    if not name.isidentifier() or name in _RESERVED:
+    if not name.isidentifier() or name in _RESERVED or name.startswith("miou_"):
         raise ValueError(
             f"{name!r} can't name a term; use letters, digits and underscores, and none of: "
-            f"{', '.join(_RESERVED)}."
+            f"{', '.join(_RESERVED)}, miou_…."
         )
 
     def add(term: type) -> type:

@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ml_collections import ConfigDict
+
+from labor_jax import models
 from labor_jax.data import ROLES
 from labor_jax.deployment import weights_licence
 from labor_jax.deployment.check import Difference
@@ -27,7 +30,7 @@ def write(
       differences: how far its logits are from the package's.
     """
     sections = {
-        "Use": _use(described, format),
+        "Use": _use(facts, described, format),
         "How good it is": _quality(facts),
         "Data": _data(facts),
         "Answers": _answers(facts),
@@ -79,7 +82,7 @@ def _summary(facts: RunFacts) -> str:
     return text
 
 
-def _use(described: dict[str, Any], format: Format) -> Iterator[str]:
+def _use(facts: RunFacts, described: dict[str, Any], format: Format) -> Iterator[str]:
     yield format.about
     yield ""
     for side in ("input", "output"):
@@ -90,6 +93,24 @@ def _use(described: dict[str, Any], format: Format) -> Iterator[str]:
     yield f"In this folder, after `pip install {format.install}`:"
     yield ""
     yield f"```python\n{format.usage}```"
+    own = _not_of_the_package(facts.config.model) if format.builds_network else []
+    if own:
+        yield ""
+        yield (
+            f"labor_jax itself has no {' and no '.join(own)}: first import the Python file that "
+            "registers what is missing."
+        )
+
+
+def _not_of_the_package(model: ConfigDict) -> list[str]:
+    """The backbone and the head that somebody else's file registered, with their names."""
+    found = []
+    for kind, registry in (("backbone", models.BACKBONES), ("head", models.HEADS)):
+        factory = registry[model[kind]]
+        module = getattr(factory, "func", factory).__module__  # `func` of a functools.partial
+        if module.partition(".")[0] != models.__name__.partition(".")[0]:
+            found.append(f"{kind} `{model[kind]}`")
+    return found
 
 
 def _quality(facts: RunFacts) -> Iterator[str]:
@@ -150,14 +171,27 @@ def _data(facts: RunFacts) -> Iterator[str]:
 
 def _answers(facts: RunFacts) -> Iterator[str]:
     answers = facts.answers
-    if not answers.rounds:
+    if not answers.rounds and not answers.existing_images:
         yield "The model was trained without a label of the target."
         return
+    if answers.existing_images:
+        yield (
+            f"- labels that existed before the first round: {answers.existing_pixels:,} pixels in "
+            f"{answers.existing_images:,} images"
+        )
     yield f"- rounds: {answers.rounds}"
-    yield f"- images asked about: {answers.images:,}"
-    yield f"- points, regions or segments asked: {answers.questions:,}"
+    if answers.whole_images:
+        yield f"- images asked as a whole: {answers.images:,}"
+    else:
+        yield f"- images asked about: {answers.images:,}"
+        yield f"- points, regions or segments asked: {answers.questions:,}"
     void = f", of which {answers.void:,} are void" if answers.void else ""
     yield f"- answered pixels: {answers.pixels:,}{void}"
+    if answers.held_out_images:
+        yield (
+            f"- answered besides, to measure and never to train: {answers.held_out_pixels:,} "
+            f"pixels in {answers.held_out_images:,} held-out images"
+        )
     if answers.by_people:
         measured = f"{answers.seconds:,.0f} seconds" if answers.seconds else "not measured"
         yield f"- time of the people who answered: {measured}"
@@ -175,7 +209,10 @@ def _training(facts: RunFacts, described: dict[str, Any]) -> Iterator[str]:
         f"- network: backbone `{model.backbone}`, head `{model.head}`, output stride "
         f"{model.output_stride}; all fields are in model.json"
     )
-    yield f"- weights to start from: {model.pretrained or 'random'}"
+    start = model.pretrained or "random"
+    if config.warm_start:
+        start = f"those of the run {config.warm_start}, which started from: {start}"
+    yield f"- weights to start from: {start}"
     yield f"- checkpoint: {run['checkpoint']}, phase {run['phase']}, step {run['step']:,}"
     versions = ", ".join(f"{name} {version}" for name, version in described["versions"].items())
     yield f"- exported {described['exported']} with {versions}"

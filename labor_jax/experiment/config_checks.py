@@ -51,6 +51,7 @@ def check_config(config: ConfigDict) -> None:
 
     _check_choices(config, require)
     _check_numbers(config, require)
+    _check_optimizer(config, require)
     _check_random_rounds(config, require)
     _check_annotation(config, require)
     for section, fields in config.items():
@@ -103,6 +104,18 @@ def _check_numbers(config: ConfigDict, require: Require) -> None:
     )
     for field in ("rounds", "preview_images", "seed"):
         require(config[field] >= 0, field, "it can't be negative")
+    require(config.acquisition.samples > 0, "acquisition.samples", "it must be at least 1")
+
+
+def _check_optimizer(config: ConfigDict, require: Require) -> None:
+    """The optimiser's numbers, also those that its rule doesn't use."""
+    require(
+        0 <= config.optimizer.momentum < 1,
+        "optimizer.momentum",
+        "it is a share from 0 to below 1",
+    )
+    for name in ("weight_decay", "head_multiplier", "power", "clip_norm"):
+        require(config.optimizer[name] >= 0, f"optimizer.{name}", "it can't be negative")
 
 
 def _check_random_rounds(config: ConfigDict, require: Require) -> None:
@@ -187,7 +200,8 @@ def _check_start(config: ConfigDict, require: Require) -> None:
 def _check_selector(config: ConfigDict, require: Require) -> None:
     """The pixel selector's fields, and what a method that reads it needs."""
     selector, method = config.selector, acquisition.METHODS.get(config.acquisition.method)
-    require(selector.noise >= 0, "selector.noise", "it can't be negative")
+    for name in ("noise", "reversal"):
+        require(selector[name] >= 0, f"selector.{name}", "it can't be negative")
     require(
         0 <= selector.feature_dropout < 1,
         "selector.feature_dropout",

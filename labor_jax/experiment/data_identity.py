@@ -13,14 +13,14 @@ logger = logging.getLogger(__name__)
 _CODINGS = "label_codings"  # in data.json, beside the roles
 
 
-class _Data(NamedTuple):
-    """What is known of a run's data, by role."""
+class RunData(NamedTuple):
+    """What is known of a run's data, by role: its images, and how its label files are read."""
 
     images: dict[str, fingerprint.Fingerprint]
     codings: dict[str, fingerprint.LabelCoding]
 
 
-_UNKNOWN = _Data({}, {})
+_UNKNOWN = RunData({}, {})
 
 
 def check_and_keep(
@@ -45,10 +45,10 @@ def check_and_keep(
     Raises:
       DataError: the data differ; the message names images, or the class table.
     """
-    before = _read(folder) if begun else _UNKNOWN
+    before = read(folder) if begun else _UNKNOWN
     found = _describe(pair, verify, roles)
     if accept_changes:
-        for role, phrases in _differences(before, found).items():
+        for role, phrases in differences(before, found).items():
             logger.warning("Going on with other data. %s: %s.", role, "; ".join(phrases))
     else:
         _raise_if_different(folder, before, found)
@@ -70,17 +70,17 @@ def check(folder: Workdir, pair: Pair, *, roles: Collection[str] = ROLES) -> Non
     Raises:
       DataError: the data differ; the message names images, or the class table.
     """
-    _raise_if_different(folder, _read(folder), _describe(pair, "headers", roles))
+    _raise_if_different(folder, read(folder), _describe(pair, "headers", roles))
 
 
-def _describe(pair: Pair, verify: str, roles: Collection[str]) -> _Data:
-    return _Data(
+def _describe(pair: Pair, verify: str, roles: Collection[str]) -> RunData:
+    return RunData(
         fingerprint.of_pair(pair, verify=verify, roles=roles),
         fingerprint.label_codings(pair, roles=roles),
     )
 
 
-def _read(folder: Workdir) -> _Data:
+def read(folder: Workdir) -> RunData:
     """What `data.json` holds; nothing if there is none, or if it is damaged."""
     try:
         images = json.loads(folder.data.read_text())
@@ -97,11 +97,11 @@ def _read(folder: Workdir) -> _Data:
     except (AttributeError, TypeError, ValueError) as error:
         logger.warning("%s is damaged (%s), so the data can't be compared.", folder.data, error)
         return _UNKNOWN
-    return _Data(images, codings)
+    return RunData(images, codings)
 
 
-def _differences(before: _Data, found: _Data) -> dict[str, list[str]]:
-    """What differs in each split that both have, where anything does."""
+def differences(before: RunData, found: RunData) -> dict[str, list[str]]:
+    """What differs in each split that both have, as phrases; only splits in which anything does."""
     compared = {
         role: [
             *fingerprint.differences(before.images[role], images),
@@ -113,8 +113,8 @@ def _differences(before: _Data, found: _Data) -> dict[str, list[str]]:
     return {role: phrases for role, phrases in compared.items() if phrases}
 
 
-def _raise_if_different(folder: Workdir, before: _Data, found: _Data) -> None:
-    differing = _differences(before, found)
+def _raise_if_different(folder: Workdir, before: RunData, found: RunData) -> None:
+    differing = differences(before, found)
     if differing:
         listed = "\n".join(f"  {role}: {'; '.join(phrases)}" for role, phrases in differing.items())
         raise DataError(

@@ -23,12 +23,13 @@ def held_out_numbers(config: ConfigDict, pool: Split) -> tuple[int, ...]:
       config: The run's; `config.data.evaluation_from_answers` is the share.
       pool: The pool.
     """
-    share = config.data.evaluation_from_answers
-    return tuple(
-        number
-        for number, name in enumerate(pool.names if share else ())
-        if _place(config.seed, name) < share
-    )
+    names = pool.names if config.data.evaluation_from_answers else ()
+    return tuple(number for number, name in enumerate(names) if is_held_out(config, name))
+
+
+def is_held_out(config: ConfigDict, name: str) -> bool:
+    """Whether the pool image of this name is held out, see `held_out_numbers`."""
+    return _place(config.seed, name) < config.data.evaluation_from_answers
 
 
 def _place(seed: int, name: str) -> float:

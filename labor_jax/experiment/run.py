@@ -88,7 +88,8 @@ def run(
         config_checks.check_config(config)
         if config.pair != pair.name:
             config = config.copy_and_resolve_references()
-            config.pair = pair.name
+            with config.unlocked():  # the name alone; the other fields stay
+                config.pair = pair.name
         components = components_lib.build(config, pair, devices=devices)
         data_checks.check_data(components)
         shape_checks.check_shapes(components)

@@ -12,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from labor_jax import acquisition, adaptation
+from labor_jax.acquisition.registry import GENERAL_FIELDS
 from labor_jax.config import base_config
 from labor_jax.data import PAIRS, ROLES, Pair, load_pair
 
@@ -297,17 +298,10 @@ def effective_fields(config: dict[str, Any]) -> dict[str, Any]:
     own = config.get("terms", {})
     effective["terms"] = {name: fields for name, fields in own.items() if name in used}
     asking = config.get("acquisition", {})
-    unused = {
-        setting
-        for name, method in acquisition.METHODS.items()
-        if name != asking.get("method")
-        for setting in method.settings
-    }
-    if asking.get("method") in acquisition.METHODS:
-        unused -= set(acquisition.METHODS[asking["method"]].settings)
-        effective["acquisition"] = {
-            name: value for name, value in asking.items() if name not in unused
-        }
+    method = acquisition.METHODS.get(asking.get("method"))
+    if method is not None:  # else nobody knows which settings are the method's
+        known = {*GENERAL_FIELDS, *method.settings}
+        effective["acquisition"] = {name: value for name, value in asking.items() if name in known}
     return effective
 
 

@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 
 import hypothesis
@@ -132,10 +133,30 @@ def test_superpixels_are_counted_like_points():
         acquisition.Budget(fraction=0.1).picks("superpixels", (4, 4), radius=1)
 
 
+@hypothesis.given(
+    pool=st.integers(1, 3000),
+    fraction=st.integers(1, 1000).map(lambda n: n / 1000),
+    points=st.integers(1, 4000),
+    rounds=st.integers(1, 10),
+)
+def test_all_rounds_together_ask_the_budget_of_images(pool, fraction, points, rounds):
+    for budget, exact in (
+        (acquisition.Budget(fraction=fraction, rounds=rounds), Fraction(str(fraction)) * pool),
+        (acquisition.Budget(points=points, rounds=rounds), min(points, pool)),
+    ):
+        counts = [budget.images(pool, number + 1) for number in range(rounds)]
+        assert sum(counts) == math.ceil(exact)
+        assert counts[0] >= 1 and min(counts) >= 0
+
+
 def test_images_are_a_share_or_a_number_of_the_pool():
     assert acquisition.Budget(fraction=0.022, rounds=5).images(2975) == 14
     assert acquisition.Budget(points=65, rounds=5).images(2975) == 13
-    assert acquisition.Budget(points=65, rounds=5).images(10) == 10
+    share = acquisition.Budget(fraction=0.022, rounds=5)  # 2.8 of 128 images
+    assert [share.images(128, round) for round in range(1, 6)] == [1, 1, 0, 1, 0]
+    points = acquisition.Budget(points=6, rounds=5)
+    assert [points.images(12, round) for round in range(1, 6)] == [2, 1, 1, 1, 1]
+    assert [points.images(3, round) for round in range(1, 6)] == [2, 1, 0, 0, 0]
     price = acquisition.Price(pick=1580.0, image=1.0)
     seconds = acquisition.Budget(seconds=75.0, rounds=5, price=price)
     assert seconds.images(2975) == 28  # 44,625 s a round

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from labor_jax import acquisition
-from labor_jax.acquisition.registry import METHODS
+from labor_jax.acquisition.registry import GENERAL_FIELDS, METHODS
+from labor_jax.config import base_config
 
 IMAGE = acquisition.PoolImage(
     logits=jax.random.normal(jax.random.key(0), (6, 7, 3)),
@@ -173,13 +174,13 @@ def test_a_score_of_the_image_asks_all_of_it():
 def test_counts_radius_and_settings_are_passed_by_name():
     found = {}
 
-    def function(*, available, count, radius, distance="near", other=7):
-        found.update(count=count, radius=radius, distance=distance, other=other)
+    def function(*, available, count, radius, reach="near", other=7):
+        found.update(count=count, radius=radius, reach=reach, other=other)
         return acquisition.Query(available, jnp.int32(0), available)
 
     budget = acquisition.Budget(fraction=0.5, rounds=2)
-    _ask(function, asks="mask", limit=budget, radius=3, settings={"distance": "far"})
-    assert found == {"count": None, "radius": 3, "distance": "far", "other": 7}
+    _ask(function, asks="mask", limit=budget, radius=3, settings={"reach": "far"})
+    assert found == {"count": None, "radius": 3, "reach": "far", "other": 7}
     del METHODS["mine"]
     acquisition.register("mine", asks="mask", budget="cap")(function)
     acquisition.bind(acquisition.method("mine"), budget)(IMAGE)
@@ -191,6 +192,27 @@ def test_wrapped_functions_can_be_registered():
     query = _ask(jax.jit(lambda logits: score(logits)))
     best = acquisition.select_points(score(IMAGE.logits), IMAGE.available, count=4)
     np.testing.assert_array_equal(query.pixels, best.query)
+
+
+def test_a_setting_cannot_have_the_name_of_a_general_field():
+    def function(logits, samples=32):
+        """Never called."""
+
+    with pytest.raises(ValueError, match=r"'mine' has a setting 'samples'.*acquisition\.samples"):
+        acquisition.register("mine")(function)
+    assert "mine" not in METHODS
+    settings = {name for method in METHODS.values() for name in method.settings}
+    assert set(GENERAL_FIELDS) == set(base_config().acquisition) - settings
+
+
+def test_methods_share_a_setting_if_their_defaults_are_equal():
+    def function(logits, distance=2.0):
+        """Never called."""
+
+    with pytest.raises(ValueError, match=r"'mine' and 'ppl' share.*distance.*2\.0 and 'euclidean'"):
+        acquisition.register("mine")(function)
+    acquisition.register("mine")(lambda logits, distance="euclidean": logits[..., 0])
+    assert METHODS["mine"].settings == {"distance": "euclidean"}
 
 
 def test_a_name_cannot_be_overwritten():

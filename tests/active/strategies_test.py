@@ -416,10 +416,10 @@ def test_a_users_score_is_a_method(image, registered):
 
 def test_a_setting_of_a_users_function_comes_from_the_config(image, registered):
     @registered("scaled", asks="full")
-    def scaled(logits, distance="cosine", threshold=0.0):
-        assert distance == "euclidean"
+    def scaled(logits, distance="euclidean", threshold=0.0):
+        assert distance == "cosine"
         return logits[..., 0] > threshold
 
-    config = acquisition_config("scaled", threshold=1.0)
+    config = acquisition_config("scaled", threshold=1.0, distance="cosine")
     pixels = strategies.build(config, 1)(image).pixels
     np.testing.assert_array_equal(pixels, (image.logits[..., 0] > 1.0) & image.available)

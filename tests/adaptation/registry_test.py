@@ -46,7 +46,9 @@ def test_a_taken_name_is_an_error():
         registry.register("min_entropy")(Plain)
 
 
-@pytest.mark.parametrize("name", ["my-term", "loss", "step"])
+@pytest.mark.parametrize(
+    "name", ["my-term", "loss", "step", "time", "learning_rate", "per_class_iou", "miou_night"]
+)
 def test_a_name_must_fit_configs_and_metrics(name):
     with pytest.raises(ValueError, match=f"'{name}' can't name a term"):
         registry.register(name)

@@ -1,12 +1,14 @@
 """The folder of an export: what lies in it, what it says, and when it is refused."""
 
 import csv
+import functools
 import json
 import shutil
 
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 import labor_jax
@@ -15,6 +17,7 @@ from labor_jax.annotation import LabelStore
 from labor_jax.data import street
 from labor_jax.deployment import ExportError, check, model_card, run_facts, weights_licence
 from labor_jax.experiment import components
+from labor_jax.experiment.held_out import is_held_out
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training.checkpoints import CheckpointError
 from tests import fork_server
@@ -129,6 +132,104 @@ def test_the_card_tells_of_held_out_answers(run):
     assert "It is an estimate" in quality() and "evaluation images" not in quality()
     results.miou = dict.fromkeys(results.miou)
     assert "mIoU on answers in held-out images of the pool: \N{EN DASH}" in quality()
+
+
+POOL = [f"image {number}" for number in range(8)]
+
+
+def run_with(run, path, fields, *, asked=(), existing=()):
+    """A copy of a run in whose one round 3 pixels of some images were asked, one is void."""
+    workdir = shutil.copytree(run, path)
+    config = json.loads((workdir / "config.json").read_text())
+    for section, own in fields.items():
+        config[section] |= own
+    (workdir / "config.json").write_text(json.dumps(config))
+    (workdir / "labels.sqlite").unlink()
+    labels = np.full((4, 5), 255, np.uint8)
+    labels[0, 1] = labels[3, 3] = 7
+    query = np.zeros((4, 5), bool)
+    query[0, :2] = query[3, 3] = True
+    known = np.zeros((4, 5), bool)
+    known[1, :2] = True
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES) as store:
+        for name in existing:
+            store.add_existing(name, np.full((4, 5), 2, np.uint8), known)
+        store.open_round(1, POOL)
+        store.ask_and_answer_many(
+            1, [(name, query & (name in asked), labels, None) for name in POOL]
+        )
+    return workdir
+
+
+def answers_of(workdir):
+    return "\n".join(model_card._answers(run_facts.read(workdir, "last")))
+
+
+def test_the_card_tells_of_labels_that_existed(run, tmp_path):
+    card = answers_of(run_with(run, tmp_path / "run", {}, asked=POOL[:3], existing=POOL[6:]))
+    assert "- labels that existed before the first round: 4 pixels in 2 images" in card
+    assert "- rounds: 1\n- images asked about: 3\n" in card
+    assert (
+        "- points, regions or segments asked: 6\n- answered pixels: 9, of which 3 are void" in card
+    )
+    assert "held-out" not in card
+
+
+def test_the_card_tells_of_whole_images(run, tmp_path):
+    fields = {"acquisition": {"method": "random_images"}}
+    card = answers_of(run_with(run, tmp_path / "run", fields, asked=POOL[:4]))
+    assert "- images asked as a whole: 4\n- answered pixels: 12" in card
+    assert "points, regions" not in card and "existed" not in card
+
+
+def test_the_card_counts_held_out_answers_apart(run, tmp_path):
+    fields = {"data": {"evaluation_from_answers": 0.5}}
+    workdir = run_with(run, tmp_path / "run", fields, asked=POOL, existing=POOL)
+    facts = run_facts.read(workdir, "last")
+    held_out = sum(is_held_out(facts.config, name) for name in POOL)
+    assert 0 < held_out < 8
+    card, train = answers_of(workdir), 8 - held_out
+    assert f"first round: {2 * train} pixels in {train} images" in card
+    assert f"- images asked about: {train}\n" in card
+    assert f"- answered pixels: {3 * train}, of which {train} are void" in card
+    assert f"never to train: {3 * held_out} pixels in {held_out} held-out images" in card
+
+
+def test_the_card_says_how_to_get_what_the_weights_need(run, monkeypatch):
+    facts = run_facts.read(run, "last")
+    described = {
+        side: {"name": side, "dtype": "f", "shape": [1], "meaning": "x"}
+        for side in ("input", "output")
+    }
+
+    def use(name):
+        return "\n".join(model_card._use(facts, described, deployment.FORMATS[name]))
+
+    assert "pip install PATH_OF_THE_CLONE`" in use("safetensors")
+    assert "not on PyPI" in use("safetensors")
+    assert "registers" not in use("safetensors")
+
+    class Mine(nn.Module):
+        output_stride: int = 8
+
+    monkeypatch.setitem(models.BACKBONES, "mine", functools.partial(Mine, output_stride=4))
+    facts.config.model.backbone = "mine"
+    assert "labor_jax itself has no backbone `mine`: first import" in use("safetensors")
+    assert "registers" not in use("onnx")
+
+
+def test_the_card_says_once_what_the_weights_started_from(run):
+    facts = run_facts.read(run, "last")
+    facts.config.warm_start = "runs/warm"
+    described = {"run": dict.fromkeys(("checkpoint", "phase"), "x") | {"step": 1}, "versions": {}}
+    training = "\n".join(model_card._training(facts, {**described, "exported": "today"}))
+    assert "- weights to start from: those of the run runs/warm, which started from: random" in (
+        training
+    )
+    assert weights_licence.describe(facts.config) == (
+        "The run started from the model of the run runs/warm, whose weights started from random "
+        "ones; no one else's are in them."
+    )
 
 
 def test_an_unfinished_run_is_exported_and_says_so(tmp_path, caplog):

@@ -53,6 +53,13 @@ BAD = {
     "selector.learning_rate": 0.0,
     "round.learning_rate": 0.0,
     "selector.feature_dropout": 1.0,
+    "selector.reversal": -1.0,
+    "acquisition.samples": 0,
+    "optimizer.momentum": 1.0,
+    "optimizer.weight_decay": -1e-4,
+    "optimizer.head_multiplier": -3.0,
+    "optimizer.power": -1.0,
+    "optimizer.clip_norm": -0.5,
 }
 
 

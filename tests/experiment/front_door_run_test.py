@@ -57,7 +57,8 @@ def test_resuming_it_needs_the_pair_again(run):
     workdir, summary = run
     assert labor_jax.run(tiny_config("random"), workdir, weather()) == summary
     config = tiny_config("random")
-    config.pair = "weather"
+    with config.unlocked():
+        config.pair = "weather"
     with pytest.raises(ValueError, match="unknown data pair 'weather'"):
         labor_jax.run(config, workdir)
 

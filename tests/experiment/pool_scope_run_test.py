@@ -43,9 +43,9 @@ def pool_config(method):
     return config
 
 
-def sizes_of(workdir, round_number):
+def asked_in(workdir, round_number):
     with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
-        return store.query_sizes(round_number)
+        return store.asked_images(round_number)
 
 
 @pytest.fixture(scope="module", params=["spl", MASK, "ripu_ra"])
@@ -61,15 +61,15 @@ def whole(request, tmp_path_factory):
 def test_the_pool_shares_the_budget(whole):
     config, workdir, _ = whole
     for number in (1, 2):
-        sizes = sizes_of(workdir, number)
+        images = asked_in(workdir, number)
         if config.method != "ripu_ra":
             cap = 4 * 32 * 64 * 0.05 // 2
-            asked = round(sum(share for _, share in sizes) * 32 * 64)
+            asked = sum(image.pixels for image in images)
             assert asked == cap if config.method == MASK else 0 < asked <= cap
         else:
-            clicks = [count for count, _ in sizes]
+            clicks = [image.clicks for image in images]
             assert len(set(clicks)) > 1
-            seconds = 2.4 * sum(clicks) + 1.0 * sum(count > 0 for count in clicks)
+            seconds = 2.4 * sum(clicks) + 1.0 * len(images)
             assert 60 - 3.4 < seconds <= 60
 
 

@@ -32,7 +32,8 @@ data.register_pair("unmeasured")(lambda config, roles: pair())
 
 def get_config():
     config = config_with({given!r})
-    config.pair = "unmeasured"
+    with config.unlocked():
+        config.pair = "unmeasured"
     return config
 """
 

@@ -18,7 +18,7 @@ from labor_jax.annotation.label_store.checks import checked_round, shortened, si
 from labor_jax.annotation.label_store.database import Database, LabelStoreError
 from labor_jax.annotation.label_store.existing import ExistingLabels
 from labor_jax.annotation.label_store.queries import AskedRow, Queries
-from labor_jax.annotation.label_store.statistics import RoundStatistics
+from labor_jax.annotation.label_store.statistics import AskedImage, RoundStatistics
 from labor_jax.data import label_sets
 from labor_jax.data.base import IGNORE_LABEL, check_classes
 
@@ -133,14 +133,14 @@ class LabelReader:
         """
         return statistics.round_statistics(self._database, round, len(self.images(round)))
 
-    def query_sizes(self, round: int) -> list[tuple[int, float]]:
-        """Clicks, and share of the image, of each query of a round.
+    def asked_images(self, round: int) -> list[AskedImage]:
+        """The images in which a round asked anything, by name; round 0 are existing labels.
 
         Raises:
           ValueError: If the round isn't open.
         """
         self.images(round)
-        return statistics.query_sizes(self._database, round)
+        return statistics.asked_images(self._database, round)
 
     def measured_seconds(self, round: int) -> dict[str, float]:
         """The time that people worked on each image of a round, summed over opinions.

@@ -71,13 +71,31 @@ def round_statistics(database: Database, round: int, images: int) -> RoundStatis
     return RoundStatistics(round, images, *row)
 
 
-def query_sizes(database: Database, round: int) -> list[tuple[int, float]]:
-    """Clicks, and share of the image, of each query of a round."""
-    return database.read(
-        "SELECT clicks, pixels * 1.0 / (height * width) FROM queries WHERE round = ? "
-        "ORDER BY image",
+class AskedImage(NamedTuple):
+    """What a round asked in an image.
+
+    Attributes:
+      image: The image's name.
+      clicks: The points, regions or connected segments asked.
+      pixels: The pixels asked, at least one.
+      void_pixels: How many of these were answered as void.
+    """
+
+    image: str
+    clicks: int
+    pixels: int
+    void_pixels: int
+
+
+def asked_images(database: Database, round: int) -> list[AskedImage]:
+    """The images in which a round asked anything, by name."""
+    rows = database.read(
+        "SELECT image, clicks, pixels, IFNULL(void_pixels, 0) "
+        "FROM queries LEFT JOIN answers USING (image, round) "
+        "WHERE round = ? AND pixels > 0 ORDER BY image",
         (round,),
     )
+    return [AskedImage(*row) for row in rows]
 
 
 def measured_seconds(database: Database, round: int) -> dict[str, float]:

@@ -28,6 +28,7 @@ class Format(NamedTuple):
       tolerance: the largest difference from the package's logits, as a share of the largest of
         them or of 1.
       exact_products: whether it multiplies in full float32 where JAX would round on accelerators.
+      builds_network: whether `usage` builds the network by labor_jax, which has to know its parts.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Format(NamedTuple):
     logits: Callable[[Path, Network, np.ndarray], np.ndarray]
     tolerance: float = 1e-3
     exact_products: bool = False
+    builds_network: bool = False
 
 
 def require(package: str, title: str, extra: str) -> ModuleType:

@@ -66,10 +66,12 @@ FORMAT = Format(
     file="model.safetensors",
     about="The weights alone, under the names of their variables; filters are "
     "[height, width, in, out]. labor_jax runs them, and trains on from them: "
-    "`--config.model.pretrained=model.safetensors`.",
-    install="labor_jax",
+    "`--config.model.pretrained=model.safetensors`. labor_jax is not on PyPI: install it from a "
+    "clone of its repository.",
+    install="PATH_OF_THE_CLONE",
     usage=_USAGE,
     check_packages=check_packages,
     write=write,
     logits=logits,
+    builds_network=True,
 )

@@ -1,4 +1,4 @@
-"""Runs compared: a row is runs that differ in their seed alone.
+"""Runs compared: a row is runs on the same data that differ in their seed alone.
 
 Seeds are paired: the difference of two rows is the mean, over the seeds that both have, of the
 difference of two runs of one seed. So what a seed does to both doesn't count. The interval is
@@ -12,18 +12,20 @@ import io
 import itertools
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scipy import stats
 
-from labor_jax.experiment import amounts
+from labor_jax.data import ROLES
+from labor_jax.experiment import amounts, data_identity
 from labor_jax.experiment.report.results import Result, ResultsError
 from labor_jax.experiment.workdir import (
     NAMED_CHOICES,
     UNCOMPARED_FIELDS,
     differing_fields,
+    effective_fields,
     write_atomically,
 )
 
@@ -205,7 +207,7 @@ class Difference(NamedTuple):
 
 
 def compare(results: Sequence[Result]) -> Table:
-    """The table of some runs, with a column for each field that differs.
+    """The table of some runs, with a column for each field that differs, and for other data.
 
     Args:
       results: at least one.
@@ -215,15 +217,15 @@ def compare(results: Sequence[Result]) -> Table:
     """
     if not results:
         raise ResultsError("None of the runs is finished, so there is nothing to compare.")
-    groups: list[list[Result]] = []
-    for result in results:
-        for group in groups:
-            if not _differences(group[0].config, result.config):
-                group.append(result)
-                break
-        else:
-            groups.append([result])
-    for group in groups:
+    by_data = _grouped(results, lambda one, other: _same_data(one, other, ROLES))
+    groups = [
+        (on_data[0].workdir, group)
+        for on_data in by_data
+        for group in _grouped(
+            on_data, lambda one, other: not _differences(one.config, other.config)
+        )
+    ]
+    for _, group in groups:
         seen: dict[int, Result] = {}
         for result in group:
             other = seen.setdefault(result.seed, result)
@@ -232,12 +234,38 @@ def compare(results: Sequence[Result]) -> Table:
                     f"{other.workdir} and {result.workdir} are runs of the same config and seed; "
                     "give one of them."
                 )
-    fields = _varied_fields([group[0].config for group in groups])
+    fields = _varied_fields([group[0].config for _, group in groups])
+    several = len(by_data) > 1
     rows = [
-        Row(tuple(_value(group[0].config, field) for field in fields), tuple(group))
-        for group in groups
+        Row(
+            (
+                *(_value(group[0].config, field) for field in fields),
+                *([f"data of {workdir}"] if several else []),
+            ),
+            tuple(group),
+        )
+        for workdir, group in groups
     ]
-    return Table(tuple(fields), tuple(rows))
+    return Table((*fields, *(["data"] if several else [])), tuple(rows))
+
+
+def _grouped(
+    results: Sequence[Result], same: Callable[[Result, Result], bool]
+) -> list[list[Result]]:
+    """The results in groups of those that are the same as the group's first."""
+    groups: list[list[Result]] = []
+    for result in results:
+        group = next((each for each in groups if same(each[0], result)), None)
+        if group is None:
+            groups.append([result])
+        else:
+            group.append(result)
+    return groups
+
+
+def _same_data(one: Result, other: Result, roles: Collection[str]) -> bool:
+    """Whether no image or label of these splits is known to differ."""
+    return data_identity.differences(one.data, other.data).keys().isdisjoint(roles)
 
 
 def comparable(results: Sequence[Result], tell: Callable[[str], None]) -> list[Result]:
@@ -266,9 +294,19 @@ def comparable(results: Sequence[Result], tell: Callable[[str], None]) -> list[R
                 f"left out: {result.workdir} measures mIoU on {result.measured_on}, "
                 f"{kept[0].workdir} on {kept[0].measured_on}; they can't be compared"
             )
+        elif kept and not _same_data(kept[0], result, [_measuring_role(result)]):
+            tell(
+                f"left out: {result.workdir} measures mIoU on other images or labels than "
+                f"{kept[0].workdir}; they can't be compared"
+            )
         else:
             kept.append(result)
     return kept
+
+
+def _measuring_role(result: Result) -> str:
+    """The split that a run's mIoU is measured on."""
+    return "pool" if result.measured_on == "answers" else "evaluation"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -407,8 +445,11 @@ def _named(heading: str, cell: Any) -> str:
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The fields that tell two configs apart, but for the seed and what changes no result."""
+    used = differing_fields(effective_fields(one), effective_fields(other))
     return [
-        name for name in differing_fields(one, other) if name not in ("seed", *UNCOMPARED_FIELDS)
+        name
+        for name in differing_fields(one, other)
+        if name in used and name not in ("seed", *UNCOMPARED_FIELDS)
     ]
 
 

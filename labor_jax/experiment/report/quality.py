@@ -3,18 +3,28 @@
 import glob
 import json
 import math
+from typing import Any
 
 import numpy as np
 
+from labor_jax.experiment import data_identity
 from labor_jax.experiment.report import charts, page, stages
 from labor_jax.experiment.report.charts import Level, Line
 from labor_jax.experiment.report.page import Cell, Html
 from labor_jax.experiment.report.run_files import RunFiles
-from labor_jax.experiment.workdir import Workdir
+from labor_jax.experiment.workdir import WITHOUT_EFFECT, Workdir, differing_fields
 
 _MATRIX_CLASSES = 24  # a larger matrix is unreadable: it shows the classes with most mistakes
 
-_SUPERVISED_SAME = ("data", "model", "schedule", "evaluation_flip", "evaluation_scales")
+_SUPERVISED_SAME = (
+    "data",
+    "model",
+    "schedule",
+    "evaluation_flip",
+    "evaluation_scales",
+    "evaluation_window",
+    "evaluation_overlap",
+)
 """What a supervised run must share with this one to be the line that it is measured by."""
 
 
@@ -49,11 +59,11 @@ def classes_section(run: RunFiles, answers: np.ndarray) -> Html:
 
 
 def supervised_beside(run: RunFiles) -> float | None:
-    """The mIoU of a supervised run of the same data, network and seed in the next folder.
+    """The mIoU of a supervised run beside this one: of its data, network, schedule and seed.
 
     Returns:
       None if there is no `supervised_PAIR_seedN` or `supervised_…_PAIR_seedN`, such as
-      `supervised_short_street_seed0`, that is over and of these settings.
+      `supervised_short_street_seed0`, that is over, of these settings, and measured the same way.
     """
     summary = run.summary
     if summary["method"] == "supervised":
@@ -67,9 +77,21 @@ def supervised_beside(run: RunFiles) -> float | None:
             )
         except (OSError, ValueError):
             continue
-        if all(config.get(field) == run.config.get(field) for field in _SUPERVISED_SAME):
+        same_data = not data_identity.differences(
+            data_identity.read(run.folder), data_identity.read(theirs)
+        )
+        if same_data and _measured_alike(run.config, config):
             return found.get("final_miou")
     return None
+
+
+def _measured_alike(config: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two configs share what a run and the supervised run beside it must share."""
+    fields = [{name: each.get(name) for name in _SUPERVISED_SAME} for each in (config, other)]
+    without_effect = set(WITHOUT_EFFECT)
+    if config.get("evaluation_window") is None:
+        without_effect.add("evaluation_overlap")
+    return differing_fields(*fields).keys() <= without_effect
 
 
 def class_iou_by_stage(run: RunFiles) -> dict[str, dict[str, float | None]]:

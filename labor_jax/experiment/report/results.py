@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labor_jax.active import strategies
+from labor_jax.experiment import data_identity
+from labor_jax.experiment.data_identity import RunData
 from labor_jax.experiment.report import stages
 from labor_jax.experiment.workdir import Workdir
 
@@ -51,6 +53,7 @@ class Result(NamedTuple):
       labor_hours: the same by LabOR's estimate.
       miou: after the last round, from 0 to 1; None where none was measured.
       source_only_miou: after training on source alone; None where that was no phase.
+      data: the images of each split and how labels are read; nothing where that is not known.
       classes: their names, in the order of the labels.
       per_class_iou: after the last round, by class, from 0 to 1; None where there is none.
       stages: the rounds in their order, behind what was measured before them.
@@ -70,6 +73,7 @@ class Result(NamedTuple):
     labor_hours: float
     miou: float | None
     source_only_miou: float | None
+    data: RunData
     classes: tuple[str, ...]
     per_class_iou: dict[str, float | None]
     stages: tuple[Stage, ...]
@@ -110,7 +114,7 @@ def read(workdir: Path) -> Result | None:
         return None
     try:
         config, summary = (json.loads(path.read_text()) for path in (folder.config, folder.summary))
-        return _result(Path(workdir), config, summary, _classes(folder, summary))
+        return _result(folder, config, summary, _classes(folder, summary))
     except ValueError as error:
         raise ResultsError(
             f"{workdir}: config.json, pair.json or summary.json is damaged: {error}"
@@ -151,7 +155,7 @@ def _classes(folder: Workdir, summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _result(
-    workdir: Path, config: dict[str, Any], summary: dict[str, Any], classes: tuple[str, ...]
+    folder: Workdir, config: dict[str, Any], summary: dict[str, Any], classes: tuple[str, ...]
 ) -> Result:
     rounds = summary["rounds"]
     last = rounds[-1] if rounds else None
@@ -160,11 +164,11 @@ def _result(
         try:
             whole_images = strategies.method(config["acquisition"]["method"]).asks == "full"
         except ValueError as error:
-            raise ResultsError(f"{workdir}: {error}") from error
+            raise ResultsError(f"{folder.path}: {error}") from error
     asked = [_stage(entry, whole_images) for entry in rounds]
     before = stages.before_rounds(summary)
     return Result(
-        workdir=workdir,
+        workdir=folder.path,
         config=config,
         seed=summary["seed"],
         labelled_fraction=asked[-1].labelled_fraction if asked else 0.0,
@@ -176,6 +180,7 @@ def _result(
         labor_hours=last.get("labor_seconds", last["annotation_seconds"]) / 3600 if last else 0.0,
         miou=summary["final_miou"],
         source_only_miou=summary["source_only_miou"],
+        data=data_identity.read(folder),
         classes=classes,
         per_class_iou=dict(summary["per_class_iou"] or {}),
         stages=(*([] if before is None else [Stage(0, before[1], 0.0, 0.0, 0.0)]), *asked),

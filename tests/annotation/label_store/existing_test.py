@@ -33,11 +33,12 @@ def test_they_count_nowhere(store, tmp_path):
     store.open_round(1, ["a", "b"])
     for name in ("a", "b"):
         store.ask(name, 1, query_of((4, 4)))
-    before = store.statistics(1), store.rounds(), store.query_sizes(1)
+    before = store.statistics(1), store.rounds(), store.asked_images(1)
     store.add_existing("a", LABELS, KNOWN)
     store.add_existing("c", LABELS, KNOWN)
-    assert (store.statistics(1), store.rounds(), store.query_sizes(1)) == before
+    assert (store.statistics(1), store.rounds(), store.asked_images(1)) == before
     assert store.rounds_of("a") == [1] and store.rounds_of("c") == []
+    assert [each.image for each in store.asked_images(0)] == ["a", "c"]
     with LabelStore(tmp_path / "other.sqlite", classes=CLASSES) as other:
         other.merge(store.path)
         assert other.digest() == store.digest() and other.existing() == store.existing()

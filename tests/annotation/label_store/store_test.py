@@ -79,9 +79,8 @@ def test_statistics_charge_void_answers_and_accumulate(store):
     assert second.labelled_fraction == 6 / 70 and second.pixels_per_image == 3.0
     store.open_round(3, ["a"])
     assert store.statistics(3).asked_pixels == 0 and store.statistics(3).labelled_pixels == 6
-    area = SHAPE[0] * SHAPE[1]
-    assert store.query_sizes(1) == [(1, 2 / area), (0, 0.0)]  # pixels that touch are one
-    assert store.query_sizes(2) == [(1, 1 / area), (1, 3 / area)]
+    assert store.asked_images(1) == [("a", 1, 2, 2)]  # pixels that touch are one
+    assert store.asked_images(2) == [("a", 1, 1, 0), ("b", 1, 3, 0)]
 
 
 def test_an_image_never_asked_needs_its_shape(store):

@@ -124,6 +124,74 @@ def test_other_microbatches_make_another_row(tmp_path):
     assert [row.cells for row in table.rows] == [(1,), (2,)]
 
 
+def test_what_an_extension_adds_to_a_config_makes_no_row_of_its_own(tmp_path):
+    plain = write_run(tmp_path / "a", seed=0, round={"terms": {"answers": 1.0}})
+    with_terms = {"answers": 1.0, "my_term": 0.0}
+    extended = write_run(
+        tmp_path / "b",
+        seed=1,
+        round={"terms": with_terms},
+        terms={"my_term": {"rate": 2.0}},
+        acquisition__my_temperature=0.5,
+    )
+    (row,) = compare(plain, extended).rows
+    assert [result.seed for result in row.results] == [0, 1]
+    used = {"answers": 1.0, "my_term": 0.1}
+    third = write_run(tmp_path / "c", round={"terms": used}, terms={"my_term": {"rate": 2.0}})
+    table = compare(extended, third)
+    assert table.headings == ("round.terms.my_term",)
+    assert [row.cells for row in table.rows] == [(0.0,), (0.1,)]
+
+
+def write_data(workdir, **splits):
+    """Writes data.json: of each split, the contents of its images by name."""
+    described = {
+        role: {
+            name: {"size": [4, 6], "image": {"sha256": content}} for name, content in own.items()
+        }
+        for role, own in splits.items()
+    }
+    (workdir / "data.json").write_text(json.dumps(described))
+    return workdir
+
+
+def test_runs_on_other_data_are_another_row(tmp_path):
+    """Their configs are alike: folders may be moved, so where data lie is no difference."""
+    first, second, other = (
+        write_data(
+            write_run(tmp_path / name, seed=seed, data={"root": name}),
+            pool={"1": content},
+            evaluation={"2": "same"},
+        )
+        for name, seed, content in (("a", 0, "sun"), ("b", 1, "sun"), ("c", 0, "rain"))
+    )
+    table = compare(first, other, second)
+    assert table.headings == ("method", "data")
+    assert [row.cells for row in table.rows] == [
+        ("random", f"data of {first}"),
+        ("random", f"data of {other}"),
+    ]
+    assert [len(row.results) for row in table.rows] == [2, 1]
+    unknown = write_run(tmp_path / "d", seed=3)
+    assert len(compare(first, unknown).rows) == len(compare(first, second).rows) == 1
+
+
+def test_miou_on_other_images_is_left_out(tmp_path):
+    kept, other = (
+        write_data(write_run(tmp_path / name), pool={"1": "x"}, evaluation={"2": name})
+        for name in "ab"
+    )
+    told = []
+    found = [results.read(workdir) for workdir in (kept, other)]
+    assert comparison.comparable(found, told.append) == found[:1]
+    answers = [each._replace(measured_on="answers") for each in found]
+    assert comparison.comparable(answers, told.append) == answers  # of one pool
+    assert told == [
+        f"left out: {other} measures mIoU on other images or labels than {kept}; they can't be "
+        "compared"
+    ]
+
+
 def test_a_field_that_a_config_lacks_differs(tmp_path):
     write_run(tmp_path / "old")
     write_run(tmp_path / "new", protocol="joint")

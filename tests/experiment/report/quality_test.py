@@ -94,6 +94,32 @@ def test_a_supervised_run_beside_it_is_the_upper_line(run, supervised):
     assert quality.supervised_beside(run) is None
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"data": {"num_threads": 7, "cache_bytes": 0, "verify": "full", "root": "there"}}, 0.7),
+        ({"evaluation_overlap": 8}, 0.7),  # without a window it changes nothing
+        ({"evaluation_window": [64, 64]}, None),
+        ({"evaluation_flip": True}, None),
+        ({"model": {"width": 8}}, None),
+        ({"schedule": "other"}, None),
+    ],
+)
+def test_a_supervised_run_shares_what_changes_a_number(fields, found, run, supervised):
+    config = json.loads((supervised / "config.json").read_text())
+    for name, value in fields.items():
+        config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    (supervised / "config.json").write_text(json.dumps(config))
+    assert quality.supervised_beside(run) == found
+
+
+def test_a_supervised_run_is_of_the_same_images(run, supervised):
+    for folder, content in ((run.folder.path, "a"), (supervised, "b")):
+        images = {"1": {"size": [4, 6], "image": {"sha256": content}}}
+        (folder / "data.json").write_text(json.dumps({"evaluation": images}))
+    assert quality.supervised_beside(run) is None
+
+
 def test_before_the_first_stage_is_over_there_is_no_section(run):
     run.summary.update(rounds=[], source_only_miou=None, warmup_miou=None, measured_on="nothing")
     assert quality.section(run) == ""
