@@ -147,11 +147,13 @@ def load(workdir: str | os.PathLike, checkpoint: str = "last") -> TrainedModel:
 
     Args:
       workdir: the run's.
-      checkpoint: "last", or "best" by mIoU on the evaluation split.
+      checkpoint: "last", or "best" by mIoU on the evaluation split. Runs that are measured on
+        answers have no best one.
 
     Raises:
       ConfigError: there is no run in `workdir`, or a checkpoint of another name is asked for.
-      CheckpointError: the run has no checkpoint yet, or none that can be read.
+      CheckpointError: the run has no checkpoint yet, or none that can be read; or "best" is asked
+        for and no checkpoint has an mIoU.
       DataError: the description of its classes is missing or damaged.
     """
     folder = Workdir.existing(workdir)

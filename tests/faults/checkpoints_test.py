@@ -68,13 +68,33 @@ def test_no_flipped_bit_restores_as_another_state(two, tmp_path):
     assert fell_back > FLIPS // 4
 
 
-def test_a_changed_miou_does_not_change_the_best(two, tmp_path, caplog):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"miou": 0.1', '"miou": 0.9'),
+        lambda text: text.replace('"miou": 0.1', '"miou": 0.'),
+        lambda text: text[:20],
+    ],
+)
+def test_a_damaged_miou_does_not_change_the_best(two, tmp_path, damage):
     copy = shutil.copytree(two, tmp_path / "copy")
-    file = copy / "10" / "metrics" / "metrics"
-    file.write_text(file.read_text().replace("0.1", "0.9"))
-    with contextlib.closing(Checkpoints(copy)) as checkpoints:
+    record = copy / "10" / "progress" / "metadata"
+    before = record.read_text()
+    record.write_text(damage(before))
+    assert record.read_text() != before
+    for read_only in (True, False):
+        with contextlib.closing(Checkpoints(copy, read_only=read_only)) as checkpoints:
+            assert checkpoints.restore_best(template)[0] == 20
+            assert checkpoints.restore_latest(template)[0] == 20
+
+
+def test_a_leftover_file_of_metrics_counts_for_nothing(two, tmp_path):
+    copy = shutil.copytree(two, tmp_path / "copy")  # as earlier versions left it
+    for step, text in ((10, '{"miou": 0.9}'), (20, '{"miou": 0.')):
+        (copy / str(step) / "metrics").mkdir()
+        (copy / str(step) / "metrics" / "metrics").write_text(text)
+    with contextlib.closing(Checkpoints(copy, read_only=True)) as checkpoints:
         assert checkpoints.restore_best(template)[0] == 20
-    assert f"{file} is damaged" in caplog.text
 
 
 def test_the_progress_is_read_without_orbax(two, tmp_path):
