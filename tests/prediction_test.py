@@ -137,6 +137,13 @@ def test_a_bad_image_is_named(model, images, bad, says):
     assert all(text in str(raised.value) for text in says)
 
 
+def test_an_image_file_of_more_than_8_bits_is_named(model, images, tmp_path):
+    deep = np.arange(300, 300 + 12 * 16, dtype=np.uint16).reshape(12, 16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    with pytest.raises(DataError, match=r"deep\.png is not an 8-bit image \(mode I;16\)"):
+        model.predict([images[0], tmp_path / "deep.png"])
+
+
 @pytest.mark.parametrize(
     "single",
     ["a.png", np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), None],
