@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -66,7 +66,7 @@ def checkpoint_template(
             handover = kind.hand_on(components, phase, handover, state)
         return {"handover": handover, "state": None}
 
-    return _replicated_shapes(components, contents)
+    return _replicated(components, jax.eval_shape(contents))
 
 
 def _model_template(
@@ -77,7 +77,7 @@ def _model_template(
     What terms remember may depend on the data, which need not be there to read the model.
     """
     phase = _phase_of(phases, progress)
-    model = _replicated_shapes(components, lambda: components_lib.initial_variables(components))
+    model = _replicated(components, components.variable_shapes)
     kept = KINDS[phase.kind].checkpointed(Handover(model=model, players={})).model
     if kept is None and progress["taken"] < phase.steps:
         return {"state": {"variables": model}}
@@ -89,12 +89,12 @@ def _phase_of(phases: tuple[Phase, ...], progress: dict[str, Any]) -> Phase:
     return phase
 
 
-def _replicated_shapes(components: Components, contents: Callable[[], Any]) -> Any:
-    """The shapes of what a function returns, on all devices."""
+def _replicated(components: Components, shapes: Any) -> Any:
+    """The shapes of arrays that lie on all of a run's devices."""
     replicated = NamedSharding(components.mesh, PartitionSpec())
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
-        jax.eval_shape(contents),
+        shapes,
     )
 
 
@@ -197,8 +197,7 @@ def _for_network(components: Components, tree: dict[str, Any]) -> dict[str, Any]
     The supervised phase leaves a head that none of its terms reads as it was drawn.
     """
     model = tree["handover"].model
-    shapes = jax.eval_shape(lambda: components_lib.initial_variables(components))
-    if jax.tree.structure(model) == jax.tree.structure(shapes):
+    if jax.tree.structure(model) == jax.tree.structure(components.variable_shapes):
         return tree
     own = components_lib.load_pretrained(components, components_lib.initial_variables(components))
     own = mesh_lib.replicate(own, components.mesh)
