@@ -194,7 +194,7 @@ class _Images:
 def _array_or_path(number: int, image: Any) -> np.ndarray | Path:
     """An image as NumPy's array, or its path."""
     if isinstance(image, str | os.PathLike):
-        return Path(os.fsdecode(image))
+        return Path(os.path.expanduser(os.fsdecode(image)))
     kind = type(image)
     problem = ""
     if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):

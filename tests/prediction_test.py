@@ -96,6 +96,15 @@ def test_paths_and_arrays_predict_the_same(model, images, tmp_path):
         np.testing.assert_array_equal(of_path, of_array)
 
 
+def test_a_tilde_is_the_users_home(workdir, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run").symlink_to(workdir)
+    Image.fromarray(images[0]).save(tmp_path / "photo.png")
+    model = labor_jax.load("~/run")
+    found, expected = model.predict(["~/photo.png", images[0]])
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_array_of_images_is_a_list_of_them(model, images):
     one, other = model.predict(np.stack([images[0], images[2]]))
     np.testing.assert_array_equal(one, model.predict([images[0]])[0])
