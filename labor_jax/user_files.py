@@ -55,11 +55,8 @@ def _imported(path: Path) -> ModuleType | None:
 
 
 def _names(name: str, path: Path) -> bool:
-    """Whether importing a name gives this file, and no module that others may still import."""
-    if name in sys.modules:
+    """Whether a name is this file's, and of no module that others import, now or later."""
+    if name in sys.modules or "." in name:  # of a name with dots, Python would import the first
         return False
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # a name with dots
-        return False
-    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path
+    spec = importlib.util.find_spec(name)
+    return spec is None or (spec.origin is not None and Path(spec.origin).resolve() == path)
