@@ -228,7 +228,9 @@ class OurStep:
             optimizer_config,
             learning_rate=schedule.learning_rate,
             steps=schedule.steps,
-            decay_mask=lambda params: models.trainable_mask(self.segmenter, params),
+            decay_mask=lambda params: models.trainable_mask(
+                self.segmenter, params, self.variables["batch_stats"]
+            ),
         )
         step = make_train_step(self.segmenter, optimizer, terms)
         mesh = mesh_lib.device_mesh([self._device])

@@ -183,6 +183,8 @@ def _parse(with_config: bool) -> tuple[Any, ...] | None:
             user_files.load(path)
         except FileNotFoundError as error:
             raise app.UsageError(f"--extension: {error}") from error
+        except ValueError as error:  # a name that is taken, or what can't be registered
+            raise app.UsageError(f"--extension={path}: {error}") from error
     config = None
     if with_config and flags.FLAGS["config"].value is not None:
         from labor_jax import config_argument

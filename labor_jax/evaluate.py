@@ -80,6 +80,8 @@ def _measured_on(components: Any) -> Iterator[tuple[Any, str]]:
 
 def _published(config: ConfigDict) -> tuple[Any, Any, str]:
     """Returns components and variables of the weights that a config names, and the file."""
+    import jax
+
     from labor_jax.data import load_pair
     from labor_jax.experiment import components as components_lib
     from labor_jax.experiment import config_checks, open_fields
@@ -90,7 +92,8 @@ def _published(config: ConfigDict) -> tuple[Any, Any, str]:
         components = components_lib.build(open_fields.filled(config, pair), pair)
     initial = components_lib.initial_variables(components)
     variables = components_lib.load_pretrained(components, initial)
-    if variables["params"]["head"] is initial["params"]["head"]:
+    heads = [jax.tree.leaves(each["params"]["head"]) for each in (variables, initial)]
+    if any(leaf is drawn for leaf, drawn in zip(*heads, strict=True)):
         raise app.UsageError(
             f"config.model.pretrained is {config.model.pretrained!r}, which holds no head. Name "
             "the weights of a whole model, or give the --workdir of a run."

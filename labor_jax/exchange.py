@@ -8,6 +8,7 @@ files. The run and the labelling tool may be running meanwhile.
 They train from the first round on, are never asked, and cost nothing. The run must not be running.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,7 +120,7 @@ def _import_existing(folder: Workdir) -> None:
             store,
             existing,
             _IMPORT.value,
-            Path(_INPUT.value),
+            Path(os.path.expanduser(_INPUT.value)),
             skip_invalid=_SKIP_INVALID.value,
             replace=_REPLACE.value,
         )
@@ -144,7 +145,7 @@ def _import(store: LabelStore, exported: ExportedRound) -> None:
         store,
         exported,
         _IMPORT.value,
-        Path(_INPUT.value),
+        Path(os.path.expanduser(_INPUT.value)),
         annotator=_ANNOTATOR.value,
         skip_invalid=_SKIP_INVALID.value,
         clip=_CLIP.value,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labor_jax.data import DataError, pair_description
-from labor_jax.data.files import decoding
+from labor_jax.data.files import checks, decoding
 from labor_jax.evaluation import evaluator, inference
 from labor_jax.experiment import restore
 from labor_jax.experiment.components import Components
@@ -60,8 +60,8 @@ class TrainedModel:
         """Returns the class of each pixel, uint8[H, W] at each image's own size.
 
         Raises:
-          DataError: an image can't be read or is not uint8[H, W, 3]; the message says which. Or it
-            is not a sequence of images.
+          DataError: an image can't be read, is not uint8[H, W, 3], or is a file of more than 8
+            bits; the message says which. Or it is not a sequence of images.
         """
         return _in_order(self.predict_each(images))
 
@@ -147,11 +147,13 @@ def load(workdir: str | os.PathLike, checkpoint: str = "last") -> TrainedModel:
 
     Args:
       workdir: the run's.
-      checkpoint: "last", or "best" by mIoU on the evaluation split.
+      checkpoint: "last", or "best" by mIoU on the evaluation split. Runs that are measured on
+        answers have no best one.
 
     Raises:
       ConfigError: there is no run in `workdir`, or a checkpoint of another name is asked for.
-      CheckpointError: the run has no checkpoint yet, or none that can be read.
+      CheckpointError: the run has no checkpoint yet, or none that can be read; or "best" is asked
+        for and no checkpoint has an mIoU.
       DataError: the description of its classes is missing or damaged.
     """
     folder = Workdir.existing(workdir)
@@ -176,7 +178,7 @@ class _Images:
     def size(self, i: int) -> tuple[int, int]:
         image = self._images[i]
         if isinstance(image, Path):
-            return decoding.image_size(image)
+            return checks.checked_size(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise DataError(
                 f"{self.names[i]} is {image.dtype}{list(image.shape)}; an image must be "
@@ -192,7 +194,7 @@ class _Images:
 def _array_or_path(number: int, image: Any) -> np.ndarray | Path:
     """An image as NumPy's array, or its path."""
     if isinstance(image, str | os.PathLike):
-        return Path(os.fsdecode(image))
+        return Path(os.path.expanduser(os.fsdecode(image)))
     kind = type(image)
     problem = ""
     if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):

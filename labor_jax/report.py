@@ -8,6 +8,7 @@ differ in their seed alone, differences to the first, seed by seed, with their c
 each class, and what was asked. Its table is printed, and written beside it as .md and .csv.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +27,12 @@ _OUTPUT = flags.DEFINE_string(
 
 def main(argv: Sequence[str]) -> None:
     """Writes a report or a comparison and prints its path."""
-    runs = [*argv[1:], *filter(None, [_WORKDIR.value])]
+    runs = [os.path.expanduser(run) for run in (*argv[1:], _WORKDIR.value) if run]
     if not runs:
         raise app.UsageError(
             "Give the workdir of a run, as in labor-jax report runs/x, or of several to compare."
         )
-    output = None if _OUTPUT.value is None else Path(_OUTPUT.value)
+    output = None if _OUTPUT.value is None else Path(os.path.expanduser(_OUTPUT.value))
     if len(runs) == 1:
         from labor_jax.experiment.report import current
 

@@ -147,6 +147,16 @@ def test_an_extension_registers_what_a_config_names(tmp_path):
     assert result.stdout.splitlines()[0].startswith("dry")
 
 
+def test_an_extension_that_registers_what_is_taken_is_one_sentence(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import labor_jax\nlabor_jax.acquisition.register('entropy')(lambda logits: logits)"
+    )
+    result = labor_jax("predict", "--extension=mine.py", folder=tmp_path)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("--extension=mine.py: ") and "'entropy'" in line
+
+
 def caught(call):
     """The error that a call raises."""
     try:

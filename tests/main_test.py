@@ -214,10 +214,14 @@ def test_evaluate_takes_published_weights(tmp_path):
     *_, last = result.stdout.splitlines()
     assert f"{100 * found.miou:.2f}%" in last and "model.npz" in last
 
-    nothing = command("evaluate", "--config=spl", *TINY)
-    assert nothing.returncode == 1
-    assert "holds no head" in nothing.stderr
-    assert "Traceback" not in nothing.stderr
+    backbone = tmp_path / "backbone.npz"
+    models.save_weights(backbone, run.segmenter, variables, layout="torchvision")
+    backbone_alone = (f"--config.model.pretrained={backbone}", *network, *unread)
+    for flags in ((), backbone_alone):
+        headless = command("evaluate", "--config=spl", *TINY, *flags)
+        assert headless.returncode == 1 and not headless.stdout
+        assert "holds no head" in headless.stderr
+        assert "Traceback" not in headless.stderr
     both = command("evaluate", "--config=configs/spl.py", f"--workdir={tmp_path}")
     assert both.returncode == 1 and "either --workdir or --config" in both.stderr
 

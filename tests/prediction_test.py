@@ -96,6 +96,15 @@ def test_paths_and_arrays_predict_the_same(model, images, tmp_path):
         np.testing.assert_array_equal(of_path, of_array)
 
 
+def test_a_tilde_is_the_users_home(workdir, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run").symlink_to(workdir)
+    Image.fromarray(images[0]).save(tmp_path / "photo.png")
+    model = labor_jax.load("~/run")
+    found, expected = model.predict(["~/photo.png", images[0]])
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_array_of_images_is_a_list_of_them(model, images):
     one, other = model.predict(np.stack([images[0], images[2]]))
     np.testing.assert_array_equal(one, model.predict([images[0]])[0])
@@ -135,6 +144,13 @@ def test_a_bad_image_is_named(model, images, bad, says):
     with pytest.raises(DataError) as raised:
         model.predict([images[0], bad])
     assert all(text in str(raised.value) for text in says)
+
+
+def test_an_image_file_of_more_than_8_bits_is_named(model, images, tmp_path):
+    deep = np.arange(300, 300 + 12 * 16, dtype=np.uint16).reshape(12, 16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    with pytest.raises(DataError, match=r"deep\.png is not an 8-bit image \(mode I;16\)"):
+        model.predict([images[0], tmp_path / "deep.png"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`labor-jax report`: the report of a run that is over, waits, or was stopped."""
 
 import json
+import os
 
 import pytest
 
@@ -17,8 +18,8 @@ from tests.tiny import tiny_config
 KINDS = ("html", "md", "csv")
 
 
-def report(*arguments):
-    return fork_server.run(["-m", "labor_jax.report", *arguments], cwd=ROOT)
+def report(*arguments, env=None):
+    return fork_server.run(["-m", "labor_jax.report", *arguments], cwd=ROOT, env=env)
 
 
 def human_config():
@@ -96,7 +97,9 @@ def test_what_cannot_be_is_one_sentence(arguments, says, waiting):
 
 def test_several_runs_are_compared(tmp_path):
     runs = [write_run(tmp_path / str(seed), seed=seed, miou=0.5 + seed / 10) for seed in (0, 1)]
-    result = report(*runs, tmp_path / "none", "--output", tmp_path / "c.html")
+    runs[1] = f"~/{runs[1].name}"
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    result = report(*runs, tmp_path / "none", "--output=~/c.html", env=environment)
     assert result.returncode == 0, result.stderr
     assert f"left out: {tmp_path / 'none'} holds no run" in result.stderr
     assert "| 50.0 | 60.0 | 55.0 |" in result.stdout

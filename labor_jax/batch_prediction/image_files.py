@@ -52,15 +52,8 @@ class ImageFiles:
         return [number for number in range(len(self)) if number not in self.problems]
 
     def _read_size(self, i: int) -> tuple[int, int]:
-        path = self._paths[i]
         try:
-            size = decoding.image_size(path)
-            with Image.open(path) as image:
-                if image.mode not in checks.COLOUR_MODES:
-                    raise DataError(
-                        f"{path} is not an 8-bit image (mode {image.mode}); convert it to 8 bits."
-                    )
-            return size
+            return checks.checked_size(self._paths[i])
         except DataError as error:
             self.problems[i] = str(error)
             return 0, 0

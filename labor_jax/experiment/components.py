@@ -46,6 +46,11 @@ class Components:
     microbatches: int
 
     @functools.cached_property
+    def variable_shapes(self) -> dict[str, Any]:
+        """The model's variables, as `jax.ShapeDtypeStruct`."""
+        return jax.eval_shape(lambda: initial_variables(self))
+
+    @functools.cached_property
     def source_class_counts(self) -> np.ndarray | None:
         """Pixels of each class in each source image, int64[N, C]; None if each is drawn once.
 

@@ -91,6 +91,7 @@ def build_training(
     phase: Phase,
     network: nn.Module,
     *,
+    variables: dict[str, Any],
     learning_rate: float,
     steps: int,
     schedule_steps: int,
@@ -102,6 +103,7 @@ def build_training(
       components: the run's.
       phase: one of them.
       network: what is trained.
+      variables: the shapes of its variables.
       learning_rate: the backbone's at step 0.
       steps: the phase's; of a phase of joint training, those of all its phases together.
       schedule_steps: where the schedule reaches 0.
@@ -113,7 +115,9 @@ def build_training(
         config.optimizer,
         learning_rate=learning_rate,
         steps=schedule_steps,
-        decay_mask=lambda params: models.trainable_mask(network, params),
+        decay_mask=lambda params: models.trainable_mask(
+            network, params, variables.get("batch_stats", {})
+        ),
         frozen=() if terms.uses_auxiliary_head else ("auxiliary_head",),
     )
     setup = Setup(

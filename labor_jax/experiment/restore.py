@@ -54,8 +54,7 @@ def checkpoint_template(
       phases: the run's.
       progress: the checkpoint's.
     """
-    (last,) = (phase for phase in phases if phase.name == progress["phase"])
-    replicated = NamedSharding(components.mesh, PartitionSpec())
+    last = _phase_of(phases, progress)
 
     def contents():
         handover = Handover(model=components_lib.initial_variables(components), players={})
@@ -67,9 +66,35 @@ def checkpoint_template(
             handover = kind.hand_on(components, phase, handover, state)
         return {"handover": handover, "state": None}
 
+    return _replicated(components, jax.eval_shape(contents))
+
+
+def _model_template(
+    components: Components, phases: tuple[Phase, ...], progress: dict[str, Any]
+) -> dict[str, Any]:
+    """Where a checkpoint keeps the model, as shapes in dicts.
+
+    What terms remember may depend on the data, which need not be there to read the model.
+    """
+    phase = _phase_of(phases, progress)
+    model = _replicated(components, components.variable_shapes)
+    kept = KINDS[phase.kind].checkpointed(Handover(model=model, players={})).model
+    if kept is None and progress["taken"] < phase.steps:
+        return {"state": {"variables": model}}
+    return {"handover": {"model": model}}
+
+
+def _phase_of(phases: tuple[Phase, ...], progress: dict[str, Any]) -> Phase:
+    (phase,) = (phase for phase in phases if phase.name == progress["phase"])
+    return phase
+
+
+def _replicated(components: Components, shapes: Any) -> Any:
+    """The shapes of arrays that lie on all of a run's devices."""
+    replicated = NamedSharding(components.mesh, PartitionSpec())
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated),
-        jax.eval_shape(contents),
+        shapes,
     )
 
 
@@ -86,7 +111,8 @@ def restore_model(
 
     Raises:
       ConfigError: there is no run in `workdir`, or `which` is neither "best" nor "last".
-      CheckpointError: it has no checkpoint yet, or none that can be read.
+      CheckpointError: it has no checkpoint yet, or none that can be read; or "best" is asked for
+        and no checkpoint has an mIoU.
     """
     if which not in ("best", "last"):
         raise ConfigError(f"The checkpoint is {which!r}; choose one of: best, last.")
@@ -98,11 +124,11 @@ def restore_model(
         phases = plan(config)
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         restore = checkpoints.restore_best if which == "best" else checkpoints.restore_latest
-        found = restore(lambda progress: checkpoint_template(components, phases, progress))
+        found = restore(lambda progress: _model_template(components, phases, progress), part=True)
     if found is None:
         raise CheckpointError(f"{folder.path} has no checkpoint yet; let the run take some steps.")
     step, tree, progress = found
-    model = tree["handover"].model or tree["state"].variables
+    model = tree["handover"]["model"] if "handover" in tree else tree["state"]["variables"]
     results = Results.from_json(progress["results"])
     return RestoredModel(components, model, progress["phase"], step, results)
 
@@ -171,8 +197,7 @@ def _for_network(components: Components, tree: dict[str, Any]) -> dict[str, Any]
     The supervised phase leaves a head that none of its terms reads as it was drawn.
     """
     model = tree["handover"].model
-    shapes = jax.eval_shape(lambda: components_lib.initial_variables(components))
-    if jax.tree.structure(model) == jax.tree.structure(shapes):
+    if jax.tree.structure(model) == jax.tree.structure(components.variable_shapes):
         return tree
     own = components_lib.load_pretrained(components, components_lib.initial_variables(components))
     own = mesh_lib.replicate(own, components.mesh)

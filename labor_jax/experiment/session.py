@@ -108,7 +108,7 @@ class Session:
         """
         found = self.checkpoints.restore_latest(
             lambda progress: restore.checkpoint_template(self.components, self.phases, progress),
-            discard_damaged=True,
+            set_damaged_aside=True,
         )
         if found:
             step, tree, progress = found

@@ -32,7 +32,6 @@ def check_shapes(components: Components) -> None:
 
 def _check_terms(components: Components) -> None:
     """Traces what the terms of each section of training keep, and the players that they bring."""
-    variables = jax.eval_shape(lambda: components_lib.initial_variables(components))
     phases = {phase.section: phase for phase in warm_start.own_phases(components.config)}
     for section, phase in phases.items():
         if not section:  # a query
@@ -43,7 +42,7 @@ def _check_terms(components: Components) -> None:
             return KINDS[phase.kind].first_state(components, phase, handover, key)
 
         try:
-            jax.eval_shape(first_state, variables, jax.random.key(0))
+            jax.eval_shape(first_state, components.variable_shapes, jax.random.key(0))
         except ValueError:  # a term's own words
             raise
         except Exception as error:

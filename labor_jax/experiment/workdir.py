@@ -67,8 +67,8 @@ class Workdir:
     """
 
     def __init__(self, path: str | os.PathLike):
-        """Names the folder; `open` and `existing` also check it."""
-        self.path = Path(path)
+        """Names the folder; `open` and `existing` also check it. `~` is the user's home."""
+        self.path = Path(os.path.expanduser(path))
         self.config = self.path / "config.json"
         self.pair = self.path / "pair.json"
         self.data = self.path / "data.json"

@@ -92,23 +92,30 @@ def init_variables(
     return init(key)
 
 
-def trainable_mask(network: nn.Module, params: Mapping[str, Any]) -> Any:
+def trainable_mask(
+    network: nn.Module, params: Mapping[str, Any], batch_stats: Mapping[str, Any]
+) -> Any:
     """Marks the parameters that an optimiser may move.
 
     Scale and bias of a frozen batch norm get zero gradients, but weight decay or momentum would
     still move them. Give this mask to `optax.masked` or as the `mask` of the weight decay.
 
     Args:
-      network: a segmenter, or any module whose `backbone` may have a field `batch_norm`.
-      params: a (sub)tree of the network's parameters.
+      network: a segmenter, or any module whose submodules may have a field `batch_norm`: backbone
+        and head are each asked for their own.
+      params: the network's parameters.
+      batch_stats: its running statistics, or their shapes. They tell batch norms from other
+        modules with a scale, such as layer norms.
 
     Returns:
-      A tree of bools of the same structure: False for a frozen batch norm's scale and bias.
+      A tree of bools of the structure of `params`: False for a frozen batch norm's scale and bias.
     """
-    backbone = getattr(network, "backbone", None)
-    frozen = getattr(backbone, "batch_norm", None) == "frozen"
-    flat = traverse_util.flatten_dict(params)
-    # Only a batch norm has a "scale"; a "bias" beside it is the batch norm's too.
+    batch_norms = {path[:-1] for path in traverse_util.flatten_dict(batch_stats)}
+
+    def is_frozen(path: tuple[str, ...]) -> bool:
+        part = getattr(network, path[0], None)
+        return path[:-1] in batch_norms and getattr(part, "batch_norm", None) == "frozen"
+
     return traverse_util.unflatten_dict(
-        {path: not (frozen and (*path[:-1], "scale") in flat) for path in flat}
+        {path: not is_frozen(path) for path in traverse_util.flatten_dict(params)}
     )

@@ -113,7 +113,7 @@ def labelling_tool(
         raise ModuleNotFoundError(
             f"The labelling tool needs {', '.join(missing)}: pip install 'labor_jax[annotate]'"
         )
-    key = Path(workdir).resolve()
+    key = Path(os.path.expanduser(workdir)).resolve()
     tool = _served.get(key)
     if tool is None or not tool._thread.is_alive():
         tool = _served[key] = LabellingTool(workdir, height=height, port=port)

@@ -3,14 +3,17 @@
 Each array and the progress have a checksum, which is compared when they are read.
 """
 
+import dataclasses
+import itertools
 import json
 import logging
 import os
-import shutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 
 from labor_jax.training import checksums, processes
@@ -21,7 +24,7 @@ Progress = dict[str, Any]
 
 
 class CheckpointError(RuntimeError):
-    """No checkpoint of a workdir can be read."""
+    """No checkpoint of a workdir can be read, or not by this program."""
 
 
 class Checkpoints:
@@ -46,27 +49,24 @@ class Checkpoints:
             with processes.fail_together(f"opening {self._directory}"):
                 if processes.is_first():
                     self._directory.mkdir(parents=True, exist_ok=True)
-                    _drop_damaged_metrics(self._directory)
+        # Of the records, whose checksum tells of damage; a file of metrics would have none.
+        self._mious: dict[int, float] = {}
         policy = ocp.checkpoint_managers
         self._manager = ocp.CheckpointManager(
             self._directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policy.AnyPreservationPolicy(
-                    [
-                        policy.LatestN(keep),
-                        policy.BestN(
-                            get_metric_fn=lambda metrics: metrics["miou"],
-                            n=1,
-                            keep_checkpoints_without_metrics=False,
-                        ),
-                    ]
+                    [policy.LatestN(keep), _KeepBest(self._mious)]
                 ),
-                best_fn=lambda metrics: metrics["miou"],
+                lightweight_initialize=True,  # files of metrics, of earlier versions, aren't read
                 enable_async_checkpointing=not read_only,
                 read_only=read_only,
             ),
             item_names=("state", "progress"),
         )
+        for step in self.steps():
+            record = _read_record(self._directory / str(step))
+            self._note_miou(step, record and record.get("miou"))
 
     def steps(self) -> list[int]:
         """Global steps of the checkpoints that were written completely, ascending."""
@@ -83,14 +83,19 @@ class Checkpoints:
         """
         if step in self._manager.all_steps():
             return
-        record = {"progress": progress, "miou": miou, "arrays": checksums.of_arrays(state)}
+        record = {
+            "progress": progress,
+            "miou": miou,
+            "arrays": checksums.of_arrays(state),
+            "kinds": _kinds(state),
+        }
         record["checksum"] = checksums.of_json(record)
+        self._note_miou(step, miou)
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(record)
             ),
-            metrics=None if miou is None else {"miou": miou},
         )
 
     def wait(self) -> None:
@@ -102,50 +107,80 @@ class Checkpoints:
         self._manager.close()
 
     def restore_latest(
-        self, template: Callable[[Progress], Any], *, discard_damaged: bool = False
+        self,
+        template: Callable[[Progress], Any],
+        *,
+        part: bool = False,
+        set_damaged_aside: bool = False,
     ) -> tuple[int, Any, Progress] | None:
         """Reads the newest checkpoint that is whole.
 
         Args:
           template: from the progress to a pytree of `jax.ShapeDtypeStruct` (with shardings) that
             the state must match.
-          discard_damaged: whether to delete newer checkpoints that can't be read, so that a run
+          part: whether the template is a part of the state, in dicts whose keys are those of its
+            dicts and the fields of its dataclasses. Nothing else is read then.
+          set_damaged_aside: whether to rename newer checkpoints that can't be read, so that a run
             that goes on from here can save those steps again.
 
         Returns:
           (global step, state, progress), or None where the folder holds no checkpoint.
 
         Raises:
-          CheckpointError: there are checkpoints, but none can be read.
+          CheckpointError: there are checkpoints, but none can be read; or one that is whole has
+            other arrays than the template.
         """
         steps = sorted(self.steps(), reverse=True)
-        found = self._restore_first(steps, template)
-        if found and discard_damaged:
-            for step in steps[: steps.index(found[0])]:
-                self._manager.delete(step)
+        found = self._restore_first(steps, template, part)
+        if found and set_damaged_aside:
+            self._set_aside(steps[: steps.index(found[0])])
         return found
 
-    def latest_progress(self) -> Progress | None:
-        """The progress of the newest checkpoint that can be read; None without one."""
-        read = (
-            self._read(step, progress=ocp.args.JsonRestore()) for step in reversed(self.steps())
-        )
-        return next((progress for progress in read if progress is not None), None)
+    def restore_best(
+        self, template: Callable[[Progress], Any], *, part: bool = False
+    ) -> tuple[int, Any, Progress] | None:
+        """Like `restore_latest`, but tries the checkpoint of the best mIoU first.
 
-    def restore_best(self, template: Callable[[Progress], Any]) -> tuple[int, Any, Progress] | None:
-        """Like `restore_latest`, but tries the checkpoint of the best mIoU first."""
-        best = self._manager.best_step()
-        rest = sorted((s for s in self.steps() if s != best), reverse=True)
-        return self._restore_first(([] if best is None else [best]) + rest, template)
+        Raises:
+          CheckpointError: see `restore_latest`; or no checkpoint has an mIoU.
+        """
+        steps = sorted(self.steps(), reverse=True)
+        best = _best(steps, self._mious)
+        if steps and best is None:
+            raise CheckpointError(
+                f"No checkpoint in {self._directory} is the best, as none has an mIoU: it is "
+                "measured at the end of a phase, on labels and not on answers. Use the last one."
+            )
+        return self._restore_first(sorted(steps, key=lambda step: step != best), template, part)
 
-    def _restore_first(self, steps, template):
+    def _note_miou(self, step: int, miou: float | None) -> None:
+        if miou is not None:
+            self._mious[step] = miou
+
+    def _set_aside(self, steps: Sequence[int]) -> None:
+        """Renames checkpoints, which are then none. Perhaps their files can still be read."""
+        if not steps:
+            return
+        with processes.fail_together(f"renaming damaged checkpoints in {self._directory}"):
+            for step in steps if processes.is_first() else ():
+                names = (self._directory / f"{step}.damaged_{n}" for n in itertools.count(1))
+                kept = next(name for name in names if not name.exists())
+                (self._directory / str(step)).rename(kept)
+                logger.warning("That checkpoint is kept as %s.", kept)
         for step in steps:
-            record = self._read_record(step)
+            self._mious.pop(step, None)
+        self._manager.reload()
+
+    def _restore_first(self, steps, template, part):
+        for step in steps:
+            record = _read_record(self._directory / str(step))
             if record is None:
+                self._warn(step, "its progress is damaged, or of another version of labor_jax")
                 continue
             # Outside of the reading: an error of the template's says nothing about the files.
             shapes = template(record["progress"])
-            state = self._read_state(step, shapes, record["arrays"])
+            self._check_kinds(step, record, shapes, part)
+            state = self._read_state(step, shapes, record["arrays"], part)
             if state is not None:
                 return step, state, record["progress"]
         if steps:
@@ -156,36 +191,47 @@ class Checkpoints:
             )
         return None
 
-    def _read_record(self, step: int) -> dict[str, Any] | None:
-        """Reads a checkpoint's progress and checksums; None, with a warning, if damaged."""
-        record = self._read(step, progress=ocp.args.JsonRestore())
-        if record is not None and not _is_whole(record):
-            self._warn(step, "its progress is damaged, or of another version of labor_jax")
-            return None
-        return record
+    def _check_kinds(self, step: int, record: dict[str, Any], shapes: Any, part: bool) -> None:
+        """Raises CheckpointError if a checkpoint's arrays are others than the template's."""
+        saved, wanted = record.get("kinds"), _kinds(shapes)
+        if saved is None:  # of an earlier version; reading it will tell
+            return
+        for name in sorted(wanted.keys() if part else wanted.keys() | saved.keys()):
+            there, here = (kinds.get(name, "missing") for kinds in (saved, wanted))
+            if there != here:
+                raise CheckpointError(
+                    f"{self._directory / str(step)} was saved by another program than this one: "
+                    f"{name} is {there} in it and {here} here. Use the code that the run was "
+                    "started with, or start again in another workdir."
+                )
 
-    def _read_state(self, step: int, shapes: Any, expected: dict[str, int]) -> Any:
+    def _read_state(self, step: int, shapes: Any, expected: dict[str, int], part: bool) -> Any:
         """Reads a checkpoint's arrays; None, with a warning, if any of them is damaged."""
-        state = self._read(step, state=ocp.args.StandardRestore(shapes))
-        if state is None:
-            return None
-        found = checksums.of_arrays(state)
-        damaged = sorted(name for name in found if found[name] != expected.get(name))
-        if damaged:
-            others = f" and {len(damaged) - 1} others" if len(damaged) > 1 else ""
-            self._warn(step, f"the array {damaged[0]}{others} differs from what was saved")
-            return None
-        return state
-
-    def _read(self, step: int, **item: Any) -> Any:
-        """Reads one item of a checkpoint; None, with a warning, if that fails."""
-        (name,) = item
+        restore = (
+            ocp.args.PyTreeRestore(
+                shapes,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(shapes),
+                partial_restore=True,
+            )
+            if part
+            else ocp.args.StandardRestore(shapes)
+        )
         try:
-            return self._manager.restore(step, args=ocp.args.Composite(**item))[name]
+            state = self._manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
+        except MemoryError:  # which says nothing about the files
+            raise
         except Exception as error:  # orbax raises whatever its storage drivers raise
             reason = str(error).splitlines()[0] if str(error) else "no message"
             self._warn(step, f"{type(error).__name__}: {reason}")
             return None
+        saved = {_plain(name): checksum for name, checksum in expected.items()}
+        found = checksums.of_arrays(state)
+        damaged = sorted(name for name in found if found[name] != saved.get(_plain(name)))
+        if damaged:
+            others = f" and {len(damaged) - 1} others" if len(damaged) > 1 else ""
+            self._warn(step, f"the array {_plain(damaged[0])}{others} differs from what was saved")
+            return None
+        return state
 
     def _warn(self, step: int, reason: str) -> None:
         logger.warning(
@@ -193,6 +239,28 @@ class Checkpoints:
             self._directory / str(step),
             reason,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class _KeepBest(ocp.checkpoint_managers.PreservationPolicy):
+    """Keeps the checkpoint of the best mIoU.
+
+    Attributes:
+      mious: by step, where it was measured; more may come.
+    """
+
+    mious: dict[int, float]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Whether to keep each of the checkpoints."""
+        del context
+        best = _best([each.step for each in checkpoints], self.mious)
+        return [each.step == best for each in checkpoints]
+
+
+def _best(steps: Sequence[int], mious: dict[int, float]) -> int | None:
+    """The step of the best mIoU, of equal ones the last; None if none was measured."""
+    return max((s for s in steps if s in mious), key=lambda s: (mious[s], s), default=None)
 
 
 def read_progress(directory: Path) -> Progress | None:
@@ -206,42 +274,34 @@ def read_progress(directory: Path) -> Progress | None:
         key=lambda each: int(each.name),
         reverse=True,
     ):
-        record = _read_json(folder / _RECORD)
-        if record is not None and _is_whole(record):
+        record = _read_record(folder)
+        if record is not None:
             return record["progress"]
     return None
 
 
-def _drop_damaged_metrics(directory: Path) -> None:
-    """Removes mIoU files that are not as they were saved.
-
-    With one that isn't JSON, orbax would not open the folder; a changed number would change which
-    checkpoint is the best.
-    """
-    for file in directory.glob("*/metrics/metrics"):
-        saved = _read_json(file.parents[1] / _RECORD)
-        if saved is None:
-            shutil.rmtree(file.parent)  # a checkpoint that can't be read is not the best
-        elif (_read_json(file) or {}).get("miou") != saved.get("miou"):
-            logger.warning("%s is damaged; that checkpoint won't count as the best.", file)
-            shutil.rmtree(file.parent)
-
-
-_RECORD = Path("progress") / "metadata"
-"""The file in which orbax keeps a checkpoint's JSON object."""
-
-
-def _is_whole(record: Any) -> bool:
-    """Whether a checkpoint's JSON object is as it was saved."""
-    if not isinstance(record, dict):
-        return False
-    content = {name: value for name, value in record.items() if name != "checksum"}
-    return record.get("checksum") == checksums.of_json(content)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    """Reads a checkpoint's JSON object; None unless it is as it was saved."""
     try:
-        value = json.loads(path.read_text())
+        # The file in which orbax keeps it.
+        record = json.loads((folder / "progress" / "metadata").read_text())
     except (OSError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(record, dict):
+        return None
+    content = {name: value for name, value in record.items() if name != "checksum"}
+    return record if record.get("checksum") == checksums.of_json(content) else None
+
+
+def _kinds(tree: Any) -> dict[str, str]:
+    """Dtype and shape of each array of a tree, by its path: `{"state.step": "int32[]"}`."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        _plain(jax.tree_util.keystr(path)): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }
+
+
+def _plain(name: str) -> str:
+    """An array's path, in which fields of dataclasses and keys of dicts look alike."""
+    return re.sub(r"\['([^']*)'\]", r".\1", name).lstrip(".")

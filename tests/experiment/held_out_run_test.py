@@ -16,6 +16,7 @@ from labor_jax.data import street
 from labor_jax.experiment import components, report
 from labor_jax.experiment.held_out import AnsweredSplit, held_out_numbers
 from labor_jax.experiment.workdir import ConfigError
+from labor_jax.training.checkpoints import CheckpointError
 from tests.experiment import human_run_test
 from tests.runs import OtherLabels, check_resumes, comparable, interrupt_training
 from tests.tiny import tiny_config
@@ -122,6 +123,8 @@ def test_the_measure_is_that_of_the_model_on_the_answers(whole):
         split = AnsweredSplit(pair().pool, held_out(config_of()), store, None)
         found = components.make_evaluation(restored.components)(restored.model, split)
     assert found.miou == summary["final_miou"] == summary["rounds"][-1]["miou"]
+    with pytest.raises(CheckpointError, match="on labels and not on answers"):
+        restore.restore_model(workdir, "best", ["pool"], pair())
 
 
 def test_it_is_told_what_is_measured_on(whole, tmp_path):

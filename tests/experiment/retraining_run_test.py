@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import labor_jax
 from labor_jax import experiment
 from labor_jax.adaptation import iast, pseudo_labelling
 from tests.runs import comparable, interrupt_training
@@ -22,6 +23,9 @@ def test_a_stage_that_was_interrupted_ends_as_if_it_had_not_been(method, tmp_pat
     summary = experiment.run(config_of(method), tmp_path / "whole")
     assert summary["retraining_miou"] == summary["final_miou"]
     interrupt_training(config_of(method), tmp_path / "cut", "retraining_2", 3)
+    # What the term remembers of each image is of no concern to the model, and the data aren't read.
+    model = labor_jax.load(tmp_path / "cut")
+    assert (model.phase, model.step) == ("retraining_2", 7)
     with monkeypatch.context() as patch:
         # Thresholds and labeller are in the checkpoint: no pass over the pool is repeated.
         patch.setattr(pseudo_labelling.PseudoLabelling, "before_phase", None)

@@ -12,7 +12,7 @@ import pytest
 from labor_jax import adaptation, experiment
 from labor_jax.adaptation import registry
 from labor_jax.experiment import phase_training
-from labor_jax.training.checkpoints import Checkpoints
+from labor_jax.training.checkpoints import CheckpointError, Checkpoints
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
 
@@ -111,7 +111,7 @@ class ByImage:
         return adaptation.Term(losses.sum(), jnp.float32(len(own)))
 
 
-def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path):
+def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path, monkeypatch):
     adaptation.register("by_image")(ByImage)
 
     def config():
@@ -123,7 +123,17 @@ def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path
 
     summary = experiment.run(config(), tmp_path / "whole")
     assert summary["retraining_miou"] == summary["final_miou"]
-    interrupt_training(config(), tmp_path / "cut", "retraining_2", 2)
+    interrupt_training(config(), tmp_path / "cut", "retraining_2", 3)
+    with monkeypatch.context() as patch:
+        before = ByImage.memory
+
+        def memory(self, model, setup):
+            return {**before(self, model, setup), "stage": jnp.zeros(2)}
+
+        patch.setattr(ByImage, "memory", memory)
+        changed = r"memory\.by_image\.stage is float32\[\] in it and float32\[2\] here"
+        with pytest.raises(CheckpointError, match=changed):
+            experiment.run(config(), tmp_path / "cut")
     assert comparable(experiment.run(config(), tmp_path / "cut")) == comparable(summary)
 
 

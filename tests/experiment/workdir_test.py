@@ -156,6 +156,13 @@ def test_existing_needs_a_run(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_tilde_is_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    open_and_close("~/run", tiny_config())
+    assert Workdir.existing("~/run").path == tmp_path / "run"
+    assert Workdir("~nobody_of_this_name/run").path == Path("~nobody_of_this_name/run")
+
+
 def test_a_folder_in_use_is_refused_until_it_is_closed(tmp_path):
     first = Workdir.open(tmp_path, tiny_config())
     with pytest.raises(ConfigError, match="Another process is running in"):

@@ -78,7 +78,30 @@ def test_a_registered_network_runs_and_masks(registered):
     assert set(variables) == {"params"}
     outputs = segmenter.apply(variables, jnp.ones((2, 16, 24, 3)))
     assert outputs.logits.shape == (2, 16, 24, 5)
-    assert all(jax.tree.leaves(models.trainable_mask(segmenter, variables["params"])))
+    assert all(jax.tree.leaves(models.trainable_mask(segmenter, variables["params"], {})))
+
+
+class NormalisingHead(nn.Module):
+    num_classes: int
+    batch_norm: str = "trained"
+
+    @nn.compact
+    def __call__(self, features, train=False):
+        x = models.BatchNorm(self.batch_norm, name="bn")(features[-1], train)
+        return nn.Dense(self.num_classes, name="logits")(nn.LayerNorm(name="ln")(x))
+
+
+def test_each_part_freezes_its_own_batch_norms_and_nothing_else(registered):
+    models.register_head("normalising")(NormalisingHead)
+    segmenter = models.build_segmenter(config(head="normalising", batch_norm="frozen"), 5)
+    variables = models.init_variables(segmenter, jax.random.key(0), (16, 24))
+    mask = models.trainable_mask(segmenter, variables["params"], variables["batch_stats"])
+    assert mask["backbone"] == {"conv": {"kernel": True, "bias": True}}
+    assert mask["head"] == {
+        "bn": {"scale": False, "bias": False},
+        "ln": {"scale": True, "bias": True},
+        "logits": {"kernel": True, "bias": True},
+    }
 
 
 def test_a_taken_name_is_an_error():

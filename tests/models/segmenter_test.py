@@ -168,22 +168,22 @@ def test_frozen_batch_norm_moves_neither_statistics_nor_affine():
 
         return jax.grad(loss, has_aux=True)(params)
 
-    params = variables["params"]
+    params, statistics = variables["params"], variables["batch_stats"]
     gradient, updated = gradients(params)
-    jax.tree.map(np.testing.assert_array_equal, updated["batch_stats"], variables["batch_stats"])
-    mask = models.trainable_mask(segmenter, params)
+    jax.tree.map(np.testing.assert_array_equal, updated["batch_stats"], statistics)
+    mask = models.trainable_mask(segmenter, params, statistics)
     assert jax.tree.structure(mask) == jax.tree.structure(params)
     assert jax.tree.map(lambda leaf: bool(np.any(leaf)), gradient) == mask
     assert mask["head"]["rate6"] == {"kernel": True, "bias": True}
     assert mask["backbone"]["bn1"] == {"scale": False, "bias": False}
     trained = models.build_segmenter(config(batch_norm="frozen"), CLASSES, batch_norm="trained")
     assert trained == models.build_segmenter(config(), CLASSES)
-    assert all(jax.tree.leaves(models.trainable_mask(trained, params)))
+    assert all(jax.tree.leaves(models.trainable_mask(trained, params, statistics)))
 
 
 def test_every_parameter_of_a_network_without_batch_norm_is_trainable():
     params = {"scale": jnp.ones(2), "bias": jnp.ones(2)}
-    assert models.trainable_mask(models.Linear(3), params) == {"scale": True, "bias": True}
+    assert models.trainable_mask(models.Linear(3), params, {}) == {"scale": True, "bias": True}
 
 
 def test_initialisation_follows_the_key_and_not_the_image_size():

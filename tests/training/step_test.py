@@ -341,13 +341,14 @@ def test_the_optimizer_steps_once_a_step():
 
 def test_frozen_batch_norm_stays_as_it_is():
     segmenter = tiny_segmenter(CLASSES, batch_norm="frozen", auxiliary=True)
+    before = variables("frozen")
     optimizer = optimizers.segmentation_optimizer(
         optimizer_config(),
         learning_rate=0.1,
         steps=10,
-        decay_mask=lambda params: models.trainable_mask(segmenter, params),
+        decay_mask=lambda params: models.trainable_mask(segmenter, params, before["batch_stats"]),
     )
-    before, loss = variables("frozen"), only("source_labels")
+    loss = only("source_labels")
     step = jax.jit(make_step(loss, segmenter, optimizer))
     state = first_state(loss, before, optimizer)
     for _ in range(2):

@@ -26,7 +26,7 @@ def read(token: str | None, file: str | None) -> str | None:
     if file is not None:
         source = f"--token_file={file}"
         try:
-            token = Path(file).read_text().strip()
+            token = Path(os.path.expanduser(file)).read_text().strip()
         except (OSError, ValueError) as error:
             raise ValueError(f"{source} can't be read: {error}.") from error
     elif token is None:

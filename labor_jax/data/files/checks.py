@@ -42,6 +42,21 @@ class Header(NamedTuple):
     mode: str
 
 
+def checked_size(path: pathlib.Path) -> tuple[int, int]:
+    """Reads the (height, width) of an image as it is shown, from the file's header.
+
+    Raises:
+      DataError: the file is no image, or not one of 8 bits.
+    """
+    size = decoding.image_size(path)
+    with Image.open(path) as image:
+        if image.mode not in COLOUR_MODES:
+            raise DataError(
+                f"{path} is not an 8-bit image (mode {image.mode}); convert it to 8 bits."
+            )
+    return size
+
+
 def check_images(paths: Sequence[pathlib.Path], what: str) -> list[Header]:
     """Reads the headers of images and finds files that are cut off.
 

@@ -28,6 +28,7 @@ def build_training(components: Components, phase: Phase) -> phase_training.Train
         components,
         phase,
         components.segmenter,
+        variables=components.variable_shapes,
         learning_rate=section.learning_rate,
         steps=section.steps,
         schedule_steps=section.schedule_steps if phase.joint else section.steps,

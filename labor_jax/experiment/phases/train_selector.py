@@ -1,5 +1,6 @@
 """Trains LabOR's pixel selector (Eq. 3 and 4) before a query, with the common train step."""
 
+import functools
 from typing import Any
 
 import jax
@@ -39,6 +40,11 @@ def build_training(components: Components, phase: Phase) -> phase_training.Train
         components,
         phase,
         network(components),
+        variables=jax.eval_shape(
+            functools.partial(pixel_selector.selector_variables, noise=config.noise),
+            components.variable_shapes,
+            jax.random.key(0),
+        ),
         learning_rate=config.learning_rate,
         steps=config.steps,
         schedule_steps=config.steps,

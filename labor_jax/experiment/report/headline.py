@@ -207,7 +207,8 @@ def _about_rounds(run: RunFiles) -> list[str]:
     mious = [*([before[1]] if before else []), *(each["miou"] for each in rounds)]
     best = max(rounds, key=lambda each: each["miou"])
     steps = []
-    if best is not rounds[-1]:
+    # Answers of two rounds are too different for one of their models to be the best.
+    if best is not rounds[-1] and run.summary.get("measured_on") != "answers":
         steps.append(
             f"Round {best['round']} was better than the last one ({100 * best['miou']:.1f}%): "
             "`labor-jax predict` uses the best checkpoint with `--checkpoint=best`."

@@ -156,12 +156,12 @@ def save_weights(
       ValueError: see `to_torch`.
       WeightsError: when the file cannot be written.
     """
-    write_tensors(os.fspath(path), to_torch(segmenter, variables, layout))
+    write_tensors(os.path.expanduser(path), to_torch(segmenter, variables, layout))
 
 
 def _find_file(source: str | os.PathLike[str], segmenter: Segmenter) -> str:
     if os.fspath(source) != "imagenet":
-        return os.fspath(source)
+        return os.path.expanduser(source)
     name = registry.name_of(segmenter.backbone)
     if name not in IMAGENET_FILES:
         raise WeightsError(

@@ -68,6 +68,13 @@ def test_another_round_is_advised_by_the_last_ones_gain(told, last, says, not_sa
     assert says in steps(told) and not_says not in steps(told)
 
 
+def test_no_round_is_the_best_of_those_measured_on_answers(told):
+    told[0].summary["rounds"][1]["miou"] = 0.4
+    assert "--checkpoint=best" in steps(told)
+    told[0].summary["measured_on"] = "answers"
+    assert "The last round changed mIoU" in steps(told) and "=best" not in steps(told)
+
+
 def test_a_failing_class_that_was_hardly_asked_is_to_be_asked(told):
     run, found = told
     assert "more answers may not be enough" in steps(told)

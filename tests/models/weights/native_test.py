@@ -29,6 +29,17 @@ def test_what_is_written_is_read_bit_by_bit(segmenter, variables, tmp_path, suff
     )
 
 
+def test_a_tilde_is_the_users_home(segmenter, variables, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    models.save_weights("~/weights.npz", segmenter, variables, "labor_jax")
+    assert (tmp_path / "weights.npz").exists()
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        models.read_weights("~/weights.npz", segmenter),
+        dict(variables),
+    )
+
+
 def test_names_are_the_variables_paths_and_filters_stay_as_they_are(segmenter, variables, tmp_path):
     path = tmp_path / "weights.safetensors"
     models.save_weights(path, segmenter, variables, "labor_jax")
