@@ -42,7 +42,7 @@ from benchmarks.runner import (
 from benchmarks.tables import publish, to_stderr
 from labor_jax import adaptation, recipes
 from labor_jax.experiment import amounts, warm_start
-from labor_jax.experiment.report import comparison, results
+from labor_jax.experiment.report import comparison_text, results
 from labor_jax.experiment.report.comparison import Row, Table
 from labor_jax.experiment.report.results import Result
 
@@ -256,13 +256,13 @@ def markdown(rows: Sequence[Row]) -> str:
             [
                 *row.cells,
                 *(f"{100 * by_seed[seed].miou:.1f}" if seed in by_seed else "-" for seed in seeds),
-                comparison.mean_and_spread([100 * result.miou for result in row.results]),
+                comparison_text.mean_and_spread([100 * result.miou for result in row.results]),
                 f"{statistics.mean(gains):+.1f}" if gains and row is not rows[2] else "-",
                 _time(row.results),
                 PUBLISHED.get(row.cells[0], "-"),
             ]
         )
-    return comparison.markdown_lines(header, lines, text_columns=1)
+    return comparison_text.markdown_lines(header, lines, text_columns=1)
 
 
 def _time(runs: Sequence[Result]) -> str:

@@ -38,7 +38,7 @@ from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import train_model
 from labor_jax.experiment.plan import Phase, plan
-from labor_jax.experiment.report import comparison
+from labor_jax.experiment.report import comparison_text
 from labor_jax.training import mesh as mesh_lib
 
 SECTIONS = ("warmup", "retraining")
@@ -180,7 +180,7 @@ def markdown(measured: Sequence[Measured]) -> str:
                 f"{each.bytes / each.plain_bytes:.2f}" if known else "-",
             ]
         )
-    return comparison.markdown_lines(header, lines, text_columns=3)
+    return comparison_text.markdown_lines(header, lines, text_columns=3)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.runner import Run, RunError, print_problems, run_all, split_extra, start_run
 from benchmarks.tables import publish, to_stderr
-from labor_jax.experiment.report import comparison, results
+from labor_jax.experiment.report import comparable_runs, comparison_text, results
 from labor_jax.experiment.workdir import WITHOUT_EFFECT
 
 _CONFIG_FLAG = re.compile(r"--?(no)?config\.(?P<field>[^=]+)")
@@ -46,9 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     if given.compare:
         if given.config or given.grid or extra:
             parser.error("--compare makes a table of runs that exist; it takes only --output.")
-        if given.output and given.output.suffix not in comparison.FORMATS:
+        if given.output and given.output.suffix not in comparison_text.FORMATS:
             parser.error(
-                f"--output is {given.output}; name a {' or '.join(comparison.FORMATS)} file."
+                f"--output is {given.output}; name a {' or '.join(comparison_text.FORMATS)} file."
             )
     elif not given.config or not given.output:
         parser.error("give --config and --output for a sweep, or --compare for a table.")
@@ -68,16 +68,16 @@ def _sweep(given: argparse.Namespace, extra: list[str]) -> int:
     problems = run_all([*starts, *runs], output, given.jobs)
     finished = [output / run.name for run in runs if run.name not in problems]
     if finished:
-        publish(comparison.compare(results.read_finished(finished, to_stderr)), output)
+        publish(comparable_runs.compare(results.read_finished(finished, to_stderr)), output)
     print_problems(problems)
     return 1 if problems else 0
 
 
 def _compare(workdirs: Sequence[Path], output: Path | None) -> int:
-    table = comparison.compare(results.read_finished(workdirs, to_stderr))
-    print(comparison.markdown(table), end="")
+    table = comparable_runs.compare(results.read_finished(workdirs, to_stderr))
+    print(comparison_text.markdown(table), end="")
     if output:
-        comparison.write(table, output)
+        comparison_text.write(table, output)
     return 0
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from labor_jax.experiment.report import comparison, comparison_page, results
+from labor_jax.experiment.report import comparison_page, comparison_text, results
 from labor_jax.experiment.report.comparison import Row, Table
 from labor_jax.experiment.workdir import write_atomically
 
@@ -40,13 +40,13 @@ def publish(table: Table, folder: Path, text: str | None = None) -> None:
     Args:
       table: with results.
       folder: where the files go.
-      text: the markdown, if it is another than `comparison.markdown`.
+      text: the markdown, if it is another than `comparison_text.markdown`.
 
     Raises:
       ResultsError: no run measured an mIoU.
     """
-    text = comparison.markdown(table) if text is None else text
+    text = comparison_text.markdown(table) if text is None else text
     print(text, end="")
     write_atomically(folder / "table.md", text)
-    comparison.write(table, folder / "table.csv")
+    comparison_text.write(table, folder / "table.csv")
     comparison_page.write_page(table, folder / "table.html", comparison_page.seed_notes(table))

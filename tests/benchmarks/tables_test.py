@@ -1,15 +1,15 @@
 """Where the tables of benchmarks are shown and written."""
 
 from benchmarks import tables
-from labor_jax.experiment.report import comparison, results
+from labor_jax.experiment.report import comparable_runs, comparison_text, results
 from tests.finished_runs import write_run
 
 
 def test_a_table_is_printed_and_written_in_three_formats(tmp_path, capsys):
-    table = comparison.compare([results.read(write_run(tmp_path / "a"))])
+    table = comparable_runs.compare([results.read(write_run(tmp_path / "a"))])
     tables.publish(table, tmp_path)
     assert capsys.readouterr().out == (tmp_path / "table.md").read_text()
-    assert (tmp_path / "table.csv").read_text() == comparison.as_csv(table)
+    assert (tmp_path / "table.csv").read_text() == comparison_text.as_csv(table)
     assert "1 run on street" in (tmp_path / "table.html").read_text()
     tables.publish(table, tmp_path, "another table\n")
     assert (tmp_path / "table.md").read_text() == "another table\n" == capsys.readouterr().out

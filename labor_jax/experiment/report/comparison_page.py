@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labor_jax.experiment import amounts
-from labor_jax.experiment.report import charts, compared_questions, comparison, page, results
+from labor_jax.experiment.report import (
+    charts,
+    comparable_runs,
+    compared_questions,
+    comparison,
+    comparison_text,
+    page,
+    results,
+)
 from labor_jax.experiment.report.charts import Level, Line
 from labor_jax.experiment.report.comparison import COLUMNS, CONFIDENCE, Row, Table
 from labor_jax.experiment.report.page import Cell, Html
@@ -65,7 +73,7 @@ def write(workdirs: Iterable[Path], output: Path) -> Written:
     told = [f"named more than once, counted once: {path}" for path, n in folders.items() if n > 1]
     left_out: list[str] = []
     found = results.read_finished(workdirs, left_out.append)
-    found = comparison.comparable(found, left_out.append)
+    found = comparable_runs.comparable(found, left_out.append)
     if len(found) < 2:
         kept = f"Only {found[0].workdir} is left" if found else "None of the runs is left"
         raise ResultsError(
@@ -73,15 +81,15 @@ def write(workdirs: Iterable[Path], output: Path) -> Written:
             + "".join(f"\n  {each}" for each in left_out)
         )
     told += left_out
-    table = comparison.compare(found)._replace(columns=COLUMNS_SHOWN)
+    table = comparable_runs.compare(found)._replace(columns=COLUMNS_SHOWN)
     told += seed_notes(table)
     short = table.named()
-    text = comparison.markdown(short)
+    text = comparison_text.markdown(short)
     if len(table.rows) > 1:
-        text += f"\n{comparison.differences_markdown(short)}"
+        text += f"\n{comparison_text.differences_markdown(short)}"
     beside = {suffix: output.with_suffix(suffix) for suffix in (".md", ".csv")}
     write_atomically(beside[".md"], text)
-    write_atomically(beside[".csv"], comparison.as_csv(table))
+    write_atomically(beside[".csv"], comparison_text.as_csv(table))
     write_page(table, output, told)
     return Written(output, beside[".md"], beside[".csv"], text, tuple(told))
 
@@ -111,7 +119,9 @@ def write_page(table: Table, output: Path, notes: Sequence[str] = ()) -> None:
       ResultsError: no run measured an mIoU.
     """
     told = list(notes)
-    kept = comparison.comparable([each for row in table.rows for each in row.results], told.append)
+    kept = comparable_runs.comparable(
+        [each for row in table.rows for each in row.results], told.append
+    )
     if not kept:
         raise ResultsError("None of the runs measured an mIoU, so there is nothing to compare.")
     if kept[0].measured_on == "answers":
@@ -183,7 +193,7 @@ def _behind(table: Table, best: Row, other: Row) -> str:
     found = comparison.difference(best, other)
     if found is None:
         return f"Next: {_scored(table, other)}; they have no common seed."
-    _, _, reach = comparison.difference_cells(found)
+    _, _, reach = comparison_text.difference_cells(found)
     sure = "" if found.interval is None else f", {_percent(CONFIDENCE)} interval {reach}"
     than = "less" if found.mean >= 0 else "more"
     told = (
@@ -221,11 +231,11 @@ def _results_table(table: Table) -> Html:
         for column in columns:
             values = [column.number(result) for result in row.results]
             key = None if None in values else statistics.mean(values)
-            line.append(Cell(comparison.mean(row, column), key))
+            line.append(Cell(comparison_text.mean(row, column), key))
         line.append(Cell(_miou(row, unit=""), _mean_miou(row)))
         if compared:
             found = comparison.difference(row, table.reference)
-            n, gain, reach = comparison.difference_cells(found)
+            n, gain, reach = comparison_text.difference_cells(found)
             if row is table.reference:
                 line += ["-", "-", "-"]
             else:
@@ -341,7 +351,7 @@ def _class_table(table: Table) -> str:
         for row in rows:
             values = [100 * value for value in _class_values(row, name)]
             key = statistics.mean(values) if values else None
-            line.append(Cell(comparison.mean_and_spread(values), key))
+            line.append(Cell(comparison_text.mean_and_spread(values), key))
         lines.append(line)
     header = ["class", *(table.name(row) for row in rows)]
     return page.table(header, lines, sortable=True)
@@ -380,7 +390,7 @@ def _mean_miou(row: Row) -> float:
 
 
 def _miou(row: Row, unit: str = "%") -> str:
-    return comparison.mean_and_spread([100 * result.miou for result in row.results]) + unit
+    return comparison_text.mean_and_spread([100 * result.miou for result in row.results]) + unit
 
 
 def _percent(share: float) -> str:
