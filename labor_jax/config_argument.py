@@ -53,7 +53,7 @@ def load(argument: str) -> LockedConfig:
 
     name, _, rest = argument.partition(":")
     if name.endswith(".py") or "/" in name:
-        path = Path(name)
+        path = Path(name).expanduser()
         if path.is_file():
             return _from_file(path, rest)
         if path.parent.name != "configs" or path.stem not in recipes.NAMES:

@@ -61,6 +61,12 @@ def test_a_users_file_is_a_config(tmp_path):
     assert config.is_locked
 
 
+def test_the_users_home_may_be_short(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text(USERS)
+    assert config_argument.load("~/mine.py").rounds == 7
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [

@@ -47,7 +47,7 @@ def export(
       workdir: the run's.
       to: "onnx", "stablehlo" or "safetensors".
       output: the folder; None for `export_TO` in the workdir.
-      checkpoint: "last", or "best" by mIoU on the evaluation split.
+      checkpoint: "last", or "best" by mIoU on the evaluation split, see `labor_jax.load`.
       size: (height, width) of the images that the model takes; None for
         `config.data.evaluation_size`, or else the size of the data's first image.
       overwrite: whether an earlier export to the same format may be replaced.
