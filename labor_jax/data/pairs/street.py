@@ -53,11 +53,15 @@ def _ripu_pa(config: ConfigDict) -> None:
     config.acquisition.radius = 2  # RIPU's 32 at 1024 rows, scaled to 64
 
 
+def _superpixels(config: ConfigDict) -> None:
+    config.acquisition.superpixel_size = 8  # 32 would be eight superpixels an image
+
+
 @register_pair(
     "street",
     defaults=defaults,
     joint_defaults=joint_defaults,
-    method_defaults={"ripu_pa": _ripu_pa},
+    method_defaults={"ripu_pa": _ripu_pa, "superpixels": _superpixels, "multi_hot": _superpixels},
     short=short,
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:

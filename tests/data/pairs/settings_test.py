@@ -28,7 +28,7 @@ def _config(name, method="ppl", protocol="staged"):
         config[phase].terms = ConfigDict()
     config.terms = ConfigDict({"adversarial": {}, "auxiliary_adversarial": {}, "self_training": {}})
     config.acquisition.max_fraction = 0.05
-    config.acquisition.radius = 32
+    config.acquisition.radius = config.acquisition.superpixel_size = 32
     config.joint.schedule_steps = 52_500
     config.data.augment = ConfigDict(dataclasses.asdict(Augment()))
     pair = PAIRS[name]
@@ -73,6 +73,14 @@ def test_ripus_radius_is_as_large_a_share_of_each_image():
     assert {radius.pop(name) for name in ("camvid", "camvid_reverse", "camvid_pool")} == {11}
     assert set(radius.values()) == {32}
     assert _config("street").acquisition.radius == 32
+
+
+@pytest.mark.parametrize("method", ["superpixels", "multi_hot"])
+def test_superpixels_fit_the_images(method):
+    size = {name: _config(name, method, "joint").acquisition.superpixel_size for name in PAIRS}
+    assert size.pop("street") == 8
+    assert {size.pop(name) for name in ("camvid", "camvid_reverse", "camvid_pool")} == {12}
+    assert set(size.values()) == {32}
 
 
 def test_joint_training():
