@@ -23,8 +23,8 @@ from labor_jax.annotation.formats.exported_round import (
     ImportedImage,
     Problem,
 )
-from labor_jax.annotation.formats.label_maps import stem_of
 from labor_jax.data.base import DataError
+from labor_jax.data.files.names import stem_of
 
 _PATTERNS = (
     "{stem}_gtFine_polygons.json",
@@ -77,7 +77,8 @@ def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage
     except _FOREIGN as error:
         text = f"it is not laid out as Cityscapes' polygons: {error!r}"
         return ImportedImage(where, None, None, (Problem(text),))
-    number, problems = existing.identify(stem_of(where, _PATTERNS), size)
+    stems = (stem_of(where, pattern) for pattern in _PATTERNS)
+    number, problems = existing.identify(next(filter(None, stems), None), size)
     if problems:
         return ImportedImage(where, number, None, problems)
     canvas = Image.new("L", existing.sizes[number][::-1], UNANSWERED)

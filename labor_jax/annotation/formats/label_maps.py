@@ -14,7 +14,7 @@ from labor_jax.annotation.formats.exported_round import ImportedImage, Problem
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
 from labor_jax.data.files.listing import IMAGE_EXTENSIONS
-from labor_jax.data.files.names import comparable_ending
+from labor_jax.data.files.names import stem_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,11 @@ def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
     what = f"label maps ({' or '.join(patterns)})"
     files = list_label_files(path, lambda file: file.lower().endswith(IMAGE_EXTENSIONS), what)
     # "{stem}.png" would take photos and other kinds of labels too, beside those of the pattern.
-    pattern = next((p for p in patterns if any(stem_of(file, (p,)) for file in files)), None)
+    pattern = next((p for p in patterns if any(stem_of(file, p) for file in files)), None)
     if pattern is None:
         there = messages.listing(files)
         raise DataError(f"{path} holds no {what}, only other images: {there}")
-    stems = {file: stem_of(file, (pattern,)) for file in files}
+    stems = {file: stem_of(file, pattern) for file in files}
     others = [file for file, stem in stems.items() if stem is None]
     if others:
         logger.warning(
@@ -63,22 +63,3 @@ def _read_file(file: Path, where: str, stem: str, existing: ExistingRound) -> Im
         return ImportedImage(where, number, None, (problem,))
     problems = existing.check_size(number, labels.shape)
     return ImportedImage(where, number, None if problems else labels, problems)
-
-
-def stem_of(path: str, patterns: tuple[str, ...]) -> str | None:
-    """The image's path that a file's path stands for by the first pattern that matches it.
-
-    Capitals in the extension don't count.
-    """
-    folder, slash, base = path.rpartition("/")
-    for pattern in patterns:
-        before, after = pattern.split("{stem}")
-        stem = base[len(before) : len(base) - len(after)]
-        ending = base[len(before + stem) :]
-        if (
-            stem
-            and base.startswith(before)
-            and comparable_ending(ending) == comparable_ending(after)
-        ):
-            return folder + slash + stem
-    return None

@@ -17,3 +17,26 @@ def comparable_ending(ending: str) -> str:
     """Returns the end of a file name so that ".PNG" is ".png" too, see `comparable`."""
     before, dot, extension = comparable(ending).rpartition(".")
     return before + dot + extension.lower() if dot else extension
+
+
+def stem_of(path: str, pattern: str) -> str | None:
+    """Returns the image's path that a label's path stands for; None if it is not named so.
+
+    Args:
+      path: of a label, with "/".
+      pattern: the label's file name, in which "{stem}" stands for the image's. Capitals in the
+        extension don't count.
+
+    Returns:
+      The path without what the pattern adds to its last part, as `comparable` has it.
+    """
+    before, after = map(comparable, pattern.split("{stem}"))
+    folder, slash, name = comparable(path).rpartition("/")
+    end = len(name) - len(after)
+    if (
+        end > len(before)
+        and name.startswith(before)
+        and comparable_ending(name[end:]) == comparable_ending(after)
+    ):
+        return folder + slash + name[len(before) : end]
+    return None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
 from labor_jax.data.files import listing
-from labor_jax.data.files.names import comparable, comparable_ending
+from labor_jax.data.files.names import comparable, stem_of
 from labor_jax.data.folders.layout import FolderLayout
 
 
@@ -157,17 +157,11 @@ def find_labels(
 
 def _by_name(files: Iterable[str], pattern: str) -> dict[str, list[str]]:
     """The label files of each image's name, as `comparable` has it."""
-    before, after = map(comparable, pattern.split("{stem}"))
     by_name = collections.defaultdict(list)
     for file in files:
-        parent, slash, base_name = comparable(file).rpartition("/")
-        end = len(base_name) - len(after)
-        if (
-            end > len(before)
-            and base_name.startswith(before)
-            and comparable_ending(base_name[end:]) == comparable_ending(after)
-        ):
-            by_name[parent + slash + base_name[len(before) : end]].append(file)
+        name = stem_of(file, pattern)
+        if name is not None:
+            by_name[name].append(file)
     return by_name
 
 
