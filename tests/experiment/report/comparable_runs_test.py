@@ -5,20 +5,9 @@ import statistics
 
 import pytest
 
-from labor_jax.experiment.report import comparable_runs, comparison_text, results
+from labor_jax.experiment.report import comparable_runs, results
+from tests.experiment.report.tables import compare, lines
 from tests.finished_runs import write_run
-
-
-def compare(*workdirs):
-    return comparable_runs.compare([results.read(workdir) for workdir in workdirs])
-
-
-def cells(line):
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
-
-
-def lines(table):
-    return [cells(line) for line in comparison_text.markdown(table).splitlines()]
 
 
 def test_rows_are_runs_that_differ_in_seed_alone(tmp_path):

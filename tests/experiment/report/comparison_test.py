@@ -3,16 +3,9 @@
 import pytest
 from scipy import stats
 
-from labor_jax.experiment.report import comparable_runs, comparison, comparison_text, results
+from labor_jax.experiment.report import comparison, comparison_text, results
+from tests.experiment.report.tables import cells, compare
 from tests.finished_runs import write_run
-
-
-def compare(*workdirs):
-    return comparable_runs.compare([results.read(workdir) for workdir in workdirs])
-
-
-def cells(line):
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def rows_of(tmp_path, **mious):

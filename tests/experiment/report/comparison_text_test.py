@@ -4,20 +4,9 @@ import csv
 import io
 import json
 
-from labor_jax.experiment.report import comparable_runs, comparison, comparison_text, results
+from labor_jax.experiment.report import comparison, comparison_text, results
+from tests.experiment.report.tables import compare, lines
 from tests.finished_runs import write_run
-
-
-def compare(*workdirs):
-    return comparable_runs.compare([results.read(workdir) for workdir in workdirs])
-
-
-def cells(line):
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
-
-
-def lines(table):
-    return [cells(line) for line in comparison_text.markdown(table).splitlines()]
 
 
 def test_whole_images_are_no_clicks(tmp_path):
