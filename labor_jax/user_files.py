@@ -55,7 +55,7 @@ def _imported(path: Path) -> ModuleType | None:
 
 
 def _names(name: str, path: Path) -> bool:
-    """Whether a name is this file's, and of no module that others import, now or later."""
+    """Whether a file can have a module's name: no other module has it or would be found by it."""
     if name in sys.modules or "." in name:  # of a name with dots, Python would import the first
         return False
     spec = importlib.util.find_spec(name)

@@ -97,9 +97,9 @@ class Budget(NamedTuple):
     def images(self, pool: int, round: int = 1) -> int:
         """Number of images to ask in a round under the kind "images".
 
-        It is what the rounds so far may ask, without what those before it did. So all rounds
-        together ask the budget, and a round may have no image. Shares and numbers are rounded up;
-        seconds are rounded down, since they are never exceeded.
+        The rounds up to this one may ask their part of the budget; what earlier rounds asked is
+        taken off. So all rounds together ask the budget, and a round may have no image. Shares and
+        numbers are rounded up; seconds are rounded down, since they are never exceeded.
 
         Args:
           pool: Number of images in the pool.

@@ -59,7 +59,8 @@ def sides(easy: jax.Array, numbers: jax.Array) -> dict[str, jax.Array]:
       numbers: int32[B], which images of the pool the batch has.
 
     Returns:
-      "easy" bool[B], and "weight" f32[B]: N over twice the number of images on the image's side.
+      "easy" bool[B], and "weight" f32[B]: N / (2 n), where n of the pool's images are easy for an
+      easy one, and hard for a hard one.
     """
     count = jnp.where(easy, jnp.sum(easy), jnp.sum(~easy))
     weight = len(easy) / (2.0 * count.astype(jnp.float32))

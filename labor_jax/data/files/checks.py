@@ -17,8 +17,8 @@ from labor_jax.data.files import decoding, exif
 from labor_jax.data.files.decoding import FileFault
 
 COLOUR_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
-"""Pillow's modes that lose at most transparency in RGB. 16-bit grey and floats would be clipped; of
-16-bit colour Pillow keeps the high bytes, in a mode of these."""
+"""Pillow's modes that lose at most transparency in RGB. 16-bit grey and floats would be clipped.
+16-bit colour has one of these modes: Pillow reads its high bytes."""
 
 _DEEP = FileFault(
     "is not an 8-bit colour or grey image",

@@ -130,7 +130,7 @@ def _outside_workdir(inspection: Inspection) -> str:
 
 
 def _about_more_photos(inspection: Inspection, fields: Fields) -> list[str]:
-    """Offers a pool of all folders of photos, as of several days, where it is only one of them."""
+    """Offers to ask about all folders of photos, one a day say, if the pool is only one of them."""
     pool = inspection.roles.get("pool")
     more = [
         one.photos
