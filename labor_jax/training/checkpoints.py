@@ -3,6 +3,7 @@
 Each array and the progress have a checksum, which is compared when they are read.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -52,18 +53,20 @@ class Checkpoints:
         # Of the records, whose checksum tells of damage; a file of metrics would have none.
         self._mious: dict[int, float] = {}
         policy = ocp.checkpoint_managers
-        self._manager = ocp.CheckpointManager(
-            self._directory,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policy.AnyPreservationPolicy(
-                    [policy.LatestN(keep), _KeepBest(self._mious)]
+        with _quiet_about_read_only():
+            self._manager = ocp.CheckpointManager(
+                self._directory,
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=policy.AnyPreservationPolicy(
+                        [policy.LatestN(keep), _KeepBest(self._mious)]
+                    ),
+                    # Files of metrics, of earlier versions, aren't read.
+                    lightweight_initialize=True,
+                    enable_async_checkpointing=not read_only,
+                    read_only=read_only,
                 ),
-                lightweight_initialize=True,  # files of metrics, of earlier versions, aren't read
-                enable_async_checkpointing=not read_only,
-                read_only=read_only,
-            ),
-            item_names=("state", "progress"),
-        )
+                item_names=("state", "progress"),
+            )
         for step in self.steps():
             record = _read_record(self._directory / str(step))
             self._note_miou(step, record and record.get("miou"))
@@ -239,6 +242,21 @@ class Checkpoints:
             self._directory / str(step),
             reason,
         )
+
+
+@contextlib.contextmanager
+def _quiet_about_read_only():
+    """Drops orbax's warnings that what was opened to be read is read only."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not re.search("read.only", record.getMessage())
+
+    log = logging.getLogger("absl")
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -137,6 +137,14 @@ def test_without_any_miou_none_is_the_best(tmp_path):
         checkpoints.restore_best(template)
 
 
+def test_reading_says_nothing(tmp_path, caplog):
+    save_all(tmp_path, {1: 0.5})
+    caplog.clear()
+    with opened(tmp_path, read_only=True) as checkpoints:
+        assert_is(checkpoints.restore_latest(template), 1)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 def test_of_two_with_the_best_miou_the_last_is_kept(tmp_path):
     save_all(tmp_path, {1: 0.5, 2: 0.5, 3: 0.4, 4: None})
     with opened(tmp_path) as checkpoints:
