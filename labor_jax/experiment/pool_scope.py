@@ -5,9 +5,7 @@ temporary files the masked pixels, the superpixels, and the model's guesses, whi
 shown.
 """
 
-import contextlib
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
@@ -18,6 +16,7 @@ from labor_jax import acquisition
 from labor_jax.acquisition import Listed, PoolPixels
 from labor_jax.active import strategies
 from labor_jax.data import Split
+from labor_jax.experiment.spooled_maps import SpooledMaps
 from labor_jax.training import processes
 
 Rankings = Iterator[tuple[np.ndarray, np.ndarray, acquisition.Ranking]]
@@ -52,7 +51,7 @@ def queries(
     """
     sizes = [tuple(split.size(number)) for number in range(len(split))]
     limit = strategies.pool_limit(config, rounds, sizes)
-    with _Maps() as guesses, _Maps() as parts, tempfile.TemporaryFile() as spool:
+    with SpooledMaps() as guesses, SpooledMaps() as parts, tempfile.TemporaryFile() as spool:
         own: set[int] = set()
 
         def scored(numbers: Sequence[int], length: int | None, floor) -> Rankings:
@@ -97,7 +96,7 @@ def _best_parts(
     limit: acquisition.PoolLimit,
     sizes: Sequence[tuple[int, int]],
     score: Score,
-    parts: "_Maps",
+    parts: SpooledMaps,
     available: Callable[[int], np.ndarray],
     config: ConfigDict,
 ) -> Asked:
@@ -137,29 +136,3 @@ def _best_parts(
         return pixels, len(rows), np.where(pixels, numbered, -1)
 
     return asked
-
-
-class _Maps(contextlib.AbstractContextManager):
-    """Maps of whole numbers, one for an image, compressed in a temporary file."""
-
-    def __init__(self):
-        self._places: dict[int, tuple[int, int, tuple[int, int], np.dtype]] = {}
-
-    def __enter__(self) -> "_Maps":
-        self._file = tempfile.TemporaryFile()
-        return self
-
-    def __exit__(self, *unused_error) -> None:
-        self._file.close()
-
-    def put(self, number: int, values: np.ndarray) -> None:
-        packed = zlib.compress(np.ascontiguousarray(values), level=1)
-        self._places[number] = self._file.seek(0, 2), len(packed), values.shape, values.dtype
-        self._file.write(packed)
-
-    def get(self, number: int) -> np.ndarray | None:
-        if number not in self._places:
-            return None
-        offset, length, shape, dtype = self._places[number]
-        self._file.seek(offset)
-        return np.frombuffer(zlib.decompress(self._file.read(length)), dtype).reshape(shape)

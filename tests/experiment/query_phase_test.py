@@ -6,6 +6,7 @@ import types
 
 import jax
 import numpy as np
+import pytest
 
 from labor_jax import acquisition, models, ops
 from labor_jax.annotation import SharedStore
@@ -55,6 +56,19 @@ def network_of(pair):
     return segmenter, models.init_variables(segmenter, jax.random.key(0), (16, 16))
 
 
+def logits_of(pair, segmenter, model):
+    """A network's logits of the pool, f32[N, H, W, C]."""
+    logits = []
+    for number in range(len(pair.pool)):
+        images = models.network_input(pair.pool.image(number)[None])
+        coarse = segmenter.apply(
+            model, segmenter.apply(model, images, method="extract"), method="coarse_logits"
+        )
+        size = pair.pool.size(number)
+        logits.append(np.asarray(ops.resize_bilinear_align_corners(coarse, size)[0]))
+    return np.stack(logits)
+
+
 def test_windows_of_the_config_are_the_pools_too(tmp_path):
     """And mirror images and scales are not. A pixel of this network sees one around it."""
     config = tiny_config("active:entropy")
@@ -82,15 +96,8 @@ def test_people_are_asked_the_best_of_the_pool(tmp_path):
     config.acquisition.update(scope="pool", points=0, seconds=2 * 9.0)
     pair = load_pair("street", config.data)
     segmenter, model = network_of(pair)
-    logits = []
-    for number in range(len(pair.pool)):
-        images = models.network_input(pair.pool.image(number)[None])
-        coarse = segmenter.apply(
-            model, segmenter.apply(model, images, method="extract"), method="coarse_logits"
-        )
-        size = pair.pool.size(number)
-        logits.append(np.asarray(ops.resize_bilinear_align_corners(coarse, size)[0]))
-    entropy = np.asarray(acquisition.softmax_entropy(np.stack(logits)))
+    logits = logits_of(pair, segmenter, model)
+    entropy = np.asarray(acquisition.softmax_entropy(logits))
 
     with first_query(config, pair, segmenter, model, tmp_path / "run") as reader:
         names = pair.pool.names
@@ -107,6 +114,32 @@ def test_people_are_asked_the_best_of_the_pool(tmp_path):
         assert reader.unasked(1) == []
         assert sorted(reader.pending(1)) == sorted(np.array(names)[images])
     assert len(list((tmp_path / "run").rglob("*.png"))) == config.preview_images
+
+
+@pytest.mark.parametrize(
+    ("method", "annotator", "settings"),
+    [
+        ("entropy", "human", {"class_weights": "predicted", "points": 4}),
+        ("corrections", "oracle", {"class_weights": "predicted", "points": 4}),
+        ("image_entropy", "human", {"points": 4}),
+        ("image_core_set", "human", {"points": 4}),
+    ],
+)
+def test_whatever_is_asked_is_shown_with_the_models_guess(method, annotator, settings, tmp_path):
+    config = tiny_config(f"active:{method}")
+    config.annotator, config.annotation.show_guess = annotator, True
+    config.acquisition.update(fraction=0.0, **settings)
+    config.preview_images = 0
+    pair = load_pair("street", config.data)
+    network = network_of(pair)
+    guesses = logits_of(pair, *network).argmax(-1)
+    with first_query(config, pair, *network, tmp_path / "run") as reader:
+        asked = [(n, name) for n, name in enumerate(pair.pool.names) if reader.asked(name).any()]
+        assert len(asked) == (2 if method.startswith("image_") else 4)
+        for number, name in asked:
+            pixels = reader.asked(name)
+            assert pixels.all() == method.startswith("image_")
+            np.testing.assert_array_equal(reader.guess(name, 1)[pixels], guesses[number][pixels])
 
 
 def test_weights_follow_the_answers_that_train(tmp_path):

@@ -22,6 +22,7 @@ from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.keys import named_key, named_seed
 from labor_jax.experiment.phases import train_selector
 from labor_jax.experiment.plan import Phase
+from labor_jax.experiment.spooled_maps import SpooledMaps
 from labor_jax.training import loop, processes
 from labor_jax.training import mesh as mesh_lib
 
@@ -109,6 +110,9 @@ class Asking:
         self._oracle = Oracle(self._components.pair.pool, self._components.pair.num_classes)
         self._acquisition = strategies.of_round(self._config.acquisition, phase.round)
         self._method = strategies.method(self._acquisition.method)
+        self._shows_guess = self._method.asks == "corrections" or (
+            self._config.annotator == "human" and self._config.annotation.show_guess
+        )
         self._once = session.once
         self._held_out = session.held_out
 
@@ -206,27 +210,34 @@ class Asking:
 
         own: list[int] = []
         found: list[np.ndarray] = []
-        for batch, _, query in self._scored(range(len(pool)), "pool_query", strategy):
-            self._previews.write_candidates(self.phase.name, batch, query.candidates)
-            own += batch.tolist()
-            vectors = () if query.vector is None else (query.vector,)
-            found.append(np.concatenate([query.scores, *vectors], axis=1))
-            advance(len(batch))
-        rows = (np.array(own, np.int32), np.concatenate(found))
-        images, values = processes.gathered_rows(rows)
+        with SpooledMaps() as guesses:
+            for batch, _, query in self._scored(range(len(pool)), "pool_query", strategy):
+                self._previews.write_candidates(self.phase.name, batch, query.candidates)
+                own += batch.tolist()
+                vectors = () if query.vector is None else (query.vector,)
+                found.append(np.concatenate([query.scores, *vectors], axis=1))
+                if query.guess is not None:
+                    for number, guess in zip(batch.tolist(), query.guess, strict=True):
+                        guesses.put(number, guess)
+                advance(len(batch))
+            best = self._best(np.array(own, np.int32), np.concatenate(found))
+            wanted = frozenset(numbers)
+            for number in own:
+                if number in wanted:
+                    pixels = self._available(number) & (number in best)
+                    query = acquisition.Query(pixels, acquisition.MASK, pixels, guesses.get(number))
+                    yield np.array([number]), jax.tree.map(lambda rows: rows[None], query)
+
+    def _best(self, own: np.ndarray, values: np.ndarray) -> frozenset[int]:
+        """The round's whole images, by the scores and vectors f32[own, 1 + D] of each process."""
+        pool = self._components.pair.pool
+        images, values = processes.gathered_rows((own, values))
         by_image = np.full((len(pool), values.shape[1]), -np.inf, np.float32)
         by_image[images] = values
         count = outlines.budget(self._components).images(len(pool), self.phase.round)
         vectors = by_image[:, 1:] if values.shape[1] > 1 else None
-        best = frozenset(acquisition.best_images(by_image[:, 0], count, vectors=vectors).tolist())
-        wanted = frozenset(numbers)
-        for number in own:
-            if number in wanted:
-                pixels = self._available(number) & (number in best)
-                yield (
-                    np.array([number]),
-                    acquisition.Query(pixels[None], acquisition.MASK[None], pixels[None]),
-                )
+        best = acquisition.best_images(by_image[:, 0], count, vectors=vectors)
+        return frozenset(best.tolist())
 
     def _class_weights(self) -> np.ndarray | None:
         """The weights f32[C] of the classes' scores, the same in all processes; None for none."""
@@ -252,7 +263,8 @@ class Asking:
 
             return predicted
 
-        for _, _, found in self._scored(range(len(pair.pool)), "pool_classes", counter):
+        images = range(len(pair.pool))
+        for _, _, found in self._scored(images, "pool_classes", counter, with_guess=False):
             counts += found.sum(axis=0, dtype=np.int64)
         return acquisition.class_weights_from_predictions(processes.total(counts))
 
@@ -263,6 +275,8 @@ class Asking:
         build: Callable[[], Callable[..., Any]],
         class_weights: np.ndarray | None = None,
         floor: Callable[[], float] | None = None,
+        *,
+        with_guess: bool = True,
     ) -> Iterator[tuple[np.ndarray, np.ndarray | None, Any]]:
         """Scores in batches; the device works on the next while the host takes one.
 
@@ -272,17 +286,20 @@ class Asking:
           build: builds a function of a `PoolImage`.
           class_weights: f32[C], or None.
           floor: gives the floor of an image that is scored next; None where there is none.
+          with_guess: whether the function returns queries or rankings, which hold the model's guess
+            if this round shows it.
 
         Yields:
           Numbers of images, their floors, and the function's results on the host.
         """
-        batches = self._dispatched(numbers, name, build, class_weights, floor)
+        with_guess = with_guess and self._shows_guess
+        batches = self._dispatched(numbers, name, build, class_weights, floor, with_guess)
         for batch, floors, found in pool_query.one_ahead(batches):
             count = len(batch)
             found = jax.tree.map(lambda rows, n=count: rows[:n], mesh_lib.local_rows(found))
             yield batch, floors, found
 
-    def _dispatched(self, numbers, name, build, class_weights, floor):
+    def _dispatched(self, numbers, name, build, class_weights, floor, with_guess):
         split, mesh = self._components.pair.pool, self._components.mesh
         key = named_key(self._config.seed, self.phase.name)
         handed = self._handover
@@ -306,7 +323,7 @@ class Asking:
             if floor is not None:
                 arrays["floors"] = floors = np.full(len(available), floor(), np.float32)
             on_device = mesh_lib.shard_batch(arrays, mesh)
-            query = self._pool_query(size, name, build)
+            query = self._pool_query(size, name, build, with_guess)
             found = query(
                 model,
                 selector,
@@ -344,10 +361,14 @@ class Asking:
         )
 
     def _pool_query(
-        self, size: tuple[int, int], name: Hashable, strategy: Callable[[], Callable[..., Any]]
+        self,
+        size: tuple[int, int],
+        name: Hashable,
+        strategy: Callable[[], Callable[..., Any]],
+        with_guess: bool,
     ) -> Callable[..., Any]:
         """The query of images with labels of one size, compiled once for all rounds."""
-        components, config = self._components, self._config
+        components = self._components
         with_selector = "selector_logits" in self._method.reads
         reads = pool_query.fields_read(self._method, samples=self._acquisition.samples)
 
@@ -362,7 +383,4 @@ class Asking:
             )
 
         query_of = self._once(("pool_queries", with_selector, *reads.values()), build)
-        with_guess = self._method.asks == "corrections" or (
-            config.annotator == "human" and config.annotation.show_guess
-        )
         return query_of(self._once((self._method.name, name), strategy), tuple(size), with_guess)
