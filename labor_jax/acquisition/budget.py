@@ -8,9 +8,28 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+BudgetKind = Literal["points", "regions", "superpixels", "images", "cap", "own"]
+"""What limits a query, see `register`."""
+
+_SHARE = {"fraction": "the share of an image's pixels"}
+_NUMBER = {"points": "the number of them"}
+_SECONDS = {"seconds": "people's seconds"}
+BUDGETS: dict[BudgetKind, dict[str, str]] = {
+    "points": _SHARE | _NUMBER | _SECONDS,
+    "regions": _SHARE | _SECONDS,
+    "superpixels": _NUMBER | _SECONDS,
+    "images": {"fraction": "the share of the pool's images"} | _NUMBER | _SECONDS,
+    "cap": {"fraction": "the largest share of an image's pixels"},
+    "own": {},
+}
+"""The budgets that each kind takes, under the names of `Budget`, with what they mean.
+
+One of them must be given, but "cap" goes without, too.
+"""
 
 
 class Price(NamedTuple):
@@ -42,6 +61,10 @@ class PoolLimit(NamedTuple):
 class Budget(NamedTuple):
     """What all rounds together may ask of an image.
 
+    It is one of `fraction`, `points` and `seconds`. The kinds "points" and "images" take any of
+    them, "regions" no `points`, "superpixels" no `fraction`, "cap" a `fraction` or nothing, and
+    "own" nothing.
+
     Attributes:
       fraction: Share of the image's pixels, from 0 to 1; None if another budget is given, or for a
         method without one. Of the pool's images for the kind "images".
@@ -61,38 +84,34 @@ class Budget(NamedTuple):
     seconds: float | None = None
     price: Price | None = None
 
-    def picks(self, kind: str, size: tuple[int, int], *, radius: int) -> int | None:
+    def picks(self, kind: BudgetKind, size: tuple[int, int], *, radius: int) -> int | None:
         """Number of picks per round in an image.
 
         Args:
-          kind: `Method.budget`: "points", "regions", "superpixels", "images", "cap" or "own".
+          kind: `Method.budget`.
           size: (height, width) of the image.
           radius: Radius of a region.
 
         Returns:
           The number of points, regions or superpixels to ask, or the largest number of pixels for
-          "cap". None if there is no limit within an image.
+          "cap". None if there is no limit within an image, as for "images".
 
         Raises:
-          ValueError: If the budget is not of the kind.
+          ValueError: If the budget is not of the kind, or its seconds have no price.
         """
-        if kind in ("own", "images"):
+        limited_by = self._limited_by(kind)
+        if limited_by is None:
             return None
-        if self.seconds is not None:
+        if limited_by == "seconds":
             return max(math.floor(self._paid_picks()), 0)
-        if kind == "superpixels" and self.points is None:
-            raise ValueError("superpixels need a number of them, Budget.points")
+        if limited_by == "points":
+            return point_count(
+                *size, pixels=self.points, rounds=self.rounds, reference_size=self.reference_size
+            )
         if kind == "regions":
             return region_count(*size, ratio=self.fraction, rounds=self.rounds, radius=radius)
-        if kind == "cap":
-            if self.fraction is None:
-                return None
-            return pixel_cap(*size, fraction=self.fraction, rounds=self.rounds)
-        if self.fraction is not None:
-            return pixel_count(*size, fraction=self.fraction, rounds=self.rounds)
-        return point_count(
-            *size, pixels=self.points, rounds=self.rounds, reference_size=self.reference_size
-        )
+        count = pixel_cap if kind == "cap" else pixel_count
+        return count(*size, fraction=self.fraction, rounds=self.rounds)
 
     def images(self, pool: int, round: int = 1) -> int:
         """Number of images to ask in a round under the kind "images".
@@ -106,13 +125,12 @@ class Budget(NamedTuple):
           round: The round's number, from 1.
 
         Raises:
-          ValueError: If the budget has no fraction, points or seconds.
+          ValueError: If the budget is not of the kind, or its seconds have no price.
         """
-        if (self.fraction, self.points, self.seconds) == (None, None, None):
-            raise ValueError("a budget of images needs a share, a number of them or seconds")
+        self._given("images")
         return self._images_until(pool, round) - self._images_until(pool, round - 1)
 
-    def holds_a_pick(self, kind: str, size: tuple[int, int], *, radius: int) -> bool:
+    def holds_a_pick(self, kind: BudgetKind, size: tuple[int, int], *, radius: int) -> bool:
         """Whether a round's part of the budget is at least one pick, or there is no limit.
 
         Where it isn't, `picks` is 1 (for "cap" 0): counts of points and regions are rounded up.
@@ -121,18 +139,21 @@ class Budget(NamedTuple):
           kind: `Method.budget`, see `picks`.
           size: (height, width) of the image.
           radius: Radius of a region.
+
+        Raises:
+          ValueError: As `picks`.
         """
-        unlimited = (self.fraction, self.points, self.seconds) == (None, None, None)
-        if kind in ("own", "images") or unlimited:
+        limited_by = self._limited_by(kind)
+        if limited_by is None:
             return True
-        if self.seconds is not None:
+        if limited_by == "seconds":
             return self._paid_picks() >= 1
-        if self.fraction is None:
+        if limited_by == "points":
             return self.points >= self.least(kind, size, radius=radius)
         pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
         return _share(*size, self.fraction, self.rounds) >= pick
 
-    def least(self, kind: str, size: tuple[int, int], *, radius: int) -> float:
+    def least(self, kind: BudgetKind, size: tuple[int, int], *, radius: int) -> float:
         """The smallest budget of an image with a pick in every round.
 
         Args:
@@ -142,12 +163,19 @@ class Budget(NamedTuple):
 
         Returns:
           A number of points or seconds if the budget is one. Otherwise a share of the pixels,
-          rounded up to three digits. Seconds are rounded up to hundredths.
+          rounded up to three digits. Seconds are rounded up to hundredths. 0 if there is no limit
+          within an image.
+
+        Raises:
+          ValueError: As `picks`.
         """
-        if self.seconds is not None:
+        limited_by = self._limited_by(kind)
+        if limited_by is None:
+            return 0
+        if limited_by == "seconds":
             return math.ceil(100 * self.rounds * sum(map(_exact, self.price))) / 100
         pixels = size[0] * size[1]
-        if self.fraction is None:
+        if limited_by == "points":
             height, width = self.reference_size or size
             return math.ceil(Fraction(self.rounds * height * width, pixels))
         pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
@@ -155,7 +183,9 @@ class Budget(NamedTuple):
         digits = 2 - math.floor(math.log10(exact))
         return math.ceil(exact * 10**digits) / 10**digits
 
-    def pool(self, kind: str, sizes: Iterable[tuple[int, int]], *, radius: int) -> PoolLimit | None:
+    def pool(
+        self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
+    ) -> PoolLimit | None:
         """What a round may ask of all images together: what it may ask of each, added up.
 
         Counts are rounded once for the pool, up as for an image, or down for "cap".
@@ -166,17 +196,33 @@ class Budget(NamedTuple):
           radius: Radius of a region.
 
         Returns:
-          The limit; None if there is none.
+          The limit; None if there is none, and for "images", which `images` counts.
+
+        Raises:
+          ValueError: As `picks`.
         """
-        if kind == "own" or (self.fraction, self.points, self.seconds) == (None, None, None):
+        limited_by = self._limited_by(kind)
+        if limited_by is None:
             return None
         sizes = collections.Counter(sizes)
-        if self.seconds is not None:
+        if limited_by == "seconds":
             return PoolLimit(self.seconds * sizes.total() / self.rounds, *self.price)
         exact = sum(count * self._exact_picks(kind, size, radius) for size, count in sizes.items())
         return PoolLimit(math.floor(exact) if kind == "cap" else math.ceil(exact))
 
-    def _exact_picks(self, kind: str, size: tuple[int, int], radius: int) -> Fraction:
+    def _limited_by(self, kind: BudgetKind) -> str | None:
+        """The field that limits what is asked within an image; None if none does."""
+        return None if kind == "images" else self._given(kind)
+
+    def _given(self, kind: BudgetKind) -> str | None:
+        """The field that holds the budget, after checking that the kind takes it."""
+        fields = {"fraction": self.fraction, "points": self.points, "seconds": self.seconds}
+        given = given_budget(kind, fields, who=f"a Budget of the kind {kind!r}")
+        if given == "seconds" and self.price is None:
+            raise ValueError("Budget.seconds buy nothing without Budget.price; give it, too")
+        return given
+
+    def _exact_picks(self, kind: BudgetKind, size: tuple[int, int], radius: int) -> Fraction:
         """`picks` of a share or of points before they are rounded."""
         if self.fraction is None:
             height, width = self.reference_size or size
@@ -200,6 +246,41 @@ class Budget(NamedTuple):
         seconds = _exact(self.seconds) / self.rounds - _exact(self.price.image)
         # A division of the seconds before, by images, may have lost the last digit.
         return seconds / _exact(self.price.pick) + Fraction(1, 10**9)
+
+
+def given_budget(
+    kind: BudgetKind, named: Mapping[str, float | None], *, who: str
+) -> Literal["fraction", "points", "seconds"] | None:
+    """Checks that one budget is given, and that its kind takes it.
+
+    Args:
+      kind: `Method.budget`.
+      named: The budgets to choose from by their names in `BUDGETS`, None for those not given.
+      who: Whose budget it is, for the error.
+
+    Returns:
+      The name of the one that is given. None for none, which suits "cap" and "own" alone.
+
+    Raises:
+      ValueError: If the kind is unknown, or takes other budgets or another number of them.
+    """
+    if kind not in BUDGETS:
+        raise ValueError(f"the budget's kind is {kind!r}; choose one of: {', '.join(BUDGETS)}.")
+    takes = [name for name in named if name in BUDGETS[kind]]
+    given = [name for name, value in named.items() if value is not None]
+    if not given and (kind == "cap" or not takes):
+        return None
+    if len(given) != 1 or given[0] not in takes:
+        choices = ["no budget"] if kind == "cap" or not takes else []
+        got = [f"{name}={value}" for name, value in named.items()]
+        raise ValueError(
+            f"{who} needs {_listed([*choices, *takes], 'or')}; got {_listed(got, 'and')}."
+        )
+    return given[0]
+
+
+def _listed(names: list[str], last: str) -> str:
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def region_count(height: int, width: int, *, ratio: float, rounds: int, radius: int) -> int:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from labor_jax.acquisition import registry
 from labor_jax.acquisition.argument_checks import check_mask, check_natural
-from labor_jax.acquisition.budget import Budget
+from labor_jax.acquisition.budget import Budget, given_budget
 from labor_jax.acquisition.pool_image import PoolImage
 from labor_jax.acquisition.registry import Method
 from labor_jax.acquisition.strategy import bind
@@ -100,20 +100,7 @@ def _check_method(method: Method, key: jax.Array | None) -> None:
 
 def _budget(method: Method, fraction: float | None, points: int | None) -> Budget:
     """The budget of one round, after checking that the method takes it."""
-    allowed = {
-        "points": (("fraction",), ("points",)),
-        "regions": (("fraction",),),
-        "superpixels": (("points",),),
-        "cap": ((), ("fraction",)),
-        "own": ((),),
-    }[method.budget]
-    named = (("fraction", fraction), ("points", points))
-    given = tuple(name for name, value in named if value is not None)
-    if given not in allowed:
-        choices = " or ".join(", ".join(names) or "no budget" for names in allowed)
-        raise ValueError(
-            f"{method.name} needs {choices}; got fraction={fraction} and points={points}."
-        )
+    given_budget(method.budget, {"fraction": fraction, "points": points}, who=method.name)
     if fraction is not None and not 0 <= fraction <= 1:
         raise ValueError(f"fraction is {fraction}; it is a share from 0 to 1.")
     if points is not None:

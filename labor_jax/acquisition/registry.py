@@ -5,27 +5,25 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from labor_jax.acquisition.budget import BudgetKind
 from labor_jax.acquisition.pool_image import PoolImage
 
 Asks = Literal[
     "points", "regions", "superpixels", "classes", "corrections", "mask", "images", "full"
 ]
-BudgetKind = Literal["points", "regions", "superpixels", "images", "cap", "own"]
-
-# The budget of each kind of query, unless `register` gets another one.
-_USUAL_BUDGET = {
-    "points": "points",
-    "regions": "regions",
-    "superpixels": "superpixels",
-    "classes": "superpixels",
-    "corrections": "points",
-    "mask": "own",
-    "images": "images",
-    "full": "own",
+# The budgets that each kind of query may have; the first is the usual one.
+_BUDGETS: dict[Asks, tuple[BudgetKind, ...]] = {
+    "points": ("points", "own"),
+    "regions": ("regions", "points", "own"),
+    "superpixels": ("superpixels", "own"),
+    "classes": ("superpixels", "own"),
+    "corrections": ("points", "own"),
+    "mask": ("own", "cap", "points"),
+    "images": ("images",),
+    "full": ("own",),
 }
-_BUDGETS = get_args(BudgetKind)
 # The fields of `PoolImage` that tell nothing of the model.
 _WITHOUT_MODEL = ("available", "key", "image")
 # The parameters that every method can have; others are settings of its own.
@@ -144,6 +142,8 @@ def register(
         share or a number of the pool's images. "cap": `acquisition.max_fraction`, the largest
         share. "own": the function decides. The default is "points" for points and corrections,
         "regions", "superpixels" (for classes, too) and "images" for these, and "own" otherwise.
+        Regions also take "points", a number of them, and masks "cap" or "points"; all but images
+        take "own".
 
     A function that returns a score or `ScoredPixels` also works with class weights and with a
     budget over the pool. For the latter a `Selection` must hold the picks' scores.
@@ -152,17 +152,21 @@ def register(
       A decorator that returns the function unchanged.
 
     Raises:
-      ValueError: If the name is taken, `asks` or `budget` is unknown, or the function has
-        a parameter that is none of those above. Or if a setting has the name of a general field of
-        `config.acquisition`, or that of another method's setting with another default.
+      ValueError: If the name is taken, `asks` is unknown or can't have the `budget`, or the
+        function has a parameter that is none of those above. Or if a setting has the name of a
+        general field of `config.acquisition`, or that of another method's setting with another
+        default.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        if asks not in _USUAL_BUDGET:
-            raise ValueError(f"asks is {asks!r}; choose one of: {', '.join(_USUAL_BUDGET)}.")
-        limit = budget or _USUAL_BUDGET[asks]
-        if limit not in _BUDGETS:
-            raise ValueError(f"budget is {limit!r}; choose one of: {', '.join(_BUDGETS)}.")
+        if asks not in _BUDGETS:
+            raise ValueError(f"asks is {asks!r}; choose one of: {', '.join(_BUDGETS)}.")
+        limit = budget or _BUDGETS[asks][0]
+        if limit not in _BUDGETS[asks]:
+            raise ValueError(
+                f"budget is {limit!r}, but what limits a method that asks {asks!r} is one of: "
+                f"{', '.join(_BUDGETS[asks])}."
+            )
         add(Method(name, function, asks, limit, _parameters(function)))
         return function
 

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition
 from labor_jax.acquisition import Budget, Method, PoolLimit, Price, Ranker, Strategy
+from labor_jax.acquisition.budget import BUDGETS
 from labor_jax.annotation import cost
 
 SCOPES = ("image", "pool")
@@ -14,22 +15,12 @@ SCOPES = ("image", "pool")
 
 CLASS_WEIGHTS = ("none", "answers", "predicted")
 
-# The fields of a budget with what they mean, for methods of each kind.
-_FRACTION = {"fraction": "the share of an image's pixels"}
+# The fields that give `Budget.seconds`.
 _SECONDS = {
-    "seconds_per_image": "people's seconds for each image",
-    "seconds": "their seconds for the whole pool",
+    "seconds": "people's seconds for the whole pool",
+    "seconds_per_image": "their seconds for each image",
 }
-_BUDGETS = {
-    "points": {**_FRACTION, "points": "the number of them", **_SECONDS},
-    "regions": {**_FRACTION, **_SECONDS},
-    "superpixels": {"points": "the number of them", **_SECONDS},
-    "images": {
-        "fraction": "the share of the pool's images",
-        "points": "the number of them",
-        **_SECONDS,
-    },
-}
+_BUDGET_FIELDS = (*BUDGETS["points"], "seconds_per_image")
 
 # What a person does for a pick, where it can be planned before the answer: a part is expected to
 # hold two classes, and a guess to be wrong.
@@ -178,7 +169,7 @@ def budget(
       ValueError: unknown method, or one whose clicks have no price.
     """
     entry = method(config.method)
-    if entry.budget not in _BUDGETS:
+    if not _budget_fields(entry):
         fraction = config.max_fraction if entry.budget == "cap" else None
         return Budget(fraction or None, None, rounds)
     seconds = config.seconds_per_image or config.seconds / images
@@ -257,23 +248,30 @@ def _check_values(config: ConfigDict) -> None:
         )
 
 
+def _budget_fields(entry: Method) -> dict[str, str]:
+    """The fields that may give a method's budget, with what they mean; without `max_fraction`."""
+    takes = BUDGETS[entry.budget]
+    if entry.budget == "cap":
+        return {}
+    return takes | _SECONDS if "seconds" in takes else takes
+
+
 def _check_budget(config: ConfigDict, entry: Method) -> None:
     """Checks that a method gets one budget that it takes, and no other."""
-    all_fields = _BUDGETS["points"]
-    allowed = _BUDGETS.get(entry.budget, {})
+    allowed = _budget_fields(entry)
     if not allowed:
-        for field in all_fields:
+        for field in _BUDGET_FIELDS:
             if config[field]:
                 raise ValueError(
                     f"config.acquisition.{field} is {config[field]}, but {entry.name} asks without "
                     "that budget; set it to 0."
                 )
         return
-    given = [field for field in all_fields if config[field]]
+    given = [field for field in _BUDGET_FIELDS if config[field]]
     if len(given) == 1 and given[0] in allowed:
         return
     choices = [f"config.acquisition.{field}, {meaning}" for field, meaning in allowed.items()]
-    got = ", ".join(f"{field} {config[field]}" for field in all_fields)
+    got = ", ".join(f"{field} {config[field]}" for field in _BUDGET_FIELDS)
     raise ValueError(
         f"config.acquisition.method {entry.name} asks {entry.asks}; it needs one budget over all "
         f"rounds: {'; '.join(choices[:-1])}; or {choices[-1]}. Got {got}: set one of these above 0 "
@@ -295,7 +293,7 @@ def _check_scope(config: ConfigDict, entry: Method) -> None:
             "config.acquisition.scope is 'pool', but without config.acquisition.max_fraction "
             f"{entry.name} asks all that it finds; set max_fraction above 0, or scope to 'image'."
         )
-    if entry.budget not in (*_BUDGETS, "cap"):
+    if entry.budget == "own":
         raise ValueError(
             f"config.acquisition.scope is 'pool', but {entry.name} asks without a budget that "
             "images could share; set scope to 'image'."

@@ -56,7 +56,7 @@ def test_points_at_the_reference_size_are_exact(size, pixels, rounds):
     points=st.integers(1, 60),
     rounds=st.integers(1, 10),
     radius=st.integers(0, 3),
-    kind=st.sampled_from(["points", "regions", "cap", "own"]),
+    kind=st.sampled_from(["points", "regions", "cap"]),
     as_points=st.booleans(),
 )
 def test_a_budget_holds_a_pick_from_its_least_value_on(
@@ -67,9 +67,6 @@ def test_a_budget_holds_a_pick_from_its_least_value_on(
         None if as_points else fraction, points if as_points else None, rounds, (20, 30)
     )
     holds = budget.holds_a_pick(kind, size, radius=radius)
-    if kind == "own":
-        assert holds
-        return
     picked = (2 * radius + 1) ** 2 if kind == "regions" else 1
     height, width = size
     share = Fraction(str(fraction)) * height * width
@@ -120,8 +117,45 @@ def test_the_pools_limit_is_rounded_once():
     assert acquisition.Budget(points=1, rounds=2).pool("points", sizes, radius=1) == (2, 1, 0)
     seconds = acquisition.Budget(seconds=12.0, rounds=2, price=PRICE)
     assert seconds.pool("points", sizes, radius=1) == (18.0, 2.4, 1.0)
-    assert acquisition.Budget().pool("cap", sizes, radius=1) is None
-    assert regions.pool("own", sizes, radius=1) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"), [("cap", {}), ("own", {}), ("images", {}), ("images", {"points": 1})]
+)
+def test_some_kinds_have_no_limit_within_an_image(kind, given):
+    budget = acquisition.Budget(rounds=9, **given)
+    assert budget.picks(kind, (4, 4), radius=1) is None
+    assert budget.holds_a_pick(kind, (4, 4), radius=1)
+    assert budget.least(kind, (4, 4), radius=1) == 0
+    assert budget.pool(kind, [(4, 4)], radius=1) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"points": 40}, "regions", "'regions' needs fraction or seconds; got fraction=None, po"),
+        ({}, "points", "'points' needs fraction, points or seconds; got .* and seconds=None"),
+        ({}, "regions", "'regions' needs fraction or seconds"),
+        (
+            {"fraction": 0.5, "points": 4},
+            "superpixels",
+            "needs points or seconds; got fraction=0.5",
+        ),
+        ({"fraction": 0.5, "points": 4}, "points", "needs fraction, points or seconds"),
+        ({"fraction": 0.5}, "superpixels", "needs points or seconds"),
+        ({"points": 4}, "cap", "'cap' needs no budget or fraction"),
+        ({"points": 4}, "own", "'own' needs no budget; got"),
+        ({"points": 4}, "foo", "kind is 'foo'; choose one of: points, regions"),
+        ({"seconds": 10.0}, "points", "buy nothing without Budget.price"),
+    ],
+)
+def test_a_budget_of_another_kind_is_refused(given, kind, message):
+    budget = acquisition.Budget(**given)
+    for ask in (budget.picks, budget.holds_a_pick, budget.least):
+        with pytest.raises(ValueError, match=message):
+            ask(kind, (10, 10), radius=1)
+    with pytest.raises(ValueError, match=message):
+        budget.pool(kind, [(10, 10)], radius=1)
 
 
 def test_superpixels_are_counted_like_points():
@@ -129,8 +163,6 @@ def test_superpixels_are_counted_like_points():
     assert budget.picks("superpixels", (1024, 2048), radius=1) == 21
     assert budget.holds_a_pick("superpixels", (1024, 2048), radius=1)
     assert budget.least("superpixels", (640, 1280), radius=1) == 5
-    with pytest.raises(ValueError, match="need a number of them"):
-        acquisition.Budget(fraction=0.1).picks("superpixels", (4, 4), radius=1)
 
 
 @hypothesis.given(
@@ -164,7 +196,5 @@ def test_images_are_a_share_or_a_number_of_the_pool():
     assert [seconds.images(128, round) for round in range(1, 6)] == [1, 1, 1, 1, 2]
     assert [seconds.images(30, round) for round in range(1, 6)] == [0, 0, 0, 1, 0]
     assert sum(seconds.images(10, round) for round in range(1, 6)) == 0
-    assert acquisition.Budget(points=1).picks("images", (4, 4), radius=1) is None
-    assert acquisition.Budget(points=1, rounds=9).holds_a_pick("images", (4, 4), radius=1)
-    with pytest.raises(ValueError, match="a share, a number"):
+    with pytest.raises(ValueError, match="'images' needs fraction, points or seconds"):
         acquisition.Budget().images(3)

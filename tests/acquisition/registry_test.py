@@ -26,11 +26,19 @@ def _keep_the_registry():
         del METHODS[name]
 
 
+LIMITS = {
+    "points": acquisition.Budget(points=4),
+    "regions": acquisition.Budget(fraction=0.5),
+    "superpixels": acquisition.Budget(points=2),
+}
+
+
 def _ask(function, *, limit=None, settings=None, radius=1, **registration):
     acquisition.register("mine", **registration)(function)
+    method = acquisition.method("mine")
     strategy = acquisition.bind(
-        acquisition.method("mine"),
-        limit or acquisition.Budget(points=4),
+        method,
+        limit or LIMITS.get(method.budget, acquisition.Budget()),
         radius=radius,
         settings=settings,
     )
@@ -112,9 +120,7 @@ def test_points_are_parts_in_the_order_of_their_scores(asks):
 
 
 def test_regions_are_parts_without_what_was_asked_before():
-    query = _ask(
-        lambda logits: logits[..., 0], asks="regions", limit=acquisition.Budget(fraction=0.5)
-    )
+    query = _ask(lambda logits: logits[..., 0], asks="regions")
     best = acquisition.select_regions(
         IMAGE.logits[..., 0],
         acquisition.clear_of_asked(IMAGE.available, 1),
@@ -154,7 +160,7 @@ def test_superpixels_lose_the_pixels_that_are_not_available(asks):
         score = acquisition.superpixel_means(logits[..., 0], whole, bound=3)
         return acquisition.select_superpixels(score, whole, jnp.ones((6, 7), bool), count=count)
 
-    query = _ask(halves, asks=asks, limit=acquisition.Budget(points=2))
+    query = _ask(halves, asks=asks)
     assert acquisition.method("mine").budget == "superpixels"
     assert query.picks == 2
     np.testing.assert_array_equal(query.parts >= 0, query.pixels)
@@ -165,7 +171,7 @@ def test_superpixels_lose_the_pixels_that_are_not_available(asks):
 
 
 def test_a_score_of_the_image_asks_all_of_it():
-    query = _ask(lambda logits: logits.mean(), asks="images", limit=acquisition.Budget())
+    query = _ask(lambda logits: logits.mean(), asks="images")
     np.testing.assert_array_equal(query.pixels, IMAGE.available)
     assert query.picks == -1
     assert query.scores == pytest.approx([float(IMAGE.logits.mean())])
@@ -178,12 +184,10 @@ def test_counts_radius_and_settings_are_passed_by_name():
         found.update(count=count, radius=radius, reach=reach, other=other)
         return acquisition.Query(available, jnp.int32(0), available)
 
-    budget = acquisition.Budget(fraction=0.5, rounds=2)
-    _ask(function, asks="mask", limit=budget, radius=3, settings={"reach": "far"})
+    _ask(function, asks="mask", radius=3, settings={"reach": "far"})
     assert found == {"count": None, "radius": 3, "reach": "far", "other": 7}
     del METHODS["mine"]
-    acquisition.register("mine", asks="mask", budget="cap")(function)
-    acquisition.bind(acquisition.method("mine"), budget)(IMAGE)
+    _ask(function, asks="mask", budget="cap", limit=acquisition.Budget(fraction=0.5, rounds=2))
     assert found["count"] == acquisition.pixel_cap(6, 7, fraction=0.5, rounds=2)
 
 
@@ -232,7 +236,14 @@ def test_an_unknown_name_lists_the_methods():
         (lambda *arrays: arrays, {}, r"the parameter '\*arrays'"),
         (lambda logits, /: logits, {}, "the parameter 'logits'"),
         (lambda logits: logits, {"asks": "pixels"}, "asks is 'pixels'; choose one of: points"),
-        (lambda logits: logits, {"budget": "clicks"}, "budget is 'clicks'; choose one of: points"),
+        (lambda logits: logits, {"budget": "clicks"}, "'clicks', but .* is one of: points, own"),
+        (lambda logits: logits, {"budget": "images"}, "'images', but .* asks 'points' is one of"),
+        (
+            lambda logits: logits,
+            {"asks": "images", "budget": "points"},
+            "budget is 'points', but what limits a method that asks 'images' is one of: images",
+        ),
+        (lambda logits: logits, {"asks": "regions", "budget": "cap"}, "one of: regions, points"),
     ],
 )
 def test_functions_that_cannot_be_called_are_refused(function, registration, message):
@@ -282,7 +293,7 @@ def wrong_parts(available):
         (whole_query, {"asks": "images"}, r"whole_query .* returned Query .* a vector f32\[D\]"),
         (
             largest,
-            {"asks": "classes", "budget": "points"},
+            {"asks": "classes"},
             r"largest .* returned float32\[6, 7\] .* a Query with parts",
         ),
         (wrong_parts, {}, r"wrong_parts .* returned bool\[6, 7\] .* parts int32"),
@@ -290,4 +301,4 @@ def wrong_parts(available):
 )
 def test_wrong_results_name_the_function(function, registration, message):
     with pytest.raises(ValueError, match=message):
-        _ask(function, limit=acquisition.Budget(fraction=0.5), **registration)
+        _ask(function, **registration)
