@@ -294,8 +294,8 @@ def measured_cost(times: Iterable[float], *, items: int) -> MeasuredCost | None:
     """Adds up measured times.
 
     Args:
-      times: People's active seconds on each image that they worked on, see
-        `LabelStore.measured_seconds`.
+      times: People's active seconds on each image that they answered, see
+        `LabelStore.measured_seconds`. Second opinions, which no `Work` counts, are not among them.
       items: The number of images that were asked something. Some may have been answered where no
         time is measured.
 
@@ -334,7 +334,7 @@ def cost_so_far(
       "work", by the fields of `Work`; "clicks"; "annotation_seconds" and "annotation_dollars", by
       measured times where there are any and by `PUBLISHED` otherwise; "annotation_source", a
       `Basis`; "published_seconds" and "labor_seconds", by these rates alone; "measured_seconds",
-      of the rounds whose time was measured, and "measured_clicks", theirs.
+      of the rounds whose time was measured.
     """
     published = seconds(work, PUBLISHED)
     counted = published if measured is None else measured.seconds
@@ -358,7 +358,6 @@ def cost_so_far(
         "labor_seconds": seconds(work, LABOR) + before.get("labor_seconds", 0.0),
         "measured_seconds": (measured.seconds if measured else 0.0)
         + before.get("measured_seconds", 0.0),
-        "measured_clicks": (work.clicks if measured else 0) + before.get("measured_clicks", 0),
     }
 
 

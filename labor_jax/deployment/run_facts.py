@@ -34,7 +34,7 @@ class Answers(NamedTuple):
       held_out_pixels: answered pixels of those, void ones included.
       existing_images: images that had labels before the first round, without those held out.
       existing_pixels: pixels of them that had a class.
-      seconds: time that people were measured to work; 0 without people.
+      seconds: time that people were measured to work, on second opinions, too; 0 without people.
       by_people: whether people answered, and not the pool's own labels.
     """
 
@@ -136,7 +136,11 @@ def _answers(folder: Workdir, pair: Pair, restored: RestoredModel) -> Answers:
             numbers = [number for number in store.rounds() if number <= last]
             rounds = [store.asked_images(number) for number in numbers]
             existing = store.asked_images(EXISTING_ROUND) if store.existing_images() else []
-            seconds = sum(sum(store.measured_seconds(number).values()) for number in numbers)
+            seconds = sum(
+                sum(store.measured_seconds(number, opinion=opinion).values())
+                for number in numbers
+                for opinion in (1, 2)
+            )
     asked = list(itertools.chain(*rounds))
     held_out = [each for each in asked if is_held_out(config, each.image)]
     training = [each for each in asked if not is_held_out(config, each.image)]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -69,6 +70,8 @@ def round_entry(
 ) -> dict[str, Any]:
     """A round's entry in the summary; pixels, clicks and annotation time are those so far.
 
+    Annotation time is of the answers. That of second opinions is "second_opinion_seconds".
+
     Args:
       config: the run's.
       classes: names, in label order.
@@ -83,6 +86,12 @@ def round_entry(
     if config.annotator == "human":
         reader = ItemReader(store, second_opinion=config.annotation.second_opinion)
         people = people_entry(ProgressReader(reader, time.time).of_round(number), classes)
+        # Summed anew: they may still be given after the next round has started.
+        people["second_opinion_seconds"] = math.fsum(
+            sum(store.measured_seconds(each, opinion=2).values())
+            for each in store.rounds()
+            if each <= number
+        )
     before = results.rounds[-1] if results.rounds else {}
     miou = list(results.miou.values())[-1]
     answers = results.measured.get(list(results.miou)[-1], {})

@@ -2,7 +2,14 @@
 
 import json
 
-from labor_jax.experiment.summary import Results
+import numpy as np
+
+from labor_jax.annotation import LabelStore
+from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
+from labor_jax.experiment.summary import Results, round_entry
+from tests.tiny import tiny_config
+
+CLASSES = ("road", "car")
 
 
 def test_results_survive_a_checkpoint():
@@ -16,3 +23,37 @@ def test_a_checkpoint_of_an_older_version_is_read():
         del older[name]
     results = Results.from_json(older)
     assert results.miou == {"warmup": 0.5} and results.confusion is None
+
+
+def test_second_opinions_take_a_time_of_their_own(tmp_path):
+    """Measured beside published seconds are the answers alone, for both are of their clicks."""
+    config = tiny_config("active:entropy")
+    config.annotator, config.annotation.second_opinion = "human", 1.0
+    with LabelStore(tmp_path / "labels.sqlite", classes=CLASSES) as store:
+
+        def ask(number):
+            store.open_round(number, ["a"])
+            query = np.zeros((4, 5), bool)
+            query[0, number] = True
+            store.ask("a", number, query, kind="points", clicks=1)
+
+        def answer(annotator, seconds):
+            item, token = service.next(annotator)
+            (pixel,) = np.flatnonzero(store.query("a", item.round))
+            name = f"{annotator} {item.round}"
+            service.mark(item, token, f"{name} mark", 1, [int(pixel), 1], seconds)
+            service.submit(item, token, f"{name} submit")
+
+        ask(1)
+        service = LabellingService(store, second_opinion=1.0)
+        answer("ann", 3.0)
+        answer("bob", 7.0)
+        results = Results(miou={"round_1/train": 0.5})
+        first = round_entry(config, CLASSES, store, results, 1)
+        assert (first["annotation_seconds"], first["second_opinion_seconds"]) == (3.0, 7.0)
+        assert first["measured_seconds"] == 3.0 and first["clicks"] == 1
+        results.rounds.append(first)
+        ask(2)
+        answer("cem", 2.0)
+        second = round_entry(config, CLASSES, store, results, 2)
+        assert (second["annotation_seconds"], second["second_opinion_seconds"]) == (5.0, 7.0)

@@ -142,16 +142,20 @@ class LabelReader:
         self.images(round)
         return statistics.asked_images(self._database, round)
 
-    def measured_seconds(self, round: int) -> dict[str, float]:
-        """The time that people worked on each image of a round, summed over opinions.
+    def measured_seconds(self, round: int, *, opinion: int = 1) -> dict[str, float]:
+        """The time that people worked on each image of a round, in seconds.
 
         Images that nobody worked on in the labelling tool, such as an oracle's, are left out.
+
+        Args:
+          round: The round's number.
+          opinion: 1 for the answers, 2 for the second opinions.
 
         Raises:
           ValueError: If the round isn't open.
         """
         self.images(round)
-        return statistics.measured_seconds(self._database, round)
+        return statistics.measured_seconds(self._database, round, opinion)
 
     def asked_pixels(self) -> Iterator[AskedPixels]:
         """All queries of all rounds with their answers, but for existing labels.

@@ -98,15 +98,14 @@ def asked_images(database: Database, round: int) -> list[AskedImage]:
     return [AskedImage(*row) for row in rows]
 
 
-def measured_seconds(database: Database, round: int) -> dict[str, float]:
-    """The time that people worked on each image of a round, summed over opinions."""
+def measured_seconds(database: Database, round: int, opinion: int) -> dict[str, float]:
+    """The time that people worked on an opinion of each image of a round."""
     if database.version < 3:  # open for reading only, and without the table
         return {}
     return dict(
         database.read(
-            "SELECT image, SUM(seconds) FROM items WHERE round = ? GROUP BY image "
-            "HAVING SUM(seconds) > 0",
-            (round,),
+            "SELECT image, seconds FROM items WHERE round = ? AND opinion = ? AND seconds > 0",
+            (round, opinion),
         )
     )
 

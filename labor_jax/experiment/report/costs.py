@@ -12,7 +12,7 @@ from labor_jax.experiment.report.page import Html
 from labor_jax.experiment.report.run_files import RunFiles
 from labor_jax.experiment.report.stages import percent
 
-THIS_RUN, FULL = "this run", "full labels"
+THIS_RUN, SECOND, FULL = "this run", "its second opinions", "full labels"
 """Names of rows."""
 
 HEADER = ("labelling", "time", "images", "seconds/click", "seconds/image", "hours", "$")
@@ -26,7 +26,8 @@ def section(run: RunFiles, compared: Sequence[cost.CostRow]) -> Html:
         _people(run.summary),
         lead="People's time for this run's labels, and at the same pay for others: full labels of "
         "this pool, and LabOR's cost table for Cityscapes. Published rates are those of studies "
-        "that timed people; measured times are the labelling tool's.",
+        "that timed people; measured times are the labelling tool's, and those of second "
+        "opinions, which train nothing, stand by themselves.",
     )
 
 
@@ -67,6 +68,9 @@ def compare(run: RunFiles, truths: Sequence[np.ndarray]) -> list[cost.CostRow]:
             for last in rounds[-1:]
             for basis, seconds in run_seconds(last)
         ]
+        seconds = rounds[-1].get("second_opinion_seconds") if rounds else None
+        if seconds:
+            times.append((SECOND, "measured", seconds, None))
         if rounds and truths:
             outlines = cost.Work(images=1, outlines=cost.mean_outlines(truths))
             each = cost.seconds(outlines, cost.PUBLISHED)

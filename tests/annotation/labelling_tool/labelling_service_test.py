@@ -461,8 +461,10 @@ def test_second_opinions_are_given_by_others_and_measure_agreement(store, clock)
     assert service.reader.state(lease.item).remaining == 2  # the first isn't shown
     service.mark(*lease, one(), 1, [0, 1])
     service.mark(*lease, one(), 2, [17, 1])
-    service.submit(*lease, one())
+    service.submit(*lease, one(), 7.0)
     assert (store.labels("a") == 1).sum() == 2
+    assert store.measured_seconds(1) == dict.fromkeys("abc", 1.0)
+    assert store.measured_seconds(1, opinion=2) == {"a": 7.0}
     agreement = service.progress.agreement(1)
     assert agreement.items == 1
     assert (agreement.pixels[1], agreement.equal[1], agreement.pixels.sum()) == (2, 1, 2)

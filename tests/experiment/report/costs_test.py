@@ -71,6 +71,11 @@ def test_cost_by_each_basis(run):
     rows = rows_of(run, 10)
     assert rows[0] == ("this run", "measured", "10", "1.5", "9.0", "0.03", "0.50")
     assert [row[1] for row in rows[:3]] == ["measured", "published", "LabOR's estimate"]
+    last.update(second_opinion_seconds=0.0)
+    assert rows_of(run, 10) == rows
+    last.update(second_opinion_seconds=3600.0)
+    second = rows_of(run, 10)[3]
+    assert second == ("its second opinions", "measured", "10", "", "360.0", "1.00", "20.00")
 
 
 def test_full_labels_of_a_labelled_pool_cost_their_outlines(run):
