@@ -140,13 +140,14 @@ LABOR = Rates(
         points=_LABOR_POINT,
         further_classes=_LABOR_POINT,
         confirmed=_LABOR_POINT,
-        corrected=_LABOR_POINT,
+        corrected=2 * _LABOR_POINT,
         whole_images=FULL_SECONDS_PER_IMAGE,
         mask_share=_SECONDS_OF_WHOLE_MASK,
     ),
 )
 """LabOR's totals, taken as proportional to points and to the masks' share: 1.87 s a point, 1,210 s
-for 2.2% of an image, 5,400 s an image. It knows no other kinds: their clicks count as points."""
+for 2.2% of an image, 5,400 s an image. It knows no other kinds: their clicks count as points, and a
+correction is two."""
 
 _LARGEST_CHARGED_SHARE = FULL_SECONDS_PER_IMAGE / _SECONDS_OF_WHOLE_MASK
 

@@ -136,6 +136,13 @@ def test_labors_estimate_reproduces_its_totals():
     assert cost.seconds(everything, cost.LABOR) == pytest.approx(5400)  # never more than a label
 
 
+@pytest.mark.parametrize("field", ["points", "further_classes", "confirmed", "corrected"])
+def test_labors_estimate_counts_clicks_of_kinds_that_it_does_not_know_as_points(field):
+    work = Work(images=1, **{field: 3})
+    point = cost.seconds(Work(points=1), cost.LABOR)
+    assert cost.seconds(work, cost.LABOR) == pytest.approx(work.clicks * point)
+
+
 def test_published_rates():
     assert cost.seconds(Work(points=2, images=1), cost.PUBLISHED) == pytest.approx(2 * 2.4 + 1)
     assert cost.seconds(Work(outlines=68), cost.PUBLISHED) == pytest.approx(5400, rel=0.01)
