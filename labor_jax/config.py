@@ -308,18 +308,21 @@ def base_config() -> ConfigDict:
     # The first so many rounds ask at random instead, under the same budget: for a model that has
     # learnt nothing yet. For methods that ask points, regions or whole images.
     acquisition.random_rounds = 0
-    # SPL: largest share of an image to ask, over all rounds; of the inconsistent pixels it takes
-    # those of largest discrepancy. 0: the whole mask, as in the paper (about 2.2% on Cityscapes).
+    # SPL: largest share of an image to ask, or of the pool's pixels with the scope "pool", over all
+    # rounds; of the inconsistent pixels it takes those of largest discrepancy. 0: the whole mask,
+    # as in the paper (about 2.2% on Cityscapes).
     acquisition.max_fraction = 0.0
     # The budget of the other methods, over all rounds: a share of each image's pixels, or else a
-    # number of points.
+    # number of points or superpixels in it. Of methods that ask whole images: a share or a number
+    # of the pool's images.
     acquisition.fraction = 0.0
     acquisition.points = 0
     # Or else seconds of people's time by published rates, for each image or for the whole pool;
     # opening an image counts in each round.
     acquisition.seconds_per_image = 0.0
     acquisition.seconds = 0.0
-    # "image": each image is asked its own share of the budget. "pool": all images compete for it.
+    # "image": each image is asked its own share of the budget. "pool": all images compete for it,
+    # as whole images always do.
     acquisition.scope = "image"
     # Multiply scores by a weight of the predicted class. "answers": larger for classes that are
     # rare among the answers so far (CBDA). "predicted": larger for classes that are rarely
