@@ -351,3 +351,10 @@ def test_the_reference_has_a_place_for_all_that_the_package_offers():
     for name in labor_jax.__all__:
         named = f".{name}\n" in TEXTS["docs/api/index.md"]
         assert f"docs/api/{name}.md" in TEXTS or named, name
+
+
+def test_the_reference_has_all_of_acquisition():
+    named = re.findall(
+        r"^::: labor_jax\.acquisition\.(\w+)$", TEXTS["docs/api/acquisition.md"], re.M
+    )
+    assert sorted(named) == sorted(acquisition.__all__)

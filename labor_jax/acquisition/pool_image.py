@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-# `Query.picks` of a mask: it has no single picks.
 MASK = np.int32(-1)
+"""`Query.picks` of a mask or a whole image: it has no single picks."""
 
 
 class PoolImage(NamedTuple):

@@ -95,6 +95,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {}
+"""The methods by name, as `register` added them."""
 
 
 def register(

@@ -12,6 +12,7 @@ from labor_jax.acquisition.argument_checks import check_mask
 from labor_jax.acquisition.selection import Selection
 
 DISTANCES = ("euclidean", "cosine")
+"""Of a pixel to the mean of its class, for `select_representative_points`."""
 
 # Distances that differ by less count as equal. In a group of two, both pixels are equally far from
 # their mean; without a tolerance, rounding would choose between them.
