@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from labor_jax import ops
 from labor_jax.acquisition import dirichlet, image_scores, registry, scores
 from labor_jax.acquisition.core_set import select_core_set
-from labor_jax.acquisition.max_herding import select_max_herding
+from labor_jax.acquisition.max_herding import herding_positions, select_max_herding
 from labor_jax.acquisition.pool_image import Query, ScoredPixels
 from labor_jax.acquisition.random_of_best import select_random_of_best
 from labor_jax.acquisition.registry import register
@@ -122,7 +122,7 @@ def halo(logits, radii, radius):
     return ScoredPixels(score, suppression_radius=_HALO_SUPPRESSION * radius)
 
 
-@register("max_herding")
+@register("max_herding", most_picks=herding_positions)
 def max_herding(features, available, count, lengthscale=1.0):
     """MaxHerding: pixels that are like as many others of the image as possible."""
     return select_max_herding(features, available, count=count, lengthscale=lengthscale)
