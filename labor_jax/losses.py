@@ -133,6 +133,7 @@ def soft_cross_entropy(logits: jax.Array, soft_labels: jax.Array) -> jax.Array:
             f"logits has shape {logits.shape} and soft_labels {soft_labels.shape}; they have to "
             "agree"
         )
+    soft_labels = soft_labels.astype(jnp.float32)
     losses = -jnp.sum(soft_labels * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
     return _masked_mean(losses, jnp.any(soft_labels > 0, axis=-1))
 

@@ -69,7 +69,9 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
         pixel, nearest = state
         return next_asked(pixel), jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
 
-    nearest = loop_carry.initial_carry(jnp.full(free.shape, jnp.inf), vectors.squared_norms)
+    nearest = loop_carry.initial_carry(
+        jnp.full(free.shape, jnp.inf, jnp.float32), vectors.squared_norms
+    )
     # Where nothing is left to ask, it does not matter what the asked pixels cover.
     first_asked = jnp.where(jnp.any(free), next_asked(-1), size)
     _, nearest = lax.while_loop(lambda state: state[0] < size, cover_asked, (first_asked, nearest))

@@ -111,7 +111,9 @@ def _position_lines(size: tuple[int, int], positions: int) -> tuple[np.ndarray, 
     every = 1
     while math.prod(-(-side // every) for side in size) > positions:
         every += 1
-    rows, columns = (np.arange((side - 1) % every // 2, side, every) for side in size)
+    rows, columns = (
+        np.arange((side - 1) % every // 2, side, every, dtype=np.int32) for side in size
+    )
     return rows, columns
 
 

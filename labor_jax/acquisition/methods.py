@@ -48,7 +48,7 @@ def ppl(logits, selector_logits, available, distance="euclidean"):
     chosen = select_representative_points(
         mask & available, jax.nn.softmax(logits), distance=distance
     )
-    return Query(chosen.query, jnp.sum(chosen.valid), mask)
+    return Query(chosen.query, jnp.sum(chosen.valid, dtype=jnp.int32), mask)
 
 
 @register("ripu_ra", asks="regions")
@@ -241,7 +241,7 @@ def image_core_set(features):
 @register("random_images", asks="images")
 def random_images(key):
     """Random whole images: what any other query of as many seconds must beat."""
-    return jax.random.uniform(key)
+    return scores.random_score(key, ())
 
 
 # WDA's points: the annotator picks one pixel of each class present, see `annotation.Oracle`.

@@ -224,7 +224,8 @@ def bald(logit_samples: jax.Array) -> jax.Array:
         entropies = -jnp.sum(probabilities * log_probabilities, axis=-1)
         return (totals[0] + probabilities, totals[1] + entropies), None
 
-    zeros = jnp.zeros(logit_samples.shape[1:]), jnp.zeros(logit_samples.shape[1:-1])
+    shape = logit_samples.shape[1:]
+    zeros = (jnp.zeros(each, jnp.float32) for each in (shape, shape[:-1]))
     zeros = tuple(loop_carry.initial_carry(each, logit_samples) for each in zeros)
     (probabilities, entropies), _ = lax.scan(add, zeros, logit_samples)
     mean = probabilities / num_samples

@@ -207,5 +207,5 @@ def _mark(centers: jax.Array, valid: jax.Array, shape: tuple[int, ...]) -> jax.A
 def _scores_at(score: jax.Array, centers: jax.Array) -> jax.Array:
     """Scores of centres, f32[count]; any number where a centre is (-1, -1)."""
     if not score.size:
-        return jnp.zeros(centers.shape[0])
+        return jnp.zeros(centers.shape[0], jnp.float32)
     return score[centers[:, 0], centers[:, 1]].astype(jnp.float32)

@@ -219,7 +219,9 @@ def _as_query(
         parts = _parts(found, image.available.shape, radius if method.asks == "regions" else 0)
     if scores is not None:
         scores = jnp.where(found.valid, scores, -jnp.inf)
-    return Query(found.query, jnp.sum(found.valid), candidates, parts=parts, scores=scores)
+    return Query(
+        found.query, jnp.sum(found.valid, dtype=jnp.int32), candidates, parts=parts, scores=scores
+    )
 
 
 def _parts(selection: Selection, shape: tuple[int, int], radius: int) -> jax.Array:

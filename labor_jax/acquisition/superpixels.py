@@ -191,7 +191,7 @@ def select_superpixels(
     parts = jnp.where(available, part[superpixels], -1)
     scores = jnp.where(valid, score[chosen].astype(jnp.float32), -jnp.inf)
     scores = jnp.pad(scores, (0, count - chosen.size), constant_values=-jnp.inf)
-    return Query(parts >= 0, jnp.sum(valid), available, parts=parts, scores=scores)
+    return Query(parts >= 0, jnp.sum(valid, dtype=jnp.int32), available, parts=parts, scores=scores)
 
 
 def _means(
@@ -211,7 +211,7 @@ def _means(
         return (totals, counts.at[number].add(1, mode="drop")), None
 
     depth = jax.eval_shape(row_values, values[0]).shape[-1]
-    state = (jnp.zeros((bound, depth)), jnp.zeros(bound, jnp.int32))
+    state = (jnp.zeros((bound, depth), jnp.float32), jnp.zeros(bound, jnp.int32))
     state = tuple(loop_carry.initial_carry(each, values) for each in state)
     (totals, counts), _ = lax.scan(add, state, (values, numbers))
     return totals / jnp.maximum(counts, 1)[:, None]
