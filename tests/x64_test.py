@@ -1,5 +1,6 @@
 """Another library may have switched JAX to 64 bits: the same results, of the same types."""
 
+import functools
 import inspect
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from labor_jax import acquisition, losses, mixing, ops, pseudo_labels
+from labor_jax import acquisition, losses, mixing, models, ops, pseudo_labels
 
 H, W, C = 8, 9, 3
 SIZE = (H, W)
@@ -199,6 +200,20 @@ def public_functions(module):
 def types(call, arrays):
     shapes = jax.eval_shape(call, arrays)
     return jax.tree.map(lambda each: (each.shape, str(each.dtype)), shapes)
+
+
+def test_networks_have_the_types_of_32_bits():
+    def run(head, images):
+        network = models.Segmenter(models.TwoLayers(output_stride=2), head)
+        variables = models.init_variables(network, _key(), SIZE)
+        pixels = models.normalize_images(images)
+        return variables, network.apply(variables, pixels), models.denormalize_images(pixels)
+
+    images = np.zeros((1, *SIZE, 3), np.uint8)
+    for head in (models.Linear(C), models.Hyperbolic(C), models.DeepLabV2(C)):
+        expected = types(functools.partial(run, head), images)
+        with jax.enable_x64(True):
+            assert types(functools.partial(run, head), images) == expected
 
 
 def test_no_public_function_is_left_out():
