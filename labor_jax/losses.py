@@ -619,7 +619,10 @@ def prototypical_pixels(
 def _entropies(logits: jax.Array) -> jax.Array:
     """Each pixel's entropy in nats."""
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-    return -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
+    probabilities = jnp.exp(log_probabilities)
+    # A class that is ruled out, by a logit of -inf, adds 0.
+    logs = jnp.where(probabilities > 0, log_probabilities, 0.0)
+    return -jnp.sum(probabilities * logs, axis=-1)
 
 
 def _softmax(logits: jax.Array) -> jax.Array:

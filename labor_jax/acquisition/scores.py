@@ -219,17 +219,14 @@ def bald(logit_samples: jax.Array) -> jax.Array:
 
     # Sample by sample, so that the probabilities of all are never in memory.
     def add(totals, logits):
-        log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-        probabilities = jnp.exp(log_probabilities)
-        entropies = -jnp.sum(probabilities * log_probabilities, axis=-1)
-        return (totals[0] + probabilities, totals[1] + entropies), None
+        probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+        return (totals[0] + probabilities, totals[1] + entropy_in_nats(probabilities)), None
 
     shape = logit_samples.shape[1:]
     zeros = (jnp.zeros(each, jnp.float32) for each in (shape, shape[:-1]))
     zeros = tuple(loop_carry.initial_carry(each, logit_samples) for each in zeros)
     (probabilities, entropies), _ = lax.scan(add, zeros, logit_samples)
-    mean = probabilities / num_samples
-    of_mean = -jnp.sum(jax.scipy.special.xlogy(mean, mean), axis=-1)
+    of_mean = entropy_in_nats(probabilities / num_samples)
     # Rounding can make the difference of two nearly equal numbers slightly negative.
     return jnp.maximum(of_mean - entropies / num_samples, 0.0)
 
@@ -351,6 +348,15 @@ def random_score(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
       f32[shape] in [0, 1).
     """
     return jax.random.uniform(key, shape, jnp.float32)
+
+
+def entropy_in_nats(probabilities: jax.Array) -> jax.Array:
+    """`-sum_c p_c log p_c`, f32[..., C] to f32[...]; a class of probability 0 adds 0.
+
+    Its gradient is 0 there as well. That of `jax.scipy.special.xlogy` is NaN.
+    """
+    logs = jnp.log(jnp.where(probabilities > 0, probabilities, 1.0))
+    return -jnp.sum(probabilities * logs, axis=-1)
 
 
 def _largest_two(values: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -16,6 +16,7 @@ from jax import lax
 from labor_jax.acquisition import loop_carry, pixel_order
 from labor_jax.acquisition.argument_checks import check_image, check_mask, check_natural
 from labor_jax.acquisition.pool_image import Query
+from labor_jax.acquisition.scores import entropy_in_nats
 
 LARGEST_BOUND = 2**16 - 1
 """The largest `bound` of `adjacent_superpixels`: two numbers then fit 32 bits."""
@@ -124,15 +125,15 @@ def merge_alike(
     pairs = adjacent_superpixels(superpixels, bound=bound)
 
     def probabilities_and_entropy(row):
-        log_probabilities = jax.nn.log_softmax(row.astype(jnp.float32))
-        probabilities = jnp.exp(log_probabilities)
-        entropies = -jnp.sum(probabilities * log_probabilities, axis=-1, keepdims=True)
-        return jnp.concatenate([probabilities, entropies], axis=-1)
+        probabilities = jax.nn.softmax(row.astype(jnp.float32))
+        entropies = entropy_in_nats(probabilities)
+        return jnp.concatenate([probabilities, entropies[..., None]], axis=-1)
 
     means = _means(logits, superpixels, bound, probabilities_and_entropy)
     probabilities, certain = means[:, :-1], means[:, -1] < entropy
     first, second = (probabilities[each] for each in jnp.maximum(pairs, 0).T)
-    between = _entropies((first + second) / 2) - (_entropies(first) + _entropies(second)) / 2
+    between = entropy_in_nats((first + second) / 2)
+    between -= (entropy_in_nats(first) + entropy_in_nats(second)) / 2
     joined = (between < divergence) & jnp.all(certain[pairs], axis=-1) & (pairs[:, 0] >= 0)
     # A pair that is not joined points to itself, which changes nothing.
     ends = jnp.where(joined, pairs.T, 0)
@@ -215,8 +216,3 @@ def _means(
     state = tuple(loop_carry.initial_carry(each, values) for each in state)
     (totals, counts), _ = lax.scan(add, state, (values, numbers))
     return totals / jnp.maximum(counts, 1)[:, None]
-
-
-def _entropies(probabilities: jax.Array) -> jax.Array:
-    """Entropies in nats; 0 log 0 is 0."""
-    return -jnp.sum(jax.scipy.special.xlogy(probabilities, probabilities), axis=-1)

@@ -263,6 +263,16 @@ def test_bald_is_the_entropy_that_single_samples_do_not_have(kind):
         acquisition.bald(samples[:0])
 
 
+def test_bald_takes_a_class_that_is_ruled_out():
+    samples = _logits("random", (4, 3, 7, 5))
+    ruled_out = np.concatenate([samples, np.full((4, 3, 7, 1), -np.inf, np.float32)], axis=-1)
+    found = acquisition.bald(ruled_out)
+    np.testing.assert_allclose(found, acquisition.bald(samples), atol=1e-6)
+    certain = jnp.float32([[120, 0, -1], [60, 0, 1]])
+    for each in (certain, ruled_out):
+        assert np.isfinite(jax.grad(lambda logits: acquisition.bald(logits).sum())(each)).all()
+
+
 def test_halo_is_the_product_of_what_is_scaled_to_the_image():
     logits = _logits("random", (2, 7, 5, 4))
     radii = np.random.default_rng(1).uniform(1, 9, (2, 7, 5)).astype(np.float32)
