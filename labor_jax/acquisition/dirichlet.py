@@ -9,7 +9,12 @@ import jax.numpy as jnp
 from jax.scipy.special import digamma
 
 from labor_jax.acquisition import pixel_order
-from labor_jax.acquisition.argument_checks import check_image, check_mask, check_natural
+from labor_jax.acquisition.argument_checks import (
+    check_classes,
+    check_image,
+    check_mask,
+    check_natural,
+)
 from labor_jax.acquisition.scores import entropy_in_nats
 from labor_jax.acquisition.selection import Selection, select_points
 
@@ -28,14 +33,18 @@ def distribution_uncertainty(logits: jax.Array) -> jax.Array:
     the mean probabilities minus `data_uncertainty`.
 
     Args:
-      logits: f32[..., C]; above 80 they count as 80.
+      logits: f32[..., C], `C >= 2`; above 80 they count as 80.
 
     Returns:
       f32[...], at least 0.
 
+    Raises:
+      ValueError: If there are fewer than two classes.
+
     References:
       Xie et al., DUC, ICLR 2023, https://arxiv.org/abs/2302.13824, U_dis.
     """
+    check_classes(logits)
     probabilities, expected = _expectations(logits)
     little = entropy_in_nats(probabilities) - expected
     # Where there is much evidence, that would be a small difference of large numbers. The sum is
@@ -57,14 +66,18 @@ def data_uncertainty(logits: jax.Array) -> jax.Array:
     `sum_c p_c (digamma(a_0 + 1) - digamma(a_c + 1))`, see `distribution_uncertainty`.
 
     Args:
-      logits: f32[..., C]; above 80 they count as 80.
+      logits: f32[..., C], `C >= 2`; above 80 they count as 80.
 
     Returns:
       f32[...], at least 0, in nats.
 
+    Raises:
+      ValueError: If there are fewer than two classes.
+
     References:
       Xie et al., DUC, ICLR 2023, https://arxiv.org/abs/2302.13824, U_data.
     """
+    check_classes(logits)
     return jnp.maximum(_expectations(logits)[1], 0.0)
 
 

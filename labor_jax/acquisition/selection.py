@@ -182,7 +182,14 @@ def clear_of_asked(available: jax.Array, radius: int) -> jax.Array:
 
     Returns:
       bool[H, W].
+
+    Raises:
+      ValueError: If `available` is not bool[H, W], or the radius is negative.
+      TypeError: If the radius is not an integer.
     """
+    check_image("available", available)
+    check_mask("available", available, available.shape)
+    radius = check_natural("radius", radius)
     return available & ~window_reductions.window_any(~available, radius)
 
 

@@ -37,7 +37,7 @@ def superpixel_means(values: jax.Array, superpixels: jax.Array, *, bound: int) -
     Raises:
       ValueError: If the shapes don't fit.
     """
-    check_image("superpixels", superpixels)
+    _check_numbers(superpixels)
     if values.ndim not in (2, 3) or values.shape[:2] != superpixels.shape:
         raise ValueError(
             f"values must be [H, W] or [H, W, C] with H x W of {superpixels.shape}, got shape "
@@ -63,7 +63,7 @@ def adjacent_superpixels(superpixels: jax.Array, *, bound: int) -> jax.Array:
     Raises:
       ValueError: If the map is not [H, W], or the bound too large.
     """
-    check_image("superpixels", superpixels)
+    _check_numbers(superpixels)
     if bound > LARGEST_BOUND:
         raise ValueError(
             f"{bound} superpixels may occur, and at most {LARGEST_BOUND} can be merged; take "
@@ -118,6 +118,7 @@ def merge_alike(
       is of later methods, such as Kim et al., "Adaptive Superpixel for Active Learning in Semantic
       Segmentation", ICCV 2023.
     """
+    _check_numbers(superpixels)
     if logits.ndim != 3 or logits.shape[:2] != superpixels.shape:
         raise ValueError(
             f"logits must be [H, W, C] with H x W of {superpixels.shape}, got shape {logits.shape}"
@@ -177,7 +178,7 @@ def select_superpixels(
     """
     if score.ndim != 1:
         raise ValueError(f"score must be f32[bound], one of a superpixel, got shape {score.shape}")
-    check_image("superpixels", superpixels)
+    _check_numbers(superpixels)
     check_mask("available", available, superpixels.shape)
     count = check_natural("count", count)
     bound = score.shape[0]
@@ -193,6 +194,12 @@ def select_superpixels(
     scores = jnp.where(valid, score[chosen].astype(jnp.float32), -jnp.inf)
     scores = jnp.pad(scores, (0, count - chosen.size), constant_values=-jnp.inf)
     return Query(parts >= 0, jnp.sum(valid, dtype=jnp.int32), available, parts=parts, scores=scores)
+
+
+def _check_numbers(superpixels: jax.Array) -> None:
+    check_image("superpixels", superpixels)
+    if not jnp.issubdtype(superpixels.dtype, jnp.integer):
+        raise ValueError(f"superpixels must be numbers int32[H, W], got {superpixels.dtype}")
 
 
 def _means(

@@ -11,6 +11,11 @@ PIXEL_SCORES = [
     acquisition.margin,
     acquisition.best_versus_second,
 ]
+TWO = [
+    acquisition.discrepancy_map,
+    acquisition.inconsistency_mask,
+    acquisition.prediction_change,
+]
 WINDOW_SCORES = [
     acquisition.region_impurity,
     acquisition.prediction_uncertainty,
@@ -204,9 +209,19 @@ def test_random_score_depends_on_the_key_only():
     assert (score != acquisition.random_score(jax.random.key(1), (2, 3, 4))).any()
 
 
-@pytest.mark.parametrize("score", [*PIXEL_SCORES, *WINDOW_SCORES], ids=lambda s: s.__name__)
+@pytest.mark.parametrize(
+    "score",
+    [
+        *(*PIXEL_SCORES, *WINDOW_SCORES, acquisition.bald),
+        *(acquisition.data_uncertainty, acquisition.distribution_uncertainty),
+        *TWO,
+    ],
+    ids=lambda score: score.__name__,
+)
 def test_one_class_is_refused(score):
     arguments = (1,) if score in WINDOW_SCORES else ()
+    if score in TWO:
+        arguments = (jnp.zeros((3, 4, 1)),)
     with pytest.raises(ValueError, match="at least 2 classes"):
         score(jnp.zeros((3, 4, 1)), *arguments)
 
@@ -219,6 +234,14 @@ def test_wrong_windows_are_explained(score):
         score(jnp.zeros((4, 2)), 1)
     with pytest.raises(TypeError, match="integer"):
         score(jnp.zeros((3, 4, 2)), 0.5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_is_not_above_0_is_refused(temperature):
+    with pytest.raises(ValueError, match=f"temperature must be above 0, got {temperature}"):
+        acquisition.best_versus_second(jnp.zeros((3, 4, 2)), temperature)
+    with pytest.raises(ValueError, match=f"temperature must be above 0, got {temperature}"):
+        acquisition.pixbal(jnp.zeros((3, 4, 2)), jnp.zeros(2), temperature)
 
 
 def test_heads_of_different_shape_are_refused():

@@ -173,6 +173,8 @@ def test_wrong_shapes_are_refused():
     numbers, available = pieces(0), np.ones(SHAPE, bool)
     with pytest.raises(ValueError, match="values must be"):
         sp.superpixel_means(jnp.zeros((3, 3)), numbers, bound=BOUND)
+    with pytest.raises(ValueError, match=r"superpixels must be numbers .* got float32"):
+        sp.superpixel_means(jnp.zeros(SHAPE), jnp.zeros(SHAPE), bound=BOUND)
     with pytest.raises(ValueError, match="take larger ones"):
         sp.adjacent_superpixels(numbers, bound=2**16)
     with pytest.raises(ValueError, match="logits must be"):
