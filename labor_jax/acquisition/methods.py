@@ -180,7 +180,7 @@ def superpixels(
     )
     merged = merge_alike(numbers, logits, bound=bound)
     change = scores.prediction_change(first_logits, logits)
-    unchanged = jnp.mean(change) < _NO_CHANGE
+    unchanged = jnp.nanmean(change) < _NO_CHANGE
     score = jnp.where(unchanged, scores.softmax_entropy(logits), change)
     means = superpixel_means(score, merged, bound=bound)
     return select_superpixels(means, merged, available, count=count)
@@ -203,7 +203,7 @@ def multi_hot(
     numbers, bound = _superpixels(
         image, superpixel_size, superpixel_compactness, superpixel_iterations
     )
-    shares = jnp.mean(jax.nn.softmax(logits), axis=(0, 1))
+    shares = jnp.nanmean(jax.nn.softmax(logits), axis=(0, 1))
     means = superpixel_means(scores.pixbal(logits, shares), numbers, bound=bound)
     return select_superpixels(means, numbers, available, count=count)
 

@@ -163,7 +163,7 @@ def halo(radii: jax.Array, logits: jax.Array, radius: int) -> jax.Array:
     """HALO's score: the hyperbolic radius times `prediction_uncertainty`.
 
     Both are first scaled to 0 to 1 within the image: (s - min s) / (max s - min s), 0 where all are
-    equal.
+    equal. A NaN stays one, and leaves the other pixels as they are.
 
     Args:
       radii: f32[..., H, W], such as `models.Hyperbolic` gives them.
@@ -188,8 +188,8 @@ def halo(radii: jax.Array, logits: jax.Array, radius: int) -> jax.Array:
         )
 
     def scaled(score):
-        least = jnp.min(score, axis=(-2, -1), keepdims=True)
-        span = jnp.max(score, axis=(-2, -1), keepdims=True) - least
+        least = jnp.nanmin(score, axis=(-2, -1), keepdims=True)
+        span = jnp.nanmax(score, axis=(-2, -1), keepdims=True) - least
         return (score - least) / jnp.where(span > 0, span, 1.0)
 
     uncertainty = prediction_uncertainty(logits, radius)

@@ -307,5 +307,12 @@ def test_halo_is_the_product_of_what_is_scaled_to_the_image():
         ]
         np.testing.assert_allclose(found[image], factors[0] * factors[1], rtol=1e-4, atol=1e-5)
     assert not acquisition.halo(np.ones_like(radii), logits, 1).any()
+    least, most = np.argmin(radii[0]), np.argmax(radii[0])
+    other = next(place for place in range(radii[0].size) if place not in (least, most))
+    broken = radii.copy()
+    broken[0].flat[other] = np.nan
+    single = acquisition.halo(broken, logits, 1)
+    assert np.argwhere(np.isnan(single)).tolist() == [[0, other // 5, other % 5]]
+    np.testing.assert_array_equal(np.nan_to_num(single - found), 0)
     with pytest.raises(ValueError, match="one a pixel"):
         acquisition.halo(radii[0], logits, 1)
