@@ -133,6 +133,7 @@ def soft_cross_entropy(logits: jax.Array, soft_labels: jax.Array) -> jax.Array:
             f"logits has shape {logits.shape} and soft_labels {soft_labels.shape}; they have to "
             "agree"
         )
+    soft_labels = soft_labels.astype(jnp.float32)
     losses = -jnp.sum(soft_labels * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
     return _masked_mean(losses, jnp.any(soft_labels > 0, axis=-1))
 
@@ -618,7 +619,10 @@ def prototypical_pixels(
 def _entropies(logits: jax.Array) -> jax.Array:
     """Each pixel's entropy in nats."""
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-    return -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
+    probabilities = jnp.exp(log_probabilities)
+    # A class that is ruled out, by a logit of -inf, adds 0.
+    logs = jnp.where(probabilities > 0, log_probabilities, 0.0)
+    return -jnp.sum(probabilities * logs, axis=-1)
 
 
 def _softmax(logits: jax.Array) -> jax.Array:

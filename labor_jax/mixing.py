@@ -47,7 +47,7 @@ def class_mix(
         raise ValueError(f"images and labels must have one size; got {listed}")
     classes = jnp.arange(num_classes)
     present = jnp.any(source_label[..., None] == classes, axis=(0, 1))
-    drawn = jnp.where(present, jax.random.uniform(key, (num_classes,)), 2.0)
+    drawn = jnp.where(present, jax.random.uniform(key, (num_classes,), jnp.float32), 2.0)
     rank = jnp.argsort(jnp.argsort(drawn))
     chosen = present & (rank < (jnp.sum(present) + 1) // 2)
     from_source = jnp.any((source_label[..., None] == classes) & chosen, axis=-1)
@@ -77,7 +77,7 @@ def fitted(
         image = jnp.pad(image, padding)
         label = jnp.pad(label, padding[:2], constant_values=void)
         key, own_key = jax.random.split(key)
-        first = jax.random.randint(own_key, (), 0, label.shape[axis] - side + 1)
+        first = jax.random.randint(own_key, (), 0, label.shape[axis] - side + 1, jnp.int32)
         image, label = (
             jax.lax.dynamic_slice_in_dim(each, first, side, axis) for each in (image, label)
         )
@@ -110,7 +110,7 @@ def random_block_mask(
     if not 0 <= ratio <= 1:
         raise ValueError(f"ratio is {ratio}; it is a probability, from 0 to 1")
     rows, columns = (-(-side // block) for side in size)
-    kept = jax.random.uniform(key, (rows, columns)) >= ratio
+    kept = jax.random.uniform(key, (rows, columns), jnp.float32) >= ratio
     return kept.repeat(block, 0).repeat(block, 1)[: size[0], : size[1]]
 
 
@@ -204,15 +204,17 @@ def random_texture(
     image = image.astype(jnp.float32)
     height, width, channels = image.shape
     mean, deviation = image.mean(), image.std()
-    kernel = jax.random.normal(filter_key, (kernel_size, kernel_size, channels, channels))
+    shape = (kernel_size, kernel_size, channels, channels)
+    kernel = jax.random.normal(filter_key, shape, jnp.float32)
     kernel /= (channels * kernel_size**2) ** 0.5
     centred = (image - mean) / jnp.maximum(deviation, 1e-3)
     filtered = jax.lax.conv_general_dilated(
         centred[None], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )[0]
-    share = jax.random.uniform(share_key)
+    share = jax.random.uniform(share_key, dtype=jnp.float32)
     spectrum = jnp.fft.rfft2(share * centred + (1 - share) * filtered, axes=(0, 1))
-    factors = jnp.exp(amplitude * jax.random.normal(amplitude_key, spectrum.shape[:2]))
+    noise = jax.random.normal(amplitude_key, spectrum.shape[:2], jnp.float32)
+    factors = jnp.exp(amplitude * noise)
     textured = jnp.fft.irfft2(spectrum * factors[..., None], (height, width), axes=(0, 1))
     textured -= textured.mean()
     return mean + textured * (deviation / jnp.maximum(textured.std(), 1e-3))
@@ -244,18 +246,21 @@ def color_jitter(
     if not 0 <= strength <= 0.5:
         raise ValueError(f"strength is {strength}; it is from 0 to 0.5")
     happens, *draws = jax.random.split(key, 5)
-    amounts = [jax.random.uniform(draw, minval=-strength, maxval=strength) for draw in draws]
+    amounts = [
+        jax.random.uniform(draw, (), jnp.float32, minval=-strength, maxval=strength)
+        for draw in draws
+    ]
     image = image.astype(jnp.float32)
     changed = _changed_colors(image, *amounts)
-    return jnp.where(jax.random.bernoulli(happens, probability), changed, image)
+    return jnp.where(jax.random.bernoulli(happens, jnp.float32(probability)), changed, image)
 
 
 def _changed_colors(image, brightness, contrast, saturation, turn):
     """An image f32[H, W, 3] in 0 to 255 with all four changes, one after the other."""
     image = jnp.clip(image * (1 + brightness), 0.0, 255.0)
-    grey = jnp.mean(image @ jnp.array(_GREY))
+    grey = jnp.mean(image @ jnp.array(_GREY, jnp.float32))
     image = jnp.clip(grey + (1 + contrast) * (image - grey), 0.0, 255.0)
-    grey = (image @ jnp.array(_GREY))[..., None]
+    grey = (image @ jnp.array(_GREY, jnp.float32))[..., None]
     image = jnp.clip(grey + (1 + saturation) * (image - grey), 0.0, 255.0)
     return _turned_hue(image, turn)
 
@@ -271,8 +276,8 @@ def gaussian_blur(image: jax.Array, sigma: jax.Array | float, radius: int) -> ja
     Returns:
       `f32[H, W, 3]`.
     """
-    offsets = jnp.arange(-radius, radius + 1)
-    weights = jnp.exp(-0.5 * jnp.square(offsets / sigma))
+    offsets = jnp.arange(-radius, radius + 1, dtype=jnp.float32)
+    weights = jnp.exp(-0.5 * jnp.square(offsets / jnp.asarray(sigma, jnp.float32)))
     weights /= weights.sum()
     image = image.astype(jnp.float32)
     for axis in (0, 1):
@@ -302,6 +307,6 @@ def _turned_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
         4 + (red - green) / divisor,
     )
     # A channel of HSV, from how far it is from the hue in sixths of the circle.
-    steps = (jnp.array([5.0, 3.0, 1.0]) + (sextant + 6 * turn)[..., None]) % 6
+    steps = (jnp.array([5.0, 3.0, 1.0], jnp.float32) + (sextant + 6 * turn)[..., None]) % 6
     share = jnp.clip(jnp.minimum(steps, 4 - steps), 0.0, 1.0)
     return value[..., None] - chroma[..., None] * share

@@ -578,6 +578,14 @@ def test_boundary_is_marked_by_void_neighbours_but_not_by_the_images_border():
     )
 
 
+def test_a_class_that_is_ruled_out_adds_no_entropy():
+    logits = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    ruled_out = np.concatenate([logits, np.full((3, 4, 1), -np.inf, np.float32)], axis=-1)
+    without = float(losses.entropy(logits)) * np.log(5)
+    assert float(losses.entropy(ruled_out)) * np.log(6) == pytest.approx(without, rel=1e-5)
+    assert np.isfinite(jax.grad(losses.entropy)(ruled_out)).all()
+
+
 def test_entropy_spans_zero_to_one_and_knows_a_single_class():
     np.testing.assert_allclose(losses.entropy(np.zeros((2, 3, 7), np.float32)), 1.0, rtol=1e-6)
     assert losses.entropy(1e4 * np.eye(3, dtype=np.float32)) == 0.0

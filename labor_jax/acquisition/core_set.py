@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from labor_jax.acquisition import loop_carry, pixel_order
+from labor_jax.acquisition import pixel_order
 from labor_jax.acquisition.argument_checks import check_image_features, check_natural
 from labor_jax.acquisition.selection import Selection
 
@@ -31,9 +31,10 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
     that pixel has the smallest mean squared distance to all others. Ties go to the lowest column,
     then the lowest row. Distances are compared in float32.
 
-    A pixel's vector is the bilinear interpolation of `features` with aligned corners. Each pick,
-    and each pixel asked earlier, costs O(h w D + H W). Use this for budgets of single points, not
-    for large shares of an image or where large areas are labelled.
+    A pixel's vector is the bilinear interpolation of `features` with aligned corners. A pixel whose
+    vector holds NaN covers no other, and comes last. Each pick, and each pixel asked earlier, costs
+    O(h w D + H W). Use this for budgets of single points, not for large shares of an image or where
+    large areas are labelled.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
     Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1. There a point is an image; here it is a
@@ -67,9 +68,10 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
 
     def cover_asked(state):
         pixel, nearest = state
-        return next_asked(pixel), jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
+        return next_asked(pixel), jnp.fmin(nearest, vectors.distances_to_pixel(pixel))
 
-    nearest = loop_carry.initial_carry(jnp.full(free.shape, jnp.inf), vectors.squared_norms)
+    # A pixel of a vector with NaN has no distance to any other, and comes last.
+    nearest = jnp.where(jnp.isnan(vectors.squared_norms), jnp.nan, jnp.float32(jnp.inf))
     # Where nothing is left to ask, it does not matter what the asked pixels cover.
     first_asked = jnp.where(jnp.any(free), next_asked(-1), size)
     _, nearest = lax.while_loop(lambda state: state[0] < size, cover_asked, (first_asked, nearest))
@@ -82,7 +84,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
         best = jnp.max(key)
         pixel = jnp.min(jnp.where(key == best, number, size - 1))
         distance = nearest[pixel // height, pixel % height]
-        nearest = jnp.minimum(nearest, vectors.distances_to_pixel(pixel))
+        nearest = jnp.fmin(nearest, vectors.distances_to_pixel(pixel))
         picked = jnp.where(best > pixel_order.UNAVAILABLE, pixel, -1)
         return (nearest, free & (number != pixel)), (picked, distance)
 
@@ -139,7 +141,11 @@ class _PixelVectors(NamedTuple):
         """Squared distances f32[W, H] of all pixels to their mean vector."""
         width, height = self.features.shape[:2]
         shares = _input_shares(self.columns, width)[:, None] * _input_shares(self.rows, height)
-        mean = jnp.einsum("xy,xyd->d", shares, self.features, precision=lax.Precision.HIGHEST)
+        sound = ~jnp.any(jnp.isnan(self.features), axis=-1)
+        features = jnp.where(sound[..., None], self.features, 0.0)
+        shares = jnp.where(sound, shares, 0.0)
+        mean = jnp.einsum("xy,xyd->d", shares, features, precision=lax.Precision.HIGHEST)
+        mean /= jnp.sum(shares)
         return self._distances(mean, jnp.sum(mean * mean))
 
     def _distances(self, vector: jax.Array, squared_norm: jax.Array) -> jax.Array:
@@ -156,7 +162,8 @@ def _pixel_vectors(features: jax.Array, shape: tuple[int, int]) -> _PixelVectors
     features = features.astype(jnp.float32).swapaxes(0, 1)
     # The distances don't depend on the origin, but their rounding errors do. With one of the
     # image's own vectors as the origin the numbers are small, and equal vectors become exactly 0.
-    features = features - features[0, 0]
+    vectors = features.reshape(-1, features.shape[-1])
+    features = features - vectors[jnp.argmax(~jnp.any(jnp.isnan(vectors), axis=-1))]
     return _PixelVectors(features, _squared_norms(features, columns, rows), columns, rows)
 
 

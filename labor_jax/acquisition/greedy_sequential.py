@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from labor_jax.acquisition import loop_carry
@@ -17,6 +18,8 @@ from labor_jax.acquisition.pixel_order import UNAVAILABLE
 
 # Rows in a band. A pick reads H / BAND + BAND numbers of a column, which is least for 32 of 1024.
 BAND = 32
+# Indices of one array have one type, also where JAX has 64 bits.
+_ZERO = np.int32(0)
 
 
 def greedy_centers(key: jax.Array, count: int, suppression_radius: int) -> jax.Array:
@@ -60,10 +63,10 @@ def _pick_all(key: jax.Array, count: int, radius: int) -> jax.Array:
         index, best, key, bands, columns, centers = state
         # The lowest column that holds the best score, then the lowest row in it.
         x = _first(columns == best)
-        band = _first(lax.dynamic_slice(bands, (0, x), (num_bands, 1))[:, 0] == best)
+        band = _first(lax.dynamic_slice(bands, (_ZERO, x), (num_bands, 1))[:, 0] == best)
         top = band * BAND
         y = top + _first(lax.dynamic_slice(key, (top, x), (BAND, 1))[:, 0] == best)
-        centers = lax.dynamic_update_slice(centers, jnp.stack([y, x])[None], (index, 0))
+        centers = lax.dynamic_update_slice(centers, jnp.stack([y, x])[None], (index, _ZERO))
 
         left = jnp.clip(x - radius, 0, width - block_width)
         first_band = jnp.clip((y - radius) // BAND, 0, num_bands - block_bands)
@@ -79,12 +82,12 @@ def _pick_all(key: jax.Array, count: int, radius: int) -> jax.Array:
         block = lax.dynamic_slice(key, corner, block_shape)
         block_maxima = jnp.max(block.reshape(block_bands, BAND, block_width), axis=1)
         bands = lax.dynamic_update_slice(bands, block_maxima, (first_band, left))
-        strip = lax.dynamic_slice(bands, (0, left), (num_bands, block_width))
+        strip = lax.dynamic_slice(bands, (_ZERO, left), (num_bands, block_width))
         columns = lax.dynamic_update_slice(columns, jnp.max(strip, axis=0), (left,))
         return index + 1, jnp.max(columns), key, bands, columns, centers
 
     centers = loop_carry.initial_carry(jnp.full((count, 2), -1, jnp.int32), key)
-    state = jnp.int32(0), jnp.max(columns), key, bands, columns, centers
+    state = _ZERO, jnp.max(columns), key, bands, columns, centers
     return lax.while_loop(unfinished, pick, state)[-1]
 
 

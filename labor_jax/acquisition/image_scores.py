@@ -10,21 +10,30 @@ import numpy as np
 from jax import lax
 
 from labor_jax.acquisition import loop_carry, pixel_order, scores
-from labor_jax.acquisition.argument_checks import check_mask, check_natural
+from labor_jax.acquisition.argument_checks import check_class_maps, check_mask, check_natural
 
 
 def image_entropy(logits: jax.Array) -> jax.Array:
     """Mean of `softmax_entropy` over each image's pixels: f32[..., H, W, C] to f32[...].
 
+    Raises:
+      ValueError: If there are fewer than two classes or three axes.
+
     References:
       The query of ILM-ASSL (Guan and Yuan, "Iterative Loop Method Combining Active and
       Semi-Supervised Learning for Domain Adaptive Semantic Segmentation", arXiv 2301.13361).
     """
+    check_class_maps(logits)
     return jnp.mean(scores.softmax_entropy(logits), axis=(-2, -1))
 
 
 def image_margin(logits: jax.Array) -> jax.Array:
-    """Mean of `margin` over each image's pixels: f32[..., H, W, C] to f32[...]."""
+    """Mean of `margin` over each image's pixels: f32[..., H, W, C] to f32[...].
+
+    Raises:
+      ValueError: If there are fewer than two classes or three axes.
+    """
+    check_class_maps(logits)
     return jnp.mean(scores.margin(logits), axis=(-2, -1))
 
 
@@ -37,7 +46,11 @@ def image_inconsistency(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
 
     Returns:
       f32[...].
+
+    Raises:
+      ValueError: If the shapes differ, or there are fewer than two classes or three axes.
     """
+    check_class_maps(logits_a)
     mask = scores.inconsistency_mask(logits_a, logits_b)
     return jnp.mean(mask.astype(jnp.float32), axis=(-2, -1))
 
@@ -92,7 +105,7 @@ def select_image_core_set(
         covered = jnp.fmin(nearest, distances_to(vectors[index]))
         return jnp.where(available[index], nearest, covered)
 
-    nearest = loop_carry.initial_carry(jnp.full(number.shape, jnp.inf), vectors)
+    nearest = loop_carry.initial_carry(jnp.full(number.shape, jnp.inf, jnp.float32), vectors)
     nearest = lax.fori_loop(0, number.size, cover, nearest)
     nearest = jnp.where(broken, jnp.nan, nearest)
     to_mean = -distances_to(jnp.mean(vectors, axis=0, where=~broken[:, None]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 
 from labor_jax.acquisition import registry
-from labor_jax.acquisition.argument_checks import check_mask, check_natural
+from labor_jax.acquisition.argument_checks import check_array, check_mask, check_natural
 from labor_jax.acquisition.budget import Budget, given_budget
 from labor_jax.acquisition.pool_image import PoolImage
 from labor_jax.acquisition.registry import Method
@@ -53,12 +54,15 @@ def query(
       ValueError: If the method is unknown, or needs more than logits; if the budget is missing,
         given twice or not of the method's kind; if a random method has no key; or if an argument
         has a wrong shape or value.
-      TypeError: If `points` or `radius` is not an integer.
+      TypeError: If `points` or `radius` is not an integer, or an array is none, such as a list.
     """
     entry = registry.method(method)
     _check_method(entry, key)
+    check_array("logits", logits)
     if logits.ndim != 4 or not jnp.issubdtype(logits.dtype, jnp.floating):
         raise ValueError(f"logits must be f32[B, H, W, C], got {logits.dtype}{list(logits.shape)}")
+    if not math.prod(logits.shape[1:3]):
+        raise ValueError(f"the images have no pixels: logits are {list(logits.shape)}")
     if available is None:
         available = jnp.ones(logits.shape[:3], bool)
     check_mask("available", available, logits.shape[:3])
@@ -101,8 +105,10 @@ def _check_method(method: Method, key: jax.Array | None) -> None:
 def _budget(method: Method, fraction: float | None, points: int | None) -> Budget:
     """The budget of one round, after checking that the method takes it."""
     given_budget(method.budget, {"fraction": fraction, "points": points}, who=method.name)
-    if fraction is not None and not 0 <= fraction <= 1:
-        raise ValueError(f"fraction is {fraction}; it is a share from 0 to 1.")
+    if fraction is not None:
+        fraction = float(fraction)
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"fraction is {fraction}; it is a share from 0 to 1.")
     if points is not None:
         points = check_natural("points", points)
     return Budget(fraction, points)

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from labor_jax import ops
 from labor_jax.acquisition.argument_checks import check_image_features, check_natural
 from labor_jax.acquisition.selection import Selection
 
 # Gains that are smaller by less than this share of the largest count as equal: of two positions
 # that cover nothing but each other, both gain the same, and rounding would choose between them.
 _TIE = 1e-5
+_POSITIONS = 2048
 
 
 @functools.partial(jax.jit, static_argnames=("count", "lengthscale", "positions"))
@@ -25,31 +27,30 @@ def select_max_herding(
     *,
     count: int,
     lengthscale: float = 1.0,
-    positions: int = 2048,
+    positions: int = _POSITIONS,
 ) -> Selection:
     """Greedy choice of pixels that cover the image in a kernel of its features.
 
-    Pixels are compared at the positions of the feature map. m(x) is the largest kernel value
-    between position x and the positions asked, 0 before there are any. Repeats `count` times: ask
-    the available position y for which the mean over all x of max(0, k(x, y) - m(x)) is largest,
-    its gain. Gains within a 1e-5th of the largest are ties, which go to the lowest column, then the
-    lowest row. Positions whose pixel is not available count as asked in earlier rounds. Gains are
+    Pixels are compared at positions spread over the image: every n-th pixel in both directions,
+    with the smallest n that leaves at most `positions`. m(x) is the largest kernel value between
+    position x and the positions asked, 0 before there are any. Repeats `count` times: ask the
+    available position y for which the mean over all x of max(0, k(x, y) - m(x)) is largest, its
+    gain. Gains within a 1e-5th of the largest are ties, which go to the lowest column, then the
+    lowest row. Positions that are not available count as asked in earlier rounds. Gains are
     computed in float32. Where a tie or rounding made a gain larger than the one before, the one
     before is given.
 
-    k(x, y) = exp(-|x - y|^2 / (2 lengthscale^2)) of the feature vectors, scaled to length 1.
-
-    The kernel of all pairs of positions is kept, so there must not be too many: of a map of more
-    than `positions` every n-th position in both directions is left, with the smallest n that is
-    enough.
+    k(x, y) = exp(-|x - y|^2 / (2 lengthscale^2)) of the feature vectors, scaled to length 1. A
+    pixel's vector is the bilinear interpolation of `features` with aligned corners. k is 0 where a
+    vector holds NaN: such a pixel covers none, and gains 0.
 
     Args:
       features: float[h, w, D], the image's features at any resolution.
-      available: bool[H, W]. Position (y, x) stands for the pixel at the same place with aligned
-        corners, rounded.
-      count: Number of pixels, static, >= 0.
+      available: bool[H, W].
+      count: Number of pixels, static, >= 0. All rounds together can ask each position once.
       lengthscale: Above 0, static.
-      positions: The most positions to compare, static, >= 1: their number squared are kept.
+      positions: The most positions to compare, static, >= 1. The kernel of all their pairs is kept,
+        so memory grows with its square: 16 MB for 2048.
 
     Returns:
       A `Selection` of `count` picks with their gains. If fewer positions are available, the
@@ -65,18 +66,10 @@ def select_max_herding(
       https://arxiv.org/abs/2407.12212. There x and y are images; here they are pixels of one.
     """
     count = _check(features, available, count, lengthscale, positions)
-    every = _thinning(features.shape[:2], positions)
-    rows, columns = (
-        np.round(np.arange(0, n, every) * ((size - 1) / max(n - 1, 1))).astype(np.int32)
-        for n, size in zip(features.shape[:2], available.shape, strict=True)
-    )
+    rows, columns = _position_lines(available.shape, positions)
     # Columns first, so that the lowest number wins a tie.
     places = np.stack(np.meshgrid(rows, columns), axis=-1).reshape(-1, 2)
-    vectors = lax.stop_gradient(features)[::every, ::every].astype(jnp.float32)
-    vectors = _unit(vectors.swapaxes(0, 1).reshape(len(places), -1))
-    products = jnp.dot(vectors, vectors.T, precision=lax.Precision.HIGHEST)
-    # Of unit vectors |x - y|^2 is 2 - 2 xy.
-    kernel = jnp.exp(jnp.minimum(products - 1.0, 0.0) / lengthscale**2)
+    kernel = _kernel(features, available.shape, rows, columns, lengthscale)
     free = available[places[:, 0], places[:, 1]]
     covered = jnp.max(jnp.where(free, 0.0, kernel), axis=1)
     number = jnp.arange(len(places), dtype=jnp.int32)
@@ -101,12 +94,47 @@ def select_max_herding(
     return Selection(centers, valid, query, available & ~query, gains)
 
 
-def _thinning(size: tuple[int, int], positions: int) -> int:
-    """The smallest step, down and across, that leaves at most `positions` of the image."""
+def herding_positions(size: tuple[int, int]) -> int:
+    """How many pixels `select_max_herding` can ask of an image in all rounds together.
+
+    Args:
+      size: (H, W) of the image.
+
+    Returns:
+      The number of its positions, by default at most 2048.
+    """
+    return math.prod(map(len, _position_lines(size, _POSITIONS)))
+
+
+def _position_lines(size: tuple[int, int], positions: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and the columns of the positions, as far from one border as from the other."""
     every = 1
     while math.prod(-(-side // every) for side in size) > positions:
         every += 1
-    return every
+    rows, columns = (
+        np.arange((side - 1) % every // 2, side, every, dtype=np.int32) for side in size
+    )
+    return rows, columns
+
+
+def _kernel(
+    features: jax.Array,
+    size: tuple[int, int],
+    rows: np.ndarray,
+    columns: np.ndarray,
+    lengthscale: float,
+) -> jax.Array:
+    """The kernel of all pairs of positions, f32[P, P], numbered by column, then by row."""
+    taps = []
+    for coarse, side, lines in zip(features.shape, size, (rows, columns), strict=False):
+        every_pixel = ops.taps_align_corners(coarse, side)
+        taps.append(ops.Taps(*(each[lines] for each in every_pixel)))
+    vectors = ops.interpolate(lax.stop_gradient(features).astype(jnp.float32), *taps)
+    vectors = _unit(vectors.swapaxes(0, 1).reshape(len(rows) * len(columns), -1))
+    products = jnp.dot(vectors, vectors.T, precision=lax.Precision.HIGHEST)
+    # Of unit vectors |x - y|^2 is 2 - 2 xy.
+    kernel = jnp.exp(jnp.minimum(products - 1.0, 0.0) / lengthscale**2)
+    return jnp.where(jnp.isnan(kernel), 0.0, kernel)
 
 
 def _unit(vectors: jax.Array) -> jax.Array:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from labor_jax import ops
 from labor_jax.acquisition import dirichlet, image_scores, registry, scores
 from labor_jax.acquisition.core_set import select_core_set
-from labor_jax.acquisition.max_herding import select_max_herding
+from labor_jax.acquisition.max_herding import herding_positions, select_max_herding
 from labor_jax.acquisition.pool_image import Query, ScoredPixels
 from labor_jax.acquisition.random_of_best import select_random_of_best
 from labor_jax.acquisition.registry import register
@@ -48,7 +48,7 @@ def ppl(logits, selector_logits, available, distance="euclidean"):
     chosen = select_representative_points(
         mask & available, jax.nn.softmax(logits), distance=distance
     )
-    return Query(chosen.query, jnp.sum(chosen.valid), mask)
+    return Query(chosen.query, jnp.sum(chosen.valid, dtype=jnp.int32), mask)
 
 
 @register("ripu_ra", asks="regions")
@@ -122,7 +122,7 @@ def halo(logits, radii, radius):
     return ScoredPixels(score, suppression_radius=_HALO_SUPPRESSION * radius)
 
 
-@register("max_herding")
+@register("max_herding", most_picks=herding_positions)
 def max_herding(features, available, count, lengthscale=1.0):
     """MaxHerding: pixels that are like as many others of the image as possible."""
     return select_max_herding(features, available, count=count, lengthscale=lengthscale)
@@ -180,7 +180,7 @@ def superpixels(
     )
     merged = merge_alike(numbers, logits, bound=bound)
     change = scores.prediction_change(first_logits, logits)
-    unchanged = jnp.mean(change) < _NO_CHANGE
+    unchanged = jnp.nanmean(change) < _NO_CHANGE
     score = jnp.where(unchanged, scores.softmax_entropy(logits), change)
     means = superpixel_means(score, merged, bound=bound)
     return select_superpixels(means, merged, available, count=count)
@@ -203,7 +203,7 @@ def multi_hot(
     numbers, bound = _superpixels(
         image, superpixel_size, superpixel_compactness, superpixel_iterations
     )
-    shares = jnp.mean(jax.nn.softmax(logits), axis=(0, 1))
+    shares = jnp.nanmean(jax.nn.softmax(logits), axis=(0, 1))
     means = superpixel_means(scores.pixbal(logits, shares), numbers, bound=bound)
     return select_superpixels(means, numbers, available, count=count)
 
@@ -241,7 +241,7 @@ def image_core_set(features):
 @register("random_images", asks="images")
 def random_images(key):
     """Random whole images: what any other query of as many seconds must beat."""
-    return jax.random.uniform(key)
+    return scores.random_score(key, ())
 
 
 # WDA's points: the annotator picks one pixel of each class present, see `annotation.Oracle`.

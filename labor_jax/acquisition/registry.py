@@ -58,6 +58,7 @@ class Method:
         "images" are whole images, some of the pool; "full" is all of them.
       budget: What limits a query, see `register`.
       parameters: Names of the function's parameters.
+      most_picks: The most picks of an image of (height, width) in all rounds, see `register`.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Method:
     asks: Asks = "points"
     budget: BudgetKind = "points"
     parameters: tuple[str, ...] = ()
+    most_picks: Callable[[tuple[int, int]], int] | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -99,7 +101,11 @@ METHODS: dict[str, Method] = {}
 
 
 def register(
-    name: str, *, asks: Asks = "points", budget: BudgetKind | None = None
+    name: str,
+    *,
+    asks: Asks = "points",
+    budget: BudgetKind | None = None,
+    most_picks: Callable[[tuple[int, int]], int] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers an acquisition function, which a config can then name in `acquisition.method`.
 
@@ -145,6 +151,9 @@ def register(
         "regions", "superpixels" (for classes, too) and "images" for these, and "own" otherwise.
         Regions also take "points", a number of them, and masks "cap" or "points"; all but images
         take "own".
+      most_picks: `most_picks((height, width))` is how many picks the function can find in an image
+        in all rounds together. A run whose budget holds more warns at its start. None: as many as
+        there are pixels or parts.
 
     A function that returns a score or `ScoredPixels` also works with class weights and with a
     budget over the pool. For the latter a `Selection` must hold the picks' scores.
@@ -168,7 +177,7 @@ def register(
                 f"budget is {limit!r}, but what limits a method that asks {asks!r} is one of: "
                 f"{', '.join(_BUDGETS[asks])}."
             )
-        add(Method(name, function, asks, limit, _parameters(function)))
+        add(Method(name, function, asks, limit, _parameters(function), most_picks))
         return function
 
     return decorate

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from labor_jax.acquisition import loop_carry, window_reductions
-from labor_jax.acquisition.argument_checks import check_natural
+from labor_jax.acquisition.argument_checks import check_class_maps, check_classes, check_natural
 
 # Added inside the logarithms, as in RIPU's published code. It changes which pixels are asked: the
 # impurity of a pure window is slightly below zero, so the least uncertain pure window wins.
@@ -42,7 +42,7 @@ def softmax_entropy(logits: jax.Array) -> jax.Array:
     Raises:
       ValueError: If there are fewer than two classes.
     """
-    _check_classes(logits)
+    check_classes(logits)
     probabilities = jax.nn.softmax(logits.astype(jnp.float32))
     return _normalised_entropy(probabilities, logits.shape[-1])
 
@@ -60,7 +60,7 @@ def least_confidence(logits: jax.Array) -> jax.Array:
     Raises:
       ValueError: If there are fewer than two classes.
     """
-    _check_classes(logits)
+    check_classes(logits)
     return 1.0 - jnp.max(jax.nn.softmax(logits.astype(jnp.float32)), axis=-1)
 
 
@@ -77,7 +77,7 @@ def margin(logits: jax.Array) -> jax.Array:
     Raises:
       ValueError: If there are fewer than two classes.
     """
-    _check_classes(logits)
+    check_classes(logits)
     first, second = _largest_two(jax.nn.softmax(logits.astype(jnp.float32)))
     return 1.0 - (first - second)
 
@@ -94,9 +94,11 @@ def best_versus_second(logits: jax.Array, temperature: float = 1.0) -> jax.Array
       f32[...] in [0, 1].
 
     Raises:
-      ValueError: If there are fewer than two classes.
+      ValueError: If there are fewer than two classes, or the temperature is not above 0.
     """
-    _check_classes(logits)
+    check_classes(logits)
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature}")
     first, second = _largest_two(logits.astype(jnp.float32))
     return jnp.exp((second - first) / temperature)
 
@@ -116,13 +118,14 @@ def pixbal(logits: jax.Array, shares: jax.Array, temperature: float = 0.1) -> ja
       f32[...] in [0, 1].
 
     Raises:
-      ValueError: If there are fewer than two classes, or not a share of each.
+      ValueError: If there are fewer than two classes, not a share of each, or the temperature is
+        not above 0.
 
     References:
       Hwang et al., "Active Learning for Semantic Segmentation with Multi-class Label Query",
       NeurIPS 2023, https://arxiv.org/abs/2309.09319.
     """
-    _check_classes(logits)
+    check_classes(logits)
     if shares.shape != logits.shape[-1:]:
         raise ValueError(
             f"shares must have shape {logits.shape[-1:]}, one of a class, got {shares.shape}"
@@ -136,16 +139,16 @@ def prediction_change(first_logits: jax.Array, logits: jax.Array) -> jax.Array:
     """One minus the cosine of the angle between two predicted distributions.
 
     Args:
-      first_logits: f32[..., C], such as of the model before the first round.
+      first_logits: f32[..., C], `C >= 2`, such as of the model before the first round.
       logits: f32[..., C], the same shape.
 
     Returns:
       f32[...] in [0, 1].
 
     Raises:
-      ValueError: If the shapes differ.
+      ValueError: If the shapes differ, or there are fewer than two classes.
     """
-    _check_same_shape(first_logits, logits)
+    _check_two(first_logits, logits)
     units = []
     for each in (first_logits, logits):
         probabilities = jax.nn.softmax(each.astype(jnp.float32))
@@ -160,7 +163,7 @@ def halo(radii: jax.Array, logits: jax.Array, radius: int) -> jax.Array:
     """HALO's score: the hyperbolic radius times `prediction_uncertainty`.
 
     Both are first scaled to 0 to 1 within the image: (s - min s) / (max s - min s), 0 where all are
-    equal.
+    equal. A NaN stays one, and leaves the other pixels as they are.
 
     Args:
       radii: f32[..., H, W], such as `models.Hyperbolic` gives them.
@@ -185,8 +188,8 @@ def halo(radii: jax.Array, logits: jax.Array, radius: int) -> jax.Array:
         )
 
     def scaled(score):
-        least = jnp.min(score, axis=(-2, -1), keepdims=True)
-        span = jnp.max(score, axis=(-2, -1), keepdims=True) - least
+        least = jnp.nanmin(score, axis=(-2, -1), keepdims=True)
+        span = jnp.nanmax(score, axis=(-2, -1), keepdims=True) - least
         return (score - least) / jnp.where(span > 0, span, 1.0)
 
     uncertainty = prediction_uncertainty(logits, radius)
@@ -201,34 +204,33 @@ def bald(logit_samples: jax.Array) -> jax.Array:
     classes.
 
     Args:
-      logit_samples: f32[S, ..., C], `S >= 1`, such as of passes with dropout.
+      logit_samples: f32[S, ..., C], `S >= 1`, `C >= 2`, such as of passes with dropout.
 
     Returns:
       f32[...], at least 0.
 
     Raises:
-      ValueError: If there are no samples.
+      ValueError: If there are no samples, or fewer than two classes.
 
     References:
       Houlsby et al., arXiv 1112.5745; with dropout: Gal, Islam and Ghahramani, ICML 2017,
       https://arxiv.org/abs/1703.02910, Eq. 3.
     """
+    check_classes(logit_samples)
     if logit_samples.ndim < 2 or not logit_samples.shape[0]:
         raise ValueError(f"logit_samples must be f32[S, ..., C], got shape {logit_samples.shape}")
     num_samples = logit_samples.shape[0]
 
     # Sample by sample, so that the probabilities of all are never in memory.
     def add(totals, logits):
-        log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-        probabilities = jnp.exp(log_probabilities)
-        entropies = -jnp.sum(probabilities * log_probabilities, axis=-1)
-        return (totals[0] + probabilities, totals[1] + entropies), None
+        probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+        return (totals[0] + probabilities, totals[1] + entropy_in_nats(probabilities)), None
 
-    zeros = jnp.zeros(logit_samples.shape[1:]), jnp.zeros(logit_samples.shape[1:-1])
+    shape = logit_samples.shape[1:]
+    zeros = (jnp.zeros(each, jnp.float32) for each in (shape, shape[:-1]))
     zeros = tuple(loop_carry.initial_carry(each, logit_samples) for each in zeros)
     (probabilities, entropies), _ = lax.scan(add, zeros, logit_samples)
-    mean = probabilities / num_samples
-    of_mean = -jnp.sum(jax.scipy.special.xlogy(mean, mean), axis=-1)
+    of_mean = entropy_in_nats(probabilities / num_samples)
     # Rounding can make the difference of two nearly equal numbers slightly negative.
     return jnp.maximum(of_mean - entropies / num_samples, 0.0)
 
@@ -303,16 +305,16 @@ def inconsistency_mask(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
     """Marks the pixels where two heads predict different classes; LabOR Eq. 2.
 
     Args:
-      logits_a: f32[..., C] of one head.
+      logits_a: f32[..., C] of one head, `C >= 2`.
       logits_b: f32[..., C] of the other head, same shape.
 
     Returns:
       bool[...]. Ties in a prediction go to the lowest class.
 
     Raises:
-      ValueError: If the shapes differ.
+      ValueError: If the shapes differ, or there are fewer than two classes.
     """
-    _check_same_shape(logits_a, logits_b)
+    _check_two(logits_a, logits_b)
     return jnp.argmax(logits_a, axis=-1) != jnp.argmax(logits_b, axis=-1)
 
 
@@ -323,16 +325,16 @@ def discrepancy_map(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
     `sum_c |softmax(a)_c - softmax(b)_c|`.
 
     Args:
-      logits_a: f32[..., C] of one head.
+      logits_a: f32[..., C] of one head, `C >= 2`.
       logits_b: f32[..., C] of the other head, same shape.
 
     Returns:
       f32[...] in [0, 2].
 
     Raises:
-      ValueError: If the shapes differ.
+      ValueError: If the shapes differ, or there are fewer than two classes.
     """
-    _check_same_shape(logits_a, logits_b)
+    _check_two(logits_a, logits_b)
     difference = jax.nn.softmax(logits_a.astype(jnp.float32)) - jax.nn.softmax(
         logits_b.astype(jnp.float32)
     )
@@ -350,6 +352,15 @@ def random_score(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
       f32[shape] in [0, 1).
     """
     return jax.random.uniform(key, shape, jnp.float32)
+
+
+def entropy_in_nats(probabilities: jax.Array) -> jax.Array:
+    """`-sum_c p_c log p_c`, f32[..., C] to f32[...]; a class of probability 0 adds 0.
+
+    Its gradient is 0 there as well. That of `jax.scipy.special.xlogy` is NaN.
+    """
+    logs = jnp.log(jnp.where(probabilities > 0, probabilities, 1.0))
+    return -jnp.sum(probabilities * logs, axis=-1)
 
 
 def _largest_two(values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -393,22 +404,14 @@ def _label_impurity(labels: jax.Array, num_classes: int, radius: int) -> jax.Arr
     return total / math.log(num_classes)
 
 
-def _check_classes(logits: jax.Array) -> None:
-    if logits.ndim < 1 or logits.shape[-1] < 2:
-        raise ValueError(
-            f"logits must have at least 2 classes on the last axis, got shape {logits.shape}; "
-            "a single class has no entropy and no margin"
-        )
-
-
 def _check_window(logits: jax.Array, radius: int) -> int:
-    if logits.ndim < 3:
-        raise ValueError(f"logits must be f32[..., H, W, C], got shape {logits.shape}")
-    _check_classes(logits)
+    check_class_maps(logits)
     return check_natural("radius", radius)
 
 
-def _check_same_shape(logits_a: jax.Array, logits_b: jax.Array) -> None:
+def _check_two(logits_a: jax.Array, logits_b: jax.Array) -> None:
+    check_classes(logits_a)
+    check_classes(logits_b)
     if logits_a.shape != logits_b.shape:
         raise ValueError(
             "the logits of the two heads must have one shape, "

@@ -182,7 +182,14 @@ def clear_of_asked(available: jax.Array, radius: int) -> jax.Array:
 
     Returns:
       bool[H, W].
+
+    Raises:
+      ValueError: If `available` is not bool[H, W], or the radius is negative.
+      TypeError: If the radius is not an integer.
     """
+    check_image("available", available)
+    check_mask("available", available, available.shape)
+    radius = check_natural("radius", radius)
     return available & ~window_reductions.window_any(~available, radius)
 
 
@@ -207,5 +214,5 @@ def _mark(centers: jax.Array, valid: jax.Array, shape: tuple[int, ...]) -> jax.A
 def _scores_at(score: jax.Array, centers: jax.Array) -> jax.Array:
     """Scores of centres, f32[count]; any number where a centre is (-1, -1)."""
     if not score.size:
-        return jnp.zeros(centers.shape[0])
+        return jnp.zeros(centers.shape[0], jnp.float32)
     return score[centers[:, 0], centers[:, 1]].astype(jnp.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from labor_jax.acquisition.argument_checks import check_mask
+from labor_jax.acquisition.argument_checks import check_mask, check_natural
 from labor_jax.acquisition.budget import Budget
 from labor_jax.acquisition.class_weights import weighted
 from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, ScoredPixels
@@ -180,6 +180,13 @@ def _checked(
         raise _wrong_result(method, expected, score, shape)
     if suppression_radius is None:
         suppression_radius = 2 * radius if method.asks == "regions" else 0
+    try:
+        check_natural("suppression_radius", suppression_radius)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the acquisition function {name} of method {method.name!r} returned ScoredPixels, but "
+            f"{error}"
+        ) from None
     return ScoredPixels(score, getattr(found, "candidates", None), suppression_radius)
 
 
@@ -219,7 +226,9 @@ def _as_query(
         parts = _parts(found, image.available.shape, radius if method.asks == "regions" else 0)
     if scores is not None:
         scores = jnp.where(found.valid, scores, -jnp.inf)
-    return Query(found.query, jnp.sum(found.valid), candidates, parts=parts, scores=scores)
+    return Query(
+        found.query, jnp.sum(found.valid, dtype=jnp.int32), candidates, parts=parts, scores=scores
+    )
 
 
 def _parts(selection: Selection, shape: tuple[int, int], radius: int) -> jax.Array:

@@ -16,6 +16,7 @@ from jax import lax
 from labor_jax.acquisition import loop_carry, pixel_order
 from labor_jax.acquisition.argument_checks import check_image, check_mask, check_natural
 from labor_jax.acquisition.pool_image import Query
+from labor_jax.acquisition.scores import entropy_in_nats
 
 LARGEST_BOUND = 2**16 - 1
 """The largest `bound` of `adjacent_superpixels`: two numbers then fit 32 bits."""
@@ -36,7 +37,7 @@ def superpixel_means(values: jax.Array, superpixels: jax.Array, *, bound: int) -
     Raises:
       ValueError: If the shapes don't fit.
     """
-    check_image("superpixels", superpixels)
+    _check_numbers(superpixels)
     if values.ndim not in (2, 3) or values.shape[:2] != superpixels.shape:
         raise ValueError(
             f"values must be [H, W] or [H, W, C] with H x W of {superpixels.shape}, got shape "
@@ -62,7 +63,7 @@ def adjacent_superpixels(superpixels: jax.Array, *, bound: int) -> jax.Array:
     Raises:
       ValueError: If the map is not [H, W], or the bound too large.
     """
-    check_image("superpixels", superpixels)
+    _check_numbers(superpixels)
     if bound > LARGEST_BOUND:
         raise ValueError(
             f"{bound} superpixels may occur, and at most {LARGEST_BOUND} can be merged; take "
@@ -117,6 +118,7 @@ def merge_alike(
       is of later methods, such as Kim et al., "Adaptive Superpixel for Active Learning in Semantic
       Segmentation", ICCV 2023.
     """
+    _check_numbers(superpixels)
     if logits.ndim != 3 or logits.shape[:2] != superpixels.shape:
         raise ValueError(
             f"logits must be [H, W, C] with H x W of {superpixels.shape}, got shape {logits.shape}"
@@ -124,15 +126,15 @@ def merge_alike(
     pairs = adjacent_superpixels(superpixels, bound=bound)
 
     def probabilities_and_entropy(row):
-        log_probabilities = jax.nn.log_softmax(row.astype(jnp.float32))
-        probabilities = jnp.exp(log_probabilities)
-        entropies = -jnp.sum(probabilities * log_probabilities, axis=-1, keepdims=True)
-        return jnp.concatenate([probabilities, entropies], axis=-1)
+        probabilities = jax.nn.softmax(row.astype(jnp.float32))
+        entropies = entropy_in_nats(probabilities)
+        return jnp.concatenate([probabilities, entropies[..., None]], axis=-1)
 
     means = _means(logits, superpixels, bound, probabilities_and_entropy)
     probabilities, certain = means[:, :-1], means[:, -1] < entropy
     first, second = (probabilities[each] for each in jnp.maximum(pairs, 0).T)
-    between = _entropies((first + second) / 2) - (_entropies(first) + _entropies(second)) / 2
+    between = entropy_in_nats((first + second) / 2)
+    between -= (entropy_in_nats(first) + entropy_in_nats(second)) / 2
     joined = (between < divergence) & jnp.all(certain[pairs], axis=-1) & (pairs[:, 0] >= 0)
     # A pair that is not joined points to itself, which changes nothing.
     ends = jnp.where(joined, pairs.T, 0)
@@ -176,7 +178,7 @@ def select_superpixels(
     """
     if score.ndim != 1:
         raise ValueError(f"score must be f32[bound], one of a superpixel, got shape {score.shape}")
-    check_image("superpixels", superpixels)
+    _check_numbers(superpixels)
     check_mask("available", available, superpixels.shape)
     count = check_natural("count", count)
     bound = score.shape[0]
@@ -191,7 +193,13 @@ def select_superpixels(
     parts = jnp.where(available, part[superpixels], -1)
     scores = jnp.where(valid, score[chosen].astype(jnp.float32), -jnp.inf)
     scores = jnp.pad(scores, (0, count - chosen.size), constant_values=-jnp.inf)
-    return Query(parts >= 0, jnp.sum(valid), available, parts=parts, scores=scores)
+    return Query(parts >= 0, jnp.sum(valid, dtype=jnp.int32), available, parts=parts, scores=scores)
+
+
+def _check_numbers(superpixels: jax.Array) -> None:
+    check_image("superpixels", superpixels)
+    if not jnp.issubdtype(superpixels.dtype, jnp.integer):
+        raise ValueError(f"superpixels must be numbers int32[H, W], got {superpixels.dtype}")
 
 
 def _means(
@@ -211,12 +219,7 @@ def _means(
         return (totals, counts.at[number].add(1, mode="drop")), None
 
     depth = jax.eval_shape(row_values, values[0]).shape[-1]
-    state = (jnp.zeros((bound, depth)), jnp.zeros(bound, jnp.int32))
+    state = (jnp.zeros((bound, depth), jnp.float32), jnp.zeros(bound, jnp.int32))
     state = tuple(loop_carry.initial_carry(each, values) for each in state)
     (totals, counts), _ = lax.scan(add, state, (values, numbers))
     return totals / jnp.maximum(counts, 1)[:, None]
-
-
-def _entropies(probabilities: jax.Array) -> jax.Array:
-    """Entropies in nats; 0 log 0 is 0."""
-    return -jnp.sum(jax.scipy.special.xlogy(probabilities, probabilities), axis=-1)

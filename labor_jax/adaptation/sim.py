@@ -150,7 +150,9 @@ class InstanceMatching:
     def players(self, setup: Setup) -> dict[str, Player]:
         """The prototypes, f32[C, P, D], which move by plain descent."""
         shape = (setup.num_classes, self.prototypes, setup.feature_shape()[-1])
-        return {"prototypes": Player(lambda key: jnp.zeros(shape), optax.sgd(self.rate))}
+        return {
+            "prototypes": Player(lambda key: jnp.zeros(shape, jnp.float32), optax.sgd(self.rate))
+        }
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Which classes are things, and which prototypes there are."""

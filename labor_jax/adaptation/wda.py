@@ -144,8 +144,8 @@ class ClassAdversarial(_OnWeakLabels):
             )
             return [
                 {
-                    "kernel": kernel(layer_key, (setup.num_classes, inputs, outputs)),
-                    "bias": jnp.zeros((setup.num_classes, outputs)),
+                    "kernel": kernel(layer_key, (setup.num_classes, inputs, outputs), jnp.float32),
+                    "bias": jnp.zeros((setup.num_classes, outputs), jnp.float32),
                 }
                 for layer_key, inputs, outputs in zip(
                     jax.random.split(key, 3), sizes[:-1], sizes[1:], strict=True

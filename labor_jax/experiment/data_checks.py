@@ -94,7 +94,8 @@ def _domains(config: ConfigDict) -> set[str]:
 def check_budget(components: Components) -> None:
     """Refuses a budget that doesn't hold a single pick a round; warns if it does in some images.
 
-    Call it after the config's budget was found to be of the method's kind.
+    It also warns if the budget holds more picks than the method can find. Call it after the
+    config's budget was found to be of the method's kind.
 
     Raises:
       ValueError: it holds none in any image; the message says the smallest budget that does.
@@ -109,6 +110,7 @@ def check_budget(components: Components) -> None:
         _check_images_budget(budget, len(pool))
         return
     sizes = [tuple(pool.size(number)) for number in range(len(pool))]
+    _warn_of_unspent(config.acquisition, budget, method, sizes)
     if config.acquisition.scope == "pool":
         _check_pool_budget(budget, method, sizes, radius)
         return
@@ -132,6 +134,34 @@ def _check_images_budget(budget: Budget, images: int) -> None:
         raise ValueError(
             f"The budget in config.acquisition is too small for even one of the pool's {images} "
             f"whole images{price}. Raise it."
+        )
+
+
+def _warn_of_unspent(
+    config: ConfigDict, budget: Budget, method: Method, sizes: list[tuple[int, int]]
+) -> None:
+    """Warns if a budget holds more picks than the method can find in an image."""
+    if method.most_picks is None:
+        return
+    rounds = budget.rounds - config.random_rounds
+    picks = {
+        size: rounds * (budget.picks(method.budget, size, radius=config.radius) or 0)
+        for size in set(sizes)
+    }
+    short = [size for size in sizes if picks[size] > method.most_picks(size)]
+    if short:
+        worst = max(short, key=lambda size: picks[size] / method.most_picks(size))
+        logger.warning(
+            "In %d of the pool's %d images the budget in config.acquisition holds more picks than "
+            "%s can find: %d over %d rounds in an image of %s pixels, where it can find %d. The "
+            "rest is not asked. Lower the budget, or choose another method, such as core_set.",
+            len(short),
+            len(sizes),
+            method.name,
+            picks[worst],
+            rounds,
+            _by(worst),
+            method.most_picks(worst),
         )
 
 

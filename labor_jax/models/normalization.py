@@ -17,13 +17,13 @@ def normalize_images(images: jax.Array) -> jax.Array:
     Returns:
       f32[..., 3].
     """
-    mean, std = jnp.asarray(IMAGENET_MEAN), jnp.asarray(IMAGENET_STD)
+    mean, std = (jnp.asarray(each, jnp.float32) for each in (IMAGENET_MEAN, IMAGENET_STD))
     return (images.astype(jnp.float32) / 255.0 - mean) / std
 
 
 def denormalize_images(images: jax.Array) -> jax.Array:
     """Inverts `normalize_images`: f32[..., 3] to RGB f32[..., 3] in 0 to 255."""
-    mean, std = jnp.asarray(IMAGENET_MEAN), jnp.asarray(IMAGENET_STD)
+    mean, std = (jnp.asarray(each, jnp.float32) for each in (IMAGENET_MEAN, IMAGENET_STD))
     return (images.astype(jnp.float32) * std + mean) * 255.0
 
 

@@ -235,7 +235,8 @@ def _means(pixels: jax.Array, chosen: jax.Array, centers: jax.Array, size: int) 
 
     # A row of all cells at a time: sums over the whole image would pass 54 times over it.
     totals = jnp.zeros((len(_AROUND), 6, pixels.shape[-1]), jnp.int32)
-    totals, _ = jax.lax.scan(add, vary_together(totals, pixels)[0], jnp.arange(size))
+    rows = jnp.arange(size, dtype=jnp.int32)
+    totals, _ = jax.lax.scan(add, vary_together(totals, pixels)[0], rows)
     totals = totals.reshape(len(_AROUND), 6, *centers.shape[1:])
     total = jnp.zeros_like(totals[0])
     for part, (dy, dx) in zip(totals, _AROUND, strict=True):
@@ -302,7 +303,8 @@ def _roots(chosen: jax.Array, centers: jax.Array, size: int, width: int) -> jax.
         return (jnp.where(nearer, distance, least), jnp.where(nearer, place, nearest)), None
 
     nothing = vary_together(jnp.full((len(_AROUND), rows * columns), _FAR), chosen)[0]
-    best, _ = jax.lax.scan(compare, (nothing, nothing), jnp.arange(size * size))
+    pixels = jnp.arange(size * size, dtype=jnp.int32)
+    best, _ = jax.lax.scan(compare, (nothing, nothing), pixels)
     least = nearest = jnp.full(grid, _FAR)
     for *candidate, (dy, dx) in zip(*best, _AROUND, strict=True):
         distance, place = (_shifted(each.reshape(grid), -dy, -dx, _FAR) for each in candidate)
@@ -326,7 +328,8 @@ def _connected(numbers: jax.Array, roots: jax.Array, colours: jax.Array) -> jax.
 
     kept, _ = jax.lax.while_loop(lambda state: state[1], spread, (kept, jnp.any(kept)))
     unlike = [
-        jnp.sum(jnp.square(colours - _shifted(colours, dy, dx, 0)), axis=0) for dy, dx in sides
+        jnp.sum(jnp.square(colours - _shifted(colours, dy, dx, 0)), axis=0, dtype=jnp.int32)
+        for dy, dx in sides
     ]
 
     def join(numbers):

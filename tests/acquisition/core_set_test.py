@@ -156,11 +156,29 @@ def test_lower_precision_features_are_accepted():
     np.testing.assert_array_equal(selection.centers, _twin(features, available, 5))
 
 
-def test_a_pixel_of_nan_features_does_not_stop_the_rest():
-    features = np.random.default_rng(5).normal(size=(4, 4, 2)).astype(np.float32)
-    features[2, 3] = np.nan
-    available = np.ones((4, 4), bool)
-    _assert_consistent(acquisition.select_core_set(features, available, count=16), available)
+@pytest.mark.parametrize("asked", [False, True])
+def test_pixels_of_nan_features_decide_nothing_and_come_last(asked):
+    features = np.random.default_rng(5).normal(size=(6, 6, 2)).astype(np.float32)
+    features[0, 0] = features[5, 5, 0] = np.nan
+    # A pixel at the border of a broken cell of the map counts as broken.
+    broken = np.zeros((6, 6), bool)
+    broken[0, 0] = broken[4:, 4:] = True
+    available = np.ones((6, 6), bool)
+    available[0, 0] = not asked
+    found = acquisition.select_core_set(features, available, count=36)
+    _assert_consistent(found, available)
+    centers = np.asarray(found.centers)[: available.sum()]
+    sound = (~broken).sum()
+    assert not broken[tuple(centers[:sound].T)].any() and broken[tuple(centers[sound:].T)].all()
+    if not asked:
+        mean = np.nanmean(features, axis=(0, 1))
+        first = np.nanargmin(np.where(broken, np.nan, _squared_distances(features, mean)))
+        assert centers[0].tolist() == [*divmod(first, 6)]
+    for pick in range(1, sound):
+        before = features[tuple(centers[:pick].T)]
+        nearest = np.min([_squared_distances(features, each) for each in before], axis=0)
+        farthest = np.nanmax(np.where(broken, np.nan, nearest))
+        assert nearest[tuple(centers[pick])] == pytest.approx(farthest, rel=1e-4)
 
 
 def test_pixels_features_are_upsampled_as_logits_are():

@@ -122,6 +122,22 @@ def test_wrong_arguments_are_explained(method, settings, message):
         acquisition.query(LOGITS, method, **settings)
 
 
+def test_lists_and_images_without_pixels_are_explained():
+    with pytest.raises(TypeError, match="logits must be an array, got list"):
+        acquisition.query(LOGITS.tolist(), "entropy", points=3)
+    with pytest.raises(TypeError, match="available must be an array, got list"):
+        acquisition.query(LOGITS, "entropy", points=3, available=AVAILABLE.tolist())
+    with pytest.raises(ValueError, match=r"no pixels: logits are \[2, 0, "):
+        acquisition.query(LOGITS[:, :0], "entropy", points=3)
+    with pytest.raises(TypeError, match=r"points must be an integer, got 2\.5"):
+        acquisition.query(LOGITS, "entropy", points=2.5)
+
+
+def test_a_fraction_may_be_any_number():
+    found = acquisition.query(LOGITS, "entropy", fraction=jnp.float32(0.25))
+    np.testing.assert_array_equal(found, acquisition.query(LOGITS, "entropy", fraction=0.25))
+
+
 @pytest.mark.parametrize("logits", [LOGITS[0], jnp.zeros((*SHAPE, 5), jnp.int32)])
 def test_wrong_logits_are_explained(logits):
     with pytest.raises(ValueError, match=r"logits must be f32\[B, H, W, C\], got "):

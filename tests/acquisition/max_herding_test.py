@@ -7,32 +7,39 @@ import numpy as np
 import pytest
 
 from labor_jax import acquisition
+from labor_jax.acquisition import max_herding
 from tests.acquisition.batches import assert_batch_equals_single_images
 
 
+def upsampled(features, size):
+    """Bilinear, with aligned corners."""
+    for axis, length in enumerate(size):
+        place = np.linspace(0, features.shape[axis] - 1, length)
+        low = np.minimum(np.int64(place), max(features.shape[axis] - 2, 0))
+        high = np.minimum(low + 1, features.shape[axis] - 1)
+        weight = np.expand_dims(place - low, (1 - axis, 2))
+        features = features.take(low, axis) * (1 - weight) + features.take(high, axis) * weight
+    return features
+
+
 def twin(features, available, count, lengthscale=1.0, every=1):
-    """Centres and gains."""
-    height, width = features.shape[:2]
-    places = [(y, x) for x in range(0, width, every) for y in range(0, height, every)]
-    pixels = [
-        tuple(
-            int(np.round(i * (size - 1) / max(n - 1, 1)))
-            for i, n, size in zip(place, (height, width), available.shape, strict=True)
-        )
-        for place in places
-    ]
-    vectors = [np.float64(features[place]) for place in places]
+    """Centres and gains, of pixels that are `every` apart; a broken vector is like none."""
+    lines = [range((side - 1) % every // 2, side, every) for side in available.shape]
+    pixels = [(y, x) for x in lines[1] for y in lines[0]]
+    dense = upsampled(np.float64(features), available.shape)
+    vectors = [dense[pixel] for pixel in pixels]
     vectors = [v / max(np.linalg.norm(v), 1e-30) for v in vectors]
     kernel = np.exp(
         [[-((a - b) ** 2).sum() / (2 * lengthscale**2) for a in vectors] for b in vectors]
     )
+    kernel = np.nan_to_num(kernel)
     asked = [i for i, pixel in enumerate(pixels) if not available[pixel]]
     centers, gains = [], []
     for _ in range(count):
-        covered = kernel[:, asked].max(1) if asked else np.zeros(len(places))
+        covered = kernel[:, asked].max(1) if asked else np.zeros(len(pixels))
         gain = {
             i: np.maximum(kernel[:, i] - covered, 0).mean()
-            for i in range(len(places))
+            for i in range(len(pixels))
             if i not in asked
         }
         if not gain:
@@ -52,12 +59,12 @@ def image(seed, shape=(4, 5, 3), size=(9, 13)):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
     ("count", "settings"),
-    [(4, {}), (30, {}), (5, {"lengthscale": 0.3}), (4, {"positions": 12}), (0, {})],
+    [(4, {}), (30, {}), (5, {"lengthscale": 0.3}), (9, {"positions": 12}), (0, {})],
 )
 def test_picks_and_gains_equal_the_twin(seed, count, settings):
     features, available = image(seed)
     found = acquisition.select_max_herding(features, available, count=count, **settings)
-    every = 2 if "positions" in settings else 1
+    every = 4 if "positions" in settings else 1
     centers, gains = twin(features, available, count, settings.get("lengthscale", 1.0), every)
     assert found.centers[: len(centers)].tolist() == centers
     np.testing.assert_allclose(found.scores[: len(gains)], gains, atol=1e-5)
@@ -85,6 +92,31 @@ def test_like_pixels_are_not_asked_twice():
     np.testing.assert_allclose(found.scores, 0.5, atol=1e-4)
 
 
+def test_a_map_that_is_finer_than_the_labels_asks_no_pixel_twice():
+    features, _ = image(0, shape=(16, 16, 3))
+    found = acquisition.select_max_herding(features, np.ones((4, 4), bool), count=20)
+    assert found.valid.sum() == found.query.sum() == 16
+
+
+def test_a_coarse_map_does_not_limit_the_picks():
+    features, _ = image(0, shape=(2, 2, 3))
+    found = acquisition.select_max_herding(features, np.ones((9, 13), bool), count=120)
+    assert found.valid.sum() == found.query.sum() == 117 == max_herding.herding_positions((9, 13))
+    assert max_herding.herding_positions((64, 128)) == 2048
+    assert max_herding.herding_positions((1024, 2048)) == 2048
+
+
+def test_a_broken_feature_does_not_decide_the_other_picks():
+    features, _ = image(0, shape=(9, 13, 3))
+    broken = features.copy()
+    broken[8, 12, 0] = np.nan
+    everything = np.ones((9, 13), bool)
+    select = functools.partial(acquisition.select_max_herding, count=4)
+    found = select(broken, everything)
+    assert found.centers.tolist() == twin(broken, everything, 4)[0]
+    assert np.isfinite(found.scores).all()
+
+
 def test_earlier_rounds_are_gone_on_from():
     features, _ = image(0)
     everything = np.ones((9, 13), bool)
@@ -96,8 +128,10 @@ def test_earlier_rounds_are_gone_on_from():
 
 
 def test_a_single_position_and_batches():
-    found = acquisition.select_max_herding(np.zeros((1, 1, 2)), np.ones((3, 3), bool), count=2)
-    assert found.centers.tolist() == [[0, 0], [-1, -1]]
+    found = acquisition.select_max_herding(
+        np.zeros((1, 1, 2)), np.ones((3, 3), bool), count=2, positions=1
+    )
+    assert found.centers.tolist() == [[1, 1], [-1, -1]]
     batch = [np.stack(each) for each in zip(image(0), image(1), strict=True)]
     assert_batch_equals_single_images(
         functools.partial(acquisition.select_max_herding, count=3), *batch

@@ -280,6 +280,14 @@ def wrong_parts(available):
     return acquisition.Query(available, jnp.int32(0), available, parts=available)
 
 
+def far_apart(logits):
+    return acquisition.ScoredPixels(logits.max(axis=-1), suppression_radius=2.5)
+
+
+def below_0_apart(logits):
+    return acquisition.ScoredPixels(logits.max(axis=-1), suppression_radius=-3)
+
+
 @pytest.mark.parametrize(
     ("function", "registration", "message"),
     [
@@ -296,6 +304,8 @@ def wrong_parts(available):
             {"asks": "classes"},
             r"largest .* returned float32\[6, 7\] .* a Query with parts",
         ),
+        (far_apart, {}, r"far_apart .* suppression_radius must be an integer, got 2\.5"),
+        (below_0_apart, {}, "below_0_apart .* suppression_radius must be 0 or more, got -3"),
         (wrong_parts, {}, r"wrong_parts .* returned bool\[6, 7\] .* parts int32"),
     ],
 )

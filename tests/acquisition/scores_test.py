@@ -11,6 +11,11 @@ PIXEL_SCORES = [
     acquisition.margin,
     acquisition.best_versus_second,
 ]
+TWO = [
+    acquisition.discrepancy_map,
+    acquisition.inconsistency_mask,
+    acquisition.prediction_change,
+]
 WINDOW_SCORES = [
     acquisition.region_impurity,
     acquisition.prediction_uncertainty,
@@ -204,9 +209,19 @@ def test_random_score_depends_on_the_key_only():
     assert (score != acquisition.random_score(jax.random.key(1), (2, 3, 4))).any()
 
 
-@pytest.mark.parametrize("score", [*PIXEL_SCORES, *WINDOW_SCORES], ids=lambda s: s.__name__)
+@pytest.mark.parametrize(
+    "score",
+    [
+        *(*PIXEL_SCORES, *WINDOW_SCORES, acquisition.bald),
+        *(acquisition.data_uncertainty, acquisition.distribution_uncertainty),
+        *TWO,
+    ],
+    ids=lambda score: score.__name__,
+)
 def test_one_class_is_refused(score):
     arguments = (1,) if score in WINDOW_SCORES else ()
+    if score in TWO:
+        arguments = (jnp.zeros((3, 4, 1)),)
     with pytest.raises(ValueError, match="at least 2 classes"):
         score(jnp.zeros((3, 4, 1)), *arguments)
 
@@ -219,6 +234,14 @@ def test_wrong_windows_are_explained(score):
         score(jnp.zeros((4, 2)), 1)
     with pytest.raises(TypeError, match="integer"):
         score(jnp.zeros((3, 4, 2)), 0.5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_is_not_above_0_is_refused(temperature):
+    with pytest.raises(ValueError, match=f"temperature must be above 0, got {temperature}"):
+        acquisition.best_versus_second(jnp.zeros((3, 4, 2)), temperature)
+    with pytest.raises(ValueError, match=f"temperature must be above 0, got {temperature}"):
+        acquisition.pixbal(jnp.zeros((3, 4, 2)), jnp.zeros(2), temperature)
 
 
 def test_heads_of_different_shape_are_refused():
@@ -263,6 +286,16 @@ def test_bald_is_the_entropy_that_single_samples_do_not_have(kind):
         acquisition.bald(samples[:0])
 
 
+def test_bald_takes_a_class_that_is_ruled_out():
+    samples = _logits("random", (4, 3, 7, 5))
+    ruled_out = np.concatenate([samples, np.full((4, 3, 7, 1), -np.inf, np.float32)], axis=-1)
+    found = acquisition.bald(ruled_out)
+    np.testing.assert_allclose(found, acquisition.bald(samples), atol=1e-6)
+    certain = jnp.float32([[120, 0, -1], [60, 0, 1]])
+    for each in (certain, ruled_out):
+        assert np.isfinite(jax.grad(lambda logits: acquisition.bald(logits).sum())(each)).all()
+
+
 def test_halo_is_the_product_of_what_is_scaled_to_the_image():
     logits = _logits("random", (2, 7, 5, 4))
     radii = np.random.default_rng(1).uniform(1, 9, (2, 7, 5)).astype(np.float32)
@@ -274,5 +307,12 @@ def test_halo_is_the_product_of_what_is_scaled_to_the_image():
         ]
         np.testing.assert_allclose(found[image], factors[0] * factors[1], rtol=1e-4, atol=1e-5)
     assert not acquisition.halo(np.ones_like(radii), logits, 1).any()
+    least, most = np.argmin(radii[0]), np.argmax(radii[0])
+    other = next(place for place in range(radii[0].size) if place not in (least, most))
+    broken = radii.copy()
+    broken[0].flat[other] = np.nan
+    single = acquisition.halo(broken, logits, 1)
+    assert np.argwhere(np.isnan(single)).tolist() == [[0, other // 5, other % 5]]
+    np.testing.assert_array_equal(np.nan_to_num(single - found), 0)
     with pytest.raises(ValueError, match="one a pixel"):
         acquisition.halo(radii[0], logits, 1)

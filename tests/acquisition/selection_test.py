@@ -278,6 +278,16 @@ def test_inconsistent_pixels_of_a_batch():
         )
 
 
+def test_wrong_distances_to_what_was_asked_are_explained():
+    available = jnp.ones((3, 4), bool)
+    with pytest.raises(ValueError, match="radius must be 0 or more, got -1"):
+        acquisition.clear_of_asked(available, -1)
+    with pytest.raises(ValueError, match="available must be one image"):
+        acquisition.clear_of_asked(available[None], 1)
+    with pytest.raises(ValueError, match="available must be bool"):
+        acquisition.clear_of_asked(available * 1, 1)
+
+
 def test_wrong_masks_are_explained():
     discrepancy, mask = jnp.zeros((3, 4)), jnp.ones((3, 4), bool)
     with pytest.raises(ValueError, match="mask must be bool"):

@@ -109,6 +109,12 @@ def test_merging_equals_the_twin(entropy, seed):
         np.testing.assert_array_equal(found, twin_merge(numbers, logits, entropy, divergence))
 
 
+def test_a_class_that_is_ruled_out_does_not_keep_superpixels_apart():
+    numbers = np.int32([[0, 0, 1, 1]])
+    logits = np.float32([20, 0, -np.inf]) * np.ones((1, 4, 1), np.float32)
+    assert not np.any(sp.merge_alike(numbers, logits, bound=2))
+
+
 def test_an_image_of_one_superpixel_has_nothing_to_merge():
     numbers, logits = np.zeros(SHAPE, np.int32), np.zeros((*SHAPE, CLASSES), np.float32)
     assert (np.asarray(sp.adjacent_superpixels(numbers, bound=1)) == -1).all()
@@ -167,6 +173,8 @@ def test_wrong_shapes_are_refused():
     numbers, available = pieces(0), np.ones(SHAPE, bool)
     with pytest.raises(ValueError, match="values must be"):
         sp.superpixel_means(jnp.zeros((3, 3)), numbers, bound=BOUND)
+    with pytest.raises(ValueError, match=r"superpixels must be numbers .* got float32"):
+        sp.superpixel_means(jnp.zeros(SHAPE), jnp.zeros(SHAPE), bound=BOUND)
     with pytest.raises(ValueError, match="take larger ones"):
         sp.adjacent_superpixels(numbers, bound=2**16)
     with pytest.raises(ValueError, match="logits must be"):

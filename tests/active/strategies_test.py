@@ -218,6 +218,14 @@ def test_superpixels_are_asked_as_far_as_they_are_free(image, method):
     assert later.pixels.any() and not (later.pixels & query.pixels).any()
 
 
+@pytest.mark.parametrize("method", ["superpixels", "multi_hot"])
+def test_a_broken_pixel_does_not_decide_which_superpixels_are_asked(image, method):
+    logits = jax.numpy.asarray(image.logits).at[0, 0].set(np.nan)
+    image = image._replace(logits=logits, first_logits=logits)
+    scores = np.asarray(_ask(image, method, points=POINTS, superpixel_size=4).scores)
+    assert (scores > 0).all()  # also in the first round, where entropy decides
+
+
 def test_superpixels_go_by_what_has_changed(image):
     rows, columns = np.indices(SHAPE)
     # Only what the model says of one corner has changed.

@@ -68,6 +68,19 @@ def test_images_too_small_for_the_budget_are_counted(caplog):
     assert "8x8" in caplog.text and "0.0313 or more" in caplog.text
 
 
+def test_a_budget_of_more_picks_than_a_method_finds_is_told(caplog):
+    run = components.build(config_with("active:max_herding", points=2100))
+    pool = Scenes([(32, 64), (64, 128)], seed=0)
+    run = dataclasses.replace(run, pair=dataclasses.replace(run.pair, pool=pool))
+    data_checks.check_budget(run)
+    assert "In 2 of the pool's 2 images" in caplog.text
+    assert "2100 over 2 rounds in an image of 32x64 pixels, where it can find 2048" in caplog.text
+    run.config.acquisition.points = 2048
+    caplog.clear()
+    data_checks.check_budget(run)
+    assert not caplog.text
+
+
 @pytest.mark.parametrize(
     ("crop", "scale", "warns"),
     [

@@ -52,9 +52,9 @@ class Hyperbolic(nn.Module):
         self.drop = nn.Dropout(self.dropout, broadcast_dims=(1, 2))
         self.embedding = nn.Dense(self.embedding_channels, dtype=self.dtype)
         shape = (self.embedding_channels, self.num_classes)
-        self.normals = self.param("normals", nn.initializers.lecun_normal(), shape)
+        self.normals = self.param("normals", nn.initializers.lecun_normal(), shape, jnp.float32)
         # In the tangent space at the origin, so that any value is a point in the ball.
-        self.offsets = self.param("offsets", nn.initializers.zeros, shape)
+        self.offsets = self.param("offsets", nn.initializers.zeros, shape, jnp.float32)
 
     def __call__(self, features: Features, train: bool = False) -> jax.Array:
         """Returns f32[B, h, w, num_classes] logits at the resolution of the last map.
