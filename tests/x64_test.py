@@ -254,9 +254,9 @@ def test_results_are_those_of_32_bits(name):
 
 @pytest.mark.parametrize("name", [n for n, m in acquisition.METHODS.items() if m.function])
 def test_queries_have_the_types_of_32_bits(name):
-    method, budget = acquisition.method(name), acquisition.Budget(points=3)
-    if method.budget in ("regions", "cap"):
-        budget = acquisition.Budget(fraction=0.3)
+    method = acquisition.method(name)
+    given = {"own": {}, "regions": {"fraction": 0.3}, "cap": {"fraction": 0.3}}
+    budget = acquisition.Budget(**given.get(method.budget, {"points": 3}))
 
     def ask(arrays):
         image = acquisition.PoolImage(
