@@ -35,7 +35,7 @@ class PseudoLabelling:
 
     reads = (VIEW,)
     makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
-    statistics_of = VIEW  # the target's images, and not those of a term that is listed later
+    images_of = {VIEW: "target"}  # noqa: RUF012
     labels_target = True
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
