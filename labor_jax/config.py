@@ -274,6 +274,9 @@ def base_config() -> ConfigDict:
     config.retraining = retraining = ConfigDict()
     retraining.stages = 1  # at each start the terms look at the pool again
     retraining.steps = 0  # of a stage; 0 leaves the phase out
+    # Where steps are chosen from your own images: the share of a method's steps that all stages
+    # take together; the warm-up takes the others. A method sets it.
+    retraining.share = 0.0
     retraining.learning_rate = 2.5e-4  # at the start of a stage
     retraining.terms = _terms()
 

@@ -105,8 +105,7 @@ def uda(config: ConfigDict, method: str) -> None:
     """Any method of adaptation, trained at least as long as the source model before it."""
     from labor_jax import adaptation  # imports JAX, which takes a second
 
-    if config.warmup.steps is not None:  # for own images `own_data` does the same
-        config.warmup.steps = max(config.warmup.steps, config.supervised.steps)
+    config.warmup.steps = max(config.warmup.steps, config.supervised.steps)
     _only_source_labels(config)
     for name in method.split("+"):
         adaptation.METHODS[name](config)

@@ -206,6 +206,7 @@ def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     config.retraining.update(
         stages=stages,
         steps=-(-moved // stages),
+        share=share,  # own images choose the steps anew
         learning_rate=config.warmup.learning_rate,
     )
     config.warmup.steps = steps - moved
