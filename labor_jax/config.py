@@ -74,8 +74,9 @@ def get_config(
         recipes.without_source(config)
     if config.protocol == "joint":
         settings.joint_defaults(config)
-    if config.method in settings.method_defaults:
-        settings.method_defaults[config.method](config)
+    for name in config.method.split("+"):  # joined methods of adaptation
+        if name in settings.method_defaults:
+            settings.method_defaults[name](config)
     for field in settings.open_fields(config):
         _leave_open(config, field)
     return config

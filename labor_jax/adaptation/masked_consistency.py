@@ -81,8 +81,7 @@ class MaskedConsistency:
 def mic(config: ConfigDict) -> None:
     """MIC: DACS, masked target images, and DAFormer's recipe (Hoyer et al., CVPR 2023).
 
-    From random weights, as on `street`, the feature distance draws to features that mean nothing;
-    `--config.warmup.terms.feature_distance=0` leaves it out.
+    On `street`, whose network begins with random weights, it goes without the feature distance.
     """
     config.warmup.terms.update(class_mix=1.0, masked_consistency=1.0, feature_distance=0.005)
     config.terms.mean_teacher.decay = 0.999

@@ -79,6 +79,12 @@ def test_batch_norm_follows_images_of_the_target_as_they_are(method):
         assert components.terms(config, section).statistics_view == "target", section
 
 
+@pytest.mark.parametrize(("pair", "weight"), [("street", 0), ("camvid", 0.005), ("gtav", 0.005)])
+def test_mic_keeps_to_first_features_unless_these_are_of_random_weights(pair, weight):
+    for name in ("uda:mic", "uda:fda+mic"):
+        assert labor_jax.get_config(name, pair).warmup.terms.feature_distance == weight
+
+
 def test_active_learning_starts_from_a_method(tmp_path):
     config = tiny_config("uda:min_entropy")
     config.rounds = 1
