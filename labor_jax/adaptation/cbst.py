@@ -9,7 +9,8 @@ is the data's matter here (`config.data.source_sampling`).
 
 Reference:
   Zou et al., Unsupervised Domain Adaptation for Semantic Segmentation via Class-Balanced
-  Self-Training, ECCV 2018. Settings are those of the published code of CRST, which contains CBST.
+  Self-Training, ECCV 2018. Portions are those of the published code of CRST, which contains CBST;
+  rates and steps are the data pair's.
 """
 
 import dataclasses
