@@ -7,7 +7,7 @@ A config is the fields of `base_config`, then the data pair's settings, then the
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,7 +16,7 @@ from ml_collections.config_dict import placeholder
 from labor_jax import acquisition as acquisition_lib
 from labor_jax import adaptation, recipes
 from labor_jax.data import Augment, registry
-from labor_jax.locked_config import ON_CHANGE, LockedConfig, locked
+from labor_jax.locked_config import ON_CHANGE, LockedConfig, flat, locked
 
 
 def get_config(
@@ -121,18 +121,10 @@ def _switch(field: str, config: LockedConfig, value: str) -> None:
     config.update_from_flattened_dict(
         {
             path: own
-            for path, own in _flat(after)
+            for path, own in flat(after)
             if path not in _SWITCHES and before[path] != own and config[path] == before[path]
         }
     )
-
-
-def _flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 ON_CHANGE.update({f"config.{name}": functools.partial(_switch, name) for name in _SWITCHES})

@@ -5,7 +5,7 @@ import math
 import pytest
 
 import labor_jax
-from labor_jax import adaptation, experiment
+from labor_jax import adaptation, experiment, recipes
 from labor_jax.experiment import components
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
@@ -54,6 +54,26 @@ def test_joined_methods_lose_no_term(first):
             assert own <= set(trained_terms(joined)), second
         taken = joined.warmup.steps + joined.retraining.stages * joined.retraining.steps
         assert 0 <= taken - 500 <= 2 * joined.retraining.stages
+
+
+@pytest.mark.parametrize(
+    ("joined", "says"),
+    [
+        (
+            "iast+adaptsegnet",
+            "adversarial is 0.001 of the method adaptsegnet, and not 0.05 of iast",
+        ),
+        ("advent+iast", "adversarial is 0.05 of the method iast, and not 0.001 of advent"),
+        ("fda+cbst", ""),
+        ("adaptsegnet+sim", ""),
+    ],
+)
+def test_a_setting_that_another_method_replaces_is_said(joined, says, caplog):
+    recipes._warn.cache_clear()
+    for _ in range(2):
+        labor_jax.get_config(f"uda:{joined}")
+    told = [record.message for record in caplog.records]
+    assert told == ([f"config.warmup.terms.{says}."] if says else [])
 
 
 @pytest.mark.parametrize(
