@@ -161,7 +161,8 @@ class Terms:
           terms: the objects, by the same names; also those that they use.
 
         Raises:
-          ValueError: a term reads a view that no other one makes, or two terms make one view.
+          ValueError: a term reads a view that no other one makes, or two terms make one view; or
+            a view has the images of a domain of which it is not made.
         """
         self.weights = {name: float(weight) for name, weight in weights.items() if weight}
         self.terms: dict[str, Any] = {}  # those that are used before those that use them
@@ -179,11 +180,15 @@ class Terms:
                         "term of your own, give the view another name."
                     )
                 self._makers[view] = name
-        self._images_of = {
-            view: domain
-            for term in self.terms.values()
-            for view, domain in getattr(term, "images_of", {}).items()
-        }
+        self._images_of: dict[str, str] = {}
+        for name, term in self.terms.items():
+            for view, domain in getattr(term, "images_of", {}).items():
+                if domain not in getattr(term, "makes", {}).get(view, ()):
+                    raise ValueError(
+                        f"Term {name} has the view {view!r} in images_of, with the domain "
+                        f"{domain!r}; its makes has to name that domain for the view."
+                    )
+                self._images_of[view] = domain
         for name, term in self._weighted.items():
             for view in term.reads:
                 if view not in (*DOMAINS, *self._makers):

@@ -37,6 +37,9 @@ def test_a_view_of_a_domains_images_is_not_seen_again():
     assert terms.reads == terms.domains == ("source", "target")
     seen = terms.of_all_views({"source": 1, "target": 2})
     assert seen == {"source": 1, "target": 2, "labelled": 2}
+    labels.images_of = {"labelled": "targets"}
+    with pytest.raises(ValueError, match="'targets'; its makes has to name that domain"):
+        Terms({"a": 1.0}, {"a": labels})
 
 
 def test_a_view_that_nobody_makes_is_an_error():
