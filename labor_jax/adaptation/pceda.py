@@ -13,11 +13,11 @@ import optax
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
-from labor_jax.adaptation.adversarial import initial_parameters
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import above_zero, register, register_method, share
+from labor_jax.adaptation.pseudo_labelling import share
+from labor_jax.adaptation.registry import above_zero, register, register_method
 from labor_jax.adaptation.target_answers import given_answers, with_answers
-from labor_jax.adaptation.translation import Translation, domain_images
+from labor_jax.adaptation.translation import Translation, domain_images, initial_parameters
 from labor_jax.training.terms import Player, Setup, Term
 
 
