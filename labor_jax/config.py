@@ -7,7 +7,7 @@ A config is the fields of `base_config`, then the data pair's settings, then the
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,7 +16,7 @@ from ml_collections.config_dict import placeholder
 from labor_jax import acquisition as acquisition_lib
 from labor_jax import adaptation, recipes
 from labor_jax.data import Augment, registry
-from labor_jax.locked_config import ON_CHANGE, LockedConfig, locked
+from labor_jax.locked_config import ON_CHANGE, LockedConfig, flat, locked
 
 
 def get_config(
@@ -74,8 +74,9 @@ def get_config(
         recipes.without_source(config)
     if config.protocol == "joint":
         settings.joint_defaults(config)
-    if config.method in settings.method_defaults:
-        settings.method_defaults[config.method](config)
+    for name in config.method.split("+"):  # joined methods of adaptation
+        if name in settings.method_defaults:
+            settings.method_defaults[name](config)
     for field in settings.open_fields(config):
         _leave_open(config, field)
     return config
@@ -120,18 +121,10 @@ def _switch(field: str, config: LockedConfig, value: str) -> None:
     config.update_from_flattened_dict(
         {
             path: own
-            for path, own in _flat(after)
+            for path, own in flat(after)
             if path not in _SWITCHES and before[path] != own and config[path] == before[path]
         }
     )
-
-
-def _flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 ON_CHANGE.update({f"config.{name}": functools.partial(_switch, name) for name in _SWITCHES})
@@ -274,6 +267,9 @@ def base_config() -> ConfigDict:
     config.retraining = retraining = ConfigDict()
     retraining.stages = 1  # at each start the terms look at the pool again
     retraining.steps = 0  # of a stage; 0 leaves the phase out
+    # Where steps are chosen from your own images: the share of a method's steps that all stages
+    # take together; the warm-up takes the others. A method sets it.
+    retraining.share = 0.0
     retraining.learning_rate = 2.5e-4  # at the start of a stage
     retraining.terms = _terms()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -133,3 +133,12 @@ def unknown_field(section: ConfigDict, name: str, path: str) -> UnknownFieldErro
     return UnknownFieldError(
         f"Unknown field {field}.{meant} The fields of {path} are: {', '.join(section)}."
     )
+
+
+def flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A config's fields by their dotted names, and their values."""
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -4,12 +4,19 @@ A recipe gets the base config with the data pair's settings already in it. It na
 pair changes about a recipe is registered with the pair, see `labor_jax.data.register_pair`.
 """
 
+import collections
 import difflib
+import functools
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
+
+from labor_jax.locked_config import flat
+
+logger = logging.getLogger(__name__)
 
 Recipe = Callable[[ConfigDict], None]
 
@@ -105,14 +112,44 @@ def uda(config: ConfigDict, method: str) -> None:
     """Any method of adaptation, trained at least as long as the source model before it."""
     from labor_jax import adaptation  # imports JAX, which takes a second
 
-    if config.warmup.steps is not None:  # for own images `own_data` does the same
-        config.warmup.steps = max(config.warmup.steps, config.supervised.steps)
+    config.warmup.steps = max(config.warmup.steps, config.supervised.steps)
     _only_source_labels(config)
-    for name in method.split("+"):
+    names = method.split("+")
+    if len(names) > 1:
+        _say_what_is_replaced(config, names)
+    for name in names:
         adaptation.METHODS[name](config)
     if not config.warmup.steps and _warmup_has_terms_of_its_own(config):
         adaptation.retrain(config, stages=config.retraining.stages, share=0.5)
     config.rounds = 0
+
+
+def _say_what_is_replaced(config: ConfigDict, names: list[str]) -> None:
+    """Warns of settings to which joined methods give different values; the last one's holds."""
+    from labor_jax import adaptation  # imports JAX, which takes a second
+
+    before = dict(flat(config))
+    found: dict[str, dict[str, Any]] = collections.defaultdict(dict)
+    for name in names:
+        alone = config.copy_and_resolve_references()
+        adaptation.METHODS[name](alone)
+        for field, value in flat(alone):
+            if value != before[field] and field not in _OF_RETRAINING:
+                found[field][name] = value
+    for field, values in found.items():
+        if len(set(values.values())) > 1:
+            *_, (name, value) = values.items()
+            others = ", ".join(f"{each} of {of}" for of, each in values.items() if each != value)
+            _warn(f"config.{field} is {value} of the method {name}, and not {others}.")
+
+
+_OF_RETRAINING = ("warmup.steps", "retraining.stages", "retraining.steps", "retraining.share")
+"""What joined methods share out, see `adaptation.retrain`."""
+
+
+@functools.cache  # so that it is said once, however often the config is made
+def _warn(message: str) -> None:
+    logger.warning(message)
 
 
 def _only_source_labels(config: ConfigDict) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models
@@ -21,6 +22,18 @@ from labor_jax.training.terms import Player, Setup, Term
 INPUTS = ("softmax", "self_information")
 
 Discriminate = Callable[[jax.Array], jax.Array]
+
+
+def initial_parameters(module: nn.Module, key: jax.Array, *inputs: jax.ShapeDtypeStruct):
+    """A network's parameters for inputs of these shapes."""
+
+    @jax.jit
+    def init(key):
+        # XLA's own generator: threefry takes seconds to compile on a CPU.
+        key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
+        return module.lazy_init(key, *inputs)["params"]
+
+    return init(key)
 
 
 def discriminator_input(logits: jax.Array, kind: str) -> jax.Array:
@@ -122,15 +135,12 @@ class Adversarial:
     def players(self, setup: Setup) -> dict[str, Player]:
         """The discriminator, trained by Adam (0.9, 0.99)."""
         maps = jax.ShapeDtypeStruct((1, *setup.image_size, setup.num_classes), jnp.float32)
-
-        @jax.jit
-        def init(key):
-            # XLA's own generator: threefry takes seconds to compile on a CPU.
-            key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
-            return self._module().lazy_init(key, maps)["params"]
-
         optimizer = optax.adam(setup.schedule(self.learning_rate), b1=0.9, b2=0.99)
-        return {"discriminator": Player(init, optimizer)}
+        return {
+            "discriminator": Player(
+                lambda key: initial_parameters(self._module(), key, maps), optimizer
+            )
+        }
 
     def loss(self, outputs, batch, memory) -> Term:
         """The model's loss: low where target predictions pass for source ones."""

@@ -9,7 +9,8 @@ is the data's matter here (`config.data.source_sampling`).
 
 Reference:
   Zou et al., Unsupervised Domain Adaptation for Semantic Segmentation via Class-Balanced
-  Self-Training, ECCV 2018. Settings are those of the published code of CRST, which contains CBST.
+  Self-Training, ECCV 2018. Portions are those of the published code of CRST, which contains CBST;
+  rates and steps are the data pair's.
 """
 
 import dataclasses
@@ -54,10 +55,7 @@ class ClassBalancedLabels(PseudoLabelling):
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
         """Finds the thresholds of the pool that label the stage's portion."""
-        num_classes = len(memory["thresholds"])
-        histogram = np.zeros((num_classes, pseudo_labels.CONFIDENCE_BINS), np.int64)
-        for _, rows in passes.images("target", histogram_of(num_classes)):
-            histogram += rows.sum(0)
+        histogram = pool_histogram(passes, len(memory["thresholds"]))
         thresholds = self.stage_thresholds(histogram, passes.stage)
         return {**super().before_phase(passes, memory), "thresholds": thresholds}
 
@@ -69,6 +67,14 @@ class ClassBalancedLabels(PseudoLabelling):
     def labels(self, logits, target, memory) -> jax.Array:
         """The classes whose probability exceeds their threshold by the largest factor."""
         return pseudo_labels.class_balanced_labels(logits, memory["thresholds"])
+
+
+def pool_histogram(passes: Any, num_classes: int) -> np.ndarray:
+    """How many of the pool's pixels are predicted as a class with a confidence: int64[C, bins]."""
+    histogram = np.zeros((num_classes, pseudo_labels.CONFIDENCE_BINS), np.int64)
+    for _, rows in passes.images("target", histogram_of(num_classes)):
+        histogram += rows.sum(0)
+    return histogram
 
 
 @functools.cache  # so that each stage's pass is the same function, which is compiled once

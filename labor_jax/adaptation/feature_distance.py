@@ -13,23 +13,8 @@ import jax.numpy as jnp
 
 from labor_jax import models
 from labor_jax.adaptation.registry import register
+from labor_jax.adaptation.things import THINGS, things_among
 from labor_jax.training.terms import Setup, Term
-
-_THINGS = (
-    "traffic light",
-    "traffic sign",
-    "sign symbol",
-    "person",
-    "pedestrian",
-    "rider",
-    "bicyclist",
-    "car",
-    "truck",
-    "bus",
-    "train",
-    "motorcycle",
-    "bicycle",
-)
 
 
 @register("feature_distance")
@@ -41,11 +26,12 @@ class FeatureDistance:
     no sense. Weight 0.005 in DAFormer. The source's images pass the first network once more.
 
     Attributes:
-      things: names of classes that count, in any case; those that the data lack are ignored.
+      things: names of classes that count; names with no such class don't matter as long as it is
+        the default.
       share: the least share of a feature cell that such a class fills.
     """
 
-    things: tuple[str, ...] = _THINGS
+    things: tuple[str, ...] = THINGS
     share: float = 0.75
 
     reads = ("source",)
@@ -57,8 +43,7 @@ class FeatureDistance:
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Makes room for the first model, and finds which classes are things."""
-        things = {name.lower() for name in self.things}
-        is_thing = [name.lower() in things for name in setup.classes]
+        is_thing = things_among(setup.classes, self.things, default=THINGS, term="feature_distance")
         if not any(is_thing):
             raise ValueError(
                 f"config.terms.feature_distance.things ({', '.join(self.things)}) names no class "

@@ -6,7 +6,8 @@ predictions smoothed, ignored ones have them sharpened.
 
 References:
   Mei et al., Instance Adaptive Self-Training for Unsupervised Domain Adaptation, ECCV 2020, and its
-  published code: an adversarial warm-up of 4 epochs, then 3 stages of 2.
+  published code: an adversarial warm-up of 4 epochs, then 3 stages of 2. Here the data pair has the
+  rates and the number of steps.
 """
 
 import dataclasses

@@ -87,7 +87,7 @@ class EasyPseudoLabels(PseudoLabels):
 
     reads = (VIEW,)
     makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
-    statistics_of = VIEW
+    images_of = {VIEW: "target"}  # noqa: RUF012
 
     def __post_init__(self):
         """Checks the settings."""

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from labor_jax import mixing
 from labor_jax.adaptation.image_pairs import targets_for_sources
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.registry import register, register_method, retrain, share
 from labor_jax.adaptation.translation import VIEW, as_view
 from labor_jax.training.terms import Term
 
@@ -80,8 +80,7 @@ class RandomTexture(TargetStyle):
     def __post_init__(self):
         """Checks the settings."""
         super().__post_init__()
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share is {self.share}; it is a probability, from 0 to 1.")
+        share("share", self.share)
         if self.kernel_size < 1 or self.amplitude < 0:
             raise ValueError(
                 f"kernel_size is {self.kernel_size} and amplitude {self.amplitude}; a filter has "

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import mixing, models
 from labor_jax.adaptation.mean_teacher import check_jitter, jittered, taught_cross_entropy
-from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.registry import register, register_method, share
 from labor_jax.training.terms import Term
 
 _BLOCKS_A_COLUMN = 16  # 64 pixels at Cityscapes' 1024 rows, 32 at half of them
@@ -50,8 +50,7 @@ class MaskedConsistency:
         """Checks the settings."""
         if self.block < 0:
             raise ValueError(f"block is {self.block}; it is a number of pixels, or 0.")
-        if not 0 <= self.ratio <= 1:
-            raise ValueError(f"ratio is {self.ratio}; it is a share, from 0 to 1.")
+        share("ratio", self.ratio)
         check_jitter(self.jitter, self.blur)
 
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
@@ -81,8 +80,7 @@ class MaskedConsistency:
 def mic(config: ConfigDict) -> None:
     """MIC: DACS, masked target images, and DAFormer's recipe (Hoyer et al., CVPR 2023).
 
-    From random weights, as on `street`, the feature distance draws to features that mean nothing;
-    `--config.warmup.terms.feature_distance=0` leaves it out.
+    On `street`, whose network begins with random weights, it goes without the feature distance.
     """
     config.warmup.terms.update(class_mix=1.0, masked_consistency=1.0, feature_distance=0.005)
     config.terms.mean_teacher.decay = 0.999

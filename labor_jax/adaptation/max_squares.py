@@ -10,7 +10,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from labor_jax import losses
-from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.registry import register, register_method, share
 from labor_jax.training.terms import Term
 
 
@@ -35,8 +35,7 @@ class MaxSquares:
 
     def __post_init__(self):
         """Checks the settings."""
-        if not 0 <= self.exponent <= 1:
-            raise ValueError(f"exponent is {self.exponent}; it is from 0 to 1.")
+        share("exponent", self.exponent)
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the target's pixels, or over its images."""

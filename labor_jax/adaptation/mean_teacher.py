@@ -68,6 +68,7 @@ class MeanTeacher:
 
     reads = ("jittered",)
     makes = {"taught": ("target",), "jittered": ("target",)}  # noqa: RUF012, never changed
+    images_of = {"taught": "target"}  # noqa: RUF012
     statistics_of = "target"
     labels_target = True
 

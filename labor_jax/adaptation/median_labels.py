@@ -14,12 +14,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from labor_jax import models, pseudo_labels
-from labor_jax.adaptation.cbst import histogram_of
-from labor_jax.adaptation.pseudo_labelling import PseudoLabelling, share
-from labor_jax.adaptation.registry import register
+from labor_jax.adaptation.cbst import pool_histogram
+from labor_jax.adaptation.pseudo_labelling import PseudoLabelling
+from labor_jax.adaptation.registry import register, share
 from labor_jax.training.terms import Setup
 
 
@@ -48,10 +47,7 @@ class MedianLabels(PseudoLabelling):
 
     def before_phase(self, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
         """Finds the medians of the pool."""
-        num_classes = len(memory["thresholds"])
-        histogram = np.zeros((num_classes, pseudo_labels.CONFIDENCE_BINS), np.int64)
-        for _, rows in passes.images("target", histogram_of(num_classes)):
-            histogram += rows.sum(0)
+        histogram = pool_histogram(passes, len(memory["thresholds"]))
         medians = pseudo_labels.histogram_thresholds(histogram, self.portion)
         thresholds = jnp.minimum(jnp.asarray(medians, jnp.float32), self.threshold)
         return {**super().before_phase(passes, memory), "thresholds": thresholds}

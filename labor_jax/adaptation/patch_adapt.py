@@ -210,13 +210,16 @@ class PatchAdapt:
         return {"centres": jnp.full(shape, jnp.inf, jnp.float32)}
 
     def before_phase(self, passes, memory) -> dict[str, Any]:
-        """Clusters the patches of the source's labels."""
+        """Clusters the patches of the source's labels, which no phase changes."""
         number, size = memory["centres"].shape
 
-        described = _described(size // _CELLS**2, self.patches)
-        batches = (rows for _, rows in passes.images("source", described, with_labels=True))
-        centres = cluster(sample(batches, _MOST_PATCHES), number)
-        return {**memory, "centres": jnp.asarray(centres)}
+        def centres():
+            described = _described(size // _CELLS**2, self.patches)
+            batches = (rows for _, rows in passes.images("source", described, with_labels=True))
+            return cluster(sample(batches, _MOST_PATCHES), number)
+
+        found = passes.once(("patch_adapt", number, size, self.patches), centres)
+        return {**memory, "centres": jnp.asarray(found)}
 
     def players(self, setup: Setup) -> dict[str, Player]:
         """The patches' classifier and their discriminator, trained by Adam (0.9, 0.99)."""

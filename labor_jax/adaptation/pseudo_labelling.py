@@ -22,7 +22,7 @@ import jax
 
 from labor_jax import models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import register
+from labor_jax.adaptation.registry import register, share
 from labor_jax.adaptation.target_answers import given_answers, is_void, with_answers
 from labor_jax.training.terms import Setup, Term
 
@@ -35,7 +35,7 @@ class PseudoLabelling:
 
     reads = (VIEW,)
     makes = {VIEW: ("target",)}  # noqa: RUF012, never changed
-    statistics_of = VIEW  # the target's images, and not those of a term that is listed later
+    images_of = {VIEW: "target"}  # noqa: RUF012
     labels_target = True
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
@@ -94,12 +94,6 @@ class PseudoLabels(PseudoLabelling):
     def labels(self, logits, target, memory) -> jax.Array:
         """The predicted classes, above the threshold."""
         return pseudo_labels.confident_labels(logits, self.threshold)
-
-
-def share(field: str, value: float) -> None:
-    """Raises a ValueError unless a term's setting is from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{field} is {value}; it is a share, from 0 to 1.")
 
 
 def growing_share(first: float, step: float, largest: float, stage: int) -> float:

@@ -206,6 +206,7 @@ def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     config.retraining.update(
         stages=stages,
         steps=-(-moved // stages),
+        share=share,  # own images choose the steps anew
         learning_rate=config.warmup.learning_rate,
     )
     config.warmup.steps = steps - moved
@@ -222,3 +223,9 @@ def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
     """Raises a ValueError unless a term's setting is one of the valid values."""
     if value not in valid:
         raise ValueError(f"{field} is {value!r}; choose one of: {', '.join(valid)}.")
+
+
+def share(field: str, value: float) -> None:
+    """Raises a ValueError unless a term's setting is from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{field} is {value}; it is a share, from 0 to 1.")

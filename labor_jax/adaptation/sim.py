@@ -30,28 +30,12 @@ from ml_collections import ConfigDict
 
 from labor_jax import models
 from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.things import THINGS, things_among
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.ops import connected_components, resize_bilinear_align_corners
 from labor_jax.training.terms import Player, Setup, Term
 
-THINGS = (
-    "pole",
-    "traffic light",
-    "traffic sign",
-    "sign",
-    "sign symbol",
-    "person",
-    "pedestrian",
-    "rider",
-    "bicyclist",
-    "car",
-    "truck",
-    "bus",
-    "train",
-    "motorcycle",
-    "bicycle",
-)
-"""Names of things in street scenes, Cityscapes' and CamVid's; other classes are stuff."""
+_THINGS = ("pole", *THINGS)
 
 
 class Regions(NamedTuple):
@@ -131,7 +115,7 @@ class InstanceMatching:
       pass_images: how many source images a phase looks at to find its first prototypes, at most.
     """
 
-    things: tuple[str, ...] = THINGS
+    things: tuple[str, ...] = _THINGS
     prototypes: int = 50
     instances: int = 10
     rate: float = 1.0
@@ -156,16 +140,11 @@ class InstanceMatching:
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Which classes are things, and which prototypes there are."""
-        names = [_plain(name) for name in setup.classes]
-        wanted = {_plain(name) for name in self.things}
-        unknown = sorted(wanted - set(names))
-        if unknown and tuple(self.things) != THINGS:
-            raise ValueError(
-                f"config.terms.instance_matching.things names {', '.join(unknown)}; the classes "
-                f"are {', '.join(setup.classes)}."
-            )
+        is_thing = things_among(
+            setup.classes, self.things, default=_THINGS, term="instance_matching"
+        )
         return {
-            "is_thing": jnp.array([name in wanted for name in names]),
+            "is_thing": jnp.array(is_thing),
             "valid": jnp.zeros((setup.num_classes, self.prototypes), bool),
         }
 
@@ -246,10 +225,6 @@ def _nearest_pixels(labels: jax.Array, size: tuple[int, int]) -> jax.Array:
         for old, new in zip(labels.shape[1:], size, strict=True)
     )
     return labels[:, rows[:, None], columns]
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", " ").replace("-", " ")
 
 
 @register_method("sim")

@@ -26,8 +26,8 @@ from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.cbst import ClassBalancedLabels, histogram_of
-from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, share
-from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling
+from labor_jax.adaptation.registry import register, register_method, retrain, share
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 

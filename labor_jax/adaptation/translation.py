@@ -14,7 +14,7 @@ import optax
 from flax import linen as nn
 
 from labor_jax import losses, models
-from labor_jax.adaptation.adversarial import Adversarial
+from labor_jax.adaptation.adversarial import Adversarial, initial_parameters
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import above_zero, register
 from labor_jax.training.terms import Player, Setup, Term
@@ -45,18 +45,6 @@ def image_players(modules: Mapping[str, nn.Module], setup: Setup, rate: float) -
         )
         for name, module in modules.items()
     }
-
-
-def initial_parameters(module: nn.Module, key: jax.Array, *inputs: jax.ShapeDtypeStruct):
-    """A network's parameters for inputs of these shapes."""
-
-    @jax.jit
-    def init(key):
-        # XLA's own generator: threefry takes seconds to compile on a CPU.
-        key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
-        return module.lazy_init(key, *inputs)["params"]
-
-    return init(key)
 
 
 @dataclasses.dataclass(frozen=True)

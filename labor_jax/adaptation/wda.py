@@ -23,7 +23,7 @@ import optax
 from ml_collections import ConfigDict
 
 from labor_jax import losses
-from labor_jax.adaptation.registry import above_zero, register, register_method
+from labor_jax.adaptation.registry import above_zero, register, register_method, share
 from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -72,8 +72,7 @@ class _OnWeakLabels:
 
     def __post_init__(self):
         """Checks the settings."""
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold is {self.threshold}; it is a probability, from 0 to 1.")
+        share("threshold", self.threshold)
 
     @property
     def whole_images(self) -> bool:

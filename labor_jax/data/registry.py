@@ -28,7 +28,7 @@ class RegisteredPair:
       load: reads the pair: `load(config.data, roles)`.
       defaults: the settings of every method on this pair; may add fields to `config.data`.
       joint_defaults: further settings under the protocol "joint", applied after the method's own.
-      method_defaults: further settings of single methods by `config.method`, applied last.
+      method_defaults: further settings of single methods by name, joined or not, applied last.
       short: turns the settings into those of a short schedule, for a first look; None if the pair
         has none.
       recipe: which recipe its configs have if none is named, see `labor_jax.config`.

@@ -102,6 +102,7 @@ def _check_numbers(config: ConfigDict, require: Require) -> None:
         "data.evaluation_from_answers",
         "it is a share from 0 to below 1",
     )
+    require(0 <= config.retraining.share <= 1, "retraining.share", "it is a share from 0 to 1")
     for field in ("rounds", "preview_images", "seed"):
         require(config[field] >= 0, field, "it can't be negative")
     require(config.acquisition.samples > 0, "acquisition.samples", "it must be at least 1")

@@ -38,7 +38,7 @@ class Passes:
           components: the run's.
           variables: the model's.
           stage: the phase's.
-          once: keeps what is compiled from one phase to the next, see `Session.once`.
+          once: keeps what was built from one phase to the next, see `Session.once`.
         """
         self._components = components
         self._variables = variables
@@ -55,11 +55,26 @@ class Passes:
         """The model's variables, whose outputs `images` shows."""
         return self._variables
 
+    def once(self, key: Hashable, find: Callable[[], Any]) -> Any:
+        """What `find` returns, found once a run: for what no training changes.
+
+        Args:
+          key: tells it from anything else that a term of the run keeps here.
+          find: called where the key has not been asked for yet.
+        """
+        return self._once(("kept", key), find)
+
     def first_model(self) -> models.Model:
         """The model before the run's first step: with the weights of `config.model.pretrained`."""
-        variables = components_lib.initial_variables(self._components)
-        variables = components_lib.load_pretrained(self._components, variables)
-        return models.Model(variables=variables, network=self._components.segmenter)
+
+        def variables():
+            drawn = components_lib.initial_variables(self._components)
+            loaded = components_lib.load_pretrained(self._components, drawn)
+            return jax.device_get(loaded)  # no device's memory holds them between phases
+
+        return models.Model(
+            variables=self.once("first model", variables), network=self._components.segmenter
+        )
 
     def images(
         self,

@@ -1,6 +1,6 @@
 """The train step: one pure function for every phase of the experiment.
 
-It shows the network each view of the batch once, sums the terms, differentiates and updates. What
+It shows the network the images of each view once, sums the terms, differentiates and updates. What
 the terms are, it does not know.
 """
 
@@ -68,7 +68,7 @@ def make_train_step(
                 rngs={"dropout": jax.random.fold_in(key, number)},
                 mutable=["batch_stats"],
             )
-        return outputs, statistics[terms.statistics_view]
+        return terms.of_all_views(outputs), statistics[terms.statistics_view]
 
     def model_of(variables):
         return models.Model(variables=variables, network=network)

@@ -8,6 +8,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | `reads`                                         | names of the views whose outputs it reads     |
 | `loss(outputs, batch, memory) -> Term`          | the summand; also `loss(…, memory, model)`    |
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
+| `images_of`                                     | which of them have the images of which domain |
 | `uses`                                          | terms whose views its own are made of         |
 | `statistics_of`                                 | the view that batch norm is to follow         |
 | `players(setup)`                                | networks trained beside the model             |
@@ -32,10 +33,13 @@ pixels of the target it also holds "void": bool[B, h, w], the pixels that can ha
 answered as void or beyond the image. `adaptation.target_answers` reads both.
 `model` is the `models.Model` in training, through whose variables a loss moves its weights.
 `makes` maps each view that a term makes to the domains it is made of,
-such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
-parameters are in it under the player's name. It starts anew with each schedule, so with each staged
-phase, and goes on through all of joint training; players go on through the whole run. `update` and
-`before_phase` return memory of the structure, shapes and dtypes that `memory` gave it.
+such as `{"mixed": ("source", "target")}`. A view that only adds labels to a domain's images is in
+`images_of`, such as `{"pseudo_labelled": "target"}`: its outputs are the domain's.
+
+`memory` is a dict of the term's own; a player's parameters are in it under the player's name. It
+starts anew with each schedule, so with each staged phase, and goes on through all of joint
+training; players go on through the whole run. `update` and `before_phase` return memory of the
+structure, shapes and dtypes that `memory` gave it.
 
 `uses` names other terms that the term can't do without, such as ("mean_teacher",): several terms
 then share one teacher. Where such a term has no weight, it brings its memory and its views, but
@@ -44,7 +48,7 @@ neither its loss nor its players. Its views are in the `batch` that the using te
 `measure` returns a tree of float arrays of the batch and its views. The step sums them over all
 microbatches and devices, and hands the sums to `update`, so that memory is the same everywhere.
 
-Several terms may read one view, and the network sees each view once. Batch norm's running
+Several terms may read one view, and the network sees each view's images once. Batch norm's running
 statistics follow the target where it is read, else the view that a term names in `statistics_of`
 (which the network then sees, too), else the last view.
 """
@@ -157,7 +161,8 @@ class Terms:
           terms: the objects, by the same names; also those that they use.
 
         Raises:
-          ValueError: a term reads a view that no other one makes, or two terms make one view.
+          ValueError: a term reads a view that no other one makes, or two terms make one view; or
+            a view has the images of a domain of which it is not made.
         """
         self.weights = {name: float(weight) for name, weight in weights.items() if weight}
         self.terms: dict[str, Any] = {}  # those that are used before those that use them
@@ -175,6 +180,15 @@ class Terms:
                         "term of your own, give the view another name."
                     )
                 self._makers[view] = name
+        self._images_of: dict[str, str] = {}
+        for name, term in self.terms.items():
+            for view, domain in getattr(term, "images_of", {}).items():
+                if domain not in getattr(term, "makes", {}).get(view, ()):
+                    raise ValueError(
+                        f"Term {name} has the view {view!r} in images_of, with the domain "
+                        f"{domain!r}; its makes has to name that domain for the view."
+                    )
+                self._images_of[view] = domain
         for name, term in self._weighted.items():
             for view in term.reads:
                 if view not in (*DOMAINS, *self._makers):
@@ -195,10 +209,16 @@ class Terms:
         """The views that the network has to see; source and target first."""
         read = {view for term in self._weighted.values() for view in term.reads}
         read.update(self._asked_statistics)
+        read = {self._images_of.get(view, view) for view in read}
         return (
             *(view for view in DOMAINS if view in read),
             *(view for view in self._makers if view in read),
         )
+
+    def of_all_views(self, outputs: Outputs) -> dict[str, Any]:
+        """Outputs by view: those of `reads`, and the same again for views of the same images."""
+        same = {view: seen for view, seen in self._images_of.items() if seen in outputs}
+        return {**outputs, **{view: outputs[seen] for view, seen in same.items()}}
 
     @property
     def statistics_view(self) -> str:

@@ -189,3 +189,9 @@ def test_the_method_keeps_the_pairs_width():
     config = labor_jax.get_config("uda:clan", "street")
     assert config.terms.clan.width == config.terms.adversarial.width == 16
     assert (config.warmup.terms.clan, config.warmup.terms.adversarial) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("pair", "weight"), [("gtav", 40.0), ("synthia", 10.0)])
+def test_the_method_has_the_papers_weight_of_each_pair(pair, weight):
+    for name in ("uda:clan", "uda:clan+cbst"):
+        assert labor_jax.get_config(name, pair).terms.clan.local_weight == weight

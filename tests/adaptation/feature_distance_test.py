@@ -1,5 +1,7 @@
 """DAFormer's feature distance against loops over cells."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -84,6 +86,9 @@ def test_equal_features_have_no_gradient_instead_of_none():
 
 def test_the_things_must_be_classes():
     term = terms({"feature_distance": 1.0}, feature_distance={"things": ("boat",)})
-    with pytest.raises(ValueError, match=r"things \(boat\) names no class of the data \(road, Car"):
+    with pytest.raises(ValueError, match=r"feature_distance\.things names boat; .* are road, Car"):
         term.memory(model(), SETUP)
+    without = dataclasses.replace(SETUP, classes=("road", "sky"))
+    with pytest.raises(ValueError, match=r"bicycle\) names no class of the data \(road, sky"):
+        FeatureDistance().memory(model(), without)
     assert adaptation.settings("feature_distance")["share"] == 0.75

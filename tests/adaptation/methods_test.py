@@ -5,7 +5,7 @@ import math
 import pytest
 
 import labor_jax
-from labor_jax import adaptation, experiment
+from labor_jax import adaptation, experiment, recipes
 from labor_jax.experiment import components
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
@@ -57,6 +57,26 @@ def test_joined_methods_lose_no_term(first):
 
 
 @pytest.mark.parametrize(
+    ("joined", "says"),
+    [
+        (
+            "iast+adaptsegnet",
+            "adversarial is 0.001 of the method adaptsegnet, and not 0.05 of iast",
+        ),
+        ("advent+iast", "adversarial is 0.05 of the method iast, and not 0.001 of advent"),
+        ("fda+cbst", ""),
+        ("adaptsegnet+sim", ""),
+    ],
+)
+def test_a_setting_that_another_method_replaces_is_said(joined, says, caplog):
+    recipes._warn.cache_clear()
+    for _ in range(2):
+        labor_jax.get_config(f"uda:{joined}")
+    told = [record.message for record in caplog.records]
+    assert told == ([f"config.warmup.terms.{says}."] if says else [])
+
+
+@pytest.mark.parametrize(
     ("joined", "view"), [("pceda+bdl", "translated"), ("ltir+cbst", "pseudo_labelled")]
 )
 def test_methods_that_make_one_view_cant_be_joined(joined, view, tmp_path):
@@ -76,8 +96,13 @@ def test_retraining_alone_keeps_what_a_joined_method_retrains_with():
 def test_batch_norm_follows_images_of_the_target_as_they_are(method):
     config = tiny_config(f"uda:{method}")
     for section in {phase.section for phase in plan(config)} - {"supervised"}:
-        view = components.terms(config, section).statistics_view
-        assert view in ("target", "pseudo_labelled", "ranked"), section
+        assert components.terms(config, section).statistics_view == "target", section
+
+
+@pytest.mark.parametrize(("pair", "weight"), [("street", 0), ("camvid", 0.005), ("gtav", 0.005)])
+def test_mic_keeps_to_first_features_unless_these_are_of_random_weights(pair, weight):
+    for name in ("uda:mic", "uda:fda+mic"):
+        assert labor_jax.get_config(name, pair).warmup.terms.feature_distance == weight
 
 
 def test_active_learning_starts_from_a_method(tmp_path):

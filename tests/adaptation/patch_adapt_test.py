@@ -121,6 +121,9 @@ class OnePass:
     def __init__(self, labels):
         self._labels = labels
 
+    def once(self, key, find):
+        return find()
+
     def images(self, domain, function, *, with_labels):
         assert (domain, with_labels) == ("source", True)
         for number, labels in enumerate(self._labels):

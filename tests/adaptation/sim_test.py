@@ -242,6 +242,13 @@ def setup_of(classes):
     )
 
 
+@pytest.mark.parametrize("name", ["instance_matching", "feature_distance"])
+def test_a_name_of_several_words_is_known_by_its_words(name):
+    setup = setup_of(("road", "Traffic_Light", "traffic-sign", "sign symbol"))
+    kept = adaptation.build(name, {}).memory(None, setup)
+    np.testing.assert_array_equal(kept["is_thing"], [False, True, True, True])
+
+
 def test_things_are_known_by_name():
     kept = TERM.memory(None, setup_of(NAMES))
     np.testing.assert_array_equal(kept["is_thing"], [False, True, False, True])

@@ -10,6 +10,12 @@ from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.passes import Passes
 from tests.adaptation import pool
 from tests.tiny import tiny_config
+from tests.training.every_term import assert_equal
+
+
+def kept_in(built):
+    """What `Session.once` does."""
+    return lambda key, build: built[key] if key in built else built.setdefault(key, build())
 
 
 def test_the_network_is_compiled_once_for_the_passes_of_all_stages(monkeypatch):
@@ -23,9 +29,7 @@ def test_the_network_is_compiled_once_for_the_passes_of_all_stages(monkeypatch):
         return call(model, images)
 
     monkeypatch.setattr(models.Model, "__call__", counted)
-
-    def once(key, build):
-        return built[key] if key in built else built.setdefault(key, build())
+    once = kept_in(built)
 
     def histograms(function, scale):
         own = {**variables, "params": {**variables["params"]}}
@@ -42,6 +46,25 @@ def test_the_network_is_compiled_once_for_the_passes_of_all_stages(monkeypatch):
     assert len(traced) == 2
 
 
+def test_what_no_training_changes_is_found_once_a_run(monkeypatch):
+    components, built = components_lib.build(tiny_config("uda:patch_adapt")), {}
+    variables = components_lib.initial_variables(components)
+    drawn, shown = [], []
+    draw, images = components_lib.initial_variables, Passes.images
+    monkeypatch.setattr(components_lib, "initial_variables", lambda c: drawn.append(c) or draw(c))
+    monkeypatch.setattr(Passes, "images", lambda *a, **o: shown.append(a) or images(*a, **o))
+    term = adaptation.build("patch_adapt", {"patch_adapt": {"clusters": 4, "patches": 2}})
+    centres = []
+    for _ in range(2):
+        passes = Passes(components, variables, once=kept_in(built))
+        memory = term.before_phase(passes, term.memory(None, pool.setup()))
+        centres.append(np.asarray(memory["centres"]))
+        assert_equal(passes.first_model().variables, variables)
+    assert len(drawn) == len(shown) == 1
+    assert np.isfinite(centres[0]).all()
+    np.testing.assert_array_equal(*centres)
+
+
 class Asked(Exception):  # noqa: N818, no error
     """A term asked for a pass."""
 
@@ -50,6 +73,9 @@ class Recorder:
     """Keeps the function of a pass, and ends it there."""
 
     stage, variables, function = 0, None, None
+
+    def once(self, key, find):
+        return find()
 
     def images(self, domain, function, *, with_labels=False):
         self.function = function

@@ -84,7 +84,6 @@ def test_the_largest_and_the_smallest_image_of_the_pool_are_checked(
 @pytest.mark.parametrize(
     ("method", "field", "value", "says"),
     [
-        ("mic", "feature_distance.things", ("nothing",), r"things \(nothing\) names no class"),
         ("sim", "instance_matching.things", ("nothing",), "things names nothing"),
         ("patch_adapt", "patch_adapt.clusters", 2.5, r"config\.warmup\.terms.* fail: TypeError"),
     ],

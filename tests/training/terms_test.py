@@ -30,6 +30,18 @@ def test_a_view_needs_what_it_is_made_of_and_is_read_once():
     assert terms.domains == ("source", "target")
 
 
+def test_a_view_of_a_domains_images_is_not_seen_again():
+    labels = Reads("labelled", makes={"labelled": ("target",)})
+    labels.images_of = {"labelled": "target"}
+    terms = Terms({"a": 1.0, "b": 1.0}, {"a": labels, "b": Reads("source")})
+    assert terms.reads == terms.domains == ("source", "target")
+    seen = terms.of_all_views({"source": 1, "target": 2})
+    assert seen == {"source": 1, "target": 2, "labelled": 2}
+    labels.images_of = {"labelled": "targets"}
+    with pytest.raises(ValueError, match="'targets'; its makes has to name that domain"):
+        Terms({"a": 1.0}, {"a": labels})
+
+
 def test_a_view_that_nobody_makes_is_an_error():
     with pytest.raises(ValueError, match="Term a reads the view 'mixed', which no term"):
         Terms({"a": 1.0}, {"a": Reads("mixed")})

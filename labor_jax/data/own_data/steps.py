@@ -28,13 +28,14 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     # A warm-up is a fifth of it, a method of adaptation that is all of a run as long.
     alone = config.rounds == 0 and config.method != "warmup"
     adaptation = before if alone else _bounded(before / 5, 100, 400)
-    # A method that has both takes half of the steps in each.
-    share = 2 if config.warmup.steps is None and config.retraining.steps is None else 1
+    moved = round(config.retraining.share * adaptation)
+    # A method that moves none has no retraining, or wrote its steps down by itself.
+    stage = -(-(moved or adaptation) // max(config.retraining.stages, 1))
     yield Choice(
         {
             "supervised.steps": supervised,
-            "warmup.steps": adaptation // share,
-            "retraining.steps": -(-adaptation // (share * config.retraining.stages)),
+            "warmup.steps": adaptation - moved,
+            "retraining.steps": stage,
         },
         f"{source:,} images of the source",
     )

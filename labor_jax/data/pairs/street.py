@@ -57,11 +57,20 @@ def _superpixels(config: ConfigDict) -> None:
     config.acquisition.superpixel_size = 8  # 32 would be eight superpixels an image
 
 
+def _mic(config: ConfigDict) -> None:
+    config.warmup.terms.feature_distance = 0.0  # the features of random weights mean nothing
+
+
 @register_pair(
     "street",
     defaults=defaults,
     joint_defaults=joint_defaults,
-    method_defaults={"ripu_pa": _ripu_pa, "superpixels": _superpixels, "multi_hot": _superpixels},
+    method_defaults={
+        "ripu_pa": _ripu_pa,
+        "superpixels": _superpixels,
+        "multi_hot": _superpixels,
+        "mic": _mic,
+    },
     short=short,
 )
 def load(config: ConfigDict, roles: Collection[str] = base.ROLES) -> base.Pair:

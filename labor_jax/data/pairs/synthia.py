@@ -19,6 +19,7 @@ def defaults(config: ConfigDict) -> None:
     gtav.defaults(config)
     config.data.source_size = (760, 1280)  # the images' own
     config.data.num_classes = 16  # or 19
+    config.terms.clan.local_weight = 10.0  # CLAN's own, where GTAV has 40
 
 
 def spl(config: ConfigDict) -> None:

@@ -36,15 +36,24 @@ def test_the_numbers_of_images_decide(source, pool, supervised, warmup, selector
 
 @pytest.mark.parametrize(
     ("method", "warmup", "retraining"),
-    [("advent", 760, None), ("cbst", None, 190), ("intrada", 380, 380), ("bdl", 380, 190)],
+    [
+        ("advent", 760, None),
+        ("cbst", None, 190),
+        ("intrada", 380, 380),
+        ("bdl", 380, 190),
+        ("iast", 304, 152),
+    ],
 )
 def test_a_methods_phases_take_as_many_steps_as_the_source_model(method, warmup, retraining):
     found = steps(get_config(f"uda:{method}", "folders"), 305, 62)
     assert found.get("warmup.steps") == warmup
     assert found.get("retraining.steps") == retraining
-    config = get_config(f"uda:{method}", "folders")
-    config.retraining.steps = 7
-    assert steps(config, 305, 62).get("warmup.steps") == (760 if warmup else None)
+    for section in ("warmup", "retraining"):  # setting one of both does not move the other
+        for own in (0, 7):
+            config = get_config(f"uda:{method}", "folders")
+            config[section].steps = own
+            left = {name: value for name, value in found.items() if name != f"{section}.steps"}
+            assert steps(config, 305, 62) == left
 
 
 def test_before_rounds_a_method_takes_a_warmups_steps():

@@ -26,7 +26,8 @@ def _config(name, method="ppl", protocol="staged"):
         config[section] = ConfigDict()
     for phase in ("supervised", "warmup", "retraining", "selector", "round"):
         config[phase].terms = ConfigDict()
-    config.terms = ConfigDict({"adversarial": {}, "auxiliary_adversarial": {}, "self_training": {}})
+    terms = ("adversarial", "auxiliary_adversarial", "clan", "self_training")
+    config.terms = ConfigDict({name: {} for name in terms})
     config.acquisition.max_fraction = 0.05
     config.acquisition.radius = config.acquisition.superpixel_size = 32
     config.joint.schedule_steps = 52_500
