@@ -31,6 +31,7 @@ def make_train_step(
     players: Mapping[str, Mapping[str, Player]] | None = None,
     microbatches: int = 1,
     axis_name: str | None = BATCH_AXIS,
+    apply: Callable[..., Any] | None = None,
 ) -> Step:
     """Builds the pure step of a phase.
 
@@ -44,6 +45,8 @@ def make_train_step(
         draws and trained batch norm, which normalises each microbatch by itself. A term whose count
         depends on the outputs needs one extra forward pass to count.
       axis_name: the device axis of means and batch norm; None outside of one.
+      apply: what takes the place of `network.apply`, such as zeros in the shapes of its results for
+        a check of the terms; None for itself.
 
     Returns:
       `step(state, batch) -> (state, metrics)`. `batch` holds `terms.domains`, each
@@ -52,6 +55,7 @@ def make_train_step(
       devices: "loss", the weighted sum, and the loss of each term (NAME) and player (TERM_PLAYER).
     """
     players = players or {}
+    apply = apply or network.apply
 
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
@@ -61,7 +65,7 @@ def make_train_step(
         """
         outputs, statistics = {}, {}
         for number, view in enumerate(terms.reads):
-            outputs[view], statistics[view] = network.apply(
+            outputs[view], statistics[view] = apply(
                 variables,
                 models.network_input(batch[view]["image"]),
                 train=True,
