@@ -27,7 +27,8 @@ from ml_collections import ConfigDict
 from labor_jax import losses, models
 from labor_jax.adaptation.adversarial import Adversarial, discriminator_input
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.pseudo_labelling import share
+from labor_jax.adaptation.registry import not_negative, register, register_method
 from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -93,8 +94,10 @@ class Clan(Adversarial):
     def __post_init__(self):
         """Checks the settings."""
         super().__post_init__()
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"start is {self.start}; it is a share of the steps, from 0 to 1.")
+        not_negative(
+            self, "adversarial_weight", "discrepancy_weight", "global_weight", "local_weight"
+        )
+        share("start", self.start)
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, jax.Array]:
         """Keeps the steps taken, and how many the phase has."""

@@ -239,8 +239,21 @@ def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
 def above_zero(term: Any, *fields: str) -> None:
     """Raises a ValueError unless these settings of a term, widths and rates say, are above 0."""
     for field in fields:
-        if getattr(term, field) <= 0:
+        if not getattr(term, field) > 0:  # which NaN isn't, either
             raise ValueError(f"{field} is {getattr(term, field)}; it must be above 0.")
+
+
+def not_negative(term: Any, *fields: str) -> None:
+    """Raises a ValueError unless these settings of a term, weights say, are 0 or more."""
+    for field in fields:
+        if not getattr(term, field) >= 0:
+            raise ValueError(f"{field} is {getattr(term, field)}; it can't be negative.")
+
+
+def check_start(start: float) -> None:
+    """Raises a ValueError unless it is a share of a phase's steps after which some are left."""
+    if not 0 <= start < 1:
+        raise ValueError(f"start is {start}; it is a share of the steps, from 0 to below 1.")
 
 
 def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
