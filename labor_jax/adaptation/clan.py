@@ -116,9 +116,9 @@ class Clan(Adversarial):
 
         return {**super().players(setup), "classifier": Player(init, setup.optimizer)}
 
-    def loss(self, outputs, batch, memory, model) -> Term:
+    def loss(self, outputs, batch, memory, model, key) -> Term:
         """The loss of the model and the second classifier alike."""
-        second = {view: self._second(outputs, view, memory, model) for view in self.reads}
+        second = {view: self._second(outputs, view, memory, model, key) for view in self.reads}
         labels = cross_entropy(second["source"], batch["source"]["label"])
         maps, weights = self._judged(outputs["target"].logits, second["target"], memory)
         adversarial = self._adversarial(memory, maps, True, weights)
@@ -130,30 +130,29 @@ class Clan(Adversarial):
             (self.discrepancy_weight * fading, Term.of_mean(weight_discrepancy(*heads), 1.0)),
         )
 
-    def player_losses(self, outputs, batch, memory, model) -> dict[str, Term]:
+    def player_losses(self, outputs, batch, memory, model, key) -> dict[str, Term]:
         """The discriminator tells the domains apart; the classifier's loss is the model's."""
         found = []
         for view, is_source in (("source", True), ("target", False)):
-            second = jax.lax.stop_gradient(self._second(outputs, view, memory, model))
+            second = jax.lax.stop_gradient(self._second(outputs, view, memory, model, key))
             maps, weights = self._judged(outputs[view].logits, second, memory)
             found.append(self._adversarial(memory, maps, is_source, None if is_source else weights))
         return {
             "discriminator": Term.of_mean((found[0] + found[1]) / 2, 1.0),
-            "classifier": self.loss(outputs, batch, memory, model),
+            "classifier": self.loss(outputs, batch, memory, model, key),
         }
 
-    def _second(self, outputs, view: str, memory, model: models.Model) -> jax.Array:
+    def _second(self, outputs, view: str, memory, model: models.Model, key) -> jax.Array:
         """The second classifier's logits f32[B, H, W, C] on a view."""
         statistics = model.variables.get("batch_stats", {}).get("head")
         variables = {"params": memory["classifier"]["head"]}
         if statistics is not None:  # which a trained batch norm does not read, and none keeps
             variables["batch_stats"] = statistics
-        key = jax.random.fold_in(jax.random.key(self.reads.index(view)), memory["step"])
         coarse, _ = model.network.head.apply(
             variables,
             outputs[view].features,
             train=True,
-            rngs={"dropout": key},
+            rngs={"dropout": jax.random.fold_in(key, self.reads.index(view))},
             mutable=["batch_stats"],
         )
         return resize_bilinear_align_corners(coarse, outputs[view].logits.shape[1:3])

@@ -6,7 +6,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | attribute or method                             | what it brings                                |
 |-------------------------------------------------|-----------------------------------------------|
 | `reads`                                         | names of the views whose outputs it reads     |
-| `loss(outputs, batch, memory) -> Term`          | the summand; also `loss(…, memory, model)`    |
+| `loss(outputs, batch, memory) -> Term`          | the summand; may also take `model` and `key`  |
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
 | `uses`                                          | terms whose views its own are made of         |
 | `statistics_of`                                 | the view that batch norm is to follow         |
@@ -30,7 +30,9 @@ Where all classes of a part are asked, the target also holds "candidates", a pix
 classes as bits, and "part", the number of its part, see `data.label_sets`. For a term that labels
 pixels of the target it also holds "void": bool[B, h, w], the pixels that can have no class, being
 answered as void or beyond the image. `adaptation.target_answers` reads both.
-`model` is the `models.Model` in training, through whose variables a loss moves its weights.
+`model` is the `models.Model` in training, through whose variables a loss moves its weights. `key`
+is a JAX random key for what a loss draws, such as dropout of a network of its own: another one for
+each term, step, microbatch and device, and the same one for a term's loss and its players' losses.
 `makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. `memory` is a dict of the term's own; a player's
 parameters are in it under the player's name. It starts anew with each schedule, so with each staged
@@ -313,9 +315,21 @@ class Terms:
         return views
 
     def losses(
-        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        memory: Memory,
+        model: Any = None,
+        key: jax.Array | None = None,
     ) -> dict[str, Term]:
-        """Each term's value on a microbatch; `model` is the one in training.
+        """Each term's value on a microbatch.
+
+        Args:
+          outputs: the network's, by view.
+          batch: with the terms' views.
+          memory: the terms'.
+          model: the one in training.
+          key: a JAX random key, where a term takes one.
 
         Raises:
           ValueError: a loss is not a `Term` of two numbers.
@@ -323,14 +337,27 @@ class Terms:
         found = {}
         for name, term in self._weighted.items():
             with naming(name, "loss"):
-                found[name] = _with_model(term.loss, outputs, batch, memory[name], model)
+                more = {"model": model, "key": self._key_of(name, key)}
+                found[name] = _given(term.loss, (outputs, batch, memory[name]), more)
             _check_term(found[name], f"loss of the term {name!r}")
         return found
 
     def player_losses(
-        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        memory: Memory,
+        model: Any = None,
+        key: jax.Array | None = None,
     ) -> dict[str, dict[str, Term]]:
         """Each player's loss, by term and name, on what carries no gradient to the model.
+
+        Args:
+          outputs: as for `losses`.
+          batch: likewise.
+          memory: likewise.
+          model: likewise.
+          key: likewise, the same one.
 
         Raises:
           ValueError: a loss is not a `Term` of two numbers.
@@ -341,10 +368,15 @@ class Terms:
             if not hasattr(term, "players"):
                 continue
             with naming(name, "player_losses"):
-                found[name] = _with_model(term.player_losses, outputs, batch, memory[name], model)
+                more = {"model": model, "key": self._key_of(name, key)}
+                found[name] = _given(term.player_losses, (outputs, batch, memory[name]), more)
             for player, loss in found[name].items():
                 _check_term(loss, f"The loss of the player {player!r} of the term {name!r}")
         return found
+
+    def _key_of(self, name: str, key: jax.Array | None) -> jax.Array | None:
+        """A term's own random key."""
+        return None if key is None else jax.random.fold_in(key, list(self.terms).index(name))
 
     def measure(self, batch: Batch, memory: Memory) -> dict[str, Any]:
         """What the terms sum over the batch and its views, by term."""
@@ -392,10 +424,9 @@ def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
     return term.memory(model, setup) if takes_setup else term.memory(model)
 
 
-def _with_model(loss: Callable, outputs: Outputs, batch: Batch, memory: Any, model: Any) -> Any:
-    """A loss, of the model too where the function takes it."""
-    arguments = (outputs, batch, memory)
-    return loss(*arguments, model) if _takes(loss, "model") else loss(*arguments)
+def _given(loss: Callable, arguments: tuple, more: Mapping[str, Any]) -> Any:
+    """A loss of arguments, and of those others that the function takes by name."""
+    return loss(*arguments, **{name: each for name, each in more.items() if _takes(loss, name)})
 
 
 def _takes(function: Callable, parameter: str) -> bool:

@@ -75,6 +75,9 @@ def test_weight_discrepancy_is_the_cosine_of_all_weights_plus_one():
     np.testing.assert_allclose(clan.weight_discrepancy(first, opposite), 0, atol=1e-6)
 
 
+KEY = jax.random.key(7)
+
+
 @functools.cache
 def network():
     segmenter = tiny_segmenter(CLASSES)
@@ -124,7 +127,7 @@ def value(term):
 def loss_at(step, **settings):
     _, memory, batch, outputs = scene()
     term = adaptation.build("clan", {"clan": {"width": 4, **settings}})
-    return term.loss(outputs, batch, {**memory, "step": jnp.int32(step)}, model())
+    return term.loss(outputs, batch, {**memory, "step": jnp.int32(step)}, model(), KEY)
 
 
 def test_the_classifiers_are_apart_at_first():
@@ -149,7 +152,7 @@ def test_both_classifiers_learn_from_the_discrepancy():
 
     def loss(variables, classifier):
         remembered = {**memory, "classifier": classifier}
-        found = term.loss(outputs, batch, remembered, model(variables))
+        found = term.loss(outputs, batch, remembered, model(variables), KEY)
         return (found.total / found.count).sum()
 
     of_model, of_second = jax.grad(loss, (0, 1))(network()[1], memory["classifier"])
@@ -163,14 +166,27 @@ def test_both_classifiers_learn_from_the_discrepancy():
     assert np.abs(of_second["head"]["logits"]["kernel"]).max() > 1e-3
 
 
+def test_the_second_classifier_draws_its_dropout_by_the_key():
+    _, memory, batch, outputs = scene()
+    term = adaptation.build("clan", {"clan": {"width": 4}})
+    of_dropout = tiny_segmenter(CLASSES, dropout=0.5)
+    own = models.Model(variables=network()[1], network=of_dropout)
+    first, again, other = (
+        term.loss(outputs, batch, memory, own, jax.random.key(number)).total for number in (0, 0, 1)
+    )
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
 def test_the_classifier_is_trained_by_the_models_own_loss():
     term, memory, batch, outputs = scene()
-    of_players = term.player_losses(outputs, batch, memory, model())
-    of_model = term.loss(outputs, batch, memory, model())
+    of_players = term.player_losses(outputs, batch, memory, model(), KEY)
+    of_model = term.loss(outputs, batch, memory, model(), KEY)
     np.testing.assert_array_equal(of_players["classifier"].total, of_model.total)
     gradient = jax.grad(
         lambda discriminator: value_of(
-            term.player_losses(outputs, batch, {**memory, "discriminator": discriminator}, model())
+            term.player_losses(
+                outputs, batch, {**memory, "discriminator": discriminator}, model(), KEY
+            )
         )
     )(memory["discriminator"])
     assert np.abs(gradient["conv1"]["kernel"]).max() > 0
