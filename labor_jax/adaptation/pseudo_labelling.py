@@ -102,6 +102,11 @@ def share(field: str, value: float) -> None:
         raise ValueError(f"{field} is {value}; it is a share, from 0 to 1.")
 
 
+def growing_share(first: float, step: float, largest: float, stage: int) -> float:
+    """The share of a stage: it grows by a step from stage to stage up to the largest."""
+    return min(first + step * stage, largest)
+
+
 def check_growing_share(term: Any) -> None:
     """Raises a ValueError unless a term's portion can grow by its step up to the largest."""
     for field in ("portion", "portion_step", "largest_portion"):
@@ -111,8 +116,3 @@ def check_growing_share(term: Any) -> None:
             f"portion is {term.portion}, above largest_portion {term.largest_portion}; raise that, "
             "too."
         )
-
-
-def growing_share(first: float, step: float, largest: float, stage: int) -> float:
-    """The share of a stage: it grows by a step from stage to stage up to the largest."""
-    return min(first + step * stage, largest)
