@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from labor_jax import models
-from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.registry import not_negative, register, register_method, retrain
 from labor_jax.adaptation.translation import Translation, domain_images
 from labor_jax.training.terms import Term
 
@@ -39,6 +39,11 @@ class CycleTranslation(Translation):
 
     translators = ("translator", "back_translator")
     discriminators = ("target_discriminator", "source_discriminator")
+
+    def __post_init__(self):
+        """Checks the settings."""
+        super().__post_init__()
+        not_negative(self, "cycle_weight", "perceptual_weight")
 
     def memory(self, model: models.Model) -> dict[str, Any]:
         """Keeps the segmenter of the perceptual loss."""

@@ -23,7 +23,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from labor_jax import models, pseudo_labels
-from labor_jax.adaptation.pseudo_labelling import PseudoLabelling, growing_share, share
+from labor_jax.adaptation.pseudo_labelling import (
+    PseudoLabelling,
+    check_growing_share,
+    growing_share,
+)
 from labor_jax.adaptation.registry import register, register_method, retrain
 from labor_jax.training.terms import Setup
 
@@ -45,8 +49,7 @@ class ClassBalancedLabels(PseudoLabelling):
 
     def __post_init__(self):
         """Checks the settings."""
-        for field in ("portion", "portion_step", "largest_portion"):
-            share(field, getattr(self, field))
+        check_growing_share(self)
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Keeps the labeller and its thresholds f32[C]."""

@@ -1,13 +1,13 @@
-"""CLAN: adversarial adaptation that spares the pixels on which two classifiers agree.
+"""CLAN: adversarial adaptation that spares the pixels on which two heads agree.
 
-A second classifier reads the same features as the model's head. Both learn the source's labels,
+A second head reads the same features as the model's head. Both learn the source's labels,
 and their weights are kept apart, so that they are two views of a pixel. The discriminator sees the
 softmax of their summed logits. Where they disagree on a target pixel, its class is not aligned yet,
 and the adversarial loss weighs more there.
 
-The second classifier is a player: a copy of the model's head with weights of its own, trained by
+The second head is a player: a copy of the model's head with weights of its own, trained by
 the model's optimiser at once with the model. It sees dropout, and batch norm normalises it by the
-batch as it does the model's head. The published code evaluates the sum of both classifiers; here
+batch as it does the model's head. The published code evaluates the sum of both heads; here
 the model goes on without the second one, and predictions are its own head's. The published code
 also uses a focal loss where the paper has the cross-entropy; this is the paper's.
 
@@ -27,18 +27,18 @@ from ml_collections import ConfigDict
 from labor_jax import losses, models
 from labor_jax.adaptation.adversarial import Adversarial, discriminator_input
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.registry import not_negative, register, register_method, share
 from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training.terms import Player, Setup, Term
 
-_SMALLEST_NORM = 1e-12  # two classifiers of zero weights have no angle
+_SMALLEST_NORM = 1e-12  # two heads of zero weights have no angle
 
 
 def disagreement(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
-    """How far two classifiers disagree on each pixel (CLAN, Eq. 4, the map M).
+    """How far two heads disagree on each pixel (CLAN, Eq. 4, the map M).
 
     Args:
-      logits_a: one classifier's, f32[..., C].
+      logits_a: one head's, f32[..., C].
       logits_b: the other's, of the same shape.
 
     Returns:
@@ -50,10 +50,10 @@ def disagreement(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
 
 
 def weight_discrepancy(first: Any, second: Any) -> jax.Array:
-    """The cosine of two classifiers' weights, plus 1 (CLAN, Eq. 3).
+    """The cosine of two heads' weights, plus 1 (CLAN, Eq. 3).
 
     Args:
-      first: a tree of one classifier's parameters.
+      first: a tree of one head's parameters.
       second: the same tree of the other's.
 
     Returns:
@@ -68,7 +68,7 @@ def weight_discrepancy(first: Any, second: Any) -> jax.Array:
 @register("clan")
 @dataclasses.dataclass(frozen=True)
 class Clan(Adversarial):
-    """The second classifier's labels, the weighted adversarial loss and the weights' discrepancy.
+    """The second head's labels, the weighted adversarial loss and the weights' discrepancy.
 
     The term's own weight is 1: its parts have theirs.
 
@@ -78,8 +78,8 @@ class Clan(Adversarial):
       width: of the discriminator, see `Adversarial`.
       objective: see `Adversarial`.
       adversarial_weight: of the adversarial loss, before it fades with the phase's steps.
-      discrepancy_weight: of the classifiers' weight discrepancy, likewise.
-      global_weight: what the adversarial loss weighs on a pixel on which the classifiers agree.
+      discrepancy_weight: of the heads' weight discrepancy, likewise.
+      global_weight: what the adversarial loss weighs on a pixel on which the heads agree.
       local_weight: what it weighs more per unit of disagreement; 40 for GTAV, 10 for SYNTHIA.
       start: share of the phase's steps before which all pixels weigh 1: 5,000 of 100,000.
     """
@@ -93,8 +93,10 @@ class Clan(Adversarial):
     def __post_init__(self):
         """Checks the settings."""
         super().__post_init__()
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"start is {self.start}; it is a share of the steps, from 0 to 1.")
+        not_negative(
+            self, "adversarial_weight", "discrepancy_weight", "global_weight", "local_weight"
+        )
+        share("start", self.start)
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, jax.Array]:
         """Keeps the steps taken, and how many the phase has."""
@@ -105,21 +107,21 @@ class Clan(Adversarial):
         return {**memory, "step": memory["step"] + 1}
 
     def players(self, setup: Setup) -> dict[str, Player]:
-        """The discriminator, and the second classifier."""
+        """The discriminator, and the second head."""
 
         def init(key):
             variables = models.init_variables(setup.network, key, setup.image_size)
             return {"head": variables["params"]["head"]}
 
-        return {**super().players(setup), "classifier": Player(init, setup.optimizer)}
+        return {**super().players(setup), "second_head": Player(init, setup.optimizer)}
 
-    def loss(self, outputs, batch, memory, model) -> Term:
-        """The loss of the model and the second classifier alike."""
-        second = {view: self._second(outputs, view, memory, model) for view in self.reads}
+    def loss(self, outputs, batch, memory, model, key) -> Term:
+        """The loss of the model and the second head alike."""
+        second = {view: self._second(outputs, view, memory, model, key) for view in self.reads}
         labels = cross_entropy(second["source"], batch["source"]["label"])
         maps, weights = self._judged(outputs["target"].logits, second["target"], memory)
         adversarial = self._adversarial(memory, maps, True, weights)
-        heads = model.variables["params"]["head"], memory["classifier"]["head"]
+        heads = model.variables["params"]["head"], memory["second_head"]["head"]
         fading = 1.0 - _share_taken(memory)
         return Term.sum_of(
             (1.0, labels),
@@ -127,30 +129,29 @@ class Clan(Adversarial):
             (self.discrepancy_weight * fading, Term.of_mean(weight_discrepancy(*heads), 1.0)),
         )
 
-    def player_losses(self, outputs, batch, memory, model) -> dict[str, Term]:
-        """The discriminator tells the domains apart; the classifier's loss is the model's."""
+    def player_losses(self, outputs, batch, memory, model, key) -> dict[str, Term]:
+        """The discriminator tells the domains apart; the second head's loss is the model's."""
         found = []
         for view, is_source in (("source", True), ("target", False)):
-            second = jax.lax.stop_gradient(self._second(outputs, view, memory, model))
+            second = jax.lax.stop_gradient(self._second(outputs, view, memory, model, key))
             maps, weights = self._judged(outputs[view].logits, second, memory)
             found.append(self._adversarial(memory, maps, is_source, None if is_source else weights))
         return {
             "discriminator": Term.of_mean((found[0] + found[1]) / 2, 1.0),
-            "classifier": self.loss(outputs, batch, memory, model),
+            "second_head": self.loss(outputs, batch, memory, model, key),
         }
 
-    def _second(self, outputs, view: str, memory, model: models.Model) -> jax.Array:
-        """The second classifier's logits f32[B, H, W, C] on a view."""
+    def _second(self, outputs, view: str, memory, model: models.Model, key) -> jax.Array:
+        """The second head's logits f32[B, H, W, C] on a view."""
         statistics = model.variables.get("batch_stats", {}).get("head")
-        variables = {"params": memory["classifier"]["head"]}
+        variables = {"params": memory["second_head"]["head"]}
         if statistics is not None:  # which a trained batch norm does not read, and none keeps
             variables["batch_stats"] = statistics
-        key = jax.random.fold_in(jax.random.key(self.reads.index(view)), memory["step"])
         coarse, _ = model.network.head.apply(
             variables,
             outputs[view].features,
             train=True,
-            rngs={"dropout": key},
+            rngs={"dropout": jax.random.fold_in(key, self.reads.index(view))},
             mutable=["batch_stats"],
         )
         return resize_bilinear_align_corners(coarse, outputs[view].logits.shape[1:3])
@@ -174,6 +175,6 @@ def _share_taken(memory) -> jax.Array:
 
 @register_method("clan")
 def clan(config: ConfigDict) -> None:
-    """CLAN: adversarial, stronger where two classifiers disagree (Luo et al., CVPR 2019)."""
+    """CLAN: adversarial, stronger where two heads disagree (Luo et al., CVPR 2019)."""
     config.warmup.terms.clan = 1.0
     config.terms.clan.width = config.terms.adversarial.width

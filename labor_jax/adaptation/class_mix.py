@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import mixing
 from labor_jax.adaptation.mean_teacher import check_jitter, jittered, taught_cross_entropy
-from labor_jax.adaptation.registry import one_of, register, register_method
+from labor_jax.adaptation.registry import not_negative, one_of, register, register_method
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 
@@ -57,8 +57,7 @@ class ClassMix:
         one_of("paste", self.paste, _PASTES)
         one_of("statistics", self.statistics, ("target", "mixed"))
         check_jitter(self.jitter, self.blur)
-        if self.reach < 0:
-            raise ValueError(f"reach is {self.reach}; it can't be negative.")
+        not_negative(self, "reach")
 
     @property
     def smallest_target_batch(self) -> int:

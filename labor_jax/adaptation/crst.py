@@ -18,7 +18,14 @@ from labor_jax import losses, pseudo_labels
 from labor_jax.adaptation.cbst import ClassBalancedLabels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.pseudo_labelling import VIEW
-from labor_jax.adaptation.registry import one_of, register, register_method, retrain
+from labor_jax.adaptation.registry import (
+    above_zero,
+    not_negative,
+    one_of,
+    register,
+    register_method,
+    retrain,
+)
 from labor_jax.adaptation.target_answers import given_answers, is_void
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Term
@@ -48,8 +55,8 @@ class RegularizedLabels(ClassBalancedLabels):
         """Checks the settings."""
         super().__post_init__()
         one_of("regularizer", self.regularizer, REGULARIZERS)
-        if self.entropy_weight <= 0:
-            raise ValueError(f"entropy_weight is {self.entropy_weight}; it must be above 0.")
+        not_negative(self, "divergence_weight")
+        above_zero(self, "entropy_weight")
 
     def views(self, key, batch, memory):
         """The target's images with pseudo labels, under LRENT with soft ones."""

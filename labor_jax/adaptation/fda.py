@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from labor_jax import losses, mixing, models
 from labor_jax.adaptation.image_pairs import targets_for_sources
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.registry import above_zero, register, register_method
 from labor_jax.training.terms import Term
 
 
@@ -67,8 +67,7 @@ class CharbonnierEntropy:
 
     def __post_init__(self):
         """Checks the settings."""
-        if self.eta <= 0:
-            raise ValueError(f"eta is {self.eta}; it must be above 0.")
+        above_zero(self, "eta")
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the target's pixels."""

@@ -57,11 +57,11 @@ class FeatureDistance:
         first = memory["first"].replace(variables=passes.first_model().variables)
         return {**memory, "first": first}
 
-    def loss(self, outputs, batch, memory) -> Term:
+    def loss(self, outputs, batch, memory, key) -> Term:
         """The mean over the cells that one thing class fills."""
         view = batch["source"]
         features = outputs["source"].features[-1].astype(jnp.float32)
-        first = _as_in_training(memory["first"], view["image"])[-1].astype(jnp.float32)
+        first = _as_in_training(memory["first"], view["image"], key)[-1].astype(jnp.float32)
         counted = filled_cells(
             view["label"], features.shape[1:3], memory["is_thing"], share=self.share
         )
@@ -72,13 +72,17 @@ class FeatureDistance:
         return Term(jnp.sum(distances), jnp.sum(counted).astype(jnp.float32))
 
 
-def _as_in_training(model: models.Model, images: jax.Array) -> models.Features:
-    """A model's features, with batch norm as in the step: equal weights give equal features."""
+def _as_in_training(model: models.Model, images: jax.Array, key: jax.Array) -> models.Features:
+    """A model's features, with batch norm as in the step: equal weights give equal features.
+
+    But for dropout, of which each model draws its own.
+    """
     features, _ = model.network.apply(
         model.variables,
         models.network_input(images),
         True,
         method="extract",
+        rngs={"dropout": key},
         mutable=["batch_stats"],
     )
     return features

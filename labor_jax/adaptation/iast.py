@@ -21,8 +21,13 @@ from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling, growing_share, share
-from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.pseudo_labelling import (
+    VIEW,
+    PseudoLabelling,
+    check_growing_share,
+    growing_share,
+)
+from labor_jax.adaptation.registry import not_negative, register, register_method, retrain
 from labor_jax.adaptation.target_answers import is_void
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
@@ -108,10 +113,8 @@ class InstanceAdaptiveLabels(PseudoLabelling):
 
     def __post_init__(self):
         """Checks the settings."""
-        for field in ("portion", "portion_step", "largest_portion"):
-            share(field, getattr(self, field))
-        if self.gamma < 0:
-            raise ValueError(f"gamma is {self.gamma}; it can't be negative.")
+        check_growing_share(self)
+        not_negative(self, "gamma", "smoothing")
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Keeps the labeller and the thresholds of each image f32[N, C]."""

@@ -44,10 +44,12 @@ def easiest(entropies: np.ndarray, share: float) -> np.ndarray:
       share: of the images that are easy, from 0 to 1.
 
     Returns:
-      bool[N], True for the floor(share * N) images of lowest entropy; of equals the first.
+      bool[N], True for the floor(share * N) images of lowest entropy, but for at least one and not
+      for all; of equals the first.
     """
     easy = np.zeros(len(entropies), bool)
-    easy[np.argsort(entropies, kind="stable")[: int(share * len(entropies))]] = True
+    count = np.clip(int(share * len(entropies)), 1, len(entropies) - 1)
+    easy[np.argsort(entropies, kind="stable")[:count]] = True
     return easy
 
 
@@ -96,7 +98,16 @@ class EasyPseudoLabels(PseudoLabels):
             raise ValueError(f"share is {self.share}; it is between 0 and 1.")
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
-        """Keeps the model that labels, and which of the pool's images are easy."""
+        """Keeps the model that labels, and which of the pool's images are easy.
+
+        Raises:
+          ValueError: the pool has no two images, one easy and one hard.
+        """
+        if setup.num_images["target"] < 2:
+            raise ValueError(
+                f"the pool has {setup.num_images['target']} image, but IntraDA needs at least 2, "
+                "an easy one and a hard one; add images, or choose another method."
+            )
         easy = jnp.zeros(setup.num_images["target"], bool)
         return {**super().memory(model, setup), "easy": easy}
 

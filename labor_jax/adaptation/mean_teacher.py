@@ -20,13 +20,14 @@ from ml_collections import ConfigDict
 
 from labor_jax import mixing, models
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import one_of, register, register_method
+from labor_jax.adaptation.registry import check_start, one_of, register, register_method
 from labor_jax.adaptation.target_answers import given_answers, is_void, with_answers
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 
 _CONFIDENCES = ("image_share", "pixel", "class_balanced")
 _BINS = 256  # of confidences, to find thresholds by class
+_LARGEST_BLUR = 16  # the blur's window is unrolled, so that a large one takes long to compile
 
 
 @register("mean_teacher")
@@ -53,9 +54,9 @@ class MeanTeacher:
       threshold: of a probability, for "image_share" and "pixel".
       portion: the share of each class's pixels that "class_balanced" trusts.
       start: share of the phase's steps before the teacher's labels count; the teacher follows the
-        model from the first step on.
+        model from the first step on. Below 1.
       jitter: strength of the change of colours, see `mixing.color_jitter`; 0 is off.
-      blur: largest σ of the blur, in pixels, which half of the images get; 0 is off.
+      blur: largest σ of the blur, in pixels, which half of the images get; at most 16, 0 is off.
     """
 
     decay: float = 0.99
@@ -75,9 +76,10 @@ class MeanTeacher:
     def __post_init__(self):
         """Checks the settings."""
         one_of("confidence", self.confidence, _CONFIDENCES)
-        for name in ("decay", "threshold", "portion", "start"):
+        for name in ("decay", "threshold", "portion"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is from 0 to 1.")
+        check_start(self.start)
         check_jitter(self.jitter, self.blur)
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
@@ -210,8 +212,8 @@ def check_jitter(jitter: float, blur: float) -> None:
     """Raises a ValueError unless these are settings of `jittered`."""
     if not 0 <= jitter <= 0.5:
         raise ValueError(f"jitter is {jitter}; it is from 0 to 0.5.")
-    if blur < 0:
-        raise ValueError(f"blur is {blur}; it can't be negative.")
+    if not 0 <= blur <= _LARGEST_BLUR:
+        raise ValueError(f"blur is {blur}; it is from 0 to {_LARGEST_BLUR} pixels.")
 
 
 @register_method("mean_teacher")

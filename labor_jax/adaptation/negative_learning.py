@@ -27,6 +27,13 @@ class NegativeLearning:
 
     reads = ("target",)
 
+    def __post_init__(self):
+        """Checks the settings."""
+        if not 0 < self.threshold <= 1:
+            raise ValueError(
+                f"threshold is {self.threshold}; it is a probability, from above 0 to 1."
+            )
+
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the pairs of a pixel and a class that is improbable there."""
         logits = outputs["target"].logits

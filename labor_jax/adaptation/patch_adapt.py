@@ -32,7 +32,7 @@ from scipy.cluster import vq
 
 from labor_jax import losses, models
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import above_zero, register, register_method
+from labor_jax.adaptation.registry import above_zero, not_negative, register, register_method
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -197,6 +197,7 @@ class PatchAdapt:
             raise ValueError(f"clusters is {self.clusters}; it must be from 2 to 254.")
         if self.patches < 1:
             raise ValueError(f"patches is {self.patches}; it must be at least 1.")
+        not_negative(self, "classification_weight", "adversarial_weight")
         above_zero(self, "learning_rate", "classifier_learning_rate")
 
     @property

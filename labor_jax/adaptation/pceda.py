@@ -14,8 +14,14 @@ from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.pseudo_labelling import share
-from labor_jax.adaptation.registry import above_zero, register, register_method
+from labor_jax.adaptation.registry import (
+    above_zero,
+    check_start,
+    not_negative,
+    register,
+    register_method,
+    share,
+)
 from labor_jax.adaptation.target_answers import given_answers, with_answers
 from labor_jax.adaptation.translation import Translation, domain_images, initial_parameters
 from labor_jax.training.terms import Player, Setup, Term
@@ -37,6 +43,11 @@ class PhaseTranslation(Translation):
     """
 
     phase_weight: float = 100.0
+
+    def __post_init__(self):
+        """Checks the settings."""
+        super().__post_init__()
+        not_negative(self, "phase_weight")
 
     def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
         """The translator's loss, and the discriminator's between translated and target images."""
@@ -90,7 +101,7 @@ class ConditionalPrior:
     def __post_init__(self):
         """Checks the settings."""
         share("threshold", self.threshold)
-        share("start", self.start)
+        check_start(self.start)
         above_zero(self, "learning_rate", "width")
 
     def players(self, setup: Setup) -> dict[str, Player]:

@@ -27,8 +27,7 @@ from flax import linen as nn
 from labor_jax import losses, models, pseudo_labels
 from labor_jax.adaptation import iast
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.pseudo_labelling import share
-from labor_jax.adaptation.registry import one_of, register
+from labor_jax.adaptation.registry import one_of, register, share
 from labor_jax.adaptation.target_answers import is_void
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.ops import resize_bilinear_align_corners, reverse_gradient

@@ -99,3 +99,14 @@ class PseudoLabels(PseudoLabelling):
 def growing_share(first: float, step: float, largest: float, stage: int) -> float:
     """The share of a stage: it grows by a step from stage to stage up to the largest."""
     return min(first + step * stage, largest)
+
+
+def check_growing_share(term: Any) -> None:
+    """Raises a ValueError unless a term's portion can grow by its step up to the largest."""
+    for field in ("portion", "portion_step", "largest_portion"):
+        share(field, getattr(term, field))
+    if term.portion > term.largest_portion:
+        raise ValueError(
+            f"portion is {term.portion}, above largest_portion {term.largest_portion}; raise that, "
+            "too."
+        )

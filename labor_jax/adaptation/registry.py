@@ -19,6 +19,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from labor_jax.training.terms import DOMAINS
+
 TERMS: dict[str, type] = {}
 """The registered classes by name."""
 
@@ -108,7 +110,8 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
       config: the run's `config.terms`.
 
     Raises:
-      ValueError: nobody has registered the term, or a setting makes no sense for it.
+      ValueError: nobody has registered the term, a setting makes no sense for it, or what it
+        reads, uses or makes has no form that is known.
     """
     if name not in TERMS:
         raise ValueError(
@@ -117,9 +120,31 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
         )
     own = config.get(name, {})
     try:
-        return TERMS[name](**{field: own[field] for field in settings(name) if field in own})
+        term = TERMS[name](**{field: own[field] for field in settings(name) if field in own})
     except ValueError as error:
         raise ValueError(f"config.terms.{name}: {error}") from error
+    _check_names(name, term)
+    return term
+
+
+def _check_names(name: str, term: Any) -> None:
+    """Checks the form of what a term reads, uses and makes; a string would be many short names."""
+    for attribute in ("reads", "uses"):
+        value = getattr(term, attribute, ())
+        if not isinstance(value, tuple | list):
+            raise ValueError(
+                f"{attribute} of the term {name!r} is {value!r}; write a tuple of names, such as "
+                f"({value!r},)."
+            )
+    makes = getattr(term, "makes", {})
+    if not isinstance(makes, Mapping) or not all(
+        isinstance(domains, tuple | list) and set(domains) <= set(DOMAINS)
+        for domains in makes.values()
+    ):
+        raise ValueError(
+            f"makes of the term {name!r} is {makes!r}; it maps each view that the term makes to a "
+            "tuple of the domains it is made of, such as {'mixed': ('source', 'target')}."
+        )
 
 
 def build_all(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,8 +240,21 @@ def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
 def above_zero(term: Any, *fields: str) -> None:
     """Raises a ValueError unless these settings of a term, widths and rates say, are above 0."""
     for field in fields:
-        if getattr(term, field) <= 0:
+        if not getattr(term, field) > 0:  # which NaN isn't, either
             raise ValueError(f"{field} is {getattr(term, field)}; it must be above 0.")
+
+
+def not_negative(term: Any, *fields: str) -> None:
+    """Raises a ValueError unless these settings of a term, weights say, are 0 or more."""
+    for field in fields:
+        if not getattr(term, field) >= 0:
+            raise ValueError(f"{field} is {getattr(term, field)}; it can't be negative.")
+
+
+def check_start(start: float) -> None:
+    """Raises a ValueError unless it is a share of a phase's steps after which some are left."""
+    if not 0 <= start < 1:
+        raise ValueError(f"start is {start}; it is a share of the steps, from 0 to below 1.")
 
 
 def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:

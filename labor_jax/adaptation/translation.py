@@ -16,7 +16,7 @@ from flax import linen as nn
 from labor_jax import losses, models
 from labor_jax.adaptation.adversarial import Adversarial, initial_parameters
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import above_zero, register
+from labor_jax.adaptation.registry import above_zero, not_negative, register
 from labor_jax.training.terms import Player, Setup, Term
 
 VIEW = "translated"
@@ -76,8 +76,7 @@ class Translation:
         above_zero(
             self, "learning_rate", "discriminator_learning_rate", "width", "discriminator_width"
         )
-        if self.blocks < 0:
-            raise ValueError(f"blocks is {self.blocks}; it can't be negative.")
+        not_negative(self, "blocks")
 
     def players(self, setup: Setup) -> dict[str, Player]:
         """The translators and the image discriminators."""

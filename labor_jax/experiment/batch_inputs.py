@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from labor_jax.active import strategies
@@ -47,6 +49,36 @@ def training_images(
         label_sets=strategies.asks_sets(components.config),
         void=void,
     )
+
+
+def training_shapes(
+    components: Components, domain: str, *, void: bool = False
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """The arrays of a domain's training batches over all devices, as shapes and dtypes.
+
+    Args:
+      components: the run's.
+      domain: "source" or "target".
+      void: see `training_images`.
+    """
+    images = training_images(components, domain, void=void)
+    spec = training_spec(components, domain)
+    crop = images.augment.crop if images.augment else None
+    size = tuple(crop or spec.size or images.split.size(0))  # without any, all have one size
+
+    def of(dtype, *shape):
+        return jax.ShapeDtypeStruct((spec.batch_size, *shape), dtype)
+
+    shapes = {
+        "image": of(jnp.uint8, *size, 3),
+        "label": of(jnp.int32, *size),
+        "index": of(jnp.int32),
+    }
+    if images.void:
+        shapes["void"] = of(jnp.bool_, *size)
+    if images.label_sets:
+        shapes |= {"candidates": of(jnp.int32, *size), "part": of(jnp.int32, *size)}
+    return shapes
 
 
 def training_spec(components: Components, domain: str) -> BatchSpec:

@@ -136,7 +136,11 @@ def terms(config: ConfigDict, section: str) -> Terms:
         term makes.
     """
     weights = {name: weight for name, weight in config[section].terms.items() if weight}
-    return Terms(weights, adaptation.build_all(weights, config.terms))
+    built = adaptation.build_all(weights, config.terms)
+    try:
+        return Terms(weights, built)
+    except ValueError as error:
+        raise ValueError(f"config.{section}.terms: {error}") from error
 
 
 def image_size(components: Components) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from labor_jax.training import optimizers
 
 ANNOTATORS = ("oracle", "human")
 PROTOCOLS = ("staged", "joint")
+_OF_ANSWERS = ("answers", "candidate_classes", "prototypical_pixels")
+"""The terms that learn from answers alone."""
 
 
 @contextlib.contextmanager
@@ -224,10 +226,17 @@ def _check_phases(config: ConfigDict, require: Require) -> None:
     if config.rounds and config.protocol == "staged":
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
     for section in sorted({phase.section for phase in plan(config)} - {""}):
+        terms = {name for name, weight in config[section].terms.items() if weight}
         require(
-            any(config[section].terms.values()),
+            bool(terms),
             f"{section}.terms",
             "every weight in it is 0, so that its steps would learn nothing",
+        )
+        require(
+            section == "round" or not terms or not terms.issubset(_OF_ANSWERS),
+            f"{section}.terms",
+            f"only {', '.join(sorted(terms))} has a weight, and there are no answers before the "
+            "rounds, so that its steps would learn nothing (existing labels train from round 1 on)",
         )
     require(
         not config.warm_start or len(plan(config)) > 1,

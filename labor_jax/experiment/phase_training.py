@@ -28,7 +28,7 @@ from labor_jax.training import loop, optimizers
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.state import TrainState, create_state, with_players
 from labor_jax.training.step import make_train_step
-from labor_jax.training.terms import Player, Setup, Terms
+from labor_jax.training.terms import Player, Setup, Terms, naming
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,15 +68,16 @@ class Training:
           players: parameters of earlier phases' players, by term and player; others are drawn.
           key: a JAX random key.
         """
-        drawn = {
-            term: {
-                name: players[term][name]
-                if name in players.get(term, {})
-                else player.init(named_key(components.config.seed, f"{term}/{name}"))
-                for name, player in own.items()
-            }
-            for term, own in self.players.items()
-        }
+        drawn: dict[str, dict[str, Any]] = {}
+        for term, own in self.players.items():
+            kept = players.get(term, {})
+            with naming(term, "players"):
+                drawn[term] = {
+                    name: kept[name]
+                    if name in kept
+                    else player.init(named_key(components.config.seed, f"{term}/{name}"))
+                    for name, player in own.items()
+                }
         return create_state(
             variables,
             self.optimizer,
@@ -147,14 +148,23 @@ def build_training(
     )
 
 
-def compile_step(components: Components, training: Training) -> Callable[..., Any]:
-    """The training's step over all devices; it donates the state."""
+def compile_step(
+    components: Components, training: Training, apply: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """The training's step over all devices; it donates the state.
+
+    Args:
+      components: the run's.
+      training: what is trained, and how.
+      apply: see `make_train_step`.
+    """
     step = make_train_step(
         training.network,
         training.optimizer,
         training.terms,
         players=training.players,
         microbatches=components.microbatches,
+        apply=apply,
     )
     return mesh_lib.data_parallel(step, components.mesh, batched_arguments=(1,), donate=True)
 

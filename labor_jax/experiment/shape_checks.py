@@ -1,23 +1,41 @@
 """Checks, on shapes alone, of what a user may have registered: before anything is trained."""
 
 import contextlib
+import dataclasses
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
+from flax import linen as nn
 
 from labor_jax import acquisition, models
 from labor_jax.active import pool_query, strategies
+from labor_jax.experiment import batch_inputs, phase_training, warm_start
 from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import warm_start
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
+from labor_jax.training.terms import Terms
+
+_UNUSED_OPTIMIZER = optax.GradientTransformation(
+    init=lambda params: (), update=lambda gradients, state, params: (gradients, state)
+)
+
+_HINTS = {
+    "train_selector": (
+        " (The selector's network has two heads: it takes terms that are made for it alone, such "
+        "as self_training.)"
+    )
+}
+"""What may have been overlooked about the terms of a kind of phase."""
 
 
 def check_shapes(components: Components) -> None:
-    """Traces backbone, head, acquisition function and terms, which takes a fraction of a second.
+    """Traces backbone, head, acquisition function and terms, which takes a second or two.
 
     Raises:
       ValueError: one of them fails, or returns another type or shape than it has to; the message
@@ -31,25 +49,63 @@ def check_shapes(components: Components) -> None:
 
 
 def _check_terms(components: Components) -> None:
-    """Traces what the terms of each section of training keep, and the players that they bring."""
+    """Traces a step of each section of training: all that its terms do, and their players.
+
+    Zeros stand for the network's outputs, so that the network is neither differentiated nor
+    updated, and its shapes are found once for all sections that train it.
+    """
     phases = {phase.section: phase for phase in warm_start.own_phases(components.config)}
+    stand_ins: dict[str, Callable[..., Any]] = {}
     for section, phase in phases.items():
         if not section:  # a query
             continue
-
-        def first_state(variables, key, phase=phase):
-            handover = Handover(model=variables, players={})
-            return KINDS[phase.kind].first_state(components, phase, handover, key)
-
+        kind = KINDS[phase.kind]
         try:
-            jax.eval_shape(first_state, components.variable_shapes, jax.random.key(0))
-        except ValueError:  # a term's own words
-            raise
+            training = kind.build_training(components, phase)
+            first_state = functools.partial(kind.first_state, components, phase)
+            handover = Handover(model=components.variable_shapes, players={})
+            state = jax.eval_shape(first_state, handover, jax.random.key(0))
+            if phase.kind not in stand_ins:
+                stand_ins[phase.kind] = _zeros_for_outputs(training.network)
+            training = dataclasses.replace(training, optimizer=_UNUSED_OPTIMIZER)
+            step = phase_training.compile_step(components, training, stand_ins[phase.kind])
+            jax.eval_shape(step, state, _batch(components, training.terms))
         except Exception as error:
             raise ValueError(
-                f"The terms of config.{section}.terms, or what config.terms sets of them, fail: "
-                f"{type(error).__name__}: {error}"
+                f"config.{section}.terms: {_said(error)}{_HINTS.get(phase.kind, '')}"
             ) from error
+
+
+def _zeros_for_outputs(network: nn.Module) -> Callable[..., Any]:
+    """What takes the place of `network.apply` in a step that is traced alone."""
+    known: dict[tuple[int, ...], Any] = {}
+
+    def apply(variables, images, **options):
+        if images.shape not in known:
+            known[images.shape] = jax.eval_shape(
+                lambda variables, images, rngs: network.apply(
+                    variables, images, **{**options, "rngs": rngs}
+                ),
+                variables,
+                images,
+                options["rngs"],
+            )
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), known[images.shape])
+
+    return apply
+
+
+def _batch(components: Components, terms: Terms) -> dict[str, dict[str, jax.ShapeDtypeStruct]]:
+    """The shapes of a batch of all devices."""
+    return {
+        domain: batch_inputs.training_shapes(components, domain, void=terms.labels_target)
+        for domain in terms.domains
+    }
+
+
+def _said(error: Exception) -> str:
+    """An error's message, after its type unless it is a person's own words."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def _backbone_features(components: Components) -> models.Features:

@@ -18,7 +18,8 @@ from labor_jax.training.microbatches import add_up, map_microbatches
 from labor_jax.training.state import TrainState
 from labor_jax.training.terms import Player, Term, Terms
 
-_VIEWS_KEY = 2**31 - 1  # folded in for views; the network's draws fold in a microbatch's number
+# Folded in for views and terms; the network's draws fold in a microbatch's number or a view's.
+_VIEWS_KEY, _TERMS_KEY = 2**31 - 1, 2**31 - 2
 
 Step = Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]
 
@@ -31,6 +32,7 @@ def make_train_step(
     players: Mapping[str, Mapping[str, Player]] | None = None,
     microbatches: int = 1,
     axis_name: str | None = BATCH_AXIS,
+    apply: Callable[..., Any] | None = None,
 ) -> Step:
     """Builds the pure step of a phase.
 
@@ -44,6 +46,8 @@ def make_train_step(
         draws and trained batch norm, which normalises each microbatch by itself. A term whose count
         depends on the outputs needs one extra forward pass to count.
       axis_name: the device axis of means and batch norm; None outside of one.
+      apply: what takes the place of `network.apply`, such as zeros in the shapes of its results for
+        a check of the terms; None for itself.
 
     Returns:
       `step(state, batch) -> (state, metrics)`. `batch` holds `terms.domains`, each
@@ -52,6 +56,7 @@ def make_train_step(
       devices: "loss", the weighted sum, and the loss of each term (NAME) and player (TERM_PLAYER).
     """
     players = players or {}
+    apply = apply or network.apply
 
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
@@ -61,7 +66,7 @@ def make_train_step(
         """
         outputs, statistics = {}, {}
         for number, view in enumerate(terms.reads):
-            outputs[view], statistics[view] = network.apply(
+            outputs[view], statistics[view] = apply(
                 variables,
                 models.network_input(batch[view]["image"]),
                 train=True,
@@ -73,23 +78,25 @@ def make_train_step(
     def model_of(variables):
         return models.Model(variables=variables, network=network)
 
-    def losses(outputs, batch, memory, model):
+    def losses(outputs, batch, memory, model, key):
         """The terms' and the players' losses, by the names of their metrics."""
-        own = terms.losses(outputs, batch, memory, model)
-        for term, by_player in terms.player_losses(outputs, batch, memory, model).items():
+        own = terms.losses(outputs, batch, memory, model, key)
+        for term, by_player in terms.player_losses(outputs, batch, memory, model, key).items():
             own |= {f"{term}_{player}": value for player, value in by_player.items()}
         return own
 
     def model_loss(params, variables, memory, batch, key, counts):
         variables = {**variables, "params": params}
         outputs, statistics = forward(variables, batch, key)
-        own = terms.losses(outputs, batch, memory, model_of(variables))
+        terms_key = jax.random.fold_in(key, _TERMS_KEY)
+        own = terms.losses(outputs, batch, memory, model_of(variables), terms_key)
         shares = _shares(own, counts, axis_name)
         loss = sum(weight * shares[name] for name, weight in terms.weights.items())
         return loss, ({"loss": loss, **shares}, outputs, statistics)
 
-    def player_gradients(outputs, batch, memory, model, counts):
+    def player_gradients(outputs, batch, memory, model, key, counts):
         """Each player's gradient of its own loss, by term and name, and the losses."""
+        terms_key = jax.random.fold_in(key, _TERMS_KEY)
         gradients, metrics = {}, {}
         for term, own in players.items():
             gradients[term] = {}
@@ -98,7 +105,8 @@ def make_train_step(
 
                 def loss(params, term=term, player=player, name=name):
                     remembered = {**memory, term: {**memory[term], player: params}}
-                    value = terms.player_losses(outputs, batch, remembered, model)[term][player]
+                    found = terms.player_losses(outputs, batch, remembered, model, terms_key)
+                    value = found[term][player]
                     return _shares({name: value}, counts, axis_name)[name]
 
                 metrics[name], gradients[term][player] = jax.value_and_grad(loss)(
@@ -114,11 +122,12 @@ def make_train_step(
         def count(variables, microbatch, number):
             shapes = jax.eval_shape(forward, variables, microbatch, key)
             outputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[0])
-            model = model_of(variables)
-            if _counts_depend(losses, outputs, microbatch, state.memory, model):
-                outputs, updated = forward(variables, microbatch, jax.random.fold_in(key, number))
+            model, own_key = model_of(variables), jax.random.fold_in(key, number)
+            terms_key = jax.random.fold_in(own_key, _TERMS_KEY)
+            if _counts_depend(losses, outputs, microbatch, state.memory, model, terms_key):
+                outputs, updated = forward(variables, microbatch, own_key)
                 variables = {**variables, **updated}
-            found = losses(outputs, microbatch, state.memory, model)
+            found = losses(outputs, microbatch, state.memory, model, terms_key)
             return variables, {name: loss.count for name, loss in found.items()}
 
         _, counts = add_up(count, state.variables, batch, microbatches)
@@ -146,7 +155,7 @@ def make_train_step(
                 params, variables, state.memory, microbatch, own_key, counts
             )
             of_players, player_metrics = player_gradients(
-                outputs, microbatch, state.memory, model_of(variables), counts
+                outputs, microbatch, state.memory, model_of(variables), own_key, counts
             )
             summed = (gradients, of_players, {**metrics, **player_metrics})
             return {**variables, **statistics}, summed

@@ -6,7 +6,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | attribute or method                             | what it brings                                |
 |-------------------------------------------------|-----------------------------------------------|
 | `reads`                                         | names of the views whose outputs it reads     |
-| `loss(outputs, batch, memory) -> Term`          | the summand; also `loss(…, memory, model)`    |
+| `loss(outputs, batch, memory) -> Term`          | the summand; may also take `model` and `key`  |
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
 | `images_of`                                     | which of them have the images of which domain |
 | `uses`                                          | terms whose views its own are made of         |
@@ -31,7 +31,9 @@ Where all classes of a part are asked, the target also holds "candidates", a pix
 classes as bits, and "part", the number of its part, see `data.label_sets`. For a term that labels
 pixels of the target it also holds "void": bool[B, h, w], the pixels that can have no class, being
 answered as void or beyond the image. `adaptation.target_answers` reads both.
-`model` is the `models.Model` in training, through whose variables a loss moves its weights.
+`model` is the `models.Model` in training, through whose variables a loss moves its weights. `key`
+is a JAX random key for what a loss draws, such as dropout of a network of its own: another one for
+each term, step, microbatch and device, and the same one for a term's loss and its players' losses.
 `makes` maps each view that a term makes to the domains it is made of,
 such as `{"mixed": ("source", "target")}`. A view that only adds labels to a domain's images is in
 `images_of`, such as `{"pseudo_labelled": "target"}`: its outputs are the domain's.
@@ -53,13 +55,15 @@ statistics follow the target where it is read, else the view that a term names i
 (which the network then sees, too), else the last view.
 """
 
+import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 
@@ -148,6 +152,22 @@ Outputs = Mapping[str, Any]
 Batch = Mapping[str, Mapping[str, jax.Array]]
 Memory = dict[str, dict[str, Any]]
 """What the terms keep, by term."""
+
+
+@contextlib.contextmanager
+def naming(name: str, method: str) -> Iterator[None]:
+    """Puts a term and its method before the message of any error inside.
+
+    Raises:
+      ValueError: for any error.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = str(error)
+        if not isinstance(error, ValueError):  # JAX goes on with advice for the term's author
+            said = f"{type(error).__name__}: {said.partition(chr(10))[0]}"
+        raise ValueError(f"{method} of the term {name!r} fails: {said}") from error
 
 
 class Terms:
@@ -257,11 +277,12 @@ class Terms:
 
     def players(self, setup: Setup) -> dict[str, dict[str, Player]]:
         """The players, by term and name."""
-        return {
-            name: term.players(setup)
-            for name, term in self._weighted.items()
-            if hasattr(term, "players")
-        }
+        found = {}
+        for name, term in self._weighted.items():
+            if hasattr(term, "players"):
+                with naming(name, "players"):
+                    found[name] = term.players(setup)
+        return found
 
     def memory(self, model: Any, setup: Setup | None = None) -> Memory:
         """What the terms keep at a phase's start, without the players' parameters.
@@ -270,7 +291,11 @@ class Terms:
           model: the `Model` that the phase before handed on.
           setup: the phase's, for terms whose `memory` takes it.
         """
-        return {name: _first_memory(term, model, setup) for name, term in self.terms.items()}
+        found = {}
+        for name, term in self.terms.items():
+            with naming(name, "memory"):
+                found[name] = _first_memory(term, model, setup)
+        return found
 
     def before_phase(self, passes: Any, memory: Memory) -> Memory:
         """Lets the terms look at whole splits before the first step; see `experiment.passes`.
@@ -283,48 +308,104 @@ class Terms:
         }
 
     def add_views(self, key: jax.Array, batch: Batch, memory: Memory) -> dict[str, Any]:
-        """The batch with the views that terms make of it."""
+        """The batch with the views that terms make of it.
+
+        Raises:
+          ValueError: a term makes others than it says, or one without the images that are read.
+        """
         views = dict(batch)
         for number, (name, term) in enumerate(self.terms.items()):
-            if getattr(term, "makes", {}):
-                views.update(term.views(jax.random.fold_in(key, number), views, memory[name]))
+            makes = getattr(term, "makes", {})
+            if not makes:
+                continue
+            with naming(name, "views"):
+                made = term.views(jax.random.fold_in(key, number), views, memory[name])
+                if set(made) != set(makes):
+                    raise ValueError(
+                        f"it returned {', '.join(made) or 'nothing'}, but its makes names "
+                        f"{', '.join(makes)}; both have to agree."
+                    )
+                for view in made:
+                    if view in self.reads and "image" not in made[view]:
+                        raise ValueError(
+                            f"the view {view!r} is read, so it has to hold 'image', f32 or "
+                            "uint8[B, h, w, 3]."
+                        )
+            views.update(made)
         return views
 
     def losses(
-        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        memory: Memory,
+        model: Any = None,
+        key: jax.Array | None = None,
     ) -> dict[str, Term]:
-        """Each term's value on a microbatch; `model` is the one in training."""
-        found = {
-            name: _with_model(term.loss, outputs, batch, memory[name], model)
-            for name, term in self._weighted.items()
-        }
-        for name, loss in found.items():
-            if not _is_term(loss):
-                got = [jnp.shape(each) for each in loss] if isinstance(loss, Term) else type(loss)
-                raise ValueError(
-                    f"The loss of the term {name!r} returned {got}; return Term(total, count), "
-                    "two numbers."
-                )
+        """Each term's value on a microbatch.
+
+        Args:
+          outputs: the network's, by view.
+          batch: with the terms' views.
+          memory: the terms'.
+          model: the one in training.
+          key: a JAX random key, where a term takes one.
+
+        Raises:
+          ValueError: a loss is not a `Term` of two numbers.
+        """
+        found = {}
+        for name, term in self._weighted.items():
+            with naming(name, "loss"):
+                more = {"model": model, "key": self._key_of(name, key)}
+                found[name] = _given(term.loss, (outputs, batch, memory[name]), more)
+            _check_term(found[name], f"loss of the term {name!r}")
         return found
 
     def player_losses(
-        self, outputs: Outputs, batch: Batch, memory: Memory, model: Any = None
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        memory: Memory,
+        model: Any = None,
+        key: jax.Array | None = None,
     ) -> dict[str, dict[str, Term]]:
-        """Each player's loss, by term and name, on what carries no gradient to the model."""
+        """Each player's loss, by term and name, on what carries no gradient to the model.
+
+        Args:
+          outputs: as for `losses`.
+          batch: likewise.
+          memory: likewise.
+          model: likewise.
+          key: likewise, the same one.
+
+        Raises:
+          ValueError: a loss is not a `Term` of two numbers.
+        """
         outputs, model = jax.lax.stop_gradient((outputs, model))
-        return {
-            name: _with_model(term.player_losses, outputs, batch, memory[name], model)
-            for name, term in self._weighted.items()
-            if hasattr(term, "players")
-        }
+        found = {}
+        for name, term in self._weighted.items():
+            if not hasattr(term, "players"):
+                continue
+            with naming(name, "player_losses"):
+                more = {"model": model, "key": self._key_of(name, key)}
+                found[name] = _given(term.player_losses, (outputs, batch, memory[name]), more)
+            for player, loss in found[name].items():
+                _check_term(loss, f"The loss of the player {player!r} of the term {name!r}")
+        return found
+
+    def _key_of(self, name: str, key: jax.Array | None) -> jax.Array | None:
+        """A term's own random key."""
+        return None if key is None else jax.random.fold_in(key, list(self.terms).index(name))
 
     def measure(self, batch: Batch, memory: Memory) -> dict[str, Any]:
         """What the terms sum over the batch and its views, by term."""
-        return {
-            name: term.measure(batch, memory[name])
-            for name, term in self.terms.items()
-            if hasattr(term, "measure")
-        }
+        found = {}
+        for name, term in self.terms.items():
+            if hasattr(term, "measure"):
+                with naming(name, "measure"):
+                    found[name] = term.measure(batch, memory[name])
+        return found
 
     def update(self, memory: Memory, model: Any, measured: Mapping[str, Any]) -> Memory:
         """What the terms keep after a step.
@@ -333,18 +414,26 @@ class Terms:
           memory: before it.
           model: as the step left it.
           measured: the sums of `measure` over all devices.
+
+        Raises:
+          ValueError: a term's memory is not of the structure and shapes that `memory` gave it.
         """
         return {
-            name: _updated(term, memory[name], model, measured.get(name))
+            name: _updated(name, term, memory[name], model, measured.get(name))
             for name, term in self.terms.items()
         }
 
 
-def _updated(term: Any, memory: dict[str, Any], model: Any, measured: Any) -> dict[str, Any]:
+def _updated(
+    name: str, term: Any, memory: dict[str, Any], model: Any, measured: Any
+) -> dict[str, Any]:
     """A term's memory after a step."""
     if not hasattr(term, "update"):
         return memory
-    return term.update(*(memory, model, measured)[: 3 if hasattr(term, "measure") else 2])
+    with naming(name, "update"):
+        updated = term.update(*(memory, model, measured)[: 3 if hasattr(term, "measure") else 2])
+    _check_memory(name, "update", memory, updated)
+    return updated
 
 
 def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
@@ -355,22 +444,38 @@ def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
     return term.memory(model, setup) if takes_setup else term.memory(model)
 
 
-def _with_model(loss: Callable, outputs: Outputs, batch: Batch, memory: Any, model: Any) -> Any:
-    """A loss, of the model too where the function takes it."""
-    arguments = (outputs, batch, memory)
-    return loss(*arguments, model) if _takes(loss, "model") else loss(*arguments)
+def _given(loss: Callable, arguments: tuple, more: Mapping[str, Any]) -> Any:
+    """A loss of arguments, and of those others that the function takes by name."""
+    return loss(*arguments, **{name: each for name, each in more.items() if _takes(loss, name)})
 
 
 def _takes(function: Callable, parameter: str) -> bool:
     return parameter in inspect.signature(function).parameters
 
 
-def _is_term(value: Any) -> bool:
-    """Whether it is a `Term` of two numbers, or of two equally long rows of them."""
-    if not isinstance(value, Term):
-        return False
-    total, count = (jnp.shape(each) for each in value)
-    return total == count and len(total) <= 1
+def _check_term(value: Any, culprit: str) -> None:
+    """Checks that it is a `Term` of two numbers, or of two equally long rows of them."""
+    if isinstance(value, Term):
+        total, count = (jnp.shape(each) for each in value)
+        if (
+            total == count
+            and len(total) <= 1
+            and jnp.issubdtype(jnp.result_type(value.total), jnp.floating)
+        ):
+            return
+        got = f"Term({_described(value.total)}, {_described(value.count)})"
+    else:
+        got = _described(value)
+    raise ValueError(
+        f"{culprit} returned {got}; return Term(total, count), two numbers, the total a float."
+    )
+
+
+def _described(value: Any) -> str:
+    """What a person calls a value that is not what it should be."""
+    if isinstance(value, jax.Array | np.ndarray):
+        return f"an array {value.dtype}{list(value.shape)}"
+    return f"a value of type {type(value).__name__}"
 
 
 def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict[str, Any]:
@@ -378,13 +483,18 @@ def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict
     if not hasattr(term, "before_phase"):
         return memory
     prepared = term.before_phase(passes, memory)
+    _check_memory(name, "before_phase", memory, prepared)
+    return prepared
+
+
+def _check_memory(name: str, method: str, memory: Any, returned: Any) -> None:
+    """Checks that a method of a term kept the form of its memory."""
     before, after = (
         jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), each)
-        for each in (memory, prepared)
+        for each in (memory, returned)
     )
     if before != after:
         raise ValueError(
-            f"before_phase of the term {name!r} returned memory of another structure than its "
+            f"{method} of the term {name!r} returned memory of another structure than its "
             "method memory; return the same names with arrays of the same shapes and dtypes."
         )
-    return prepared

@@ -39,7 +39,7 @@ def test_disagreement_is_one_minus_the_cosine(seed, scale):
     np.testing.assert_allclose(clan.disagreement(b, a), found, atol=1e-6)
 
 
-def test_a_pixel_weighs_the_global_weight_where_the_classifiers_agree_and_more_elsewhere():
+def test_a_pixel_weighs_the_global_weight_where_the_heads_agree_and_more_elsewhere():
     term = adaptation.build("clan", {})
     first = maps(0)
     second = first + 3.0  # the same probabilities
@@ -73,6 +73,9 @@ def test_weight_discrepancy_is_the_cosine_of_all_weights_plus_one():
     opposite = jax.tree.map(lambda x: -3 * x, first)
     np.testing.assert_allclose(clan.weight_discrepancy(first, first), 2, rtol=1e-6)
     np.testing.assert_allclose(clan.weight_discrepancy(first, opposite), 0, atol=1e-6)
+
+
+KEY = jax.random.key(7)
 
 
 @functools.cache
@@ -124,13 +127,13 @@ def value(term):
 def loss_at(step, **settings):
     _, memory, batch, outputs = scene()
     term = adaptation.build("clan", {"clan": {"width": 4, **settings}})
-    return term.loss(outputs, batch, {**memory, "step": jnp.int32(step)}, model())
+    return term.loss(outputs, batch, {**memory, "step": jnp.int32(step)}, model(), KEY)
 
 
-def test_the_classifiers_are_apart_at_first():
+def test_the_heads_are_apart_at_first():
     _, memory, _, _ = scene()
     own = network()[1]["params"]["head"]["logits"]["kernel"]
-    assert np.abs(memory["classifier"]["head"]["logits"]["kernel"] - own).max() > 0.01
+    assert np.abs(memory["second_head"]["head"]["logits"]["kernel"] - own).max() > 0.01
 
 
 @pytest.mark.parametrize(("step", "left"), [(0, 1.0), (25, 0.75), (99, 0.01)])
@@ -144,16 +147,16 @@ def test_the_adversarial_loss_and_the_discrepancy_fade_and_the_labels_stay(step,
         np.testing.assert_allclose(added[1], left * added[0], rtol=1e-3)
 
 
-def test_both_classifiers_learn_from_the_discrepancy():
+def test_both_heads_learn_from_the_discrepancy():
     term, memory, batch, outputs = scene()
 
-    def loss(variables, classifier):
-        remembered = {**memory, "classifier": classifier}
-        found = term.loss(outputs, batch, remembered, model(variables))
+    def loss(variables, head):
+        remembered = {**memory, "second_head": head}
+        found = term.loss(outputs, batch, remembered, model(variables), KEY)
         return (found.total / found.count).sum()
 
-    of_model, of_second = jax.grad(loss, (0, 1))(network()[1], memory["classifier"])
-    own, second = network()[1]["params"]["head"], memory["classifier"]["head"]
+    of_model, of_second = jax.grad(loss, (0, 1))(network()[1], memory["second_head"])
+    own, second = network()[1]["params"]["head"], memory["second_head"]["head"]
     expected = jax.grad(lambda head: 0.02 * clan.weight_discrepancy(head, second))(own)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-8),
@@ -163,14 +166,27 @@ def test_both_classifiers_learn_from_the_discrepancy():
     assert np.abs(of_second["head"]["logits"]["kernel"]).max() > 1e-3
 
 
-def test_the_classifier_is_trained_by_the_models_own_loss():
+def test_the_second_head_draws_its_dropout_by_the_key():
+    _, memory, batch, outputs = scene()
+    term = adaptation.build("clan", {"clan": {"width": 4}})
+    of_dropout = tiny_segmenter(CLASSES, dropout=0.5)
+    own = models.Model(variables=network()[1], network=of_dropout)
+    first, again, other = (
+        term.loss(outputs, batch, memory, own, jax.random.key(number)).total for number in (0, 0, 1)
+    )
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_the_second_head_is_trained_by_the_models_own_loss():
     term, memory, batch, outputs = scene()
-    of_players = term.player_losses(outputs, batch, memory, model())
-    of_model = term.loss(outputs, batch, memory, model())
-    np.testing.assert_array_equal(of_players["classifier"].total, of_model.total)
+    of_players = term.player_losses(outputs, batch, memory, model(), KEY)
+    of_model = term.loss(outputs, batch, memory, model(), KEY)
+    np.testing.assert_array_equal(of_players["second_head"].total, of_model.total)
     gradient = jax.grad(
         lambda discriminator: value_of(
-            term.player_losses(outputs, batch, {**memory, "discriminator": discriminator}, model())
+            term.player_losses(
+                outputs, batch, {**memory, "discriminator": discriminator}, model(), KEY
+            )
         )
     )(memory["discriminator"])
     assert np.abs(gradient["conv1"]["kernel"]).max() > 0

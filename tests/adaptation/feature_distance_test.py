@@ -5,10 +5,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from labor_jax import adaptation, models
 from labor_jax.adaptation.feature_distance import FeatureDistance, filled_cells
 from tests.adaptation.teacher_terms import SETUP, domain, model, terms
+from tests.tiny_model import tiny_segmenter
 
 IS_THING = np.array([False, True, False, True, False])  # "Car" and "person"
 
@@ -58,7 +60,7 @@ def test_the_mean_distance_to_the_first_models_features():
     batch, term = {"source": domain(0, answered=0.95)}, FeatureDistance()
     memory = term.before_phase(FirstWeights(), term.memory(model(), SETUP))
     outputs = {"source": in_training(model(), batch["source"]["image"])}
-    found = jax.jit(term.loss)(outputs, batch, memory)
+    found = jax.jit(term.loss)(outputs, batch, memory, jax.random.key(1))
     now, first = (
         np.asarray(in_training(m, batch["source"]["image"]).features[-1], np.float64)
         for m in (model(), model(seed=5))
@@ -76,7 +78,8 @@ def test_equal_features_have_no_gradient_instead_of_none():
 
     def loss(last):
         features = start.features.replace(maps=(*start.features.maps[:-1], last))
-        return term.loss({"source": start._replace(features=features)}, batch, memory).total
+        outputs = {"source": start._replace(features=features)}
+        return term.loss(outputs, batch, memory, jax.random.key(1)).total
 
     value, gradient = jax.value_and_grad(loss)(start.features[-1])
     assert value == 0 and not np.any(gradient)
@@ -92,3 +95,29 @@ def test_the_things_must_be_classes():
     with pytest.raises(ValueError, match=r"bicycle\) names no class of the data \(road, sky"):
         FeatureDistance().memory(model(), without)
     assert adaptation.settings("feature_distance")["share"] == 0.75
+
+
+class WithDropout(nn.Module):
+    """A backbone of one layer with dropout."""
+
+    output_stride: int = 4
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = nn.Conv(4, (4, 4), strides=4)(images)
+        x = nn.Dropout(0.25, deterministic=not train)(x)
+        return models.Features.of_stages([x], [self.output_stride])
+
+
+def test_a_backbone_may_have_dropout():
+    network = models.Segmenter(WithDropout(), tiny_segmenter().head)
+    variables = models.init_variables(network, jax.random.key(0), (16, 24))
+    first = models.Model(variables=variables, network=network)
+    batch = {"source": domain(0, answered=0.95)}
+    memory = FeatureDistance().memory(first, SETUP)
+    outputs = {"source": first(batch["source"]["image"])}
+
+    def total(key):
+        return FeatureDistance().loss(outputs, batch, memory, jax.random.key(key)).total
+
+    assert total(0) == total(0) != total(1)

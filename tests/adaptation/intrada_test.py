@@ -12,6 +12,7 @@ import pytest
 import labor_jax
 from labor_jax import adaptation, experiment, models
 from labor_jax.adaptation import intrada
+from labor_jax.training.terms import Setup
 from tests.adaptation.exact_means import assert_exact_mean
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
@@ -21,11 +22,12 @@ CLASSES = 5
 VIEW = intrada.VIEW
 
 
-@hypothesis.given(st.lists(st.integers(0, 4), max_size=12), st.floats(0.01, 0.99))
+@hypothesis.given(st.lists(st.integers(0, 4), min_size=2, max_size=12), st.floats(0.01, 0.99))
 def test_the_share_of_lowest_entropy_is_easy(entropies, share):
     easy = intrada.easiest(np.array(entropies, np.float32), share)
     ranked = sorted(range(len(entropies)), key=lambda i: (entropies[i], i))
-    assert set(np.flatnonzero(easy)) == set(ranked[: int(share * len(entropies))])
+    count = min(max(int(share * len(entropies)), 1), len(entropies) - 1)
+    assert set(np.flatnonzero(easy)) == set(ranked[:count])
 
 
 @hypothesis.given(st.lists(st.booleans(), min_size=1, max_size=12), st.data())
@@ -161,6 +163,12 @@ def test_both_sides_need_images(share):
     name = "easy_pseudo_labels"
     with pytest.raises(ValueError, match=rf"config\.terms\.{name}: share is {share}"):
         adaptation.build(name, {name: {"share": share}})
+
+
+def test_a_pool_of_one_image_has_no_two_sides():
+    setup = Setup(CLASSES, (16, 24), schedule=None, num_images={"target": 1})
+    with pytest.raises(ValueError, match="the pool has 1 image, but IntraDA needs at least 2"):
+        intrada.EasyPseudoLabels().memory(None, setup)
 
 
 def test_advent_comes_first():

@@ -293,7 +293,7 @@ def test_jittered_images_are_new_each_and_half_of_them_blurred():
         ("class_mix", {"paste": "all"}, "paste is 'all'; choose one of: source, source_and_ans"),
         ("class_mix", {"statistics": "all"}, "statistics is 'all'"),
         ("class_mix", {"reach": -1}, "reach is -1"),
-        ("class_mix", {"blur": -1.0}, r"blur is -1\.0; it can't be negative"),
+        ("class_mix", {"blur": -1.0}, r"blur is -1\.0; it is from 0 to 16"),
         ("masked_consistency", {"ratio": 1.2}, r"ratio is 1\.2"),
         ("masked_consistency", {"block": -2}, "block is -2"),
         ("feature_distance", {"share": 0.0}, r"share is 0\.0"),

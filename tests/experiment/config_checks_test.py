@@ -102,6 +102,11 @@ def no_terms(section):
     [
         ("source_only", {"supervised.steps": 0}, "supervised.steps is 0; .*no model to start from"),
         ("spl", {"supervised.terms.source_labels": 0.0}, "supervised.terms is .*learn nothing"),
+        (
+            "warmup",
+            {**no_terms("warmup"), "warmup.terms.answers": 1.0},
+            "warmup.terms is .*only answers has a weight, .*no answers before the rounds",
+        ),
         ("ripu_ra", {"rounds": 0, **no_terms("round")}, "round.terms is .*learn nothing"),
         ("random", {"round.steps": 0}, "round.steps is 0; rounds without steps learn nothing"),
         ("spl", {"selector.steps": 0}, "selector.steps is 0; spl needs a trained pixel selector"),
@@ -138,6 +143,7 @@ def test_fields_that_do_not_go_together(method, fields, named):
     ("method", "fields"),
     [
         ("warmup", {"supervised.steps": 0}),
+        ("warmup", {"warmup.terms.answers": 1.0}),  # batch norm then follows the target
         ("source_only", {"round.steps": 0}),
         ("random", {"selector.steps": 0, "selector.noise": 0.0, "selector.feature_dropout": 0.0}),
         ("spl", {"selector.noise": 0.0}),

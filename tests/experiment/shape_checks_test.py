@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import pytest
 
-from labor_jax import acquisition, experiment
+from labor_jax import acquisition, adaptation, experiment, losses
+from labor_jax.adaptation import registry
 from labor_jax.experiment import components, shape_checks
 from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
@@ -85,7 +87,7 @@ def test_the_largest_and_the_smallest_image_of_the_pool_are_checked(
     ("method", "field", "value", "says"),
     [
         ("sim", "instance_matching.things", ("nothing",), "things names nothing"),
-        ("patch_adapt", "patch_adapt.clusters", 2.5, r"config\.warmup\.terms.* fail: TypeError"),
+        ("patch_adapt", "patch_adapt.clusters", 2.5, "'patch_adapt' fails: TypeError"),
     ],
 )
 def test_a_term_that_fails_does_so_before_the_first_step(method, field, value, says, tmp_path):
@@ -95,3 +97,108 @@ def test_a_term_that_fails_does_so_before_the_first_step(method, field, value, s
     with pytest.raises(ConfigError, match=says):
         experiment.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def entropy(logits):
+    return adaptation.Term.of_mean(losses.entropy(logits), logits[..., 0].size)
+
+
+class Own:
+    """A term that is right; each test has one thing wrong."""
+
+    reads = ("own",)
+    makes = {"own": ("target",)}  # noqa: RUF012
+
+    def memory(self, model):
+        return {"seen": jnp.zeros(())}
+
+    def update(self, memory, model):
+        return {"seen": memory["seen"] + 1}
+
+    def views(self, key, batch, memory):
+        return {"own": batch["target"]}
+
+    def loss(self, outputs, batch, memory):
+        return entropy(outputs["own"].logits)
+
+
+def with_own(monkeypatch, **wrong):
+    """A config whose rounds have the term `own` with attributes in place of its own."""
+    monkeypatch.setattr(registry, "TERMS", dict(registry.TERMS))
+    monkeypatch.setattr(adaptation, "TERMS", registry.TERMS)
+    adaptation.register("own")(type("Wrong", (Own,), wrong))
+    config = tiny_config("random")
+    config.round.terms.own = 1.0
+    return config
+
+
+def test_a_term_that_is_right_passes(monkeypatch):
+    shape_checks.check_shapes(components.build(with_own(monkeypatch)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            {"loss": lambda self, outputs, batch, memory: jnp.mean(outputs["own"].logits)},
+            r"loss of the term 'own' returned an array float32\[\]; return Term\(total, count\)",
+        ),
+        (
+            {"loss": lambda self, outputs, batch, memory: adaptation.Term(jnp.int32(1), 1)},
+            r"loss of the term 'own' returned Term\(an array int32\[\], a value of type int\)",
+        ),
+        (
+            {"loss": lambda self, outputs, batch, memory: entropy(outputs["mine"].logits)},
+            "loss of the term 'own' fails: KeyError: 'mine'",
+        ),
+        (
+            {"views": lambda self, key, batch, memory: {"mine": batch["target"]}},
+            "views of the term 'own' fails: it returned mine, but its makes names own",
+        ),
+        (
+            {"views": lambda self, key, batch, memory: {"own": {}}},
+            "views of the term 'own' fails: the view 'own' is read",
+        ),
+        (
+            {"update": lambda self, memory, model: {"seen": jnp.zeros(2)}},
+            "update of the term 'own' returned memory of another structure",
+        ),
+        (
+            {"memory": lambda self, model: {}},
+            "update of the term 'own' fails: KeyError: 'seen'",
+        ),
+    ],
+)
+def test_what_a_term_does_in_a_step_is_tried_before_anything_is_trained(wrong, says, monkeypatch):
+    with pytest.raises(ValueError, match=rf"^config\.round\.terms: {says}"):
+        shape_checks.check_shapes(components.build(with_own(monkeypatch, **wrong)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"reads": "target"}, r"reads of the term 'own' is 'target'; write .* \('target',\)"),
+        ({"uses": "mean_teacher"}, r"uses of the term 'own' is 'mean_teacher'"),
+        ({"makes": ("own",)}, r"makes of the term 'own' is \('own',\); it maps each view"),
+        ({"makes": {"own": ("targets",)}}, "tuple of the domains it is made of"),
+    ],
+)
+def test_what_a_term_names_has_a_form(wrong, says, monkeypatch):
+    with pytest.raises(ValueError, match=says):
+        components.build(with_own(monkeypatch, **wrong))
+
+
+@pytest.mark.parametrize("term", ["min_entropy", "class_mix", "adversarial", "clan"])
+def test_a_term_that_does_not_fit_the_selector_is_named(term):
+    config = tiny_config("spl")
+    config.selector.terms[term] = 1.0
+    says = rf"^config\.selector\.terms: .*'{term}'.*The selector's network has two heads"
+    with pytest.raises(ValueError, match=says):
+        shape_checks.check_shapes(components.build(config))
+
+
+def test_terms_see_what_batches_hold_of_the_target():
+    config = tiny_config("active:multi_hot")
+    config.round.terms.update(candidate_classes=1.0, prototypical_pixels=1.0, class_mix=1.0)
+    config.gradient_accumulation = 2
+    shape_checks.check_shapes(components.build(config))

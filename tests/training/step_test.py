@@ -142,7 +142,7 @@ def clan_losses(source_labels):
     of_both += 0.5 * weight_discrepancy(own, head)
     return {
         "clan": of_both,
-        "clan_classifier": of_both,
+        "clan_second_head": of_both,
         "clan_discriminator": (judged("source", True) + judged("target", False)) / 2,
     }
 
@@ -250,6 +250,44 @@ def test_each_of_several_players_descends_on_its_own_loss():
     state, metrics = jax.jit(step)(state, {"source": domain(0)})
     assert_close(state.memory["twins"], {"a": 2 - RATE * 3, "b": 3 + RATE * 2})
     assert (metrics["twins_a"], metrics["twins_b"]) == (6, -6)
+
+
+class Drawing(Twins):
+    """A term that draws a number, and a player that has to draw the same one."""
+
+    def loss(self, outputs, batch, memory, key):
+        return Term.of_mean(jax.random.uniform(key), 1.0)
+
+    def player_losses(self, outputs, batch, memory, key):
+        return {"a": self.loss(outputs, batch, memory, key)}
+
+
+def test_a_term_and_its_players_draw_the_same_and_each_step_and_microbatch_anew():
+    loss = Terms({"one": 1.0, "two": 1.0}, {"one": Drawing(), "two": Drawing()})
+    optimizer = optax.sgd(RATE)
+    own = {name: {"a": optimizer_only(optimizer)} for name in ("one", "two")}
+    memory = {name: {"a": jnp.float32(2.0)} for name in own}
+
+    def draws(number):
+        state = create_state(variables(), optimizer, jax.random.key(0), memory=memory, players=own)
+        step = jax.jit(
+            make_train_step(
+                tiny_segmenter(CLASSES, auxiliary=True),
+                optimizer,
+                loss,
+                players=own,
+                microbatches=number,
+                axis_name=None,
+            )
+        )
+        batch, found = {"source": both_domains(count=2)["source"]}, []
+        for _ in range(2):
+            state, metrics = step(state, batch)
+            assert metrics["one"] == metrics["one_a"] and metrics["two"] == metrics["two_a"]
+            found += [float(metrics["one"]), float(metrics["two"])]
+        return found
+
+    assert len(set(draws(1) + draws(2))) == 8
 
 
 def optimizer_only(optimizer):

@@ -111,7 +111,7 @@ def test_a_loss_may_take_the_model_and_only_the_terms_gradient_reaches_it():
 def test_a_term_of_other_shapes_is_an_error(shapes):
     mine = Reads("source")
     mine.loss = lambda outputs, batch, memory: Term(*map(jnp.zeros, shapes))
-    with pytest.raises(ValueError, match="The loss of the term 'mine' returned"):
+    with pytest.raises(ValueError, match="loss of the term 'mine' returned"):
         Terms({"mine": 1.0}, {"mine": mine}).losses({}, {}, {"mine": {}})
 
 
