@@ -204,7 +204,7 @@ class Session:
         return [phase for phase in self.phases if phase.round == number][-1]
 
     def once(self, key: Hashable, build: Callable[[], Any]) -> Any:
-        """What `build` returns, built the first time a key is asked for: a compiled function."""
+        """What `build` returns, built the first time a key is asked for."""
         if key not in self._built:
             self._built[key] = build()
         return self._built[key]

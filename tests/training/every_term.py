@@ -45,7 +45,7 @@ SETTINGS = {  # the tiny model isn't sure of much
 PLAYERS = {
     "adversarial": ("discriminator",),
     "auxiliary_adversarial": ("discriminator",),
-    "clan": ("discriminator", "classifier"),
+    "clan": ("discriminator", "second_head"),
     "patch_adapt": ("discriminator", "classifier"),
 }
 """The terms with players, and their names."""

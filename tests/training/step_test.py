@@ -121,7 +121,7 @@ def expected_losses():
 
 def clan_losses(source_labels):
     """CLAN's at the first step, before which no pixel weighs more; see clan_test for later ones."""
-    head = player_params("clan", "classifier")["head"]
+    head = player_params("clan", "second_head")["head"]
     second = {}
     for view in ("source", "target"):
         features = outputs_of(both_domains()[view]["image"]).features
