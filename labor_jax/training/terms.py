@@ -355,10 +355,8 @@ class Terms:
           ValueError: a loss is not a `Term` of two numbers.
         """
         found = {}
-        for name, term in self._weighted.items():
-            with naming(name, "loss"):
-                more = {"model": model, "key": self._key_of(name, key)}
-                found[name] = _given(term.loss, (outputs, batch, memory[name]), more)
+        for name in self._weighted:
+            found[name] = self._called(name, "loss", outputs, batch, memory, model, key)
             _check_term(found[name], f"loss of the term {name!r}")
         return found
 
@@ -387,16 +385,20 @@ class Terms:
         for name, term in self._weighted.items():
             if not hasattr(term, "players"):
                 continue
-            with naming(name, "player_losses"):
-                more = {"model": model, "key": self._key_of(name, key)}
-                found[name] = _given(term.player_losses, (outputs, batch, memory[name]), more)
+            found[name] = self._called(name, "player_losses", outputs, batch, memory, model, key)
             for player, loss in found[name].items():
                 _check_term(loss, f"The loss of the player {player!r} of the term {name!r}")
         return found
 
-    def _key_of(self, name: str, key: jax.Array | None) -> jax.Array | None:
-        """A term's own random key."""
-        return None if key is None else jax.random.fold_in(key, list(self.terms).index(name))
+    def _called(self, name: str, method: str, outputs, batch, memory: Memory, model, key) -> Any:
+        """What a term's method returns, which may take the model and a random key of its own."""
+        if key is not None:
+            key = jax.random.fold_in(key, list(self.terms).index(name))
+        more = {"model": model, "key": key}
+        with naming(name, method):
+            function = getattr(self.terms[name], method)
+            more = {each: value for each, value in more.items() if _takes(function, each)}
+            return function(outputs, batch, memory[name], **more)
 
     def measure(self, batch: Batch, memory: Memory) -> dict[str, Any]:
         """What the terms sum over the batch and its views, by term."""
@@ -442,11 +444,6 @@ def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
         return {}
     takes_setup = _takes(term.memory, "setup")
     return term.memory(model, setup) if takes_setup else term.memory(model)
-
-
-def _given(loss: Callable, arguments: tuple, more: Mapping[str, Any]) -> Any:
-    """A loss of arguments, and of those others that the function takes by name."""
-    return loss(*arguments, **{name: each for name, each in more.items() if _takes(loss, name)})
 
 
 def _takes(function: Callable, parameter: str) -> bool:
