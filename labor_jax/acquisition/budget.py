@@ -28,7 +28,7 @@ BUDGETS: dict[BudgetKind, dict[str, str]] = {
 }
 """The budgets that each kind takes, under the names of `Budget`, with what they mean.
 
-One of them must be given, but "cap" goes without, too.
+One of them must be given; "cap" may go without.
 """
 
 

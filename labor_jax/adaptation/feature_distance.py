@@ -26,8 +26,8 @@ class FeatureDistance:
     no sense. Weight 0.005 in DAFormer. The source's images pass the first network once more.
 
     Attributes:
-      things: names of classes that count; names with no such class don't matter as long as it is
-        the default.
+      things: names of classes that count. Names that no class has are an error, but not in the
+        default list.
       share: the least share of a feature cell that such a class fills.
     """
 
@@ -75,7 +75,7 @@ class FeatureDistance:
 def _as_in_training(model: models.Model, images: jax.Array, key: jax.Array) -> models.Features:
     """A model's features, with batch norm as in the step: equal weights give equal features.
 
-    But for dropout, of which each model draws its own.
+    Only dropout differs, since each model draws its own.
     """
     features, _ = model.network.apply(
         model.variables,

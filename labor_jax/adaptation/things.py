@@ -36,7 +36,7 @@ def things_among(
       As many as classes.
 
     Raises:
-      ValueError: things that are not the default name something else than classes.
+      ValueError: things differ from the default, and one of them is no class.
     """
     names = [_plain(name) for name in classes]
     wanted = {_plain(name) for name in things}

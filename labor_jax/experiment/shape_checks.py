@@ -31,7 +31,7 @@ _HINTS = {
         "as self_training.)"
     )
 }
-"""What may have been overlooked about the terms of a kind of phase."""
+"""What an error about the terms of a phase ends with, by the kind of phase."""
 
 
 def check_shapes(components: Components) -> None:
@@ -104,7 +104,7 @@ def _batch(components: Components, terms: Terms) -> dict[str, dict[str, jax.Shap
 
 
 def _said(error: Exception) -> str:
-    """An error's message, after its type unless it is a person's own words."""
+    """An error's message; errors other than ValueErrors get their type before it."""
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class SpooledMaps(contextlib.AbstractContextManager):
-    """Maps of whole numbers, one for an image, compressed in a temporary file."""
+    """Integer maps, one for an image, compressed in a temporary file."""
 
     def __init__(self):
         self._places: dict[int, tuple[int, int, tuple[int, int], np.dtype]] = {}
@@ -21,7 +21,7 @@ class SpooledMaps(contextlib.AbstractContextManager):
         self._file.close()
 
     def put(self, number: int, values: np.ndarray) -> None:
-        """Keeps an image's map, in place of one that it had."""
+        """Keeps an image's map; an earlier one of the same image is dropped."""
         packed = zlib.compress(np.ascontiguousarray(values), level=1)
         self._places[number] = self._file.seek(0, 2), len(packed), values.shape, values.dtype
         self._file.write(packed)

@@ -246,7 +246,7 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _quiet_about_read_only():
-    """Drops orbax's warnings that what was opened to be read is read only."""
+    """Drops the warnings of orbax about a folder that is opened for reading only."""
 
     def keep(record: logging.LogRecord) -> bool:
         return not re.search("read.only", record.getMessage())

@@ -99,7 +99,7 @@ def asked_images(database: Database, round: int) -> list[AskedImage]:
 
 
 def measured_seconds(database: Database, round: int, opinion: int) -> dict[str, float]:
-    """The time that people worked on an opinion of each image of a round."""
+    """People's time on each image of a round, in seconds: for its first or its second opinion."""
     if database.version < 3:  # open for reading only, and without the table
         return {}
     return dict(
