@@ -8,12 +8,12 @@ All methods of a seed start from one run that is trained on the source alone, an
 `uda:METHOD`, or `--steps`, in all their phases together. A method whose supervised phase is one
 of its own, with an auxiliary head say, trains that phase itself. "source only, as many steps"
 learns the source's labels in one phase as long as the start and the method together: what it gains
-over the start is no adaptation. "source only, the target's batch norm" goes on from the start with
-the source's labels alone, while the running statistics of batch norm follow target images, as they
-do in every method: what a method gains over it is the method's. mIoU is that of the last
-checkpoint. A run that exists is resumed
-or read, so the command can be repeated, also with more methods. What stands after `--` goes to each
-run. `benchmarks/adaptation_step.py` times a step of each method.
+over the start is no adaptation. "source only, batch norm sees the target" goes on from the start
+with the source's labels alone, while target images count for the running statistics of batch norm,
+as they do in every method: what a method gains over it is the method's. mIoU is that of the last
+checkpoint. A run that exists is resumed or read, so the command can be repeated, also with more
+methods. What stands after `--` goes to each run. `benchmarks/adaptation_step.py` times a step of
+each method.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def read_rows(
     headings = {
         START: "source only",
         LONGER: "source only, as many steps",
-        NORM: "source only, the target's batch norm",
+        NORM: "source only, batch norm sees the target",
     }
     return [
         Row(
@@ -235,7 +235,7 @@ def read_rows(
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table; mIoU in %, differences in points, to "source only, the target's batch norm".
+    """The table; mIoU in %, differences in points, to "source only, batch norm sees the target".
 
     Args:
       rows: those of `read_rows`; the third is what the others are compared with.

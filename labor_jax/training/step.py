@@ -4,7 +4,7 @@ It shows the network the images of each view once, sums the terms, differentiate
 the terms are, it does not know.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,9 @@ from labor_jax.training.terms import Player, Term, Terms
 # Folded in for views and terms; the network's draws fold in a microbatch's number or a view's.
 _VIEWS_KEY, _TERMS_KEY = 2**31 - 1, 2**31 - 2
 
+RUNNING_STATISTICS = ("target", "all")
+"""What a step's `running_statistics` may be."""
+
 Step = Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]
 
 
@@ -32,6 +35,7 @@ def make_train_step(
     players: Mapping[str, Mapping[str, Player]] | None = None,
     microbatches: int = 1,
     axis_name: str | None = BATCH_AXIS,
+    running_statistics: str = "target",
     apply: Callable[..., Any] | None = None,
 ) -> Step:
     """Builds the pure step of a phase.
@@ -46,6 +50,8 @@ def make_train_step(
         draws and trained batch norm, which normalises each microbatch by itself. A term whose count
         depends on the outputs needs one extra forward pass to count.
       axis_name: the device axis of means and batch norm; None outside of one.
+      running_statistics: what trained batch norm's follow: "target", the view that
+        `Terms.statistics_view` names; or "all", the mean of what they are after each view alone.
       apply: what takes the place of `network.apply`, such as zeros in the shapes of its results for
         a check of the terms; None for itself.
 
@@ -61,8 +67,7 @@ def make_train_step(
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
 
-        Batch norm normalises each view by itself; its running statistics follow one of them, see
-        `Terms.statistics_view`.
+        Batch norm normalises each view by itself.
         """
         outputs, statistics = {}, {}
         for number, view in enumerate(terms.reads):
@@ -73,7 +78,11 @@ def make_train_step(
                 rngs={"dropout": jax.random.fold_in(key, number)},
                 mutable=["batch_stats"],
             )
-        return terms.of_all_views(outputs), statistics[terms.statistics_view]
+        if running_statistics == "target":
+            followed = statistics[terms.statistics_view]
+        else:
+            followed = _mean_after(variables, list(statistics.values()))
+        return terms.of_all_views(outputs), followed
 
     def model_of(variables):
         return models.Model(variables=variables, network=network)
@@ -176,6 +185,18 @@ def make_train_step(
         return state, metrics
 
     return step
+
+
+def _mean_after(variables: dict[str, Any], updated: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of updated collections; what none of them moved stays as it is to the last bit."""
+
+    def moved(before, *after):
+        return before + sum(each - before for each in after) / len(after)
+
+    return {
+        name: jax.tree.map(moved, variables[name], *(each[name] for each in updated))
+        for name in updated[0]
+    }
 
 
 def _shares(

@@ -32,6 +32,7 @@ BAD = {
     "warmup.terms.auxiliary_adversarial": -2e-4,
     "round.terms.answers": -1.0,
     "source_batch_size": 0,
+    "warmup.running_statistics": "both",
     "target_batch_size": -3,
     "evaluation_batch_size": -2,
     "gradient_accumulation": 0,

@@ -386,11 +386,11 @@ def test_frozen_batch_norm_stays_as_it_is():
         steps=10,
         decay_mask=lambda params: models.trainable_mask(segmenter, params, before["batch_stats"]),
     )
-    loss = only("source_labels")
-    step = jax.jit(make_step(loss, segmenter, optimizer))
+    loss = terms({"source_labels": 1.0, "answers": 1.0})
+    step = jax.jit(make_step(loss, segmenter, optimizer, running_statistics="all"))
     state = first_state(loss, before, optimizer)
     for _ in range(2):
-        state, _ = step(state, {"source": domain(0)})
+        state, _ = step(state, both_domains())
     after = state.variables
     assert_equal(after["batch_stats"], before["batch_stats"])
     assert_equal(after["params"]["backbone"]["bn1"], before["params"]["backbone"]["bn1"])
@@ -428,6 +428,15 @@ def test_running_statistics_follow_the_target_where_it_is_read(names, followed_v
     loss, batch = terms(dict.fromkeys(names, 1.0)), both_domains()
     state, _ = jax.jit(make_step(loss))(first_state(loss), batch)
     assert_close(running_statistics(state), followed(batch[followed_view]["image"]))
+
+
+@pytest.mark.parametrize("names", [("source_labels",), ("source_labels", "answers")])
+def test_running_statistics_can_be_the_mean_over_the_views(names):
+    loss, batch = terms(dict.fromkeys(names, 1.0)), both_domains()
+    state, _ = jax.jit(make_step(loss, running_statistics="all"))(first_state(loss), batch)
+    each = [followed(batch[view]["image"]) for view in loss.reads]
+    expected = jax.tree.map(lambda *values: np.mean(values, axis=0), *each)
+    assert_close(running_statistics(state), expected)
 
 
 def test_every_step_draws_its_own_dropout():
