@@ -62,7 +62,10 @@ def test_every_phase_lists_every_term():
         (lambda config: config.rouns, ("Did you mean config.rounds?",)),
         (lambda config: config.update(rouns=2), ("Did you mean config.rounds?",)),
         (lambda config: config.data.update(rot=""), ("config.data.rot", "config.data.root?")),
-        (lambda config: config["warmup.stepz"], ("config.warmup are: learning_rate, steps",)),
+        (
+            lambda config: config["warmup.stepz"],
+            ("config.warmup are: learning_rate, running_statistics",),
+        ),
         (
             lambda config: setattr(config.warmup.terms, "min_entropi", 1.0),
             ("config.warmup.terms.min_entropy?",),

@@ -1,12 +1,15 @@
 """Every method of adaptation: its config, and a whole run of it on tiny scenes."""
 
+import functools
 import math
 
+import jax
+import numpy as np
 import pytest
 
 import labor_jax
 from labor_jax import adaptation, experiment, recipes
-from labor_jax.experiment import components
+from labor_jax.experiment import components, restore
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
@@ -97,6 +100,30 @@ def test_batch_norm_follows_images_of_the_target_as_they_are(method):
     config = tiny_config(f"uda:{method}")
     for section in {phase.section for phase in plan(config)} - {"supervised"}:
         assert components.terms(config, section).statistics_view == "target", section
+
+
+@pytest.mark.parametrize("name", ["uda:min_entropy", "uda:advent+cbst"])
+def test_batch_norm_keeps_the_statistics_of_both_domains_until_people_answer(name):
+    config = labor_jax.get_config(name)
+    kept = {section: config[section].running_statistics for section in ("warmup", "retraining")}
+    assert kept == {"warmup": "all", "retraining": "all"}
+    assert config.round.running_statistics == "target"
+    assert labor_jax.get_config("ppl").warmup.running_statistics == "target"
+
+
+def test_whose_statistics_are_kept_changes_no_weight(tmp_path):
+    trained = {}
+    for kept in ("all", "target"):
+        config = tiny_config("uda:min_entropy")
+        config.warmup.running_statistics = kept
+        experiment.run(config, tmp_path / kept)
+        trained[kept] = restore.restore_model(tmp_path / kept, "last", ["source"]).model
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(close, *(each["params"] for each in trained.values()))
+    mean, target_mean = (
+        each["batch_stats"]["backbone"]["bn1"]["mean"] for each in trained.values()
+    )
+    assert np.max(np.abs(mean - target_mean)) > 1e-3
 
 
 @pytest.mark.parametrize(("pair", "weight"), [("street", 0), ("camvid", 0.005), ("gtav", 0.005)])
