@@ -242,12 +242,12 @@ def base_config() -> ConfigDict:
     optimizer.clip_norm = 0.0  # largest norm of a gradient; 0: no clipping
 
     # Each phase of training has a table of weights, one for each registered term; a term of weight
-    # 0 is off. A term's own settings are in `config.terms.NAME`. `running_statistics` says whose
-    # mean and variance trained batch norm keeps for evaluation: "target", those of the target where
-    # a step shows it (AdaBN), or "all", the mean over all domains and views that it shows.
+    # 0 is off. A term's own settings are in `config.terms.NAME`.
     config.supervised = supervised = ConfigDict()  # the first phase: source labels (LabOR Eq. 1)
     supervised.steps = 1000  # 0 leaves the phase out
     supervised.learning_rate = 2.5e-4  # at its start
+    # Whose mean and variance trained batch norm keeps for evaluation: "target", those of the target
+    # where a step shows it (AdaBN), or "all", the mean over all domains and views that it shows.
     supervised.running_statistics = "target"
     # To train AdaptSegNet's second level, which is a head on the backbone's last but one stage, set
     # auxiliary_source_labels here and in the warm-up (0.1 in the paper), and the warm-up's
@@ -257,7 +257,7 @@ def base_config() -> ConfigDict:
     config.warmup = warmup = ConfigDict()  # then adaptation: L_s + L_adv in LabOR
     warmup.steps = 1000  # 0 leaves the phase out
     warmup.learning_rate = 2.5e-4  # at its start
-    warmup.running_statistics = "target"
+    warmup.running_statistics = "target"  # as in supervised
     warmup.terms = _terms(source_labels=1.0, adversarial=1e-3)  # AdaptSegNet's weight
 
     # "staged": each phase has its own optimizer and its own schedule, which ends at 0 (LabOR).
@@ -275,7 +275,7 @@ def base_config() -> ConfigDict:
     # take together; the warm-up takes the others. A method sets it.
     retraining.share = 0.0
     retraining.learning_rate = 2.5e-4  # at the start of a stage
-    retraining.running_statistics = "target"
+    retraining.running_statistics = "target"  # as in supervised
     retraining.terms = _terms()
 
     # LabOR's text says little about the following; the values are ours.
@@ -292,7 +292,7 @@ def base_config() -> ConfigDict:
     config.round = round_ = ConfigDict()  # training on the answers (Eq. 5), in each round
     round_.steps = 500  # under "staged", like the learning rate; "joint" has its own below
     round_.learning_rate = 2.5e-4  # at a round's start
-    round_.running_statistics = "target"  # under both protocols, like the terms
+    round_.running_statistics = "target"  # as in supervised; of both protocols, like the terms
     round_.terms = _terms(source_labels=1.0, answers=1.0)  # Eq. 5; source labels are ours
 
     config.joint = joint = ConfigDict()  # training under the protocol "joint" (RIPU)
