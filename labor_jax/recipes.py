@@ -121,8 +121,8 @@ def uda(config: ConfigDict, method: str) -> None:
         adaptation.METHODS[name](config)
     if not config.warmup.steps and _warmup_has_terms_of_its_own(config):
         adaptation.retrain(config, stages=config.retraining.stages, share=0.5)
-    # The target's own statistics are no gain on street and cost points on camvid, where it shows
-    # other scenes than the source: docs/adaptation.md.
+    # The target's own statistics are no gain on street and cost points on camvid, see
+    # docs/adaptation.md.
     config.warmup.running_statistics = config.retraining.running_statistics = "all"
     config.rounds = 0
 
