@@ -64,7 +64,7 @@ def test_every_phase_lists_every_term():
         (lambda config: config.data.update(rot=""), ("config.data.rot", "config.data.root?")),
         (
             lambda config: config["warmup.stepz"],
-            ("config.warmup are: learning_rate, running_statistics",),
+            ("config.warmup are: learning_rate, running_statistics, steps",),
         ),
         (
             lambda config: setattr(config.warmup.terms, "min_entropi", 1.0),

@@ -50,8 +50,8 @@ def make_train_step(
         draws and trained batch norm, which normalises each microbatch by itself. A term whose count
         depends on the outputs needs one extra forward pass to count.
       axis_name: the device axis of means and batch norm; None outside of one.
-      running_statistics: what trained batch norm's follow: "target", the view that
-        `Terms.statistics_view` names; or "all", the mean of what they are after each view alone.
+      running_statistics: the views whose mean and variance trained batch norm keeps: "target", the
+        one that `Terms.statistics_view` names; or "all", the mean over all views that it sees.
       apply: what takes the place of `network.apply`, such as zeros in the shapes of its results for
         a check of the terms; None for itself.
 
@@ -188,7 +188,7 @@ def make_train_step(
 
 
 def _mean_after(variables: dict[str, Any], updated: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of updated collections; what none of them moved stays as it is to the last bit."""
+    """The mean of several updates of the same collections; what no update moved keeps its bits."""
 
     def moved(before, *after):
         return before + sum(each - before for each in after) / len(after)

@@ -52,7 +52,8 @@ microbatches and devices, and hands the sums to `update`, so that memory is the 
 
 Several terms may read one view, and the network sees each view's images once. Batch norm's running
 statistics follow the target where it is read, else the view that a term names in `statistics_of`
-(which the network then sees, too), else the last view; or all views that it sees.
+(which the network then sees, too), else the last view. `running_statistics="all"` of
+`make_train_step` has them follow all views that the network sees.
 """
 
 import contextlib
@@ -242,7 +243,7 @@ class Terms:
 
     @property
     def statistics_view(self) -> str:
-        """The view that batch norm's running statistics follow if they follow one.
+        """The view that batch norm's running statistics follow, unless they follow all.
 
         The target where it is read, since that is where the model is used (AdaBN, Li et al. 2017);
         else what a term asks for; else the last view.

@@ -16,7 +16,7 @@ from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training import optimizers
 from labor_jax.training.state import create_state
-from labor_jax.training.step import _shares, make_train_step
+from labor_jax.training.step import RUNNING_STATISTICS, _shares, make_train_step
 from labor_jax.training.terms import Term, Terms
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import (
@@ -377,7 +377,8 @@ def test_the_optimizer_steps_once_a_step():
     assert_equal(state.key, first_state(loss).key)
 
 
-def test_frozen_batch_norm_stays_as_it_is():
+@pytest.mark.parametrize("kept", RUNNING_STATISTICS)
+def test_frozen_batch_norm_stays_as_it_is(kept):
     segmenter = tiny_segmenter(CLASSES, batch_norm="frozen", auxiliary=True)
     before = variables("frozen")
     optimizer = optimizers.segmentation_optimizer(
@@ -387,7 +388,7 @@ def test_frozen_batch_norm_stays_as_it_is():
         decay_mask=lambda params: models.trainable_mask(segmenter, params, before["batch_stats"]),
     )
     loss = terms({"source_labels": 1.0, "answers": 1.0})
-    step = jax.jit(make_step(loss, segmenter, optimizer, running_statistics="all"))
+    step = jax.jit(make_step(loss, segmenter, optimizer, running_statistics=kept))
     state = first_state(loss, before, optimizer)
     for _ in range(2):
         state, _ = step(state, both_domains())
