@@ -111,6 +111,14 @@ def test_batch_norm_keeps_the_statistics_of_both_domains_until_people_answer(nam
     assert labor_jax.get_config("ppl").warmup.running_statistics == "target"
 
 
+def test_a_method_may_choose_whose_statistics_batch_norm_keeps(monkeypatch):
+    def own(config):
+        config.warmup.running_statistics = "target"
+
+    monkeypatch.setitem(adaptation.METHODS, "own", own)
+    assert labor_jax.get_config("uda:own").warmup.running_statistics == "target"
+
+
 def test_whose_statistics_are_kept_changes_no_weight_where_nothing_labels_by_the_model(tmp_path):
     trained = {}
     for kept in ("all", "target"):
