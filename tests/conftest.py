@@ -52,37 +52,47 @@ def share_steps():
     """Runs of one file share their compiled steps and queries, where their configs are equal.
 
     Half of what a tiny run costs is to trace them: a run, the same interrupted, and its resumption
-    would do it three times. Processes that are killed and resumed compile their own.
+    would do it three times, and check the shapes of their terms as often. Processes that are killed
+    and resumed compile their own.
     """
     session = sys.modules.get("labor_jax.experiment.session")
     if session is None:
         yield
         return
     from labor_jax import acquisition, adaptation
+    from labor_jax.experiment import shape_checks
 
-    built = {}
+    built, checked = {}, set()
+    once_a_run, check_terms = session.Session.once, shape_checks._check_terms
 
-    once_a_run = session.Session.once
+    def of(components):
+        pair = components.pair
+        return (
+            components.config.to_json(),
+            components.segmenter,
+            components.mesh,
+            pair.classes,
+            *(split and tuple(split.names) for split in (pair.source, pair.pool)),
+            *(tuple(registered.items()) for registered in (adaptation.TERMS, acquisition.METHODS)),
+        )
 
     def once(self, name, build):
         if isinstance(name, tuple) and name[0] == "kept":  # found in the run's own images
             return once_a_run(self, name, build)
-        pair = self.components.pair
-        key = (
-            self.config.to_json(),
-            self.components.segmenter,
-            self.components.mesh,
-            pair.classes,
-            *(split and tuple(split.names) for split in (pair.source, pair.pool)),
-            *(tuple(registered.items()) for registered in (adaptation.TERMS, acquisition.METHODS)),
-            name,
-        )
+        key = (*of(self.components), name)
         if key not in built:
             built[key] = build()
         return built[key]
 
+    def check_once(components):
+        key = of(components)
+        if key not in checked:
+            check_terms(components)
+            checked.add(key)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session.Session, "once", once)
+        patch.setattr(shape_checks, "_check_terms", check_once)
         yield
 
 

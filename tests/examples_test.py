@@ -22,7 +22,7 @@ _STREET = {
 }
 SETTINGS = {
     "acquisition_function": {**_TWO_LAYERS, **_LINEAR, **_STREET},
-    "backbone": {"model.width": 4, "warmup.steps": 0, **_STREET},
+    "backbone": {"model.width": 4, **_LINEAR, "warmup.steps": 0, **_STREET},
     "data_pair": {**_TWO_LAYERS, **_LINEAR, "warmup.steps": 0, "data.count": 2},
     "head": {**_TWO_LAYERS, "model.head_channels": 4, "warmup.steps": 0, **_STREET},
     "term": {**_TWO_LAYERS, **_LINEAR, **_STREET, "checkpoint_every": 1},

@@ -1,5 +1,6 @@
 """From `config.model` to a segmenter and its first variables."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,15 +82,16 @@ def init_variables(
     Returns:
       `{"params": …, "batch_stats": …}`, float32, in linen's layout.
     """
+    return _drawn(segmenter, key, tuple(image_size))
 
-    # Compiled, so that only the random draws remain: the forward pass is dropped as dead code.
-    @jax.jit
-    def init(key):
-        # XLA's own generator: each draw by threefry adds half a second of compilation on a CPU.
-        key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
-        return segmenter.init(key, jnp.zeros((1, *image_size, 3), jnp.float32))
 
-    return init(key)
+# Compiled, so that only the random draws remain: the forward pass is dropped as dead code. Once a
+# network, since a run draws its variables more than once.
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _drawn(segmenter: nn.Module, key: jax.Array, image_size: tuple[int, int]) -> dict[str, Any]:
+    # XLA's own generator: each draw by threefry adds half a second of compilation on a CPU.
+    key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
+    return segmenter.init(key, jnp.zeros((1, *image_size, 3), jnp.float32))
 
 
 def trainable_mask(

@@ -210,8 +210,7 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize(("microbatches", "devices"), [(4, 1), (2, 2)])
-def test_microbatches_and_devices_change_nothing(microbatches, devices):
+def test_microbatches_and_devices_change_nothing():
     """Without random draws: source images of one class each, no hidden blocks."""
     settings = {
         "mean_teacher": BALANCED,
@@ -222,7 +221,7 @@ def test_microbatches_and_devices_change_nothing(microbatches, devices):
     batch["target"]["label"][0] = 255
     start = model(batch_norm="frozen")
     whole, cut = first_state(loss, start), first_state(loss, start)
-    whole_step, cut_step = step_of(loss), step_of(loss, microbatches=microbatches, devices=devices)
+    whole_step, cut_step = step_of(loss), step_of(loss, microbatches=2, devices=2)
     for _ in range(2):
         whole, metrics = whole_step(whole, batch)
         cut, their_metrics = cut_step(cut, batch)

@@ -15,6 +15,7 @@ from labor_jax.data.transforms import resize_image
 from labor_jax.deployment import ExportError
 from labor_jax.deployment.formats import FORMATS
 from labor_jax.deployment.network import Network
+from labor_jax.models.backbones import resnet
 from tests.conftest import ROOT
 
 NETWORKS = [
@@ -25,6 +26,15 @@ NETWORKS = [
     ("resnet18", "deeplab_v3plus"),
     ("resnet50", "linear"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_block_a_stage():
+    """Of each ResNet: the others are the same, and take long to convert."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, (bottleneck, _) in dict(resnet.LAYOUTS).items():
+            patch.setitem(resnet.LAYOUTS, name, (bottleneck, (1, 1, 1, 1)))
+        yield
 
 
 def network_of(backbone="two_layers", head="linear", size=(33, 49)):
