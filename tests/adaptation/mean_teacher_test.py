@@ -210,7 +210,8 @@ ALL = {
 }
 
 
-def test_microbatches_and_devices_change_nothing():
+@pytest.mark.parametrize(("microbatches", "devices"), [(4, 1), (2, 2)])
+def test_microbatches_and_devices_change_nothing(microbatches, devices):
     """Without random draws: source images of one class each, no hidden blocks."""
     settings = {
         "mean_teacher": BALANCED,
@@ -221,7 +222,7 @@ def test_microbatches_and_devices_change_nothing():
     batch["target"]["label"][0] = 255
     start = model(batch_norm="frozen")
     whole, cut = first_state(loss, start), first_state(loss, start)
-    whole_step, cut_step = step_of(loss), step_of(loss, microbatches=2, devices=2)
+    whole_step, cut_step = step_of(loss), step_of(loss, microbatches=microbatches, devices=devices)
     for _ in range(2):
         whole, metrics = whole_step(whole, batch)
         cut, their_metrics = cut_step(cut, batch)

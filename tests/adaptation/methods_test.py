@@ -37,8 +37,7 @@ def test_a_method_takes_the_warmups_steps_and_more_than_source_labels(method, pa
         assert set(trained_terms(config)) - {"source_labels", "auxiliary_source_labels"}
 
 
-# Runs of these, from their start to their end, are interrupted in the tests of their own.
-@pytest.mark.parametrize("method", sorted({*adaptation.METHODS} - {"bdl", "intrada", "sim"}))
+@pytest.mark.parametrize("method", adaptation.METHODS)
 def test_a_method_runs_to_its_end(method, tmp_path):
     config = tiny_config(f"uda:{method}")
     summary = experiment.run(config, tmp_path)

@@ -337,7 +337,7 @@ def test_bdl_goes_on_with_adversarial_training_when_it_retrains():
 def test_translators_live_through_a_resume(tmp_path):
     def config():
         config = tiny_config("uda:bdl")
-        config.supervised.steps = 0
+        config.supervised.steps = config.warmup.steps = 0
         config.retraining.steps = 3
         config.terms.cycle_translation.update(SMALL)
         config.terms.translated_adversarial.width = 2

@@ -27,16 +27,7 @@ TINY = train_step.Case(
 @pytest.fixture(scope="module")
 def result():
     pytest.importorskip("torch", reason="the step is compared with PyTorch's")
-    with pytest.MonkeyPatch.context() as patch:
-        one_block_a_stage(patch, "resnet34")
-        case = dataclasses.replace(TINY, backbone="resnet34")
-        return train_step.measure(case, rounds=2, steps_a_round=1, device="cpu", with_torch=True)
-
-
-def one_block_a_stage(patch, backbone):
-    """It compiles in a fraction of the time."""
-    bottleneck, _ = resnet.LAYOUTS[backbone]
-    patch.setitem(resnet.LAYOUTS, backbone, (bottleneck, (1, 1, 1, 1)))
+    return train_step.measure(TINY, rounds=2, steps_a_round=1, device="cpu", with_torch=True)
 
 
 def test_both_steps_are_timed_once_they_agree(result):
@@ -47,12 +38,13 @@ def test_both_steps_are_timed_once_they_agree(result):
 
 def test_xla_counts_somewhat_more_than_the_convolutions(result):
     # Batch norm and losses, and of the head's taps those that read the padding: at this size most.
-    assert 1.0 < result.counted_flops / result.model_flops < 2.0
+    assert 1.0 < result.counted_flops / result.model_flops < 1.6
 
 
 def test_a_frozen_bottleneck_network_in_bfloat16_has_its_twin(monkeypatch):
     pytest.importorskip("torch", reason="the step is compared with PyTorch's")
-    one_block_a_stage(monkeypatch, "resnet50")
+    # A block a stage: it compiles in a tenth of the time.
+    monkeypatch.setitem(resnet.LAYOUTS, "resnet50", (True, (1, 1, 1, 1)))
     case = dataclasses.replace(TINY, backbone="resnet50", batch_norm="frozen", dtype="bfloat16")
     batch = train_step.example_batch(case)
     ours = train_step.OurStep(case, batch)

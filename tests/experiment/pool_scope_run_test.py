@@ -1,6 +1,7 @@
 """Runs with a budget over the pool: one process or two, killed or not, ask the same."""
 
 import json
+import shutil
 
 import pytest
 
@@ -82,19 +83,20 @@ def test_two_processes_ask_the_same(whole, tmp_path):
     config, workdir, _ = whole
     if config.method == "spl":
         pytest.skip("the selector's dropout depends on the devices")
-    two = tmp_path / "run"
-    if config.method == MASK:  # one process goes on where two were killed
+    two, ended = tmp_path / "run", [tmp_path / "run"]
+    if config.method == MASK:
         kill_in_second_round(start_config(two, CONFIG.format(method=config.method)), two)
-        experiment.run(config, two)
-    else:
-        outputs, statuses = finish(start_config(two, CONFIG.format(method=config.method)))
-        assert statuses == [0, 0], outputs
+        ended.append(shutil.copytree(two, tmp_path / "alone"))
+        experiment.run(config, ended[1])  # one process goes on where two were killed
+    outputs, statuses = finish(start_config(two, CONFIG.format(method=config.method)))
+    assert statuses == [0, 0], outputs
     expected = json.loads((workdir / "summary.json").read_text())["rounds"]
-    rounds = json.loads((two / "summary.json").read_text())["rounds"]
-    for ours, theirs in zip(rounds, expected, strict=True):
-        for field in ("labelled_pixels", "clicks"):
-            assert ours[field] == theirs[field]
-    assert queries_of(two, 1) == queries_of(workdir, 1)
+    for each in ended:
+        rounds = json.loads((each / "summary.json").read_text())["rounds"]
+        for ours, theirs in zip(rounds, expected, strict=True):
+            for field in ("labelled_pixels", "clicks"):
+                assert ours[field] == theirs[field]
+        assert queries_of(each, 1) == queries_of(workdir, 1)
 
 
 def queries_of(workdir, number):

@@ -16,8 +16,10 @@ def tiny_row(row, root):
     """A row's config at a size for tests, with the network that compiles fastest."""
     config, tiny = row_config(row), tiny_config()
     config.model.update(
-        backbone="two_layers", width=4, output_stride=4, head="linear", batch_norm="trained"
+        backbone="two_layers", width=4, output_stride=4, head_channels=8, batch_norm="trained"
     )
+    if config.model.head == "deeplab_v2":
+        config.model.head = "linear"
     config.source_batch_size = config.target_batch_size = config.evaluation_batch_size = 2
     config.preview_images, config.log_every = 1, 2
     config.data.update(

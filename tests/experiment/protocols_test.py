@@ -163,12 +163,10 @@ def test_a_row_can_be_traced_at_the_papers_size(row, phase_names):
 
 def test_a_published_source_model_stands_in_for_the_supervised_phase(root, tmp_path):
     config = tiny_row(("ripu_source_free:gtav",), root)
+    config.model.update(backbone="resnet18", stem="small", output_stride=8, head="deeplab_v2")
     built = components.build(config)
     models.save_weights(
-        tmp_path / "source.npz",
-        built.segmenter,
-        components.initial_variables(built),
-        layout="labor_jax",
+        tmp_path / "source.npz", built.segmenter, components.initial_variables(built)
     )
     config.supervised.steps = 0
     with pytest.raises(ConfigError, match=r"supervised\.steps"):

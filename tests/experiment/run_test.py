@@ -27,6 +27,8 @@ from tests.runs import (
     comparable,
     interrupt_query,
     interrupt_training,
+    kill_when,
+    reached,
     store_digest,
 )
 from tests.tiny import tiny_config
@@ -223,7 +225,16 @@ def test_a_warm_start_of_another_warm_up_is_refused(warm, tmp_path):
 
 
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path, caplog):
-    interrupt_training(tiny_config("spl"), tmp_path, "round_1/train", 3)
+    command = [sys.executable, "-c", RUN, str(tmp_path), "spl"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert kill_when(process, lambda: reached(tmp_path, "round_1/train"))
+    assert not (tmp_path / "summary.json").exists()
     newest = max(
         (p for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()),
         key=lambda p: int(p.name),

@@ -86,9 +86,12 @@ def whole():
     return batch, loss, *step_of(loss, 1)(first_state(loss, variables("frozen")), batch)
 
 
-def test_a_step_in_microbatches_on_two_devices_is_the_step(whole):
+@pytest.mark.parametrize(("number", "devices"), [(4, 1), (2, 2)])
+def test_a_step_in_microbatches_is_the_step(number, devices, whole):
     batch, loss, state, metrics = whole
-    cut, their_metrics = step_of(loss, 2, devices=2)(first_state(loss, variables("frozen")), batch)
+    cut, their_metrics = step_of(loss, number, devices=devices)(
+        first_state(loss, variables("frozen")), batch
+    )
     assert_close(their_metrics, metrics)
     assert_close(cut, state, rtol=1e-3, atol=1e-5)
 
