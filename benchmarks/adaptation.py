@@ -8,9 +8,9 @@ All methods of a seed start from one run that is trained on the source alone, an
 `uda:METHOD`, or `--steps`, in all their phases together. A method whose supervised phase is one
 of its own, with an auxiliary head say, trains that phase itself. "source only, as many steps"
 learns the source's labels in one phase as long as the start and the method together: what it gains
-over the start is no adaptation. "source only, batch norm sees the target" goes on from the start
-with the source's labels alone, while target images count for the running statistics of batch norm,
-as they do in every method: what a method gains over it is the method's. mIoU is that of the last
+over the start is no adaptation. "source only, further steps" goes on from the start as a method
+does, with the source's labels alone; it sees target images, so that batch norm's running statistics
+may follow them. What a method gains over it is the method's. mIoU is that of the last
 checkpoint. A run that exists is resumed or read, so the command can be repeated, also with more
 methods. What stands after `--` goes to each run. `benchmarks/adaptation_step.py` times a step of
 each method.
@@ -69,7 +69,7 @@ PUBLISHED = {
     "wda": "56.4",  # point labels
 }
 
-START, LONGER, NORM = "source_only", "source_only_longer", "source_only_target_norm"
+START, LONGER, FURTHER = "source_only", "source_only_longer", "source_only_further"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -147,10 +147,10 @@ def plan_runs(
         alone = load_config(start, output)["supervised"]["steps"]
         # A phase of one term that reads the target's images and, without answers, learns nothing.
         terms = {"warmup.terms.min_entropy": "0.0", "warmup.terms.answers": "1.0"}
-        norm = Run(
-            f"{NORM}_seed{seed}", f"configs/uda.py:min_entropy,{pair}", {**own, **terms}, extra
+        further = Run(
+            f"{FURTHER}_seed{seed}", f"configs/uda.py:min_entropy,{pair}", {**own, **terms}, extra
         )
-        own_steps = load_config(norm, output)["warmup"]["steps"]
+        own_steps = load_config(further, output)["warmup"]["steps"]
         budget = steps or (own_steps and max(own_steps, alone or 0))
         if alone is None or budget is None:
             raise RunError(
@@ -158,10 +158,10 @@ def plan_runs(
                 "equal. Give --steps, and --config.supervised.steps=N after --."
             )
         longer = {**own, "supervised.steps": str(alone + budget)}
-        norm = dataclasses.replace(
-            norm, overrides={**norm.overrides, "warmup.steps": str(budget)}, start=start.name
+        further = dataclasses.replace(
+            further, overrides={**further.overrides, "warmup.steps": str(budget)}, start=start.name
         )
-        runs += [start, Run(f"{LONGER}_seed{seed}", start.config, longer, extra), norm]
+        runs += [start, Run(f"{LONGER}_seed{seed}", start.config, longer, extra), further]
         runs += [method_run(method, pair, start, budget, output) for method in methods]
     return runs
 
@@ -219,7 +219,7 @@ def read_rows(
     headings = {
         START: "source only",
         LONGER: "source only, as many steps",
-        NORM: "source only, batch norm sees the target",
+        FURTHER: "source only, further steps",
     }
     return [
         Row(
@@ -230,17 +230,17 @@ def read_rows(
                 if f"{name}_seed{seed}" not in problems
             ),
         )
-        for name in (START, LONGER, NORM, *methods)
+        for name in (START, LONGER, FURTHER, *methods)
     ]
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table; mIoU in %, differences in points, to "source only, batch norm sees the target".
+    """The table; mIoU in %, differences in points, to "source only, further steps".
 
     Args:
       rows: those of `read_rows`; the third is what the others are compared with.
     """
-    norm = rows[2].by_seed()
+    further = rows[2].by_seed()
     seeds = sorted({result.seed for row in rows for result in row.results})
     header = ["method", *(f"seed {seed}" for seed in seeds), "mean ± std", "gain"]
     header += ["time", "published, GTAV → Cityscapes"]
@@ -248,9 +248,9 @@ def markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         by_seed = row.by_seed()
         gains = [
-            100 * (result.miou - norm[seed].miou)
+            100 * (result.miou - further[seed].miou)
             for seed, result in by_seed.items()
-            if seed in norm
+            if seed in further
         ]
         lines.append(
             [

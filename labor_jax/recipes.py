@@ -116,7 +116,7 @@ def uda(config: ConfigDict, method: str) -> None:
     _only_source_labels(config)
     # The target's own statistics are no gain on street and cost points on camvid: see
     # docs/adaptation.md. A method may choose otherwise.
-    config.warmup.running_statistics = config.retraining.running_statistics = "all"
+    config.warmup.running_statistics = config.retraining.running_statistics = "source"
     names = method.split("+")
     if len(names) > 1:
         _say_what_is_replaced(config, names)

@@ -138,7 +138,8 @@ def terms(config: ConfigDict, section: str) -> Terms:
     weights = {name: weight for name, weight in config[section].terms.items() if weight}
     built = adaptation.build_all(weights, config.terms)
     try:
-        return Terms(weights, built)
+        # The selector's batch norm is frozen, so that it has no such field.
+        return Terms(weights, built, config[section].get("running_statistics", "target"))
     except ValueError as error:
         raise ValueError(f"config.{section}.terms: {error}") from error
 

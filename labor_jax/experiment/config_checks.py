@@ -12,7 +12,8 @@ from labor_jax.annotation.formats import EXISTING_FORMATS
 from labor_jax.data import PAIRS, DataError, class_sampling
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.workdir import ConfigError
-from labor_jax.training import optimizers, step
+from labor_jax.training import optimizers
+from labor_jax.training.terms import RUNNING_STATISTICS
 
 ANNOTATORS = ("oracle", "human")
 PROTOCOLS = ("staged", "joint")
@@ -251,9 +252,9 @@ def _check_training(config: ConfigDict, section: str, require: Require) -> None:
     require(own.steps >= 0, f"{section}.steps", "it can't be negative")
     require(own.learning_rate > 0, f"{section}.learning_rate", "it must be above 0")
     require(
-        own.get("running_statistics", "target") in step.RUNNING_STATISTICS,
+        own.get("running_statistics", "target") in RUNNING_STATISTICS,
         f"{section}.running_statistics",
-        f"choose one of: {', '.join(step.RUNNING_STATISTICS)}",
+        f"choose one of: {', '.join(RUNNING_STATISTICS)}",
     )
     for name, weight in own.terms.items():
         require(weight >= 0, f"{section}.terms.{name}", "a weight can't be negative")

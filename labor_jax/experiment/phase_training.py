@@ -41,7 +41,6 @@ class Training:
       players: the terms', by term and name.
       setup: what the terms may know of the phase.
       optimizer: over the network's parameters.
-      running_statistics: see `make_train_step`.
       rate: the backbone's learning rate in a step of the phase, counted from 0.
     """
 
@@ -50,7 +49,6 @@ class Training:
     players: dict[str, dict[str, Player]]
     setup: Setup
     optimizer: optax.GradientTransformation
-    running_statistics: str
     rate: Callable[[int], float]
 
     def first_state(
@@ -144,8 +142,6 @@ def build_training(
         players=terms.players(setup),
         setup=setup,
         optimizer=optimizer,
-        # The selector's batch norm is frozen, so that it has no such field.
-        running_statistics=config[phase.section].get("running_statistics", "target"),
         rate=lambda step: optimizers.polynomial_rate(
             learning_rate, schedule_steps, config.optimizer.power, schedule_start + step
         ),
@@ -168,7 +164,6 @@ def compile_step(
         training.terms,
         players=training.players,
         microbatches=components.microbatches,
-        running_statistics=training.running_statistics,
         apply=apply,
     )
     return mesh_lib.data_parallel(step, components.mesh, batched_arguments=(1,), donate=True)

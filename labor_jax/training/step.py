@@ -21,9 +21,6 @@ from labor_jax.training.terms import Player, Term, Terms
 # Folded in for views and terms; the network's draws fold in a microbatch's number or a view's.
 _VIEWS_KEY, _TERMS_KEY = 2**31 - 1, 2**31 - 2
 
-RUNNING_STATISTICS = ("target", "all")
-"""What a step's `running_statistics` may be."""
-
 Step = Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]
 
 
@@ -35,7 +32,6 @@ def make_train_step(
     players: Mapping[str, Mapping[str, Player]] | None = None,
     microbatches: int = 1,
     axis_name: str | None = BATCH_AXIS,
-    running_statistics: str = "target",
     apply: Callable[..., Any] | None = None,
 ) -> Step:
     """Builds the pure step of a phase.
@@ -50,8 +46,6 @@ def make_train_step(
         draws and trained batch norm, which normalises each microbatch by itself. A term whose count
         depends on the outputs needs one extra forward pass to count.
       axis_name: the device axis of means and batch norm; None outside of one.
-      running_statistics: the views whose mean and variance trained batch norm keeps: "target", the
-        one that `Terms.statistics_view` names; or "all", the mean over all views that it sees.
       apply: what takes the place of `network.apply`, such as zeros in the shapes of its results for
         a check of the terms; None for itself.
 
@@ -67,7 +61,7 @@ def make_train_step(
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
 
-        Batch norm normalises each view by itself.
+        Batch norm normalises each view by itself, and keeps the statistics that the terms choose.
         """
         outputs, statistics = {}, {}
         for number, view in enumerate(terms.reads):
@@ -78,11 +72,8 @@ def make_train_step(
                 rngs={"dropout": jax.random.fold_in(key, number)},
                 mutable=["batch_stats"],
             )
-        if running_statistics == "target":
-            followed = statistics[terms.statistics_view]
-        else:
-            followed = _mean_after(variables, list(statistics.values()))
-        return terms.of_all_views(outputs), followed
+        followed = [statistics[view] for view in terms.statistics_views]
+        return terms.of_all_views(outputs), _mean_after(variables, followed)
 
     def model_of(variables):
         return models.Model(variables=variables, network=network)
@@ -189,6 +180,8 @@ def make_train_step(
 
 def _mean_after(variables: dict[str, Any], updated: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean of several updates of the same collections; what no update moved keeps its bits."""
+    if len(updated) == 1:
+        return updated[0]
 
     def moved(before, *after):
         return before + sum(each - before for each in after) / len(after)

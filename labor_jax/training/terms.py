@@ -10,7 +10,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | `makes`, `views(key, batch, memory)`            | views made of other images on the device      |
 | `images_of`                                     | which of them have the images of which domain |
 | `uses`                                          | terms whose views its own are made of         |
-| `statistics_of`                                 | the view that batch norm is to follow         |
+| `statistics_of`                                 | the view that batch norm may follow           |
 | `players(setup)`                                | networks trained beside the model             |
 | `player_losses(outputs, batch, memory)`         | a `Term` for each player; likewise            |
 | `memory(model)` or `memory(model, setup)`       | what it keeps from step to step, a teacher say|
@@ -50,10 +50,8 @@ neither its loss nor its players. Its views are in the `batch` that the using te
 `measure` returns a tree of float arrays of the batch and its views. The step sums them over all
 microbatches and devices, and hands the sums to `update`, so that memory is the same everywhere.
 
-Several terms may read one view, and the network sees each view's images once. Batch norm's running
-statistics follow the target where it is read, else the view that a term names in `statistics_of`
-(which the network then sees, too), else the last view. `running_statistics="all"` of
-`make_train_step` has them follow all views that the network sees.
+Several terms may read one view, and the network sees each view's images once. Which views batch
+norm's running statistics follow is said by `Terms.statistics_views`.
 """
 
 import contextlib
@@ -70,6 +68,9 @@ from flax import linen as nn
 
 DOMAINS = ("source", "target")
 """The views that come from files."""
+
+RUNNING_STATISTICS = ("target", "source", "all")
+"""Whose mean and variance trained batch norm may keep, see `Terms.statistics_views`."""
 
 
 class Term(NamedTuple):
@@ -174,17 +175,30 @@ def naming(name: str, method: str) -> Iterator[None]:
 class Terms:
     """The weighted terms of one phase."""
 
-    def __init__(self, weights: Mapping[str, float], terms: Mapping[str, Any]):
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        terms: Mapping[str, Any],
+        running_statistics: str = "target",
+    ):
         """Checks that every view that is read has a maker.
 
         Args:
           weights: of the terms; those of weight 0 are left out, unless another one uses them.
           terms: the objects, by the same names; also those that they use.
+          running_statistics: one of `RUNNING_STATISTICS`, see `statistics_views`.
 
         Raises:
           ValueError: a term reads a view that no other one makes, or two terms make one view; or
-            a view has the images of a domain of which it is not made.
+            a view has the images of a domain of which it is not made; or `running_statistics` is
+            none of `RUNNING_STATISTICS`.
         """
+        if running_statistics not in RUNNING_STATISTICS:
+            raise ValueError(
+                f"running_statistics is {running_statistics!r}; "
+                f"choose one of: {', '.join(RUNNING_STATISTICS)}."
+            )
+        self._running_statistics = running_statistics
         self.weights = {name: float(weight) for name, weight in weights.items() if weight}
         self.terms: dict[str, Any] = {}  # those that are used before those that use them
         for name in self.weights:
@@ -229,7 +243,8 @@ class Terms:
     def reads(self) -> tuple[str, ...]:
         """The views that the network has to see; source and target first."""
         read = {view for term in self._weighted.values() for view in term.reads}
-        read.update(self._asked_statistics)
+        if self._running_statistics != "source":
+            read.update(self._asked_statistics)
         read = {self._images_of.get(view, view) for view in read}
         return (
             *(view for view in DOMAINS if view in read),
@@ -242,15 +257,31 @@ class Terms:
         return {**outputs, **{view: outputs[seen] for view, seen in same.items()}}
 
     @property
-    def statistics_view(self) -> str:
-        """The view that batch norm's running statistics follow, unless they follow all.
+    def statistics_views(self) -> tuple[str, ...]:
+        """The views whose mean and variance, averaged, trained batch norm's running ones follow.
 
-        The target where it is read, since that is where the model is used (AdaBN, Li et al. 2017);
-        else what a term asks for; else the last view.
+        With "target", the target where a term reads it (AdaBN, Li et al. 2017); else what a term
+        asks for in `statistics_of`, which the network then sees too; else the last view. With
+        "source", the source where a term reads it; else what terms make of the source's images;
+        else as with "target". With "all", every view that the network sees.
         """
-        if "target" in self.reads:
-            return "target"
-        return (*self._asked_statistics, self.reads[-1])[0]
+        reads = self.reads
+        if self._running_statistics == "all":
+            return reads
+        if self._running_statistics == "source":
+            own = ("source",) if "source" in reads else self._made_of_source
+            if own:
+                return own
+        wanted = ("target", *self._asked_statistics, reads[-1])
+        return tuple(view for view in wanted if view in reads)[:1]
+
+    @property
+    def _made_of_source(self) -> tuple[str, ...]:
+        return tuple(
+            view
+            for view in self.reads
+            if view in self._makers and "source" in self.terms[self._makers[view]].makes[view]
+        )
 
     @property
     def _asked_statistics(self) -> tuple[str, ...]:

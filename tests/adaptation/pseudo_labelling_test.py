@@ -95,7 +95,7 @@ def test_the_network_sees_the_targets_images_once_and_learns_the_same(name, othe
     network, loss, state, metrics = taken()
     twice, _, their_state, their_metrics = taken(images_of={})
     assert (network.calls, twice.calls) == (1, 1 + len(others))
-    assert (loss.reads, loss.statistics_view) == (("target",), "target")
+    assert loss.reads == loss.statistics_views == ("target",)
     assert metrics[name] > 1e-2
     assert_close(metrics, their_metrics)
     assert_close(state.variables, their_state.variables)  # with batch norm's statistics

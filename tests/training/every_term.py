@@ -69,7 +69,7 @@ def with_tiny_discriminator(term):
     return Tiny(**vars(term))
 
 
-def terms(weights=None, **settings):
+def terms(weights=None, running_statistics="target", **settings):
     """Terms of these weights; `settings` are those of `adversarial`."""
     weights = WEIGHTS if weights is None else weights
     built = {}
@@ -78,7 +78,7 @@ def terms(weights=None, **settings):
             built[name] = adaptation.build(name, {**SETTINGS, "adversarial": settings})
             if hasattr(built[name], "players"):
                 built[name] = with_tiny_discriminator(built[name])
-    return Terms(weights, built)
+    return Terms(weights, built, running_statistics)
 
 
 def only(name, weight=1.0, **settings):

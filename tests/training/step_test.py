@@ -16,8 +16,8 @@ from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training import optimizers
 from labor_jax.training.state import create_state
-from labor_jax.training.step import RUNNING_STATISTICS, _shares, make_train_step
-from labor_jax.training.terms import Term, Terms
+from labor_jax.training.step import _shares, make_train_step
+from labor_jax.training.terms import RUNNING_STATISTICS, Term, Terms
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import (
     CLASSES,
@@ -387,8 +387,8 @@ def test_frozen_batch_norm_stays_as_it_is(kept):
         steps=10,
         decay_mask=lambda params: models.trainable_mask(segmenter, params, before["batch_stats"]),
     )
-    loss = terms({"source_labels": 1.0, "answers": 1.0})
-    step = jax.jit(make_step(loss, segmenter, optimizer, running_statistics=kept))
+    loss = terms({"source_labels": 1.0, "answers": 1.0}, kept)
+    step = jax.jit(make_step(loss, segmenter, optimizer))
     state = first_state(loss, before, optimizer)
     for _ in range(2):
         state, _ = step(state, both_domains())
@@ -418,23 +418,26 @@ def test_domains_of_different_sizes():
 
 
 @pytest.mark.parametrize(
-    ("names", "followed_view"),
+    ("kept", "names", "followed_view"),
     [
-        (("source_labels",), "source"),
-        (("answers",), "target"),
-        (("source_labels", "answers"), "target"),
+        ("target", ("source_labels",), "source"),
+        ("target", ("answers",), "target"),
+        ("target", ("source_labels", "answers"), "target"),
+        ("source", ("source_labels",), "source"),
+        ("source", ("answers",), "target"),
+        ("source", ("source_labels", "answers"), "source"),
     ],
 )
-def test_running_statistics_follow_the_target_where_it_is_read(names, followed_view):
-    loss, batch = terms(dict.fromkeys(names, 1.0)), both_domains()
+def test_running_statistics_follow_a_domain_where_it_is_read(kept, names, followed_view):
+    loss, batch = terms(dict.fromkeys(names, 1.0), kept), both_domains()
     state, _ = jax.jit(make_step(loss))(first_state(loss), batch)
     assert_close(running_statistics(state), followed(batch[followed_view]["image"]))
 
 
 @pytest.mark.parametrize("names", [("source_labels",), ("source_labels", "answers")])
 def test_running_statistics_can_be_the_mean_over_the_views(names):
-    loss, batch = terms(dict.fromkeys(names, 1.0)), both_domains()
-    state, _ = jax.jit(make_step(loss, running_statistics="all"))(first_state(loss), batch)
+    loss, batch = terms(dict.fromkeys(names, 1.0), "all"), both_domains()
+    state, _ = jax.jit(make_step(loss))(first_state(loss), batch)
     each = [followed(batch[view]["image"]) for view in loss.reads]
     expected = jax.tree.map(lambda *values: np.mean(values, axis=0), *each)
     assert_close(running_statistics(state), expected)

@@ -160,12 +160,39 @@ def test_void_is_told_to_terms_that_label_the_target_weighted_or_used():
 
 def test_batch_norm_follows_the_target_else_what_is_asked_for_else_the_last_view():
     plain, asks = Reads("source"), Reads("mixed", makes={"mixed": ("source",)})
-    assert Terms({"a": 1}, {"a": plain}).statistics_view == "source"
-    assert Terms({"a": 1, "b": 1}, {"a": plain, "b": asks}).statistics_view == "mixed"
+    assert Terms({"a": 1}, {"a": plain}).statistics_views == ("source",)
+    assert Terms({"a": 1, "b": 1}, {"a": plain, "b": asks}).statistics_views == ("mixed",)
     asks.statistics_of = "target"
     terms = Terms({"a": 1, "b": 1}, {"a": plain, "b": asks})
-    assert (terms.statistics_view, terms.domains) == ("target", ("source", "target"))
+    assert (terms.statistics_views, terms.domains) == (("target",), ("source", "target"))
     assert terms.reads == ("source", "target", "mixed")
     asks.statistics_of = "source"
     both = Terms({"a": 1, "b": 1}, {"a": Reads("target"), "b": asks})
-    assert both.statistics_view == "target"
+    assert both.statistics_views == ("target",)
+
+
+def test_batch_norm_follows_the_source_else_what_is_made_of_it():
+    swapped = Reads("swapped", makes={"swapped": ("source", "target")})
+    jittered = Reads("jittered", makes={"jittered": ("target",)})
+    jittered.statistics_of = "target"
+    read = {"source": Reads("source"), "target": Reads("target")}
+    named = {**read, "swapped": swapped, "jittered": jittered}
+
+    def followed(*names):
+        terms = Terms(dict.fromkeys(names, 1), named, "source")
+        assert set(terms.reads) == set(names)  # no view is seen for its statistics alone
+        return terms.statistics_views
+
+    assert followed("source", "target", "swapped", "jittered") == ("source",)
+    assert followed("target", "swapped", "jittered") == ("swapped",)
+    assert followed("target", "jittered") == ("target",)
+    assert followed("jittered") == ("jittered",)
+
+
+def test_batch_norm_follows_all_that_the_network_sees():
+    asks = Reads("jittered", makes={"jittered": ("target",)})
+    asks.statistics_of = "target"
+    terms = Terms({"a": 1, "b": 1}, {"a": Reads("source"), "b": asks}, "all")
+    assert terms.statistics_views == terms.reads == ("source", "target", "jittered")
+    with pytest.raises(ValueError, match="running_statistics is 'both'; choose one of: target, "):
+        Terms({"a": 1}, {"a": asks}, "both")
