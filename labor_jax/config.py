@@ -247,8 +247,8 @@ def base_config() -> ConfigDict:
     supervised.steps = 1000  # 0 leaves the phase out
     supervised.learning_rate = 2.5e-4  # at its start
     # Whose mean and variance trained batch norm keeps for evaluation: "target", those of the target
-    # where a step shows it (AdaBN); "source", those of the source's images, as they are or as a
-    # term changes them; or "all", the mean over all domains and views that a step shows.
+    # where a step shows it (AdaBN); "source", those of the source's images as they are; or "all",
+    # the mean over all domains and views that a step shows.
     supervised.running_statistics = "target"
     # To train AdaptSegNet's second level, which is a head on the backbone's last but one stage, set
     # auxiliary_source_labels here and in the warm-up (0.1 in the paper), and the warm-up's

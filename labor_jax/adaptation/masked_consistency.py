@@ -82,6 +82,8 @@ def mic(config: ConfigDict) -> None:
 
     On `street`, whose network begins with random weights, it goes without the feature distance.
     """
-    config.warmup.terms.update(class_mix=1.0, masked_consistency=1.0, feature_distance=0.005)
+    # DAFormer keeps to the first features from the first step on.
+    config.supervised.terms.feature_distance = config.warmup.terms.feature_distance = 0.005
+    config.warmup.terms.update(class_mix=1.0, masked_consistency=1.0)
     config.terms.mean_teacher.decay = 0.999
     config.data.source_sampling = "rare_classes"

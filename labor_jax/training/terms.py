@@ -245,6 +245,8 @@ class Terms:
         read = {view for term in self._weighted.values() for view in term.reads}
         if self._running_statistics != "source":
             read.update(self._asked_statistics)
+        elif any("source" in domains for domains in self._made_of.values()):
+            read.add("source")
         read = {self._images_of.get(view, view) for view in read}
         return (
             *(view for view in DOMAINS if view in read),
@@ -262,26 +264,21 @@ class Terms:
 
         With "target", the target where a term reads it (AdaBN, Li et al. 2017); else what a term
         asks for in `statistics_of`, which the network then sees too; else the last view. With
-        "source", the source where a term reads it; else what terms make of the source's images;
-        else as with "target". With "all", every view that the network sees.
+        "source", the source's images as they are, which the network then sees also where terms read
+        only what is made of them; in a phase without the source as with "target". With "all", every
+        view that the network sees.
         """
         reads = self.reads
         if self._running_statistics == "all":
             return reads
-        if self._running_statistics == "source":
-            own = ("source",) if "source" in reads else self._made_of_source
-            if own:
-                return own
-        wanted = ("target", *self._asked_statistics, reads[-1])
+        first = "source" if self._running_statistics == "source" else "target"
+        wanted = (first, "target", *self._asked_statistics, reads[-1])
         return tuple(view for view in wanted if view in reads)[:1]
 
     @property
-    def _made_of_source(self) -> tuple[str, ...]:
-        return tuple(
-            view
-            for view in self.reads
-            if view in self._makers and "source" in self.terms[self._makers[view]].makes[view]
-        )
+    def _made_of(self) -> dict[str, tuple[str, ...]]:
+        """The domains that each view is made of."""
+        return {view: self.terms[name].makes[view] for view, name in self._makers.items()}
 
     @property
     def _asked_statistics(self) -> tuple[str, ...]:
@@ -291,10 +288,7 @@ class Terms:
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that a batch has to hold: those that are read, or that views are made of."""
-        needed = set(self.reads)
-        for term in self.terms.values():
-            for domains in getattr(term, "makes", {}).values():
-                needed.update(domains)
+        needed = set(self.reads).union(*self._made_of.values())
         return tuple(domain for domain in DOMAINS if domain in needed)
 
     @property

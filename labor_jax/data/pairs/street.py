@@ -58,7 +58,8 @@ def _superpixels(config: ConfigDict) -> None:
 
 
 def _mic(config: ConfigDict) -> None:
-    config.warmup.terms.feature_distance = 0.0  # the features of random weights mean nothing
+    # The features of random weights mean nothing.
+    config.supervised.terms.feature_distance = config.warmup.terms.feature_distance = 0.0
 
 
 @register_pair(
