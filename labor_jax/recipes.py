@@ -114,8 +114,8 @@ def uda(config: ConfigDict, method: str) -> None:
 
     config.warmup.steps = max(config.warmup.steps, config.supervised.steps)
     _only_source_labels(config)
-    # The target's own statistics are no gain on street and cost points on camvid; with the source's
-    # teachers fail there: see docs/adaptation.md. A method may choose otherwise.
+    # "target" is no gain on street and costs points on camvid. With "source" teachers label worse
+    # there: see docs/adaptation.md. A method may choose otherwise.
     config.warmup.running_statistics = config.retraining.running_statistics = "all"
     names = method.split("+")
     if len(names) > 1:

@@ -50,8 +50,8 @@ neither its loss nor its players. Its views are in the `batch` that the using te
 `measure` returns a tree of float arrays of the batch and its views. The step sums them over all
 microbatches and devices, and hands the sums to `update`, so that memory is the same everywhere.
 
-Several terms may read one view, and the network sees each view's images once. Which views batch
-norm's running statistics follow is said by `Terms.statistics_views`.
+Several terms may read one view, and the network sees each view's images once.
+`Terms.statistics_views` names the views that batch norm's running statistics follow.
 """
 
 import contextlib
@@ -260,19 +260,19 @@ class Terms:
 
     @property
     def statistics_views(self) -> tuple[str, ...]:
-        """The views whose mean and variance, averaged, trained batch norm's running ones follow.
+        """The views whose mean and variance trained batch norm keeps, averaged over the views.
 
-        With "target", the target where a term reads it (AdaBN, Li et al. 2017); else what a term
-        asks for in `statistics_of`, which the network then sees too; else the last view. With
-        "source", the source's images as they are, which the network then sees also where terms read
-        only what is made of them; in a phase without the source as with "target". With "all", every
-        view that the network sees.
+        By `running_statistics`:
+          "target": the target where a term reads it (AdaBN, Li et al. 2017); else the view that a
+            term names in `statistics_of`, which the network then sees too; else the last view.
+          "source": the source's images as they are. The network sees them even if terms read only
+            what is made of them. A phase without the source follows "target".
+          "all": every view that the network sees.
         """
         reads = self.reads
         if self._running_statistics == "all":
             return reads
-        first = "source" if self._running_statistics == "source" else "target"
-        wanted = (first, "target", *self._asked_statistics, reads[-1])
+        wanted = (self._running_statistics, "target", *self._asked_statistics, reads[-1])
         return tuple(view for view in wanted if view in reads)[:1]
 
     @property
