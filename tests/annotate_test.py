@@ -13,7 +13,6 @@ import pytest
 from benchmarks.human_runs import write_run
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
-from tests import fork_server
 from tests.conftest import ROOT
 
 
@@ -29,9 +28,10 @@ def start(*flags, site=""):
 
 
 def failure(*flags):
-    result = fork_server.run(["-m", "labor_jax.annotate", *flags], cwd=ROOT)
-    assert result.returncode == 1 and "Traceback" not in result.stderr
-    return result.stdout + result.stderr
+    process = start(*flags)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Traceback" not in error
+    return out + error
 
 
 def serving(*flags, site=""):

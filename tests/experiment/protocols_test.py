@@ -123,10 +123,7 @@ def test_a_row_takes_its_steps(row):
     ids=["labor", "ripu-v3plus"],
 )
 def test_a_row_can_be_traced_at_the_papers_size(row, phase_names):
-    """With the smallest ResNet: the larger ones have more of the same blocks."""
-    config = row_config(
-        row, "--config.model.pretrained=resnet18.pth", "--config.model.backbone=resnet18"
-    )
+    config = row_config(row, "--config.model.pretrained=resnet101.pth")
     pair = Pair("gtav", cityscapes.CLASSES, cityscapes.PALETTE, None, None, None)
     built = components.build(config, pair)
     key = jax.random.key(0)
