@@ -66,7 +66,9 @@ def _answers(workdir, image):
 def workdir(tmp_path_factory):
     # A folder's name is shown, so it must be safe to show.
     path = tmp_path_factory.mktemp("runs") / '<b id="x">"it\'s"&amp;'
-    return _workdir(path, [_query()] * 40)
+    # On a slow machine, a lease of two minutes ends before the tests do, and a later one would get
+    # the half labelled item of an earlier one.
+    return _workdir(path, [_query()] * 40, lease_seconds=1e7)
 
 
 @pytest.fixture(scope="module")
