@@ -24,9 +24,17 @@ CLOCKED = ("time", "images_per_second")
 RUN = """
 import sys
 from labor_jax import experiment
+from tests.runs import saves_often
 from tests.tiny import tiny_config
-experiment.run(tiny_config(sys.argv[2]), sys.argv[1])
+experiment.run(saves_often(tiny_config(sys.argv[2])), sys.argv[1])
 """
+
+
+def saves_often(config):
+    """A copy of a config with checkpoints within its phases, for runs that are to be interrupted."""
+    config = config.copy_and_resolve_references()
+    config.checkpoint_every = 2
+    return config
 
 
 def store_digest(workdir):
@@ -101,7 +109,7 @@ def interrupt_query(config, workdir, round_number):
 def _interrupt(config, workdir, owner, name, replacement):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(owner, name, replacement)
-        experiment.run(config, workdir)
+        experiment.run(saves_often(config), workdir)
     assert not (workdir / "summary.json").exists()
 
 

@@ -34,6 +34,5 @@ def tiny_config(method="spl", pair="street", recipe="paper"):
         config.joint.update(steps=6, query_steps=(0, 3))
     config.acquisition.max_fraction = 0.05
     config.log_every = 2
-    config.checkpoint_every = 2
     config.preview_images = 1
     return config
