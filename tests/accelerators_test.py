@@ -3,14 +3,13 @@
 Queries are lowered in `tests/active/pool_query_test.py`.
 """
 
-import re
-
 import jax
 import optax
 import pytest
 
 from labor_jax import models
 from labor_jax.evaluation.inference import PLAIN, predict_classes
+from tests.lowered_programs import operations
 from tests.tiny import tiny_config
 from tests.training.every_term import (
     CLASSES,
@@ -23,13 +22,6 @@ from tests.training.every_term import (
 
 ACCELERATORS = ("cuda", "tpu")
 SIZE = (64, 96)
-
-
-def operations(traced, platform):
-    """How often what was traced, lowered for a platform, holds each operation of StableHLO."""
-    lowered = traced.lower(lowering_platforms=(platform,))
-    names = re.findall(r"= \"?stablehlo\.(\w+)", lowered.as_text())
-    return {name: names.count(name) for name in set(names)}
 
 
 def build(head, dtype):
@@ -63,7 +55,7 @@ def traced_step(request):
 @pytest.mark.parametrize("platform", ACCELERATORS)
 def test_a_training_step(traced_step, platform):
     traced, of_head = traced_step
-    held = operations(traced, platform)
+    held = operations(traced.lower(lowering_platforms=(platform,)))
     # Those of more than a pixel and the one of a pixel with a stride, of backbone, head and
     # auxiliary head, for each domain: forward and for two gradients, but for that of the images.
     by_model = (18 + of_head + 4) * 2 * 3 - 2
@@ -87,7 +79,7 @@ def traced_evaluation():
 
 @pytest.mark.parametrize("platform", ACCELERATORS)
 def test_an_evaluation(traced_evaluation, platform):
-    held = operations(traced_evaluation, platform)
+    held = operations(traced_evaluation.lower(lowering_platforms=(platform,)))
     # Of backbone and head, for the images once; the auxiliary head has no part in it.
     assert held["convolution"] == 18 + 4
     assert held["reduce_window"] == 1

@@ -31,7 +31,7 @@ experiment.run(saves_often(tiny_config(sys.argv[2])), sys.argv[1])
 
 
 def saves_often(config):
-    """A copy of a config with checkpoints within its phases, for runs that are to be interrupted."""
+    """A copy of a config with checkpoints within phases, for a run that is to be interrupted."""
     config = config.copy_and_resolve_references()
     config.checkpoint_every = 2
     return config

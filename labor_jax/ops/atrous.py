@@ -26,8 +26,9 @@ def atrous_convolution(inputs: jax.Array, kernel: jax.Array, dilation: int) -> j
     return platforms.choose(
         inputs,
         kernel,
-        cpu=lambda inputs, kernel: shifted_matrix_product(inputs, kernel, dilation),
-        default=lambda inputs, kernel: dilated_convolution(inputs, kernel, dilation),
+        cpu=shifted_matrix_product,
+        default=dilated_convolution,
+        dilation=dilation,
     )
 
 

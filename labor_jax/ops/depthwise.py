@@ -32,8 +32,10 @@ def depthwise_convolution(
     return platforms.choose(
         inputs,
         kernel,
-        cpu=lambda inputs, kernel: shifted_products(inputs, kernel, stride, dilation),
-        default=lambda inputs, kernel: grouped_convolution(inputs, kernel, stride, dilation),
+        cpu=shifted_products,
+        default=grouped_convolution,
+        stride=stride,
+        dilation=dilation,
     )
 
 

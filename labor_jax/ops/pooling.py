@@ -26,11 +26,7 @@ def max_pool(inputs: jax.Array, border: tuple[int, int] = (1, 1)) -> jax.Array:
     Returns:
       [B, (H + sum(border) - 1) // 2, (W + sum(border) - 1) // 2, C] in the dtype of `inputs`.
     """
-    return platforms.choose(
-        inputs,
-        cpu=lambda inputs: max_over_taps(inputs, border),
-        default=lambda inputs: max_over_windows(inputs, border),
-    )
+    return platforms.choose(inputs, cpu=max_over_taps, default=max_over_windows, border=border)
 
 
 def max_over_windows(inputs: jax.Array, border: tuple[int, int]) -> jax.Array:

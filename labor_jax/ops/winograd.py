@@ -46,16 +46,10 @@ def convolution_3x3(inputs: jax.Array, kernel: jax.Array, dilation: int = 1) -> 
     if kernel.shape[:2] != (3, 3):
         raise ValueError(f"the filter has the shape {kernel.shape}; it must be [3, 3, C, D].")
 
-    def by_taps(inputs, kernel):
-        return dilated_convolution(inputs, kernel, dilation)
-
     if platforms.is_portable() or not _pays(inputs, kernel, dilation):
-        return by_taps(inputs, kernel)
+        return dilated_convolution(inputs, kernel, dilation)
     return platforms.choose(
-        inputs,
-        kernel,
-        cpu=lambda inputs, kernel: winograd(inputs, kernel, dilation),
-        default=by_taps,
+        inputs, kernel, cpu=winograd, default=dilated_convolution, dilation=dilation
     )
 
 

@@ -15,6 +15,7 @@ from labor_jax.ops import convolution_3x3
 from labor_jax.ops import winograd as winograd_module
 from labor_jax.ops.convolution import dilated_convolution
 from labor_jax.ops.winograd import winograd
+from tests.lowered_programs import operations
 
 
 def arrays(size=(5, 8), channels=(6, 3), batch=2):
@@ -101,8 +102,8 @@ def products(platform, size, channels, dilation=1, dtype=jnp.float32):
     """How many matrix products and convolutions a platform gets."""
     x, kernel, _ = (jnp.asarray(array, dtype) for array in arrays(size, channels))
     traced = jax.jit(convolution_3x3, static_argnums=2).trace(x, kernel, dilation)
-    text = traced.lower(lowering_platforms=(platform,)).as_text()
-    return text.count("stablehlo.dot_general"), text.count("stablehlo.convolution")
+    counts = operations(traced.lower(lowering_platforms=(platform,)))
+    return counts["dot_general"], counts["convolution"]
 
 
 def test_a_cpu_takes_it_where_it_pays():
@@ -164,7 +165,7 @@ def test_a_network_gives_what_it_gives_by_taps(monkeypatch):
     def logits():
         apply = jax.jit(lambda variables: segmenter.apply(variables, images).logits)
         lowered = apply.lower(variables)
-        convolutions = lowered.as_text().count("stablehlo.convolution")
+        convolutions = operations(lowered)["convolution"]
         return np.asarray(lowered.compile()(variables)), convolutions
 
     ours, convolutions = logits()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from labor_jax.training import microbatches
 from labor_jax.training.terms import Term, Terms
+from tests.lowered_programs import operations
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import (
     CLASSES,
@@ -141,7 +142,7 @@ def test_only_a_count_of_outputs_costs_a_forward_pass_more(name, passes):
 
 
 def convolutions(lowered):
-    return lowered.as_text().count("stablehlo.convolution")
+    return operations(lowered)["convolution"]
 
 
 def test_trained_batch_norm_follows_every_microbatch():
