@@ -7,7 +7,9 @@ References:
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +36,12 @@ def initial_parameters(module: nn.Module, key: jax.Array, *inputs: jax.ShapeDtyp
         return module.lazy_init(key, *inputs)["params"]
 
     return init(key)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def apply_player(module: nn.Module, params: Any, inputs: jax.Array) -> jax.Array:
+    """What a player's network says of its inputs, traced once for all calls of a step."""
+    return module.apply({"params": params}, inputs)
 
 
 def discriminator_input(logits: jax.Array, kind: str) -> jax.Array:
@@ -164,7 +172,7 @@ class Adversarial:
         return models.Discriminator(width=self.width)
 
     def _discriminator(self, memory) -> Discriminate:
-        return lambda maps: self._module().apply({"params": memory["discriminator"]}, maps)
+        return lambda maps: apply_player(self._module(), memory["discriminator"], maps)
 
 
 @register_method("adaptsegnet")

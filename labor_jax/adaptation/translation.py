@@ -14,7 +14,7 @@ import optax
 from flax import linen as nn
 
 from labor_jax import losses, models
-from labor_jax.adaptation.adversarial import Adversarial, initial_parameters
+from labor_jax.adaptation.adversarial import Adversarial, apply_player, initial_parameters
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import above_zero, not_negative, register
 from labor_jax.training.terms import Player, Setup, Term
@@ -104,11 +104,11 @@ class Translation:
 
     def _translated(self, name: str, images: jax.Array, memory) -> jax.Array:
         """Images f32[B, H, W, 3] in 0 to 1, as the translator of that name changes them."""
-        return self._translator().apply({"params": memory[name]}, images)
+        return apply_player(self._translator(), memory[name], images)
 
     def _adversarial(self, name: str, images: jax.Array, is_source: bool, memory) -> jax.Array:
         """How far the discriminator of that name is from taking images for a domain's."""
-        logits = self._discriminator().apply({"params": memory[name]}, images)
+        logits = apply_player(self._discriminator(), memory[name], images)
         return losses.adversarial(logits, is_source)
 
     def _telling(self, name: str, source: jax.Array, target: jax.Array, memory) -> jax.Array:

@@ -4,6 +4,7 @@ It shows the network the images of each view once, sums the terms, differentiate
 the terms are, it does not know.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def make_train_step(
       devices: "loss", the weighted sum, and the loss of each term (NAME) and player (TERM_PLAYER).
     """
     players = players or {}
-    apply = apply or network.apply
+    apply = apply or functools.partial(_apply, network)
 
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
@@ -70,7 +71,7 @@ def make_train_step(
                 models.network_input(batch[view]["image"]),
                 train=True,
                 rngs={"dropout": jax.random.fold_in(key, number)},
-                mutable=["batch_stats"],
+                mutable=("batch_stats",),
             )
         followed = [statistics[view] for view in terms.statistics_views]
         return terms.of_all_views(outputs), _mean_after(variables, followed)
@@ -105,9 +106,10 @@ def make_train_step(
 
                 def loss(params, term=term, player=player, name=name):
                     remembered = {**memory, term: {**memory[term], player: params}}
-                    found = terms.player_losses(outputs, batch, remembered, model, terms_key)
-                    value = found[term][player]
-                    return _shares({name: value}, counts, axis_name)[name]
+                    found = terms.player_losses_of(
+                        term, outputs, batch, remembered, model, terms_key
+                    )
+                    return _shares({name: found[player]}, counts, axis_name)[name]
 
                 metrics[name], gradients[term][player] = jax.value_and_grad(loss)(
                     memory[term][player]
@@ -190,6 +192,12 @@ def _mean_after(variables: dict[str, Any], updated: Sequence[dict[str, Any]]) ->
         name: jax.tree.map(moved, variables[name], *(each[name] for each in updated))
         for name in updated[0]
     }
+
+
+# Views of equal shape are traced once.
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("train", "mutable"))
+def _apply(network, variables, images, *, rngs, train, mutable):
+    return network.apply(variables, images, train=train, rngs=rngs, mutable=mutable)
 
 
 def _shares(

@@ -406,14 +406,20 @@ class Terms:
         Raises:
           ValueError: a loss is not a `Term` of two numbers.
         """
+        return {
+            name: self.player_losses_of(name, outputs, batch, memory, model, key)
+            for name, term in self._weighted.items()
+            if hasattr(term, "players")
+        }
+
+    def player_losses_of(
+        self, name: str, outputs: Outputs, batch: Batch, memory: Memory, model: Any, key: Any
+    ) -> dict[str, Term]:
+        """Like `player_losses`, of one term's players: what differentiates them needs no others."""
         outputs, model = jax.lax.stop_gradient((outputs, model))
-        found = {}
-        for name, term in self._weighted.items():
-            if not hasattr(term, "players"):
-                continue
-            found[name] = self._called(name, "player_losses", outputs, batch, memory, model, key)
-            for player, loss in found[name].items():
-                _check_term(loss, f"The loss of the player {player!r} of the term {name!r}")
+        found = self._called(name, "player_losses", outputs, batch, memory, model, key)
+        for player, loss in found.items():
+            _check_term(loss, f"The loss of the player {player!r} of the term {name!r}")
         return found
 
     def _called(self, name: str, method: str, outputs, batch, memory: Memory, model, key) -> Any:
