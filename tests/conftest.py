@@ -1,7 +1,6 @@
 """What the tests share: a run small enough to be made in seconds."""
 
 import gc
-import json
 import os
 import sys
 import threading
@@ -45,15 +44,15 @@ def pytest_collection_finish():
 def share_mlir_contexts():
     """JAX lowers a hundred programs in one MLIR context, not each in its own.
 
-    A context loads all dialects first, which took a quarter of the time of tests that compile many
-    little programs. It keeps what its programs were made of, so it doesn't live for ever.
+    To make a context took a quarter of the time of tests that compile many little programs. Each
+    context keeps what its programs are made of, so after a hundred there is a new one.
     """
     from jax._src.interpreters import mlir
 
     make, current = mlir.make_ir_context, threading.local()
 
     def shared():
-        if mlir.ir.Context.current:  # a program that another one's lowering computes with
+        if mlir.ir.Context.current:  # within the lowering of another program
             return make()
         current.count = getattr(current, "count", 0) + 1
         if current.count % 100 == 1:
@@ -93,10 +92,10 @@ def share_steps():
 
     def of(components):
         pair = components.pair
-        fields = components.config.to_dict()
-        del fields["checkpoint_every"]  # no step depends on it
+        config = components.config.copy_and_resolve_references()
+        config.checkpoint_every = 0  # no step depends on it
         return (
-            json.dumps(fields, sort_keys=True, default=str),
+            config.to_json(),
             components.segmenter,
             components.mesh,
             pair.classes,

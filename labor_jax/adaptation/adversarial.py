@@ -39,9 +39,9 @@ def initial_parameters(module: nn.Module, key: jax.Array, *inputs: jax.ShapeDtyp
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def apply_player(module: nn.Module, params: Any, inputs: jax.Array) -> jax.Array:
-    """What a player's network says of its inputs, traced once for all calls of a step."""
-    return module.apply({"params": params}, inputs)
+def apply_player(module: nn.Module, params: Any, *inputs: jax.Array) -> jax.Array:
+    """Applies a player's network. Calls with inputs of the same shapes are traced once."""
+    return module.apply({"params": params}, *inputs)
 
 
 def discriminator_input(logits: jax.Array, kind: str) -> jax.Array:

@@ -31,6 +31,7 @@ from ml_collections import ConfigDict
 from scipy.cluster import vq
 
 from labor_jax import losses, models
+from labor_jax.adaptation.adversarial import apply_player
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import above_zero, not_negative, register, register_method
 from labor_jax.data import IGNORE_LABEL
@@ -271,7 +272,7 @@ class PatchAdapt:
         probabilities = jax.nn.softmax(outputs.logits.astype(jnp.float32))
         cells = cell_means(probabilities, _CELLS * self.patches)
         classifier = PatchClassifier(memory["centres"].shape[0])
-        return classifier.apply({"params": memory["classifier"]}, cells)
+        return apply_player(classifier, memory["classifier"], cells)
 
 
 @functools.cache  # so that each phase's pass is the same function, which is compiled once
@@ -282,7 +283,7 @@ def _described(num_classes: int, patches: int) -> Any:
 
 def _judged(logits: jax.Array, memory) -> jax.Array:
     """The discriminator's logits f32[B, P, P, 1] on those of the clusters."""
-    return PatchDiscriminator().apply({"params": memory["discriminator"]}, jax.nn.softmax(logits))
+    return apply_player(PatchDiscriminator(), memory["discriminator"], jax.nn.softmax(logits))
 
 
 def _averages(size: int, cells: int) -> np.ndarray:

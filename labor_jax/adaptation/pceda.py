@@ -13,6 +13,7 @@ import optax
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
+from labor_jax.adaptation.adversarial import apply_player
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import (
     above_zero,
@@ -151,7 +152,7 @@ class ConditionalPrior:
     def _rebuilt(self, images, labels, like, memory) -> jax.Array:
         """The prior's logits of label maps, of as many classes as `like` has."""
         prior = models.ConditionalPrior(like.shape[-1], self.width)
-        return prior.apply({"params": memory["prior"]}, models.network_input(images), labels)
+        return apply_player(prior, memory["prior"], models.network_input(images), labels)
 
 
 def permuted(labels: jax.Array, order: jax.Array) -> jax.Array:

@@ -39,17 +39,17 @@ def choose(
 ) -> Any:
     """Applies `cpu` on CPUs and `default` elsewhere, chosen when the program is lowered.
 
-    Within `portable` it applies `default`. Give functions of a module, no lambdas: equal layers of
-    a network are then traced once, and the gradient of a ResNet in two thirds of the time.
+    Within `portable` it applies `default`. Layers of the same shapes and options are traced once if
+    both are functions of a module; a lambda is another function at each call.
 
     Args:
-      *operands: arrays.
-      cpu: a function of the operands and the options.
-      default: another, with the same result.
-      **options: what doesn't change between calls of a layer, such as its stride.
+      *operands: the arrays.
+      cpu: called with the operands, and with the options by name.
+      default: likewise; its results have the same shapes and dtypes.
+      **options: settings of the layer, such as its stride.
 
     Returns:
-      What the function returns.
+      What the chosen function returns.
     """
     if is_portable():
         return default(*operands, **options)

@@ -4,7 +4,6 @@ It shows the network the images of each view once, sums the terms, differentiate
 the terms are, it does not know.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -57,7 +56,8 @@ def make_train_step(
       devices: "loss", the weighted sum, and the loss of each term (NAME) and player (TERM_PLAYER).
     """
     players = players or {}
-    apply = apply or functools.partial(_apply, network)
+    # Compiled, so that views of the same shape are traced once.
+    apply = apply or jax.jit(network.apply, static_argnames=("train", "mutable"))
 
     def forward(variables, batch, key):
         """Outputs by view, and the batch statistics that follow from them.
@@ -192,12 +192,6 @@ def _mean_after(variables: dict[str, Any], updated: Sequence[dict[str, Any]]) ->
         name: jax.tree.map(moved, variables[name], *(each[name] for each in updated))
         for name in updated[0]
     }
-
-
-# Views of equal shape are traced once.
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("train", "mutable"))
-def _apply(network, variables, images, *, rngs, train, mutable):
-    return network.apply(variables, images, train=train, rngs=rngs, mutable=mutable)
 
 
 def _shares(

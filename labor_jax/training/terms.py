@@ -415,7 +415,7 @@ class Terms:
     def player_losses_of(
         self, name: str, outputs: Outputs, batch: Batch, memory: Memory, model: Any, key: Any
     ) -> dict[str, Term]:
-        """Like `player_losses`, of one term's players: what differentiates them needs no others."""
+        """One term's part of `player_losses`: all that the gradients of its players need."""
         outputs, model = jax.lax.stop_gradient((outputs, model))
         found = self._called(name, "player_losses", outputs, batch, memory, model, key)
         for player, loss in found.items():

@@ -23,8 +23,7 @@ def workdir(interrupted, tmp_path):
 
 
 def config():
-    """The run's: it saves in the middle of what it logs."""
+    """The run's: `runs.interrupt_training` saves in the middle of what it logs."""
     config = tiny_config("spl")
     config.log_every = 3
-    config.checkpoint_every = 2
     return config
