@@ -370,13 +370,13 @@ def entropy(logits: jax.Array, counted: jax.Array | None = None) -> jax.Array:
     References:
       Vu et al., ADVENT, CVPR 2019, https://arxiv.org/abs/1811.12833, Eq. 2 and 3 (MinEnt).
     """
-    entropies = _entropies(logits)
-    mean = _mean(entropies) if counted is None else _masked_mean(entropies, counted)
     # One class has no entropy, and log 1 = 0 nothing to divide by.
-    return mean / math.log(max(logits.shape[-1], 2))
+    return _mean_of(_entropies(logits), counted) / math.log(max(logits.shape[-1], 2))
 
 
-def charbonnier_entropy(logits: jax.Array, *, eta: float = 2.0) -> jax.Array:
+def charbonnier_entropy(
+    logits: jax.Array, counted: jax.Array | None = None, *, eta: float = 2.0
+) -> jax.Array:
     """Mean robust penalty of the predictions' entropies h: (h^2 + 1e-8)^eta.
 
     With eta above 1/2 it penalises uncertain pixels more than `entropy` does, relative to those
@@ -384,35 +384,39 @@ def charbonnier_entropy(logits: jax.Array, *, eta: float = 2.0) -> jax.Array:
 
     Args:
       logits: Unnormalised log-probabilities, `float[..., C]`.
+      counted: The pixels that count, `bool[...]`; None for all.
       eta: The exponent, above 0.
 
     Returns:
-      The mean over pixels of (h^2 + 1e-8)^eta with h = -sum p log p / log C, `f32[]`.
+      The mean over the pixels that count of (h^2 + 1e-8)^eta with h = -sum p log p / log C,
+      `f32[]`; 0.0 where no pixel counts.
 
     References:
       Yang and Soatto, FDA, CVPR 2020, https://arxiv.org/abs/2004.05498, Eq. 5: the Charbonnier
       penalty with eta 2; the 1e-8 is of its published code.
     """
     normalised = _entropies(logits) / math.log(max(logits.shape[-1], 2))
-    return _mean((jnp.square(normalised) + _CHARBONNIER_EPSILON) ** eta)
+    return _mean_of((jnp.square(normalised) + _CHARBONNIER_EPSILON) ** eta, counted)
 
 
-def max_squares(logits: jax.Array) -> jax.Array:
+def max_squares(logits: jax.Array, counted: jax.Array | None = None) -> jax.Array:
     """Negative mean of half the sum of squared probabilities.
 
     Unlike the entropy's, its gradient doesn't favour the pixels that are certain already.
 
     Args:
       logits: Unnormalised log-probabilities, `float[..., C]`.
+      counted: The pixels that count, `bool[...]`; None for all.
 
     Returns:
-      The mean over pixels of -sum p^2 / 2, `f32[]` in [-1/2, -1/(2C)].
+      The mean over the pixels that count of -sum p^2 / 2, `f32[]` in [-1/2, -1/(2C)]; 0.0 where no
+      pixel counts.
 
     References:
       Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589. The published code also
       averages over classes: 1/C of this.
     """
-    return -0.5 * _mean(jnp.sum(jnp.square(_softmax(logits)), axis=-1))
+    return -0.5 * _mean_of(jnp.sum(jnp.square(_softmax(logits)), axis=-1), counted)
 
 
 def phase_consistency(images: jax.Array, references: jax.Array) -> jax.Array:
@@ -454,7 +458,9 @@ def phase_consistency(images: jax.Array, references: jax.Array) -> jax.Array:
     return jnp.sum(weights - products / amplitudes) / jnp.where(total > 0, total, 1.0)
 
 
-def image_wise_max_squares(logits: jax.Array, *, exponent: float = 0.2) -> jax.Array:
+def image_wise_max_squares(
+    logits: jax.Array, counted: jax.Array | None = None, *, exponent: float = 0.2
+) -> jax.Array:
     """`max_squares` in which a class weighs less the more pixels of its image are predicted as it.
 
     A pixel predicted as class c weighs 1 / max(N_c^exponent N^(1 - exponent), 1), where N_c of its
@@ -464,10 +470,12 @@ def image_wise_max_squares(logits: jax.Array, *, exponent: float = 0.2) -> jax.A
 
     Args:
       logits: Unnormalised log-probabilities, `float[..., H, W, C]`; weights are an image's own.
+      counted: The pixels that count, `bool[..., H, W]`; None for all. The others are in no N.
       exponent: How strongly a class's size counts, 0 to 1; at 0 all pixels weigh 1 / N.
 
     Returns:
-      The mean over images of the weighted sum over pixels of -sum p^2 / 2, `f32[]`.
+      The mean over the images with a pixel that counts of the weighted sum over these pixels of
+      -sum p^2 / 2, `f32[]`; 0.0 where no pixel counts.
 
     Raises:
       ValueError: If `logits` has fewer than three dimensions.
@@ -478,13 +486,18 @@ def image_wise_max_squares(logits: jax.Array, *, exponent: float = 0.2) -> jax.A
     """
     if logits.ndim < 3:
         raise ValueError(f"logits has shape {logits.shape}; [..., H, W, C] is needed")
-    num_classes, pixels = logits.shape[-1], logits.shape[-3] * logits.shape[-2]
+    if counted is None:
+        counted = jnp.ones(logits.shape[:-1], bool)
+    num_classes = logits.shape[-1]
     is_predicted = jnp.argmax(logits, axis=-1)[..., None] == jnp.arange(num_classes)
+    is_predicted &= counted[..., None]
     counts = jnp.sum(is_predicted, axis=(-3, -2), keepdims=True, dtype=jnp.float32)
-    weights = 1.0 / jnp.maximum(counts**exponent * float(pixels) ** (1.0 - exponent), 1.0)
+    pixels = jnp.sum(counts, axis=-1, keepdims=True)
+    weights = 1.0 / jnp.maximum(counts**exponent * pixels ** (1.0 - exponent), 1.0)
     weight = jnp.sum(jnp.where(is_predicted, weights, 0.0), axis=-1)
     squares = jnp.sum(jnp.square(_softmax(logits)), axis=-1)
-    return -0.5 * _mean(jnp.sum(weight * squares, axis=(-2, -1)))
+    of_images = jnp.sum(weight * squares, axis=(-2, -1))
+    return -0.5 * _masked_mean(of_images, jnp.any(counted, axis=(-2, -1)))
 
 
 def pooled_logits(logits: jax.Array, *, beta: float = 1.0) -> jax.Array:
@@ -639,6 +652,11 @@ def _l1_distance(a: jax.Array, b: jax.Array) -> jax.Array:
 def _mean(values: jax.Array) -> jax.Array:
     """The mean, `f32[]`; 0.0 of no values, where `jnp.mean` gives NaN."""
     return jnp.sum(values) / max(values.size, 1)
+
+
+def _mean_of(values: jax.Array, counted: jax.Array | None) -> jax.Array:
+    """The mean where counted, which None is everywhere, `f32[]`; 0.0 of no values."""
+    return _mean(values) if counted is None else _masked_mean(values, counted)
 
 
 def _masked_mean(

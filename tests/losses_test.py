@@ -159,16 +159,30 @@ def labelled_entropy_twin(logits, labels):
     return mean_over_labelled(nats(logits), labels, num_classes) / math.log(num_classes)
 
 
-def image_wise_max_squares_twin(logits, exponent=0.2):
-    probabilities = softmax_twin(logits)
-    height, width, num_classes = logits.shape[-3:]
+def labelled_charbonnier_twin(logits, labels):
+    num_classes = logits.shape[-1]
+    values = ((nats(logits) / math.log(num_classes)) ** 2 + 1e-8) ** 2
+    return mean_over_labelled(values, labels, num_classes)
+
+
+def labelled_max_squares_twin(logits, labels):
+    squares = (softmax_twin(logits) ** 2).sum(-1)
+    return -0.5 * mean_over_labelled(squares, labels, logits.shape[-1])
+
+
+def image_wise_max_squares_twin(logits, labels=None, exponent=0.2):
+    probabilities, num_classes = softmax_twin(logits), logits.shape[-1]
+    labels = np.zeros(logits.shape[:-1]) if labels is None else labels
     totals = []
     for image in np.ndindex(*logits.shape[:-3]):
-        predicted = np.asarray(logits[image]).argmax(-1)
+        counted = is_class(labels[image], num_classes)
+        if not counted.any():
+            continue
+        predicted = np.where(counted, np.asarray(logits[image]).argmax(-1), -1)
         total = 0.0
         for c in range(num_classes):
             n_c = (predicted == c).sum()
-            weight = 1 / max(n_c**exponent * (height * width) ** (1 - exponent), 1)
+            weight = 1 / max(n_c**exponent * counted.sum() ** (1 - exponent), 1)
             total += weight * (probabilities[image][predicted == c] ** 2).sum()
         totals.append(-total / 2)
     return np.mean(totals) if totals else 0.0
@@ -276,7 +290,15 @@ LOSSES = {
         lambda z, y: losses.charbonnier_entropy(z),
         lambda z, y: charbonnier_entropy_twin(z),
     ),
+    "labelled_charbonnier": (
+        lambda z, y: losses.charbonnier_entropy(z, is_class(y, z.shape[-1])),
+        labelled_charbonnier_twin,
+    ),
     "max_squares": (lambda z, y: losses.max_squares(z), lambda z, y: max_squares_twin(z)),
+    "labelled_max_squares": (
+        lambda z, y: losses.max_squares(z, is_class(y, z.shape[-1])),
+        labelled_max_squares_twin,
+    ),
     "soft_cross_entropy": (
         lambda z, y: losses.soft_cross_entropy(z, soft(y, z.shape[-1])),
         soft_cross_entropy_twin,
@@ -292,6 +314,10 @@ LOSSES = {
     "image_wise_max_squares": (
         lambda z, y: losses.image_wise_max_squares(z),
         lambda z, y: image_wise_max_squares_twin(z),
+    ),
+    "labelled_image_wise_max_squares": (
+        lambda z, y: losses.image_wise_max_squares(z, is_class(y, z.shape[-1])),
+        image_wise_max_squares_twin,
     ),
     "candidate_classes": (
         lambda z, y: losses.candidate_classes(
@@ -400,7 +426,13 @@ def nothing_counts():
     yield "all probable", losses.negative_learning, uniform
     yield "no soft label", lambda z: losses.soft_cross_entropy(z, uniform), logits
     yield "none counted", lambda z: losses.uniform_divergence(z, np.zeros(shape, bool)), logits
-    yield "no entropy counted", lambda z: losses.entropy(z, np.zeros(shape, bool)), logits
+    for loss in (
+        losses.entropy,
+        losses.charbonnier_entropy,
+        losses.max_squares,
+        losses.image_wise_max_squares,
+    ):
+        yield f"no {loss.__name__}", lambda z, of=loss: of(z, np.zeros(shape, bool)), logits
     none = np.zeros(logits.shape, bool)
     parts = np.zeros(shape, np.int32)
     yield "no candidates", lambda z: losses.candidate_classes(z, none), logits
@@ -702,6 +734,13 @@ def test_a_rare_classs_pixels_pull_harder_under_image_wise_weights(exponent):
     logits[0, :6, 0] = logits[0, 6:, 1] = 1.0  # 6 pixels of class 0, 2 of class 1
     gradient = jax.grad(lambda z: losses.image_wise_max_squares(z, exponent=exponent))(logits)
     np.testing.assert_allclose(gradient[0, 7, 1] / gradient[0, 0, 0], 3.0**exponent, rtol=1e-5)
+
+
+def test_an_image_where_nothing_counts_is_in_no_image_wise_mean():
+    logits, _ = scene(seed=3)
+    counted = np.stack([np.ones(logits.shape[1:3], bool), np.zeros(logits.shape[1:3], bool)])
+    mean = losses.image_wise_max_squares(logits, counted)
+    np.testing.assert_allclose(mean, losses.image_wise_max_squares(logits[:1]), rtol=1e-6)
 
 
 def test_image_wise_weights_need_images():

@@ -7,12 +7,14 @@ Reference:
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from labor_jax import losses, mixing, models
 from labor_jax.adaptation.image_pairs import targets_for_sources
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import above_zero, register, register_method
+from labor_jax.adaptation.target_answers import is_void
 from labor_jax.training.terms import Term
 
 
@@ -64,15 +66,17 @@ class CharbonnierEntropy:
     eta: float = 2.0
 
     reads = ("target",)
+    labels_target = True
 
     def __post_init__(self):
         """Checks the settings."""
         above_zero(self, "eta")
 
     def loss(self, outputs, batch, memory) -> Term:
-        """The mean over the target's pixels."""
-        logits = outputs["target"].logits
-        return Term.of_mean(losses.charbonnier_entropy(logits, eta=self.eta), logits[..., 0].size)
+        """The mean over the target's pixels that aren't void."""
+        counted = ~is_void(batch["target"])
+        mean = losses.charbonnier_entropy(outputs["target"].logits, counted, eta=self.eta)
+        return Term.of_mean(mean, jnp.sum(counted))
 
 
 @register_method("fda")

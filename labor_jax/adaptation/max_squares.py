@@ -7,10 +7,12 @@ Reference:
 
 import dataclasses
 
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from labor_jax import losses
 from labor_jax.adaptation.registry import register, register_method, share
+from labor_jax.adaptation.target_answers import is_void
 from labor_jax.training.terms import Term
 
 
@@ -32,18 +34,19 @@ class MaxSquares:
     exponent: float = 0.2
 
     reads = ("target",)
+    labels_target = True
 
     def __post_init__(self):
         """Checks the settings."""
         share("exponent", self.exponent)
 
     def loss(self, outputs, batch, memory) -> Term:
-        """The mean over the target's pixels, or over its images."""
-        logits = outputs["target"].logits
+        """The mean over the target's pixels that aren't void, or over its images with any."""
+        logits, counted = outputs["target"].logits, ~is_void(batch["target"])
         if self.image_wise:
-            mean = losses.image_wise_max_squares(logits, exponent=self.exponent)
-            return Term.of_mean(mean, len(logits))
-        return Term.of_mean(losses.max_squares(logits), logits[..., 0].size)
+            mean = losses.image_wise_max_squares(logits, counted, exponent=self.exponent)
+            return Term.of_mean(mean, jnp.sum(jnp.any(counted, axis=(1, 2))))
+        return Term.of_mean(losses.max_squares(logits, counted), jnp.sum(counted))
 
 
 @register_method("max_squares")

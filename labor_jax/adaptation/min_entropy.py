@@ -8,10 +8,12 @@ Reference:
   Segmentation, CVPR 2019, Eq. 3.
 """
 
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from labor_jax import losses
 from labor_jax.adaptation.registry import register, register_method
+from labor_jax.adaptation.target_answers import is_void
 from labor_jax.training.terms import Term
 
 
@@ -20,11 +22,13 @@ class MinEntropy:
     """`losses.entropy` of the target's main predictions; weight 1e-3 in ADVENT."""
 
     reads = ("target",)
+    labels_target = True
 
     def loss(self, outputs, batch, memory) -> Term:
-        """The mean over the target's pixels."""
-        logits = outputs["target"].logits
-        return Term.of_mean(losses.entropy(logits), logits[..., 0].size)
+        """The mean over the target's pixels that aren't void."""
+        counted = ~is_void(batch["target"])
+        mean = losses.entropy(outputs["target"].logits, counted)
+        return Term.of_mean(mean, jnp.sum(counted))
 
 
 @register_method("min_entropy")

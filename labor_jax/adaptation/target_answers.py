@@ -2,8 +2,9 @@
 
 A pixel may be answered by a class, by a set of classes of which it is one, or as void. A term that
 labels pixels of the target, such as by the predictions of a teacher, keeps to all three: it chooses
-among `given_answers` instead of the logits, and puts its labels through `with_answers`. Its
-attribute `labels_target` is True, so that batches tell what is void.
+among `given_answers` instead of the logits, and puts its labels through `with_answers`. A term that
+makes predictions certain leaves out what `is_void`. The attribute `labels_target` of both is True,
+so that batches tell what is void.
 """
 
 import jax

@@ -29,8 +29,9 @@ from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int3
 target label is 255 wherever nobody has answered, and an index is the image's number in its split.
 Where all classes of a part are asked, the target also holds "candidates", a pixel's possible
 classes as bits, and "part", the number of its part, see `data.label_sets`. For a term that labels
-pixels of the target it also holds "void": bool[B, h, w], the pixels that can have no class, being
-answered as void or beyond the image. `adaptation.target_answers` reads both.
+pixels of the target, or makes their predictions certain, it also holds "void": bool[B, h, w], the
+pixels that can have no class, being answered as void or beyond the image.
+`adaptation.target_answers` reads both.
 `model` is the `models.Model` in training, through whose variables a loss moves its weights. `key`
 is a JAX random key for what a loss draws, such as dropout of a network of its own: another one for
 each term, step, microbatch and device, and the same one for a term's loss and its players' losses.
@@ -298,7 +299,7 @@ class Terms:
 
     @property
     def labels_target(self) -> bool:
-        """Whether a term labels pixels of the target, and so has to know what is void."""
+        """Whether a term labels the target or makes it certain, and so has to know what is void."""
         return any(getattr(term, "labels_target", False) for term in self.terms.values())
 
     def players(self, setup: Setup) -> dict[str, dict[str, Player]]:

@@ -91,7 +91,8 @@ def test_charbonnier_entropy_is_of_the_target():
     loss, batch = only("charbonnier_entropy", 3.0), both_domains()
     _, metrics = jax.jit(make_step(loss))(first_state(loss), {"target": batch["target"]})
     assert 0 < metrics["charbonnier_entropy"] <= 1
-    logits = np.random.default_rng(0).normal(size=(2, 4, 4, 5)).astype(np.float32)
+    shape = (*batch["target"]["image"].shape[:3], 5)
+    logits = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     built = adaptation.build("charbonnier_entropy", {"charbonnier_entropy": {"eta": 1.5}})
     outputs = {"target": models.Outputs(logits, None)}
     term = built.loss(outputs, batch, {})

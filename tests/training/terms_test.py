@@ -149,12 +149,13 @@ def test_a_term_brings_those_it_uses_before_itself_and_without_their_loss():
     assert updated == {"helper": {"seen": 4}, "user": {"seen": 4}}
 
 
-def test_void_is_told_to_terms_that_label_the_target_weighted_or_used():
+def test_void_is_told_to_terms_that_label_the_target_or_make_it_certain():
     def labels_target(**weights):
         return Terms(weights, adaptation.build_all(weights, {})).labels_target
 
     assert not labels_target(source_labels=1.0, answers=1.0, candidate_classes=1.0)
-    for name in ("class_mix", "densified_labels", "conditional_prior", "self_training"):
+    label = ("class_mix", "densified_labels", "conditional_prior", "self_training")
+    for name in (*label, "min_entropy", "max_squares", "charbonnier_entropy"):
         assert labels_target(**{name: 1.0})
 
 
