@@ -80,7 +80,7 @@ def defaults(config: ConfigDict) -> None:
     config.selector.terms.discrepancy = 0.05
     config.round.update(steps=240, learning_rate=5e-4)
     config.joint.update(
-        steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420), learning_rate=1e-2
+        steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420), learning_rate=5e-4
     )
 
 
@@ -94,8 +94,8 @@ def _ripu_pa(config: ConfigDict) -> None:
 
 
 def joint_defaults(config: ConfigDict) -> None:
-    """The pixel selector's rate has the ratio to the model's that it has in short rounds."""
-    config.selector.learning_rate = 2.5e-3
+    """AdamW, as in rounds: RIPU's SGD learns far less in so few steps, see docs/adaptation.md."""
+    config.optimizer.update(OPTIMIZER)
 
 
 def _superpixels(config: ConfigDict) -> None:

@@ -37,7 +37,6 @@ def _staged(config: ConfigDict) -> None:
     """Ten pixels of an image a round; each round has its own schedule, as in PixelPick."""
     config.protocol, config.rounds = "staged", 10
     config.round.steps = _in_schedule(config, 120)
-    config.optimizer.update(camvid.OPTIMIZER)
     config.acquisition.update(points=100, fraction=0.0)
 
 

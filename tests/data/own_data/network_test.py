@@ -82,10 +82,12 @@ def test_what_is_set_decides_the_rest(set_fields, installed, backbone, pretraine
 def test_rates_of_joint_training(installed, pair, method):
     config, other = get_config(method, "folders"), get_config(method, pair)
     fields, _ = resolved(config, installed)
-    for name in ("joint.learning_rate", "optimizer.head_multiplier", "optimizer.clip_norm"):
+    optimizer = [f"optimizer.{name}" for name in ("name", "head_multiplier", "clip_norm")]
+    for name in ("joint.learning_rate", *optimizer):
         if name in fields:
             assert fields[name] == other[name], name
-    assert "optimizer.name" not in fields  # RIPU's SGD stays
+    # RIPU's SGD stays, but a network that is fine-tuned for so few steps learns less by it.
+    assert fields.get("optimizer.name", "sgd") == ("adamw" if pair == "camvid" else "sgd")
     assert fields["selector.learning_rate"] == pytest.approx(other.selector.learning_rate)
     if method == "ripu_source_free":
         assert fields["supervised.learning_rate"] == fields["joint.learning_rate"]

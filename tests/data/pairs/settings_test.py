@@ -94,6 +94,8 @@ def test_joint_training():
     assert _config("synthia").data.source_size == (760, 1280)
     street = _config("street", protocol="joint").optimizer
     assert (street.head_multiplier, street.clip_norm) == (1.0, 1.0)
+    for name in ("camvid", "camvid_reverse", "camvid_pool"):
+        assert _config(name, protocol="joint").optimizer == _config(name).optimizer
 
 
 def test_source_free_training():
