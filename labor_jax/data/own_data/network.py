@@ -33,19 +33,18 @@ _FINE_TUNED = {
     "optimizer.weight_decay": 1e-2,
     "optimizer.head_multiplier": 10.0,
     "optimizer.clip_norm": 1.0,
+    "selector.learning_rate": 5e-5,
     **_widths(32),
 }
 _FINE_TUNED_STAGED = {
     "supervised.learning_rate": 2e-4,
     "warmup.learning_rate": 1e-4,
     "retraining.learning_rate": 1e-4,
-    "selector.learning_rate": 5e-5,
     "round.learning_rate": 5e-4,
 }
 _FINE_TUNED_JOINT = {
     "joint.learning_rate": 5e-4,
     "supervised.learning_rate": 5e-4,  # of a source model that joint training starts from
-    "selector.learning_rate": 5e-5,
 }
 
 # The settings of the pair `street`, which starts from random weights.

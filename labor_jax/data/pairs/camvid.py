@@ -94,7 +94,7 @@ def _ripu_pa(config: ConfigDict) -> None:
 
 
 def joint_defaults(config: ConfigDict) -> None:
-    """AdamW, as in rounds: RIPU's SGD learns far less in so few steps, see docs/adaptation.md."""
+    """AdamW, as in rounds: RIPU's SGD learns less in so few steps, see docs/adaptation.md."""
     config.optimizer.update(OPTIMIZER)
 
 
