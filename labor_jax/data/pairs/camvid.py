@@ -80,13 +80,14 @@ def defaults(config: ConfigDict) -> None:
     config.selector.terms.discrepancy = 0.05
     config.round.update(steps=240, learning_rate=5e-4)
     config.joint.update(
-        steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420), learning_rate=5e-4
+        steps=1200, schedule_steps=1260, query_steps=(600, 660, 720, 780, 840), learning_rate=5e-4
     )
 
 
 def short(config: ConfigDict) -> None:
-    """A third of the steps in each round."""
+    """A third of the steps in each round; half of joint training."""
     config.round.update(steps=80, learning_rate=2e-4)
+    config.joint.update(steps=600, schedule_steps=630, query_steps=(300, 330, 360, 390, 420))
 
 
 def _ripu_pa(config: ConfigDict) -> None:
