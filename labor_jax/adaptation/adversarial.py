@@ -27,15 +27,15 @@ Discriminate = Callable[[jax.Array], jax.Array]
 
 
 def initial_parameters(module: nn.Module, key: jax.Array, *inputs: jax.ShapeDtypeStruct):
-    """A network's parameters for inputs of these shapes."""
+    """A network's parameters for inputs of these shapes. Equal networks are compiled once."""
+    return _drawn(module, key, inputs)
 
-    @jax.jit
-    def init(key):
-        # XLA's own generator: threefry takes seconds to compile on a CPU.
-        key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
-        return module.lazy_init(key, *inputs)["params"]
 
-    return init(key)
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _drawn(module: nn.Module, key: jax.Array, inputs: tuple[jax.ShapeDtypeStruct, ...]):
+    # XLA's own generator: threefry takes seconds to compile on a CPU.
+    key = jax.random.wrap_key_data(jax.random.bits(key, (4,), jnp.uint32), impl="rbg")
+    return module.lazy_init(key, *inputs)["params"]
 
 
 @functools.partial(jax.jit, static_argnums=0)
