@@ -72,13 +72,19 @@ def forget_compiled_programs():
         sys.modules["jax"].clear_caches()
 
 
+_BEFORE_ROUNDS = ("supervised", "warmup", "retraining")
+_SECTIONS = (*_BEFORE_ROUNDS, "selector", "round", "joint")
+_checked = set()  # which sections of configs have terms that passed the check
+
+
 @pytest.fixture(autouse=True, scope="module")
 def share_steps():
     """Runs of one file share their compiled steps and queries, where their configs are equal.
 
     Half of what a tiny run costs is to trace them: a run, the same interrupted, and its resumption
-    would do it three times, and check the shapes of their terms as often. Processes that are killed
-    and resumed compile their own.
+    would do it three times. What stands in sections of other phases changes no step. Terms that
+    passed the check of their shapes once are not checked again, in whatever file. Processes that
+    are killed and resumed compile their own.
     """
     session = sys.modules.get("labor_jax.experiment.session")
     if session is None:
@@ -87,15 +93,21 @@ def share_steps():
     from labor_jax import acquisition, adaptation
     from labor_jax.experiment import shape_checks
 
-    built, checked = {}, set()
-    once_a_run, check_terms = session.Session.once, shape_checks._check_terms
+    built = {}
+    once_a_run, check_section = session.Session.once, shape_checks._check_section
 
-    def of(components):
-        pair = components.pair
-        config = components.config.copy_and_resolve_references()
-        config.checkpoint_every = 0  # no step depends on it
+    def of(components, section="", joint=False):
+        """What a step of a section depends on; without one, all that anything may depend on."""
+        pair, config = components.pair, components.config.to_dict()
+        config.pop("checkpoint_every")
+        if section:
+            for other in {*_SECTIONS} - {section} - ({"joint"} if joint else set()):
+                config.pop(other)
+        if section in _BEFORE_ROUNDS and not joint:
+            for later in ("acquisition", "method", "rounds"):
+                config.pop(later)
         return (
-            config.to_json(),
+            repr(config),
             components.segmenter,
             components.mesh,
             pair.classes,
@@ -106,20 +118,21 @@ def share_steps():
     def once(self, name, build):
         if isinstance(name, tuple) and name[0] == "kept":  # found in the run's own images
             return once_a_run(self, name, build)
-        key = (*of(self.components), name)
+        step = isinstance(name, tuple) and name[0] == "step"
+        key = (*(of(self.components, *name[1:]) if step else of(self.components)), name)
         if key not in built:
             built[key] = build()
         return built[key]
 
-    def check_once(components):
-        key = of(components)
-        if key not in checked:
-            check_terms(components)
-            checked.add(key)
+    def check_once(components, phase, stand_ins):
+        key = (*of(components, phase.section, phase.joint), phase.kind)
+        if key not in _checked:
+            check_section(components, phase, stand_ins)
+            _checked.add(key)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session.Session, "once", once)
-        patch.setattr(shape_checks, "_check_terms", check_once)
+        patch.setattr(shape_checks, "_check_section", check_once)
         yield
 
 

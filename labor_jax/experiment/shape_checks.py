@@ -19,6 +19,7 @@ from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.phases import KINDS
+from labor_jax.experiment.plan import Phase
 from labor_jax.training.terms import Terms
 
 _UNUSED_OPTIMIZER = optax.GradientTransformation(
@@ -49,31 +50,42 @@ def check_shapes(components: Components) -> None:
 
 
 def _check_terms(components: Components) -> None:
-    """Traces a step of each section of training: all that its terms do, and their players.
-
-    Zeros stand for the network's outputs, so that the network is neither differentiated nor
-    updated, and its shapes are found once for all sections that train it.
-    """
+    """Traces a step of each section of training: all that its terms do, and their players."""
     phases = {phase.section: phase for phase in warm_start.own_phases(components.config)}
     stand_ins: dict[str, Callable[..., Any]] = {}
     for section, phase in phases.items():
-        if not section:  # a query
-            continue
-        kind = KINDS[phase.kind]
-        try:
-            training = kind.build_training(components, phase)
-            first_state = functools.partial(kind.first_state, components, phase)
-            handover = Handover(model=components.variable_shapes, players={})
-            state = jax.eval_shape(first_state, handover, jax.random.key(0))
-            if phase.kind not in stand_ins:
-                stand_ins[phase.kind] = _zeros_for_outputs(training.network)
-            training = dataclasses.replace(training, optimizer=_UNUSED_OPTIMIZER)
-            step = phase_training.compile_step(components, training, stand_ins[phase.kind])
-            jax.eval_shape(step, state, _batch(components, training.terms))
-        except Exception as error:
-            raise ValueError(
-                f"config.{section}.terms: {_said(error)}{_HINTS.get(phase.kind, '')}"
-            ) from error
+        if section:  # no query
+            _check_section(components, phase, stand_ins)
+
+
+def _check_section(
+    components: Components, phase: Phase, stand_ins: dict[str, Callable[..., Any]]
+) -> None:
+    """Traces a step of a phase.
+
+    Zeros stand for the network's outputs, so that the network is neither differentiated nor
+    updated, and its shapes are found once for all sections that train it.
+
+    Args:
+      components: the run's.
+      phase: the section's last.
+      stand_ins: what takes the place of `network.apply`, by the kind of phase; found if missing.
+    """
+    kind = KINDS[phase.kind]
+    try:
+        training = kind.build_training(components, phase)
+        first_state = functools.partial(kind.first_state, components, phase)
+        handover = Handover(model=components.variable_shapes, players={})
+        state = jax.eval_shape(first_state, handover, jax.random.key(0))
+        if phase.kind not in stand_ins:
+            stand_ins[phase.kind] = _zeros_for_outputs(training.network)
+        training = dataclasses.replace(training, optimizer=_UNUSED_OPTIMIZER)
+        step = phase_training.compile_step(components, training, stand_ins[phase.kind])
+        jax.eval_shape(step, state, _batch(components, training.terms))
+    except Exception as error:
+        raise ValueError(
+            f"config.{phase.section}.terms: {_said(error)}{_HINTS.get(phase.kind, '')}"
+        ) from error
 
 
 def _zeros_for_outputs(network: nn.Module) -> Callable[..., Any]:
