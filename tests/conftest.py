@@ -82,9 +82,9 @@ def share_steps():
     """Runs of one file share their compiled steps and queries, where their configs are equal.
 
     Half of what a tiny run costs is to trace them: a run, the same interrupted, and its resumption
-    would do it three times. What stands in sections of other phases changes no step. Terms that
-    passed the check of their shapes once are not checked again, in whatever file. Processes that
-    are killed and resumed compile their own.
+    would do it three times. A step doesn't depend on the sections of other phases. Terms whose
+    shapes were checked are not checked again, in this file or another. Processes that are killed
+    and resumed compile their own.
     """
     session = sys.modules.get("labor_jax.experiment.session")
     if session is None:
@@ -99,11 +99,12 @@ def share_steps():
     def of(components, section="", joint=False):
         """What a step of a section depends on; without one, all that anything may depend on."""
         pair, config = components.pair, components.config.to_dict()
-        config.pop("checkpoint_every")
+        config.pop("checkpoint_every")  # no step depends on it
         if section:
-            for other in {*_SECTIONS} - {section} - ({"joint"} if joint else set()):
+            kept = {section, "joint"} if joint else {section}
+            for other in set(_SECTIONS) - kept:
                 config.pop(other)
-        if section in _BEFORE_ROUNDS and not joint:
+        if section in _BEFORE_ROUNDS:
             for later in ("acquisition", "method", "rounds"):
                 config.pop(later)
         return (
@@ -116,10 +117,10 @@ def share_steps():
         )
 
     def once(self, name, build):
-        if isinstance(name, tuple) and name[0] == "kept":  # found in the run's own images
+        kind, *phase = name if isinstance(name, tuple) else (name,)
+        if kind == "kept":  # found in the run's own images
             return once_a_run(self, name, build)
-        step = isinstance(name, tuple) and name[0] == "step"
-        key = (*(of(self.components, *name[1:]) if step else of(self.components)), name)
+        key = (*of(self.components, *(phase if kind == "step" else ())), name)
         if key not in built:
             built[key] = build()
         return built[key]
