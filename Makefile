@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint docs
+.PHONY: setup run test test-all lint docs
 
 setup: $(VENV)/.installed
 
@@ -22,8 +22,14 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# All but the slow tests, of which each has a like one here: tests/slow.py.
 test: setup lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: setup lint
+	$(PYTEST)
 
 # The site, into site/. Not --quiet, which also keeps --strict quiet. NO_MKDOCS_2_WARNING: the theme
 # advertises its successor at each build.

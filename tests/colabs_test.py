@@ -68,6 +68,7 @@ def test_labor_in_ten_minutes(executed):
     assert (folder / "runs/spl_street/rounds/report.html").exists()
 
 
+@pytest.mark.slow
 def test_acquisition_on_your_logits(executed):
     printed, pictures, _ = executed("acquisition_on_your_logits")
     assert pictures == 6
@@ -82,6 +83,7 @@ def test_your_own_photos(executed):
     assert (folder / "model.zip").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_many_devices(executed):
     printed, _, _ = executed("many_devices")
     assert "images 1 to 1" in printed and "each of the 2 devices has all" in printed

@@ -101,7 +101,11 @@ def run_with(platform, *arguments):
 
 @pytest.mark.parametrize(
     ("platform", "says"),
-    [("cuda", "pip install -U 'jax[cuda12]'"), ("tpu", "pip install -U 'jax[tpu]'"), ("cdua", "")],
+    [
+        ("cuda", "pip install -U 'jax[cuda12]'"),
+        pytest.param("tpu", "pip install -U 'jax[tpu]'", marks=pytest.mark.slow),
+        pytest.param("cdua", "", marks=pytest.mark.slow),
+    ],
 )
 def test_missing_devices_are_one_sentence(platform, says, tmp_path):
     if platform != "cdua" and any(each.platform in ("gpu", "tpu") for each in jax.devices()):

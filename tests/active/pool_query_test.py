@@ -24,6 +24,7 @@ from labor_jax.active import (
 from labor_jax.training import mesh as mesh_lib
 from tests.active.acquisition_config import acquisition_config
 from tests.lowered_programs import operations
+from tests.slow import all_but
 
 SIZE = (12, 16)  # of the label maps; the images have half of it
 ROUNDS = 2
@@ -308,7 +309,10 @@ def test_the_guess_is_the_predicted_class():
     assert ask("entropy", [0, 1, 2]).guess is None
 
 
-@pytest.mark.parametrize("method", ["entropy", "spl", "core_set", "bald", "superpixels"])
+@pytest.mark.parametrize(
+    "method",
+    all_but(["entropy", "spl"], ["entropy", "spl", "core_set", "bald", "superpixels"]),
+)
 def test_windows_change_nothing_if_they_overlap_enough(method):
     """An output of this network depends on the three pixels around it."""
     rng = np.random.default_rng(1)

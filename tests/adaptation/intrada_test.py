@@ -178,6 +178,7 @@ def test_advent_comes_first():
     assert config.retraining.terms.adversarial == 0
 
 
+@pytest.mark.slow
 def test_a_killed_retraining_keeps_its_split(tmp_path):
     config = tiny_config("uda:intrada")
     config.retraining.steps = 3

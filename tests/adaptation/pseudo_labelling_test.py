@@ -11,6 +11,7 @@ from labor_jax.training.state import create_state
 from labor_jax.training.step import make_train_step
 from labor_jax.training.terms import Terms
 from tests.adaptation import pool
+from tests.slow import all_but
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import CLASSES, assert_close, assert_equal, domain, variables
 
@@ -56,7 +57,7 @@ def step_of(loss, microbatches=1, devices=1):
     return jax.jit(split)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", all_but(["pseudo_labels"], SETTINGS))
 def test_a_step_in_microbatches_on_two_devices_is_the_step(name):
     loss, batch = loss_of(name), pool.batch([4, 0, 3, 1])
     batch["target"]["label"][1] = domain(3, count=1)["label"][0]

@@ -1,5 +1,7 @@
 """CLAN's classifier and PatchAdapt's clusters in whole runs: they live through a resume."""
 
+import pytest
+
 from labor_jax import experiment
 from labor_jax.adaptation import patch_adapt
 from tests.runs import comparable, interrupt_training
@@ -15,6 +17,7 @@ def small_config():
     return config
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
     found = []
 

@@ -278,6 +278,7 @@ def test_settings_must_make_sense(field, value):
         adaptation.build("instance_matching", {"instance_matching": {field: value}})
 
 
+@pytest.mark.slow
 def test_prototypes_live_through_a_kill(tmp_path):
     def config():
         config = tiny_config("uda:sim")

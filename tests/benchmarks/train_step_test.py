@@ -30,17 +30,20 @@ def result():
     return train_step.measure(TINY, rounds=2, steps_a_round=1, device="cpu", with_torch=True)
 
 
+@pytest.mark.slow
 def test_both_steps_are_timed_once_they_agree(result):
     assert len(result.ours) == len(result.theirs) == 2
     assert min(result.ours + result.theirs) > 0
     assert result.our_peak > 0 and result.their_peak is None
 
 
+@pytest.mark.slow
 def test_xla_counts_somewhat_more_than_the_convolutions(result):
     # Batch norm and losses, and of the head's taps those that read the padding: at this size most.
     assert 1.0 < result.counted_flops / result.model_flops < 1.6
 
 
+@pytest.mark.slow
 def test_a_frozen_bottleneck_network_in_bfloat16_has_its_twin(monkeypatch):
     pytest.importorskip("torch", reason="the step is compared with PyTorch's")
     # A block a stage: it compiles in a tenth of the time.
@@ -53,6 +56,7 @@ def test_a_frozen_bottleneck_network_in_bfloat16_has_its_twin(monkeypatch):
     assert line.startswith("bfloat16: the first step agrees")
 
 
+@pytest.mark.slow
 def test_the_other_head_has_its_twin():
     """By its logits: the gradient of this head takes half a minute to compile."""
     torch = pytest.importorskip("torch", reason="the step is compared with PyTorch's")
@@ -233,6 +237,7 @@ def test_a_size_that_is_none_is_told(capsys):
     assert "HEIGHTxWIDTH" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_whole_command(capsys, monkeypatch, result):
     monkeypatch.setattr(train_step, "measure", lambda case, **_: result)
     train_step.main(["--rounds", "1", "--hours"])

@@ -67,6 +67,7 @@ def camvid_like(name, config, roles):
     return labor_jax.data.pair_from_arrays(name, camvid.CLASSES, source=parts, pool=parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pair", "seconds"), [("street", [5, 20]), ("camvid", [5])])
 def test_every_run_of_the_defaults_can_be_begun(pair, seconds, tmp_path, monkeypatch, capsys):
     """At the smallest budgets: what holds there holds at larger ones, too."""

@@ -17,6 +17,7 @@ from labor_jax.deployment.formats import FORMATS
 from labor_jax.deployment.network import Network
 from labor_jax.models.backbones import resnet
 from tests.conftest import ROOT
+from tests.slow import all_but
 
 NETWORKS = [
     ("two_layers", "deeplab_v2"),
@@ -70,7 +71,10 @@ def assert_close(theirs, ours, share):
     np.testing.assert_allclose(theirs, ours, atol=share * max(1, abs(ours).max()), rtol=0)
 
 
-@pytest.mark.parametrize(("backbone", "head"), NETWORKS)
+@pytest.mark.parametrize(
+    ("backbone", "head"),
+    all_but((("efficientnet_lite0", "linear"), ("two_layers", "deeplab_v2")), NETWORKS),
+)
 @pytest.mark.parametrize(("name", "share"), [("onnx", 1e-4), ("stablehlo", 1e-5)])
 def test_a_program_gives_our_logits_for_any_number_of_images(name, share, backbone, head, tmp_path):
     format, network = format_named(name), network_of(backbone, head)

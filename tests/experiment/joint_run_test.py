@@ -23,6 +23,7 @@ from tests.runs import (
     metrics,
     store_digest,
 )
+from tests.slow import all_but
 from tests.tiny import tiny_config
 
 
@@ -141,7 +142,7 @@ class Hidden(GarbledOutside):
     label = image
 
 
-@pytest.mark.parametrize("method", ["human_points", "core_set", "ppl"])
+@pytest.mark.parametrize("method", all_but(["ppl"], ["human_points", "core_set", "ppl"]))
 def test_other_ways_of_asking_run_under_joint_training(method, start, tmp_path):
     config = tiny_config(f"active:{method}")
     config.update(rounds=1, warm_start=str(start))

@@ -10,6 +10,7 @@ from labor_jax.annotation import LabelStore
 from labor_jax.data import load_pair, street
 from tests.experiment.processes_run_test import finish, kill_in_second_round, start_config
 from tests.runs import check_resumes, interrupt_query
+from tests.slow import all_but
 from tests.tiny import tiny_config
 
 MASK = "unsure_mask"
@@ -48,7 +49,7 @@ def asked_in(workdir, round_number):
         return store.asked_images(round_number)
 
 
-@pytest.fixture(scope="module", params=["spl", MASK, "ripu_ra"])
+@pytest.fixture(scope="module", params=all_but(["spl", "ripu_ra"], ["spl", MASK, "ripu_ra"]))
 def whole(request, tmp_path_factory):
     """A run that nothing interrupted."""
     register_mask()
@@ -79,6 +80,7 @@ def test_an_interrupted_query_is_resumed(whole, tmp_path):
     check_resumes(config, (workdir, summary), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_two_processes_ask_the_same(whole, tmp_path):
     config, workdir, _ = whole
     if config.method == "spl":

@@ -60,6 +60,7 @@ def check_summary(config, summary):
         assert 0 <= summary["subset_miou"]["13"] <= max(iou)
 
 
+@pytest.mark.slow
 def test_rounds_start_from_a_warm_up_that_trains_two_levels(root, tmp_path):
     config = tiny_row(("warmup:synthia",), root)
     check_summary(config, experiment.run(config, tmp_path / "warmup"))
@@ -82,10 +83,13 @@ def test_rounds_start_from_a_warm_up_that_trains_two_levels(root, tmp_path):
     "row",
     [
         ("ppl:gtav",),
-        ("ripu_pa:gtav",),
-        next(row for row in ROWS if len(row) > 1 and "synthia" in row[0]),
+        pytest.param(("ripu_pa:gtav",), marks=pytest.mark.slow),
+        pytest.param(
+            next(row for row in ROWS if len(row) > 1 and "synthia" in row[0]),
+            marks=pytest.mark.slow,
+        ),
         ("ripu_source_free:gtav",),
-        ("supervised:synthia",),
+        pytest.param(("supervised:synthia",), marks=pytest.mark.slow),
     ],
     ids=lambda row: row[0],
 )

@@ -118,7 +118,7 @@ def test_a_row_takes_its_steps(row):
     ("row", "phase_names"),
     [
         (("spl:gtav",), ("warmup",)),
-        (next(row for row in ROWS if len(row) > 1), ("joint",)),
+        pytest.param(next(row for row in ROWS if len(row) > 1), ("joint",), marks=pytest.mark.slow),
     ],
     ids=["labor", "ripu-v3plus"],
 )
@@ -158,6 +158,7 @@ def test_a_row_can_be_traced_at_the_papers_size(row, phase_names):
         )
 
 
+@pytest.mark.slow
 def test_a_published_source_model_stands_in_for_the_supervised_phase(root, tmp_path):
     config = tiny_row(("ripu_source_free:gtav",), root)
     config.model.update(backbone="resnet18", stem="small", output_stride=8, head="deeplab_v2")

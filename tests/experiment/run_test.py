@@ -224,6 +224,7 @@ def test_a_warm_start_of_another_warm_up_is_refused(warm, tmp_path):
         experiment.run(config, tmp_path / "started")
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path, caplog):
     command = [sys.executable, "-c", RUN, str(tmp_path), "spl"]
     process = subprocess.Popen(
@@ -247,6 +248,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(spl, tmp_path
     assert f"{newest} cannot be read" in caplog.text
 
 
+@pytest.mark.slow
 def test_more_devices_give_the_same_losses(spl, tmp_path):
     """Eight devices and batches of 2: the run takes two of them, and learns what one learns.
 

@@ -16,6 +16,7 @@ from labor_jax.annotation.labelling_tool import http_protocol, visitor_token
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.data import street
 from tests.annotate_test import serving, step, take
+from tests.slow import all_but
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_a_kept_connection_is_not_cut_off(server):
     assert http_protocol.HEAD_SECONDS >= 10  # for slow lines
 
 
-@pytest.mark.parametrize("name", ["labels.sqlite", "labels.sqlite-wal"])
+@pytest.mark.parametrize("name", all_but(["labels.sqlite"], ["labels.sqlite", "labels.sqlite-wal"]))
 @pytest.mark.parametrize("fault", ["deleted", "replaced"])
 def test_nothing_is_acknowledged_once_the_file_is_gone(tmp_path, name, fault):
     folder = write_run(tmp_path / "run", images=1)

@@ -155,6 +155,7 @@ def test_gradients_under_shard_map(check_vma, form, monkeypatch):
         np.testing.assert_allclose(ours, reference, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="runs the form for CPUs")
 def test_a_network_gives_what_it_gives_by_taps(monkeypatch):
     """Every 3x3 of the blocks at stride 1, of both dilations, and the head's go through it."""

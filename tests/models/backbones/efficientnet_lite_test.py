@@ -89,7 +89,12 @@ def torch_features(state, images, output_stride, number):
 
 @pytest.mark.parametrize(
     ("number", "output_stride", "size"),
-    [(0, 32, (64, 96)), (0, 8, (45, 62)), (1, 16, (45, 62)), (2, 16, (45, 62))],
+    [
+        (0, 32, (64, 96)),
+        pytest.param(0, 8, (45, 62), marks=pytest.mark.slow),
+        pytest.param(1, 16, (45, 62), marks=pytest.mark.slow),
+        (2, 16, (45, 62)),
+    ],
 )
 def test_published_weights_give_the_published_features(number, output_stride, size):
     torch = pytest.importorskip("torch")
