@@ -13,6 +13,7 @@ import pytest
 from benchmarks.human_runs import write_run
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
+from tests import fork_server
 from tests.conftest import ROOT
 
 
@@ -28,10 +29,10 @@ def start(*flags, site=""):
 
 
 def failure(*flags):
-    process = start(*flags)
-    out, error = process.communicate(timeout=60)
-    assert process.returncode == 1 and "Traceback" not in error
-    return out + error
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = fork_server.run(["-m", "labor_jax.annotate", *flags], cwd=ROOT, env=environment)
+    assert process.returncode == 1 and "Traceback" not in process.stderr
+    return process.stdout + process.stderr
 
 
 def serving(*flags, site=""):

@@ -61,6 +61,7 @@ def executed(tmp_path, monkeypatch):
     return execute
 
 
+@pytest.mark.slow
 def test_labor_in_ten_minutes(executed):
     printed, pictures, folder = executed("labor_in_ten_minutes")
     assert pictures == 6

@@ -86,6 +86,7 @@ def write_images(root, role, size, seed):
             Image.fromarray(values).save(root / role / folder / f"{i}.png")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_settings_though_images_and_packages_changed(tmp_path, monkeypatch):
     root, workdir = tmp_path / "data", tmp_path / "run"
     for seed, role in enumerate(("source", "pool", "evaluation")):

@@ -74,7 +74,9 @@ def scorer(scores, radius, reach, calls):
         ({"method": "entropy", "points": 12}, 0, 0),
         ({"method": "ripu_ra", "fraction": 0.6}, 2, 1),
         ({"method": "entropy", "seconds": 2 * 90.0}, 0, 0),
-        ({"method": "entropy", "points": 200}, 0, 0),  # more than there are pixels
+        pytest.param(  # more than there are pixels
+            {"method": "entropy", "points": 200}, 0, 0, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_best_of_the_pool_are_asked(scores, settings, radius, reach):

@@ -165,6 +165,7 @@ def assert_equal_to(alone, workdir):
     assert [path.name for path in workdir.glob("labels*.sqlite")] == ["labels.sqlite"]
 
 
+@pytest.mark.slow
 def test_two_processes_are_killed_and_resume(alone, killed, given, tmp_path):
     workdir = shutil.copytree(killed, tmp_path / "run")
     outputs, statuses = finish(start(workdir, given))

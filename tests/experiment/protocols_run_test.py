@@ -88,7 +88,7 @@ def test_rounds_start_from_a_warm_up_that_trains_two_levels(root, tmp_path):
             next(row for row in ROWS if len(row) > 1 and "synthia" in row[0]),
             marks=pytest.mark.slow,
         ),
-        ("ripu_source_free:gtav",),
+        pytest.param(("ripu_source_free:gtav",), marks=pytest.mark.slow),
         pytest.param(("supervised:synthia",), marks=pytest.mark.slow),
     ],
     ids=lambda row: row[0],

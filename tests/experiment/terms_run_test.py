@@ -78,12 +78,10 @@ def config_of(method):
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "phase", "taken"),
-    [
-        ("random", "round_1/train", 3),
-        pytest.param("active:random", "joint", 3, marks=pytest.mark.slow),
-    ],
+    [("random", "round_1/train", 3), ("active:random", "joint", 3)],
 )
 def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(method, phase, taken, tmp_path):
     summary = experiment.run(config_of(method), tmp_path / "whole")

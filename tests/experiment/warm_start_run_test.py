@@ -39,6 +39,7 @@ def test_a_warm_up_goes_on_from_training_on_the_source_alone(warm, source_only, 
     assert comparable(experiment.run(config, tmp_path)) == comparable(warm[1])
 
 
+@pytest.mark.slow
 def test_an_auxiliary_head_that_only_the_warm_up_trains_is_drawn(source_only, tmp_path):
     def config():
         config = tiny_config("warmup")

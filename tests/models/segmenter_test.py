@@ -57,6 +57,7 @@ def test_variables_have_linens_layout():
     assert segmenter.num_classes == CLASSES and segmenter.output_stride == 8
 
 
+@pytest.mark.slow
 def test_both_halves_make_the_whole():
     segmenter, variables, images = built(head="deeplab_v3plus")
     rngs = {"dropout": jax.random.key(2)}
