@@ -73,7 +73,7 @@ def fitted(
     """
     for axis, side in enumerate(size):
         missing = max(0, side - label.shape[axis])
-        padding = [(0, missing) if each == axis else (0, 0) for each in range(3)]
+        padding = [(missing, missing) if each == axis else (0, 0) for each in range(3)]
         image = jnp.pad(image, padding)
         label = jnp.pad(label, padding[:2], constant_values=void)
         key, own_key = jax.random.split(key)

@@ -237,6 +237,12 @@ def _adaptation_methods() -> dict[str, Recipe]:
     return adaptation.METHODS
 
 
+def _acquisition_methods() -> dict[str, Any]:
+    from labor_jax import acquisition  # imports JAX, which takes a second
+
+    return acquisition.METHODS
+
+
 def _check_adaptation(method: str) -> None:
     """ValueError that lists all methods of adaptation unless each of the names is one."""
     known = _adaptation_methods()
@@ -255,13 +261,12 @@ def _check_adaptation(method: str) -> None:
 
 def _acquisition_method(name: str) -> Any:
     """The acquisition method of a name; ValueError that lists all if there is none."""
-    from labor_jax import acquisition  # imports JAX, which takes a second
-    from labor_jax.active import strategies
+    from labor_jax.active import strategies  # imports JAX, which takes a second
 
     if not name:
         raise ValueError(
             "active needs an acquisition method: active:METHOD, or active:METHOD,PAIR on the "
-            f"command line. METHOD is one of {', '.join(acquisition.METHODS)}."
+            f"command line. METHOD is one of {', '.join(_acquisition_methods())}."
         )
     return strategies.method(name)
 
@@ -318,6 +323,8 @@ def name_of(config: ConfigDict) -> str:
         return method
     if set(method.split("+")) <= set(_adaptation_methods()):
         return f"uda:{method}"
+    if method in _acquisition_methods():  # a pair may train it in rounds
+        return f"active:{method}"
     raise ValueError(
         f"config.method is {method!r}, which names no recipe, so config.recipe and config.schedule "
         "can't be changed. Give them to labor_jax.get_config."

@@ -221,6 +221,24 @@ def test_none_is_a_value_of_placeholders_alone():
     assert config.model.dropout is None and config.round.steps > 0
 
 
+@pytest.mark.parametrize("pair", ["street", "camvid", "gtav", "synthia", "folders"])
+@pytest.mark.parametrize("name", ["ppl", "spl", "random", "supervised"])
+def test_todays_recipe_has_nothing_adversarial(name, pair):
+    switched = get_config(name, pair, recipe="paper")
+    switched.recipe = "today"
+    for config in (get_config(name, pair, recipe="today"), switched):
+        weights = {term: weight for term, weight in config.round.terms.items() if weight}
+        assert config.warmup.steps == 0
+        assert set(weights) - {"answers"} == {"source_labels", "class_mix"}
+
+
+@pytest.mark.parametrize("method", ["pixel_pick", "all", "entropy"])
+def test_joint_training_in_rounds_has_a_schedule(method):
+    config = get_config(f"active:{method}", "camvid_pool")
+    config.schedule = "short"
+    assert config == get_config(f"active:{method}", "camvid_pool", schedule="short")
+
+
 def test_a_config_of_another_name_has_no_recipe():
     config = get_config("spl")
     config.method = "mine"

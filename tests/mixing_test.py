@@ -198,8 +198,10 @@ def test_a_fitted_image_is_a_window(size):
         rows, columns = np.nonzero(label != 255)
         assert len(rows) == min(size[0], 8) * min(size[1], 10)
         np.testing.assert_array_equal(fitted[rows, columns, 0], label[rows, columns])
-        top, left = divmod(label[rows[0], columns[0]] // 3, 10)
+        row, column = rows[0], columns[0]
+        top, left = divmod(label[row, column] // 3, 10)
         inside = classes[top : top + size[0], left : left + size[1]]
-        np.testing.assert_array_equal(label[: inside.shape[0], : inside.shape[1]], inside)
-        seen.add((top, left))
-    assert (len(seen) > 1) == (size[0] < 8 or size[1] < 10)
+        shown = label[row : row + inside.shape[0], column : column + inside.shape[1]]
+        np.testing.assert_array_equal(shown, inside)
+        seen.add((top, left, row, column))
+    assert (len(seen) > 1) == (size != (8, 10))

@@ -137,11 +137,10 @@ def selector_variables(model: Mapping[str, Any], key: jax.Array, *, noise: float
     """
     copied = {
         collection: {
-            "backbone": modules["backbone"],
+            **({"backbone": modules["backbone"]} if "backbone" in modules else {}),
             **{name: modules["head"] for name in _HEADS if "head" in modules},
         }
         for collection, modules in model.items()
-        if "backbone" in modules
     }
     for name, own_key in zip(_HEADS, jax.random.split(key), strict=True):
         copied["params"][name] = _perturbed(copied["params"][name], own_key, noise)

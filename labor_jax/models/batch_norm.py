@@ -38,7 +38,11 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array, train: bool) -> jax.Array:
-        """Normalises `inputs`, floating [..., C], to `dtype` of the same shape."""
+        """Normalises `inputs`, floating [..., C], to `dtype` of the same shape.
+
+        Raises:
+          ValueError: It is to normalise by the batch, which has one value a channel.
+        """
         channels = inputs.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
@@ -51,6 +55,8 @@ class BatchNorm(nn.Module):
             centred = inputs.astype(jnp.float32) - running_mean.value
             return (centred * multiplier + bias).astype(self.dtype)
         axis_name = None if self.is_initializing() else self.axis_name
+        if not self.is_initializing():
+            _check_variance(inputs.shape, axis_name)
         inputs, affine = vary_together(inputs, jnp.stack([scale, bias]))
         outputs, mean, var = _normalize_by_batch(
             inputs, affine, running_mean.value, self.epsilon, axis_name
@@ -60,6 +66,17 @@ class BatchNorm(nn.Module):
             running_mean.value = keep * running_mean.value + (1 - keep) * mean
             running_var.value = keep * running_var.value + (1 - keep) * var
         return outputs.astype(self.dtype)
+
+
+def _check_variance(shape: tuple[int, ...], axis_name: str | None) -> None:
+    """Refuses a single value a channel: normalised it is 0, and the running variance falls to 0."""
+    devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    if math.prod(shape[:-1]) * devices == 1:
+        raise ValueError(
+            "trained batch norm gets one value a channel: one image at a time, of one pixel, such "
+            "as deeplab_v3plus pools it. Train on two images or more at a time, by the batch sizes "
+            "and config.per_device_batch_size, or set config.model.batch_norm to 'frozen'."
+        )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))

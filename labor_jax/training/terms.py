@@ -244,10 +244,11 @@ class Terms:
     def reads(self) -> tuple[str, ...]:
         """The views that the network has to see; source and target first."""
         read = {view for term in self._weighted.values() for view in term.reads}
-        if self._running_statistics != "source":
-            read.update(self._asked_statistics)
-        elif any("source" in domains for domains in self._made_of.values()):
+        has_source = "source" in read or any("source" in of for of in self._made_of.values())
+        if self._running_statistics == "source" and has_source:
             read.add("source")
+        else:
+            read.update(self._asked_statistics)
         read = {self._images_of.get(view, view) for view in read}
         return (
             *(view for view in DOMAINS if view in read),

@@ -144,6 +144,16 @@ def test_a_heads_statistics_are_copied_too():
     assert jax.tree.map(jnp.shape, copied) == jax.tree.map(jnp.shape, dict(expected))
 
 
+def test_a_backbone_may_have_no_statistics():
+    model = {
+        "params": {"backbone": {"w": np.ones(2)}, "head": {"kernel": np.ones((2, 3), "float32")}},
+        "batch_stats": {"head": {"mean": np.arange(3.0)}},
+    }
+    copied = pixel_selector.selector_variables(model, jax.random.key(1), noise=0.0)
+    assert set(copied["params"]) == {"backbone", *HEADS}
+    assert_equal(copied["batch_stats"], dict.fromkeys(HEADS, model["batch_stats"]["head"]))
+
+
 def test_unbroken_symmetry_stays():
     """Why noise or dropout is needed: Eq. 3 teaches copies the same, Eq. 4 has no slope there."""
     state, _ = train(selector(noise=0.0), weight=0.0)

@@ -161,3 +161,19 @@ def test_batch_norm_averages_over_the_device_axis():
         )
     )
     np.testing.assert_allclose(sharded(x)[0], whole, atol=1e-5)
+
+
+def test_a_single_value_a_channel_cannot_be_normalised():
+    pooled = jnp.ones((1, 1, 1, 3))
+    module = BatchNorm()
+    variables = module.init(jax.random.key(0), pooled, True)
+    with pytest.raises(ValueError, match=r"one value a channel.*config\.per_device_batch_size"):
+        apply_norm(module, variables, pooled, True)
+    apply_norm(module, variables, pooled, False)
+    apply_norm(BatchNorm("frozen"), variables, pooled, True)
+    apply_norm(module, variables, jnp.ones((2, 1, 1, 3)), True)
+    over_devices = jax.vmap(
+        lambda x: apply_norm(BatchNorm(axis_name="batch"), variables, x, True)[0], axis_name="batch"
+    )
+    found = over_devices(jnp.stack([pooled, 3 * pooled]))
+    np.testing.assert_allclose(found[:, 0, 0, 0, 0], [-1, 1], atol=1e-4)

@@ -183,8 +183,9 @@ def test_batch_norm_follows_the_source_where_a_phase_has_it():
         terms = Terms(dict.fromkeys(names, 1), named, "source")
         return terms.statistics_views, terms.reads
 
-    for names in (("source", "jittered"), ("target", "jittered"), ("jittered",)):
+    for names in (("source", "jittered"), ("target", "jittered")):
         assert followed(*names) == (names[:1], names)
+    assert followed("jittered") == (("target",), ("target", "jittered"))
     reads = ("source", "target", "swapped", "jittered")
     assert followed(*reads) == (("source",), reads)
     assert followed("swapped") == (("source",), ("source", "swapped"))
