@@ -73,7 +73,7 @@ class Budget(NamedTuple):
       rounds: Number of rounds that share the budget.
       reference_size: (height, width) of the image that `points` refers to; in other images they
         grow with the area. None means the image's own size.
-      seconds: People's time, or None. It is never exceeded: counts are rounded down.
+      seconds: People's time, or None. What is planned never exceeds it: counts are rounded down.
       price: What `seconds` pay for.
     """
 

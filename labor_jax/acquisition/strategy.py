@@ -198,8 +198,9 @@ def _whole_image(method: Method, found: Any, available: jax.Array) -> Query:
     if not _is_array(found, (), jnp.floating):
         expected = "a score f32[] or a vector f32[D]"
         raise _wrong_result(method, expected, found, available.shape)
-    # An image that is asked to the last pixel has nothing left to ask.
-    score = jnp.where(jnp.any(available), jnp.asarray(found, jnp.float32), -jnp.inf)
+    # As with superpixels: of an image that is labelled already, what is left is not worth opening.
+    enough = 2 * jnp.sum(available) >= available.size
+    score = jnp.where(enough, jnp.asarray(found, jnp.float32), -jnp.inf)
     return Query(available, MASK, available, scores=score[None], vector=vector)
 
 

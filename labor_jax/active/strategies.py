@@ -286,6 +286,12 @@ def _check_scope(config: ConfigDict, entry: Method) -> None:
             f"config.acquisition.class_weights is {config.class_weights!r}, but the annotator "
             f"picks what {entry.name} asks; set it to 'none'."
         )
+    if entry.budget == "cap" and not config.max_fraction and config.class_weights != "none":
+        raise ValueError(
+            f"config.acquisition.class_weights is {config.class_weights!r}, but without "
+            f"config.acquisition.max_fraction {entry.name} asks all that it finds; set "
+            "max_fraction above 0, or class_weights to 'none'."
+        )
     if config.scope == "image":
         return
     if entry.budget == "cap" and not config.max_fraction:

@@ -296,7 +296,8 @@ def measured_cost(times: Iterable[float], *, items: int) -> MeasuredCost | None:
 
     Args:
       times: People's active seconds on each image that they answered, see
-        `LabelStore.measured_seconds`. Second opinions, which no `Work` counts, are not among them.
+        `LabelStore.measured_seconds` and `timed_images`. Second opinions, which no `Work` counts,
+        are not among them.
       items: The number of images that were asked something. Some may have been answered where no
         time is measured.
 

@@ -200,6 +200,8 @@ def _checked(
         found = [Violation(image.where, name, problem) for problem in problems]
         return result._replace(violations=result.violations + found), None
     known = image.labels != UNANSWERED
+    if not known.any():  # files list images that nobody labelled, too
+        return result._replace(empty=[*result.empty, name]), None
     labels = np.where(image.labels == VOID, np.uint8(IGNORE_LABEL), image.labels)
     try:
         prepared = store.prepare_existing(name, labels, known, replace=replace)
@@ -209,7 +211,7 @@ def _checked(
         return result._replace(violations=[*result.violations, found]), None
     recorded = prepared.recorded
     group = "imported" if recorded.changed else "unchanged"
-    group = group if recorded.pixels else "empty"
+    group = group if recorded.pixels else "empty"  # all of them were asked
     result = result._replace(
         **{group: [*getattr(result, group), name]},
         pixels=result.pixels + recorded.pixels,

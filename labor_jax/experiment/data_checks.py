@@ -105,6 +105,13 @@ def check_budget(components: Components) -> None:
     if not config.rounds or pool is None or method.picked_by_annotator:
         return
     radius = config.acquisition.radius
+    if config.acquisition.max_fraction and method.budget != "cap":
+        logger.warning(
+            "config.acquisition.max_fraction is %g, but it limits masks such as SPL's alone: %s "
+            "doesn't follow it.",
+            config.acquisition.max_fraction,
+            method.name,
+        )
     budget = outlines.budget(components)
     if method.budget == "images":
         _check_images_budget(budget, len(pool))

@@ -125,15 +125,18 @@ def open_for_import(folder: Workdir, config: ConfigDict) -> Iterator[None]:
     """Keeps the run from going on while its existing labels are changed.
 
     Raises:
-      ConfigError: The run is running, or has trained on a round's answers already.
+      ConfigError: The run is running, or has a round's answers already.
     """
     with folder.locked():
         progress = read_progress(folder.checkpoints)
         phases = {phase.name: phase for phase in plan(config)}
         phase = phases.get(progress["phase"]) if progress else None
-        if phase and (phase.round > 1 or phase.name == "round_1/train"):
+        answered = ["round_1/train"]
+        if config.annotator == "oracle":  # it has answered by the end of the query
+            answered.append("round_1/query")
+        if phase and (phase.round > 1 or phase.name in answered):
             raise ConfigError(
-                f"{folder.path} has trained on the answers of round 1 already, so "
+                f"{folder.path} has the answers of round 1 already, so "
                 "labels that existed before can't become its round 0: resumed, it would not be "
                 "the run that it was. Start a new --workdir with "
                 "--config.annotation.existing_labels=PATH."

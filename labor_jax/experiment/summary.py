@@ -80,10 +80,10 @@ def round_entry(
       number: the round's.
     """
     asked = store.statistics(number)
-    done = work.of_round(store, number)
-    measured = cost.measured_cost(store.measured_seconds(number).values(), items=done.images)
-    people = {}
+    costs = results.rounds[-1] if results.rounds else {}
+    people, counted = {}, [number]
     if config.annotator == "human":
+        costs, counted = {}, range(1, number + 1)  # people may correct earlier rounds' answers
         reader = ItemReader(store, second_opinion=config.annotation.second_opinion)
         people = people_entry(ProgressReader(reader, time.time).of_round(number), classes)
         # Summed anew: they may still be given after the next round has started.
@@ -92,7 +92,8 @@ def round_entry(
             for each in store.rounds()
             if each <= number
         )
-    before = results.rounds[-1] if results.rounds else {}
+    for each in counted:
+        costs = _cost_of_round(config, store, each, costs)
     miou = list(results.miou.values())[-1]
     answers = results.measured.get(list(results.miou)[-1], {})
     measured_on = {f"measured_{name}": count for name, count in answers.items()}
@@ -104,9 +105,7 @@ def round_entry(
         "labelled_pixels": asked.labelled_pixels,
         "labelled_fraction": asked.labelled_fraction,
         "pixels_per_image": asked.pixels_per_image,
-        **cost.cost_so_far(
-            done, measured, before, dollars_per_hour=config.annotation.dollars_per_hour
-        ),
+        **costs,
         **people,
         "wall_seconds": sum(
             seconds
@@ -114,6 +113,17 @@ def round_entry(
             if name.startswith(f"round_{number}/")
         ),
     }
+
+
+def _cost_of_round(
+    config: ConfigDict, store: LabelStore, number: int, before: dict[str, Any]
+) -> dict[str, Any]:
+    done, seconds = work.of_round(store, number), store.measured_seconds(number)
+    timed = [seconds[image] for image in sorted(store.timed_images(number))]
+    measured = cost.measured_cost(timed, items=done.images)
+    return cost.cost_so_far(
+        done, measured, before, dollars_per_hour=config.annotation.dollars_per_hour
+    )
 
 
 def people_entry(progress: Progress, classes: Sequence[str]) -> dict[str, Any]:

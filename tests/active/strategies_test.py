@@ -252,8 +252,11 @@ def test_whole_images_are_asked_by_one_score(image, method):
         np.testing.assert_allclose(query.vector, image.features.mean(axis=(0, 1)), rtol=1e-5)
     else:
         assert 0 < query.scores[0] < 1 and query.vector is None
-    nothing = _ask(image._replace(available=np.zeros(SHAPE, bool)), method, fraction=0.3)
-    assert np.isneginf(nothing.scores[0])
+    half = np.arange(math.prod(SHAPE)).reshape(SHAPE) % 2 == 0
+    assert np.isfinite(_ask(image._replace(available=half), method, fraction=0.3).scores[0])
+    half[0, 0] = False  # more than half is labelled
+    labelled = _ask(image._replace(available=half), method, fraction=0.3)
+    assert np.isneginf(labelled.scores[0])
 
 
 def test_halo_keeps_its_regions_well_apart_in_all_rounds(image):
@@ -319,6 +322,7 @@ def test_no_pixel_is_asked_that_is_not_available(image, method):
         ({"method": "margin", "points": 1, "scope": "pol"}, "scope is 'pol'; choose one of: image"),
         ({"method": "margin", "points": 1, "class_weights": "no"}, "'no'; choose one of: none, an"),
         ({"method": "human_points", "class_weights": "answers"}, "the annotator picks what human"),
+        ({"method": "spl", "class_weights": "predicted"}, "'predicted', but without config.acq"),
         ({"method": "spl", "scope": "pool"}, "without config.acquisition.max_fraction spl asks"),
         ({"method": "ppl", "scope": "pool"}, "ppl asks without a budget that images could share"),
         ({"method": "human_points", "scope": "pool"}, "without a budget that images could share"),

@@ -73,6 +73,17 @@ def test_label_maps_with_255_where_nothing_is_labelled(store, folder):
     check_complete(result, folder)
 
 
+def test_a_file_that_lists_an_image_without_a_label_leaves_its_labels(store, folder):
+    save(folder / "a" / "x.png", LABELS[0])
+    bring_in(store, folder)
+    save(folder / "a" / "x.png", np.full(SIZE, 255))
+    save(folder / "y.png", LABELS[2])
+    for replace in (False, True):
+        result = bring_in(store, folder, replace=replace)
+        assert result.empty == ["a/x"] and result.imported + result.unchanged == ["b/y"]
+        np.testing.assert_array_equal(store.labels("a/x"), LABELS[0])
+
+
 def test_names_follow_the_pools_pattern(store, folder, caplog):
     existing = pool_round(PAIR, label_pattern="{stem}_gt.png")
     save(folder / "a" / "x.png", LABELS[0])

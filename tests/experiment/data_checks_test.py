@@ -69,7 +69,7 @@ def test_images_too_small_for_the_budget_are_counted(caplog):
 
 
 def test_a_budget_of_more_picks_than_a_method_finds_is_told(caplog):
-    run = components.build(config_with("active:max_herding", points=2100))
+    run = components.build(config_with("active:max_herding", points=2100, max_fraction=0.0))
     pool = Scenes([(32, 64), (64, 128)], seed=0)
     run = dataclasses.replace(run, pair=dataclasses.replace(run.pair, pool=pool))
     data_checks.check_budget(run)
@@ -79,6 +79,14 @@ def test_a_budget_of_more_picks_than_a_method_finds_is_told(caplog):
     caplog.clear()
     data_checks.check_budget(run)
     assert not caplog.text
+
+
+def test_a_cap_that_a_method_does_not_follow_is_told(caplog):
+    data_checks.check_budget(components.build(config_with("spl", max_fraction=0.1)))
+    assert not caplog.text
+    data_checks.check_budget(components.build(config_with("random", max_fraction=0.1)))
+    assert "max_fraction is 0.1, but it limits masks" in caplog.text
+    assert "random doesn't follow it" in caplog.text
 
 
 @pytest.mark.parametrize(

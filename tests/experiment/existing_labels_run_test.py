@@ -10,6 +10,7 @@ from labor_jax import exchange, experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import DataError, street
 from labor_jax.experiment import components, existing_labels, report
+from labor_jax.experiment.session import Session
 from labor_jax.experiment.workdir import ConfigError, Workdir
 from tests.experiment import human_run_test
 from tests.runs import (
@@ -172,8 +173,23 @@ def test_a_round_that_waits_gets_them_too(given, tmp_path, command):
         name = pair().pool.names[0]
         assert not store.query(name, 2).any()  # all of it is known
         assert len(store.pending(2)) == 3
-    with pytest.raises(ConfigError, match="has trained on the answers of round 1 already"):
+    with pytest.raises(ConfigError, match="has the answers of round 1 already"):
         command(workdir, given)
+
+
+def test_once_the_oracle_has_answered_it_is_too_late(given, tmp_path, command):
+    run_phase = Session.run_phase
+
+    def run_until_training(self, phase, *before):
+        if phase.name == "round_1/train":
+            raise KeyboardInterrupt
+        return run_phase(self, phase, *before)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Session, "run_phase", run_until_training)
+        experiment.run(config_with(given), tmp_path / "run")
+    with pytest.raises(ConfigError, match="has the answers of round 1 already"):
+        command(tmp_path / "run", given, replace=True)
 
 
 def test_the_command_refuses_a_run_that_is_running(given, tmp_path, command):

@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pytest
 
 from labor_jax.annotation import LabelStore
+from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.labelling_service import LabellingService
 from labor_jax.experiment.summary import Results, round_entry
 from tests.tiny import tiny_config
@@ -57,3 +59,48 @@ def test_second_opinions_take_a_time_of_their_own(tmp_path):
         answer("cem", 2.0)
         second = round_entry(config, CLASSES, store, results, 2)
         assert (second["annotation_seconds"], second["second_opinion_seconds"]) == (5.0, 7.0)
+
+
+def test_a_correction_is_counted_in_each_later_round_and_prices_no_other_image(tmp_path):
+    """An image was answered in the tool, the other by a file that told no time."""
+    config = tiny_config("active:entropy")
+    config.annotator = "human"
+    query = np.arange(20).reshape(4, 5) == 7
+    with LabelStore(tmp_path / "labels.sqlite", classes=CLASSES) as store:
+        service = LabellingService(store)
+
+        def ask(number, *names):
+            store.open_round(number, names)
+            for name in names:
+                store.ask(name, number, np.roll(query, number), kind="points", clicks=1)
+
+        def correct(number, name, seconds):
+            _, token = service.reopen(Item(number, name), "ann", f"{name} {number} reopen")
+            pixel = int(np.flatnonzero(np.roll(query, number))[0])
+            service.mark(Item(number, name), token, f"{name} {number} mark", 0, [pixel, 1], seconds)
+            service.submit(Item(number, name), token, f"{name} {number} submit")
+
+        def entry(number):
+            return round_entry(config, CLASSES, store, results, number)
+
+        ask(1, "a", "b")
+        for name in "ab":
+            store.answer(name, 1, np.ones((4, 5), np.uint8))
+        results = Results(miou={"round_1/train": 0.5})
+        published = entry(1)
+        correct(1, "b", 1.2)
+        first = entry(1)
+        assert first["annotation_source"] == published["annotation_source"] == "published"
+        assert first["annotation_seconds"] == published["annotation_seconds"] > 4
+        results.rounds.append(first)
+        ask(2, "a")
+        item, token = service.next("ann")
+        service.mark(item, token, "mark", 1, [int(np.flatnonzero(np.roll(query, 2))[0]), 1], 3.0)
+        service.submit(item, token, "submit")
+        assert entry(2)["annotation_seconds"] == first["annotation_seconds"] + 3.0
+        results.rounds.append(entry(2))
+        ask(3, "b")
+        store.answer("b", 3, np.ones((4, 5), np.uint8))
+        correct(2, "a", 5.0)
+        expected = 1.5 * published["annotation_seconds"] + 3.0 + 5.0
+        assert entry(3)["annotation_seconds"] == pytest.approx(expected)

@@ -157,6 +157,18 @@ class LabelReader:
         self.images(round)
         return statistics.measured_seconds(self._database, round, opinion)
 
+    def timed_images(self, round: int) -> set[str]:
+        """The images whose `measured_seconds` tell how long it took to answer them.
+
+        Left out are those whose answers came from a file without times, also if they were corrected
+        in the labelling tool.
+
+        Raises:
+          ValueError: If the round isn't open.
+        """
+        self.images(round)
+        return statistics.timed_images(self._database, round)
+
     def asked_pixels(self) -> Iterator[AskedPixels]:
         """All queries of all rounds with their answers, but for existing labels.
 

@@ -110,6 +110,26 @@ def measured_seconds(database: Database, round: int, opinion: int) -> dict[str, 
     )
 
 
+def timed_images(database: Database, round: int) -> set[str]:
+    """The images of a round on which people worked before they first answered, by their clock.
+
+    Left out are images whose answers came from a file without times, also if they were corrected.
+    """
+    if database.version < 3:  # open for reading only, and without the tables
+        return set()
+    rows = database.read(
+        """
+        WITH first AS (
+            SELECT image, MIN(id) AS id FROM events
+            WHERE round = :round AND opinion = 1 AND kind IN ('submit', 'import') GROUP BY image)
+        SELECT image FROM events JOIN first USING (image)
+        WHERE round = :round AND opinion = 1 AND events.id <= first.id
+        GROUP BY image HAVING SUM(seconds) > 0""",
+        {"round": round},
+    )
+    return {image for (image,) in rows}
+
+
 def digest(database: Database, up_to_round: int | None) -> str:
     """SHA-256 of all queries and answers up to a round, in an order of its own."""
     blobs = BlobReader(database.path)
