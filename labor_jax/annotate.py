@@ -37,7 +37,10 @@ _ALLOW_HOST = flags.DEFINE_multi_string(
 def main(argv: Sequence[str]) -> None:
     """Serves the labelling tool."""
     if len(argv) > 1 or not _WORKDIR.value:
-        raise app.UsageError("Give --workdir, and no arguments other than flags.")
+        meant = f", as in labor-jax annotate --workdir {argv[1]}" if len(argv) == 2 else ""
+        raise app.UsageError(f"Give --workdir, and no arguments other than flags{meant}.")
+    if not 0 <= _PORT.value <= 65535:
+        raise app.UsageError(f"--port is {_PORT.value}; it lies from 0 to 65535.")
     try:
         token = visitor_token.read(_TOKEN.value, _TOKEN_FILE.value)
     except ValueError as error:
@@ -80,7 +83,7 @@ def _listening() -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise app.UsageError(
             f"Can't listen on {host}, port {port}: {error}. Choose another --port, or --port=0 for "
             "a free one."

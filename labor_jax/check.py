@@ -1,4 +1,4 @@
-"""Looks at a folder of your data: `python -m labor_jax.check DIR`.
+"""Looks at a folder of your data: `labor-jax check DIR`.
 
 Says what photos and labels are below the folder, how the labels code classes, and what is wrong
 with the files. Then prints the command that uses them. The exit status is 1 if something would stop
@@ -75,7 +75,7 @@ def _trial(fields: dict[str, str], roles: Iterable[str]) -> str:
         return ""
     from labor_jax import config_argument, data
 
-    config = config_argument.load("spl:folders")
+    config = config_argument.load("ppl:folders")
     arguments = [f"--config.{name}={value}" for name, value in fields.items()]
     config_argument.override(config, ["check", *arguments])
     logging.disable(logging.WARNING)  # all of this is told in other words

@@ -51,10 +51,12 @@ def command(name: str) -> str:
       name: the command's, as in `labor-jax NAME`.
     """
     text = inspect.cleandoc(sys.modules["__main__"].__doc__ or "")
+    usage = re.match(rf"[^`]*`(labor-jax {name}\b[^`]*)`", text)
     paragraphs = [_paragraph(each) for each in text.split("\n\n")]
     known = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])}
     rows = [(_usage(flag), _meaning(flag)) for _, flag in sorted(known.items())]
-    return "\n\n".join((f"Usage: labor-jax {name} [FLAGS]", *paragraphs, listed("Flags:", rows)))
+    shown = " ".join(usage[1].split()) if usage else f"labor-jax {name}"
+    return "\n\n".join((f"Usage: {shown} [FLAGS]", *paragraphs, listed("Flags:", rows)))
 
 
 def fields(config: ConfigDict, meanings: dict[str, str]) -> str:

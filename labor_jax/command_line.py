@@ -1,5 +1,6 @@
 """What the package's commands share: flags, logging, and errors meant for the user."""
 
+import difflib
 import logging
 import os
 import sys
@@ -107,7 +108,8 @@ def _run(main: Callable[..., Any], with_config: bool) -> int:
     sys.unraisablehook = _report_unraisable
     if "help" not in flags.FLAGS:
         flags.DEFINE_bool("help", False, "Say what the command and its flags are.", short_name="h")
-    for name in ("extension", "config"):  # --help lists a flag of this module only if told to
+    # --help lists a flag of this module only if told to.
+    for name in ("extension", "config", "overwrite"):
         if name in flags.FLAGS:
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
     try:
@@ -196,9 +198,23 @@ def _parse(with_config: bool) -> tuple[Any, ...] | None:
         return None
     try:
         arguments = flags.FLAGS(arguments)
+    except flags.UnrecognizedFlagError as error:
+        raise app.UsageError(_unknown_flag(error.flagname, config)) from error
     except flags.Error as error:
         raise app.UsageError(str(error)) from error
     return (arguments, config) if with_config else (arguments,)
+
+
+def _unknown_flag(name: str, config: ConfigDict | None) -> str:
+    """Says that there is no such flag of the command, and which may be meant."""
+    if config is None and name.startswith("config."):
+        return f"--{name} needs a config: name one, as in labor-jax run spl --{name}=VALUE."
+    known = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])]
+    close = difflib.get_close_matches(name, known, 1, 0.6)
+    if config is not None and name in config:
+        close = [f"config.{name}"]
+    meant = f" Did you mean --{close[0]}?" if close else " --help lists the flags."
+    return f"There is no flag --{name}.{meant}"
 
 
 def _user_errors() -> tuple[type[Exception], ...]:

@@ -165,7 +165,7 @@ def base_config() -> ConfigDict:
     config.schedule = "full"
     config.seed = 0  # of weights, order, augmentation, noise and random acquisition
     # Who answers queries. "oracle": the pool's own labels. "human": people, in the labelling tool
-    # (python -m labor_jax.annotate); the run stops until they are done.
+    # (labor-jax annotate); the run stops until they are done.
     config.annotator = "oracle"
     config.annotation = annotation = ConfigDict()  # of the labelling tool
     annotation.show_guess = False  # show what the model predicts: faster, but it biases people

@@ -18,6 +18,7 @@ from labor_jax.locked_config import (
     LockedConfig,
     UnknownFieldError,
     locked,
+    section_is_no_value,
     unknown_field,
 )
 
@@ -26,12 +27,18 @@ _NONE = "None"  # on the command line
 
 class _Integer(flags.IntegerParser):
     def parse(self, argument: str) -> int | None:
-        return None if argument == _NONE else super().parse(argument)
+        try:
+            return None if argument == _NONE else super().parse(argument)
+        except ValueError as error:
+            raise ValueError("give a whole number, such as 3") from error
 
 
 class _Float(flags.FloatParser):
     def parse(self, argument: str) -> float | None:
-        return None if argument == _NONE else super().parse(argument)
+        try:
+            return None if argument == _NONE else super().parse(argument)
+        except ValueError as error:
+            raise ValueError("give a number, such as 0.5") from error
 
 
 config_flags.register_flag_parser_for_type(int, _Integer())
@@ -66,6 +73,11 @@ def load(argument: str) -> LockedConfig:
         name = path.stem
     if name in recipes.WITH_METHOD:
         method, _, pair = rest.partition(",")
+        if ":" in method:
+            raise app.UsageError(
+                f"--config {argument}: a comma stands between method and pair, as in "
+                f"{name}:{method.replace(':', ',')}."
+            )
         name = f"{name}:{method}"
     else:
         pair = rest
@@ -73,9 +85,19 @@ def load(argument: str) -> LockedConfig:
         return config.get_config(name, pair or "street")
     except ValueError as error:
         message = f"--config {argument}: {error}"
-        if name.partition(":")[0] in recipes.NAMES:  # then a registered name is missing
+        if _misses_a_registered_name(name, pair):
             message += " To use one of your own, name the file that registers it: --extension FILE."
         raise app.UsageError(message) from error
+
+
+def _misses_a_registered_name(name: str, pair: str) -> bool:
+    """Whether an extension may register what the name of a config lacks."""
+    from labor_jax import acquisition, adaptation, data
+
+    recipe, _, method = name.partition(":")
+    known = {"active": acquisition.METHODS, "uda": adaptation.METHODS}.get(recipe, ())
+    unknown = bool(method) and not set(method.split("+" if recipe == "uda" else None)) <= set(known)
+    return unknown or bool(pair and pair not in data.PAIRS)
 
 
 def _from_file(path: Path, argument: str) -> LockedConfig:
@@ -114,9 +136,9 @@ def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
       app.UsageError: no such field, or a value of another type.
     """
     for argument in arguments:
-        name = argument.lstrip("-").partition("=")[0]
+        name, _, value = argument.lstrip("-").partition("=")
         if argument.startswith("-") and name.startswith("config."):
-            _check_field(config, name)
+            _check_field(config, name, value)
     _set_leading(config, arguments)
     method, acquisition_method = config.method, config.get("acquisition.method")
     values = flags.FlagValues()
@@ -143,14 +165,16 @@ def _set_leading(config: LockedConfig, arguments: Sequence[str]) -> None:
                 raise app.UsageError(str(error)) from error
 
 
-def _check_field(config: LockedConfig, name: str) -> None:
-    section, path = config, "config"
+def _check_field(config: LockedConfig, name: str, value: str) -> None:
+    above, section, path, field = config, config, "config", ""
     for field in name.split(".")[1:]:
         if not isinstance(section, ConfigDict):
             raise app.UsageError(f"{path} is a value, so it has no field {field!r}.")
         if field not in section:
             raise app.UsageError(str(unknown_field(section, field, path)))
-        section, path = section[field], f"{path}.{field}"
+        above, section, path = section, section[field], f"{path}.{field}"
+    if isinstance(section, ConfigDict) and not value.startswith("{"):
+        raise app.UsageError(str(section_is_no_value(above, field, path.rpartition(".")[0])))
 
 
 def _read_none(section: ConfigDict) -> None:

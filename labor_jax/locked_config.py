@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -82,6 +82,8 @@ class LockedConfig(ConfigDict):
         if self.is_locked and key not in self._fields:
             raise unknown_field(self, key, self._path)
         if self.is_locked and isinstance(self._fields.get(key), ConfigDict):
+            if not isinstance(value, ConfigDict | Mapping):
+                raise section_is_no_value(self, key, self._path)
             if value is not self._fields[key]:
                 self._fields[key].update(value)  # of a section, the fields that are given
             return
@@ -132,6 +134,17 @@ def unknown_field(section: ConfigDict, name: str, path: str) -> UnknownFieldErro
     meant = f" Did you mean {path}.{close[0]}?" if close else ""
     return UnknownFieldError(
         f"Unknown field {field}.{meant} The fields of {path} are: {', '.join(section)}."
+    )
+
+
+def section_is_no_value(section: ConfigDict, name: str, path: str) -> UnknownFieldError:
+    """Describes a section that was given a value; see `unknown_field`."""
+    values = [each for each, held in section.items() if not isinstance(held, ConfigDict)]
+    close = difflib.get_close_matches(str(name), values, 1, 0.7)
+    meant = f" Did you mean {path}.{close[0]}?" if close else ""
+    return UnknownFieldError(
+        f"{path}.{name} is a section with fields of its own, and no value.{meant} Its fields are: "
+        f"{', '.join(section[name])}."
     )
 
 

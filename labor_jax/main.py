@@ -69,9 +69,14 @@ def _name(config: ConfigDict) -> str:
 def main(argv: Sequence[str], config: ConfigDict | None) -> None:
     """Runs or resumes the experiment and prints its table."""
     if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument: {argv[1]}")
+        from labor_jax.data import PAIRS
+
+        colon = f" A pair stands behind a colon, as in spl:{argv[1]}." if argv[1] in PAIRS else ""
+        raise app.UsageError(f"Unknown argument: {argv[1]}.{colon}")
     if config is None:
-        raise app.UsageError("Give an experiment, for example --config spl")
+        raise app.UsageError(
+            "Name an experiment, as in labor-jax run spl. labor-jax --help lists them."
+        )
     workdir = _WORKDIR.value or Path("runs") / _name(config)
 
     _join_processes()

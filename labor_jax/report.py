@@ -21,7 +21,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir, as RUN.")
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "The file to write. Default: report.html in RUN; of several runs, comparison.html here.",
+    "The file to write. Default: report.html in RUN; of several runs, comparison.html here. A file "
+    "that labor-jax did not write is never replaced.",
 )
 
 

@@ -46,10 +46,33 @@ def test_help_lists_commands_configs_and_pairs():
 def test_every_command_says_its_flags(command):
     result = labor_jax(command, "--help")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(f"Usage: labor-jax {command} [FLAGS]\n")
+    usage = result.stdout.splitlines()[0]
+    assert usage.startswith(f"Usage: labor-jax {command} ") and usage.endswith(" [FLAGS]")
     assert "  --extension=EXTENSION " in result.stdout
+    overwrites = command in ("predict", "frames", "strip", "export")
+    assert ("  --overwrite " in result.stdout) == overwrites
     assert ("--workdir" in result.stdout) == (command not in ("build_dataset", "check", "frames"))
     assert str(ROOT) not in result.stdout and "repeat this option" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run", "spl", "--rounds=4"), "There is no flag --rounds. Did you mean --config.rounds?"),
+        (("run", "--config.seed=1"), "as in labor-jax run spl --config.seed=VALUE"),
+        (("run", "spl", "camvid"), "A pair stands behind a colon, as in spl:camvid."),
+        (("run",), "Name an experiment, as in labor-jax run spl."),
+        (("exchange", "--rund=3"), "There is no flag --rund. Did you mean --round?"),
+        (("annotate", "runs/mine"), "as in labor-jax annotate --workdir runs/mine"),
+        (("annotate", "--workdir=x", "--port=80000"), "--port is 80000; it lies from 0 to 65535"),
+        (("frames", "drive", "--output=o"), "drive is a folder; name its videos"),
+    ],
+)
+def test_a_slip_gets_the_right_words(arguments, says, tmp_path):
+    (tmp_path / "drive").mkdir()
+    result = labor_jax(*arguments, folder=tmp_path)
+    assert result.returncode == 1 and says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_the_help_of_a_config_lists_its_fields(tmp_path):

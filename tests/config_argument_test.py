@@ -91,8 +91,10 @@ def test_a_mistake_in_a_users_file_is_said_with_its_line(code, says, tmp_path):
         ("elsewhere/spl.py", ("no file elsewhere/spl.py", "--config spl?")),
         (
             "spl:gatv",
-            ("'gatv'", "street, camvid, camvid_reverse, camvid_pool, gtav", "--extension"),
+            ("'gatv'. Did you mean gtav?", "street, camvid, camvid_reverse, camvid", "--extension"),
         ),
+        ("active:margn", ("'margn'", "Did you mean margin?", "--extension")),
+        ("active:margin:street", ("a comma stands between", "active:margin,street")),
         ("active:entropi", ("'entropi'", "entropy", "--extension")),
         ("active:camvid", ("'camvid'", "entropy")),
         ("active", ("active needs an acquisition method: active:METHOD", "spl, ppl, ripu_ra")),
@@ -109,6 +111,12 @@ def test_an_unknown_config_is_one_line(argument, says, tmp_path, monkeypatch):
         config_argument.load(argument)
     assert all(text in str(raised.value) for text in says), str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_pair_that_a_method_cannot_have_needs_no_extension():
+    with pytest.raises(app.UsageError, match="begins with a model trained on source") as raised:
+        config_argument.load("ppl:photos")
+    assert "--extension" not in str(raised.value)
 
 
 def test_fields_are_overridden_and_other_arguments_left():
@@ -167,7 +175,10 @@ def test_a_method_given_as_a_field_names_the_run(name, method):
         ("--config.rond=2", ("Unknown field config.rond.", "rounds")),
         ("--config.data.rot=x", ("config.data.rot", "Did you mean config.data.root?")),
         ("--config.rounds.x=1", ("config.rounds is a value",)),
-        ("--config.rounds=many", ("rounds", "many")),
+        ("--config.rounds=many", ("rounds", "many", "give a whole number, such as 3")),
+        ("--config.round.learning_rate=big", ("big", "give a number, such as 0.5")),
+        ("--config.round=4", ("config.round is a section", "Did you mean config.rounds?", "steps")),
+        ("--config.model=resnet50", ("config.model is a section", "backbone")),
         ("--config.rounds=None", ("config.rounds can't be None; give a value such as 3.",)),
         ("--config.optimizer.momentum=None", ("config.optimizer.momentum can't be None",)),
         ("--config.joint.query_steps=None", ("config.joint.query_steps can't be None",)),

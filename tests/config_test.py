@@ -213,6 +213,14 @@ def test_a_pair_is_chosen_with_the_config_alone():
     assert config.to_dict() == before
 
 
+def test_a_section_is_no_value():
+    config = get_config("spl")
+    with pytest.raises(AttributeError, match=r"config\.round is a section.*mean config\.rounds"):
+        config.round = 2
+    config.round = {"steps": 7}
+    assert config.round.steps == 7
+
+
 def test_none_is_a_value_of_placeholders_alone():
     config = get_config("spl")
     config.model.dropout = None

@@ -83,8 +83,11 @@ def test_a_stopped_run_says_its_phase(tmp_path, monkeypatch):
         (("RUN", "--workdir=RUN"), "is the only run named"),
         (("/no/such/run",), "holds no run"),
         (("RUN", "--output=/no/such/folder/r.html"), "There is no /no."),
-        (("RUN", "--output=RUN"), "is a folder, but a file is needed there"),
-        (("RUN", "--output=RUN/config.json/r.html"), "a part of that path is a file and no folder"),
+        (("RUN", "--output=RUN"), "is a folder; --output names a file"),
+        (
+            ("RUN", "--output=RUN/config.json/r.html"),
+            "config.json is a file; the output needs a folder",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_sentence(arguments, says, waiting):
@@ -105,6 +108,20 @@ def test_several_runs_are_compared(tmp_path):
     assert "| 50.0 | 60.0 | 55.0 |" in result.stdout
     assert result.stdout.endswith(", ".join(str(tmp_path / f"c.{kind}") for kind in KINDS) + "\n")
     assert all((tmp_path / f"c.{kind}").stat().st_size for kind in KINDS)
+
+
+def test_files_of_others_are_not_replaced(tmp_path, waiting):
+    runs = [write_run(tmp_path / str(seed), seed=seed, miou=0.5 + seed / 10) for seed in (0, 1)]
+    (tmp_path / "c.md").write_text("mine")
+    compared, single = (f"--output={tmp_path}/c.{kind}" for kind in ("html", "md"))
+    for arguments in ((*runs, compared), (waiting, single)):
+        result = report(*arguments)
+        assert result.returncode == 1 and "labor-jax did not write it" in result.stderr
+    assert (tmp_path / "c.md").read_text() == "mine" and not (tmp_path / "c.html").exists()
+    for _ in range(2):  # its own ones are
+        assert report(*runs, f"--output={tmp_path}/d.html").returncode == 0
+        assert report(waiting, f"--output={tmp_path}/e.html").returncode == 0
+        assert report(waiting, f"--output={waiting}/report.html").returncode == 0
 
 
 def test_a_run_without_results_says_so(tmp_path, waiting):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, Literal
@@ -226,7 +227,9 @@ def method(name: str, *, field: str = "method") -> Method:
       ValueError: If there is no such method; the message lists all methods.
     """
     if name not in METHODS:
-        raise ValueError(f"{field} is {name!r}; choose one of: {', '.join(METHODS)}.")
+        close = difflib.get_close_matches(name, METHODS, 1, 0.6)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        raise ValueError(f"{field} is {name!r}; choose one of: {', '.join(METHODS)}.{meant}")
     return METHODS[name]
 
 

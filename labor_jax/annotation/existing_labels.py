@@ -181,7 +181,12 @@ def check_complete(result: ExistingImport, path: Path) -> None:
     """Raises a `DataError` that tells the violations of an import by cause, if it has any."""
     if result.violations:
         listed = "\n  ".join(by_cause(result.violations))
-        raise DataError(f"the labels of {path} can't be used as they are:\n  {listed}")
+        raise DataError(
+            f"the labels of {path} can't be used as they are (sizes are width x height):\n  "
+            f"{listed}\nMend or remove what is named. Or let the run start without these labels, "
+            "and import the others: labor-jax exchange --workdir WORKDIR --import FORMAT "
+            f"--input {path} --round 0 --skip-invalid"
+        )
     if not result.imported and not result.unchanged:
         raise DataError(f"{path} gives no pixel of the pool a label")
 

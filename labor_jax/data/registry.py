@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types
 from collections.abc import Callable, Collection, Mapping
 
@@ -123,9 +124,11 @@ def pair_settings(name: str) -> RegisteredPair:
       ValueError: the name is unknown; the error lists the registered names.
     """
     if name not in _PAIRS:
+        close = difflib.get_close_matches(name, _PAIRS, 1, 0.6)
+        meant = f" Did you mean {close[0]}?" if close else ""
         raise ValueError(
-            f"unknown data pair {name!r}; valid pairs: {', '.join(_PAIRS)}. To add one of your "
-            "own, decorate its loader with labor_jax.data.register_pair and import that file first."
+            f"unknown data pair {name!r}.{meant} The pairs are {', '.join(_PAIRS)}; "
+            "labor_jax.data.register_pair adds yours."
         )
     return _PAIRS[name]
 

@@ -137,7 +137,9 @@ class Session:
         )
         left = self.phases[-1].last_step - step
         if left:
-            logger.info("%s steps in %d phases to go.", f"{left:,}", self._phases_after(step))
+            phases = self._phases_after(step)
+            noun = "phase" if phases == 1 else "phases"
+            logger.info("%s steps in %d %s to go.", f"{left:,}", phases, noun)
         if processes.is_first():
             self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
             self.watch(step)

@@ -92,6 +92,7 @@ def test_a_name_a_line(write_table):
         ("number,name\n70000,road\n", "line 2: the number '70000' must be 0 to 65535"),
         ("name,void\nroad,perhaps\n", "line 2: void is 'perhaps'; write yes or no"),
         ("number,title,colour\n0,road,#000000\n", "line 1: the titles number, title, colour"),
+        ("nr,nam\n0,road\n1,sky\n", "line 1: the titles nr, nam are not known"),
         ("id,name,label\n0,road,L1\n", "line 1: the titles name, label mean the same, the name"),
         ("0,road\n255,void\n", "line 2: 'void' would be a class that is learnt"),
         ("name,void\nroad,no\nIgnore,no\n", "line 3: 'Ignore' would be a class"),

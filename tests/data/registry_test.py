@@ -35,8 +35,8 @@ def test_an_unknown_pair_lists_the_valid_ones_and_says_how_to_register():
     for look_up in (registry.pair_settings, lambda name: data.load_pair(name, _config())):
         with pytest.raises(
             ValueError,
-            match=r"unknown data pair 'strret'; valid pairs: street, camvid, camvid_reverse, "
-            r"camvid_pool, gtav, synthia, folders, photos\. .*labor_jax\.data\.register_pair",
+            match=r"unknown data pair 'strret'. Did you mean street\? The pairs are street, "
+            r"camvid, camvid_reverse, camvid_pool, gtav, synthia, folders, photos; .*register_pair",
         ):
             look_up("strret")
 

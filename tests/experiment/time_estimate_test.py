@@ -82,4 +82,4 @@ def test_a_run_says_once_how_long_it_takes(tmp_path, caplog):
         experiment.run(config, tmp_path)
     said = [line for line in caplog.messages if "on this machine" in line]
     assert len(said) == 1 and said[0].startswith("The step to go takes less than a minute on")
-    assert "8 steps in 1 phases to go." in caplog.messages
+    assert "8 steps in 1 phase to go." in caplog.messages

@@ -168,7 +168,8 @@ def read_document(path: Path, suffix: str, exported: ExportedRound) -> tuple[str
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{path} can't be read: {reason}") from error
 
 
 def check_inside(path: Path, folder: Path) -> None:

@@ -181,6 +181,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     import av
 
     if not path.is_file():
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; name its videos, as in {path}/*.mp4.")
         raise DataError(f"{path} can't be read as a video: no such file.")
     try:
         with av.open(str(path)) as container:

@@ -18,7 +18,7 @@ _PLACEHOLDERS = ("CLASS_NAMES", "POOL_IMAGES")
 
 _WITHOUT_SOURCE = """\
 No labelled images to train on were found, so the run learns from answers alone. If there are some
-elsewhere, such as a simulator's, run spl:folders with --config.data.source.images=DIR and
+elsewhere, such as a simulator's, run ppl:folders with --config.data.source.images=DIR and
 --config.data.source.labels=DIR instead."""
 
 _TABLES = ("classes.csv", "classes.txt")
@@ -69,7 +69,7 @@ def existing_class_table(inspection: Inspection) -> str:
     return next(found, "")
 
 
-def command(fields: Mapping[str, str], name: str = "spl:folders", workdir: str = "") -> str:
+def command(fields: Mapping[str, str], name: str = "ppl:folders", workdir: str = "") -> str:
     """Returns the command that runs a config with these fields, ready for a shell.
 
     Args:
@@ -101,7 +101,7 @@ def describe(
     """
     title = "To use it, when the problems are mended:" if inspection.problems else "To use it:"
     has_source = "source" in inspection.roles
-    name = "spl:folders" if has_source else "active:margin,photos"
+    name = "ppl:folders" if has_source else "active:margin,photos"
     lines = [title, "", command(fields, name, _outside_workdir(inspection)), ""]
     lines += _about_more_photos(inspection, fields)
     if is_new or not class_table:

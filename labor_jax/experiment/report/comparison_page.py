@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from labor_jax import output_files
 from labor_jax.experiment import amounts
 from labor_jax.experiment.report import (
     charts,
@@ -60,12 +61,16 @@ def write(workdirs: Iterable[Path], output: Path) -> Written:
 
     Raises:
       ResultsError: the runs can't be compared.
+      OutputError: one of the files is there, and the package did not write it as it is.
     """
     if output.suffix not in (".html", ".htm"):
         raise ResultsError(
             f"--output is {output}; name an .html file. The table is written beside it as .md and "
             ".csv, too."
         )
+    beside = {suffix: output.with_suffix(suffix) for suffix in (".md", ".csv")}
+    for path in (output, *beside.values()):
+        output_files.check_file(path, overwrite=True)
     workdirs = list(workdirs)
     folders = collections.Counter(workdir.resolve() for workdir in workdirs)
     if len(folders) == 1:
@@ -87,10 +92,11 @@ def write(workdirs: Iterable[Path], output: Path) -> Written:
     text = comparison_text.markdown(short)
     if len(table.rows) > 1:
         text += f"\n{comparison_text.differences_markdown(short)}"
-    beside = {suffix: output.with_suffix(suffix) for suffix in (".md", ".csv")}
-    write_atomically(beside[".md"], text)
-    write_atomically(beside[".csv"], comparison_text.as_csv(table))
-    write_page(table, output, told)
+    for path, written in ((beside[".md"], text), (beside[".csv"], comparison_text.as_csv(table))):
+        with output_files.writing_file(path, overwrite=True) as temporary:
+            temporary.write_text(written)
+    with output_files.writing_file(output, overwrite=True) as temporary:
+        write_page(table, temporary, told)
     return Written(output, beside[".md"], beside[".csv"], text, tuple(told))
 
 

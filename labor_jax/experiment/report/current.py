@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from labor_jax import output_files
 from labor_jax.annotation import LabelStore
 from labor_jax.data import Pair
 from labor_jax.experiment import summary
@@ -30,8 +31,20 @@ def write(workdir: str | os.PathLike, output: Path | None = None) -> Path:
       ConfigError: there is no run in `workdir`, or it has no result yet.
       DataError: the pool's images can't be read.
       LabelStoreError: nor can the answers.
+      OutputError: `output` is there, and the package did not write it as it is.
     """
     folder = Workdir.existing(workdir)
+    if output is not None and output.resolve() != folder.report.resolve():
+        output.parent.stat()  # no folder is made for it
+        output_files.check_file(output, overwrite=True)
+        with output_files.writing_file(output, overwrite=True) as temporary:
+            _write(folder, temporary)
+        return output
+    _write(folder, folder.report)
+    return folder.report
+
+
+def _write(folder: Workdir, output: Path) -> None:
     progress = None if folder.summary.exists() else _progress(folder)
     pair, note = _pair(folder)
     with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
@@ -41,7 +54,6 @@ def write(workdir: str | os.PathLike, output: Path | None = None) -> Path:
         run_report.write_report(
             folder, described, pair, store, output=output, note=note, over=phase is None
         )
-    return output or folder.report
 
 
 def _pair(folder: Workdir) -> tuple[Pair, str]:

@@ -23,7 +23,7 @@ def suggested(root):
     return suggestion.suggest_fields(inspection), inspection
 
 
-def load(root, roles=base.ROLES, table=None, name="spl:folders"):
+def load(root, roles=base.ROLES, table=None, name="ppl:folders"):
     """The pair and the config that the printed command reads, perhaps with a class table."""
     fields, inspection = suggested(root)
     if table is not None:
@@ -241,7 +241,7 @@ def test_a_pool_of_several_folders_is_offered(tmp_path, simulator):
     text = suggestion.describe(inspection, fields)
     assert "oslo, rome: 8 more photos." in text
     offered = shlex.split(next(line for line in text.splitlines() if line.startswith("--config")))
-    config = config_argument.load("spl:folders")
+    config = config_argument.load("ppl:folders")
     given = [f"--config.{name}={value}" for name, value in fields.items()]
     assert config_argument.override(config, ["run", *given, *offered]) == ["run"]
     pool = data.load_pair(config.pair, config.data, ["pool"]).pool

@@ -21,7 +21,7 @@ _SECTIONS = (
 
 def _config(name, method="ppl", protocol="staged"):
     """A pair's settings in the order in which a config is made, without a method's own."""
-    config = ConfigDict({"method": method, "protocol": protocol})
+    config = ConfigDict({"method": method, "protocol": protocol, "recipe": "paper"})
     for section in (*_SECTIONS, "acquisition", "data"):
         config[section] = ConfigDict()
     for phase in ("supervised", "warmup", "retraining", "selector", "round"):
