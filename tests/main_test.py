@@ -249,7 +249,7 @@ def test_the_first_lines_name_device_and_workdir(workdir, tmp_path):
             ("exchange", "--workdir=RUN", "--export=coco", "--output=FILE/x"),
             "is a file, but a folder",
         ),
-        (("report", "--workdir=RUN", "--output=FOLDER"), "FOLDER is a folder, but a file"),
+        (("report", "--workdir=RUN", "--output=FOLDER"), "FOLDER is a folder; --output"),
         (("build_dataset", "--dataset=gtav", "--folder=FILE", "--data_dir=FILE"), "FILE"),
     ],
 )

@@ -27,6 +27,7 @@ def tiny(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_the_whole_command_times_each_phase_with_losses_of_its_own(tiny, capsys):
     arguments = ["--methods", "two_phases", "--rounds", "2", "--steps", "1"]
     assert adaptation_step.main([*arguments, "--", "--config.source_batch_size=4"]) == 0

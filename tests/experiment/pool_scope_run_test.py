@@ -49,7 +49,7 @@ def asked_in(workdir, round_number):
         return store.asked_images(round_number)
 
 
-@pytest.fixture(scope="module", params=all_but(["spl", "ripu_ra"], ["spl", MASK, "ripu_ra"]))
+@pytest.fixture(scope="module", params=all_but(["spl"], ["spl", MASK, "ripu_ra"]))
 def whole(request, tmp_path_factory):
     """A run that nothing interrupted."""
     register_mask()

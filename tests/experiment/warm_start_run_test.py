@@ -52,6 +52,7 @@ def test_an_auxiliary_head_that_only_the_warm_up_trains_is_drawn(source_only, tm
     assert comparable(experiment.run(started, tmp_path / "started")) == comparable(whole)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_between_the_stages_of_retraining(tmp_path):
     def config(stages):
         config = tiny_config("source_only")

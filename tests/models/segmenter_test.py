@@ -218,7 +218,7 @@ def test_every_head_fits_every_backbone(backbone, head):
     values = config(backbone=backbone, head=head, dtype="bfloat16", output_stride=4)
     segmenter, again = (models.build_segmenter(values, CLASSES, auxiliary=True) for _ in range(2))
     assert segmenter == again and hash(segmenter) == hash(again)
-    images = jax.ShapeDtypeStruct((1, 33, 40, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((2, 33, 40, 3), jnp.float32)
 
     def run(key, images):
         variables = models.init_variables(segmenter, key, (33, 40))
@@ -226,7 +226,7 @@ def test_every_head_fits_every_backbone(backbone, head):
 
     outputs = jax.eval_shape(run, jax.random.key(0), images)
     for logits in (outputs.logits, outputs.auxiliary_logits):
-        assert logits.shape == (1, 33, 40, CLASSES) and logits.dtype == jnp.float32
+        assert logits.shape == (2, 33, 40, CLASSES) and logits.dtype == jnp.float32
     assert outputs.features[-1].dtype == jnp.bfloat16
 
 
