@@ -1,11 +1,11 @@
 """The command `labor-jax COMMAND …`, also `python -m labor_jax COMMAND …`."""
 
-import difflib
 import inspect
 import runpy
 import sys
 
 from labor_jax import command_help
+from labor_jax.close_names import did_you_mean
 
 COMMANDS = {
     "run": ("main", "Runs or resumes an experiment: labor-jax run spl:camvid --config.seed=1"),
@@ -36,8 +36,7 @@ def main() -> int:
             command_help.discard_output()
         return 0
     if command not in COMMANDS:
-        close = difflib.get_close_matches(command, COMMANDS, 1)
-        meant = f" Did you mean {close[0]}?" if close else ""
+        meant = did_you_mean(command, COMMANDS)
         print(
             f"Unknown command {command!r}.{meant} The commands are {', '.join(COMMANDS)}.",
             file=sys.stderr,

@@ -1,6 +1,5 @@
 """What the package's commands share: flags, logging, and errors meant for the user."""
 
-import difflib
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from labor_jax import command_help, file_errors, logs, user_files
+from labor_jax.close_names import did_you_mean
 
 _EXTENSIONS = flags.DEFINE_multi_string(
     "extension",
@@ -209,11 +209,10 @@ def _unknown_flag(name: str, config: ConfigDict | None) -> str:
     """Says that there is no such flag of the command, and which may be meant."""
     if config is None and name.startswith("config."):
         return f"--{name} needs a config: name one, as in labor-jax run spl --{name}=VALUE."
-    known = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])]
-    close = difflib.get_close_matches(name, known, 1, 0.6)
     if config is not None and name in config:
-        close = [f"config.{name}"]
-    meant = f" Did you mean --{close[0]}?" if close else " --help lists the flags."
+        return f"There is no flag --{name}. Did you mean --config.{name}?"
+    known = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])]
+    meant = did_you_mean(name, known, prefix="--") or " --help lists the flags."
     return f"There is no flag --{name}.{meant}"
 
 

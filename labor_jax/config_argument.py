@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import traceback
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from ml_collections import ConfigDict, config_flags
 from ml_collections.config_dict import FieldReference
 
 from labor_jax import user_files
+from labor_jax.close_names import did_you_mean
 from labor_jax.locked_config import (
     ON_CHANGE,
     LockedConfig,
@@ -64,8 +64,7 @@ def load(argument: str) -> LockedConfig:
         if path.is_file():
             return _from_file(path, rest)
         if path.parent.name != "configs" or path.stem not in recipes.NAMES:
-            close = difflib.get_close_matches(path.stem, recipes.NAMES, 1, 0.6)
-            meant = f" Did you mean --config {close[0]}?" if close else ""
+            meant = did_you_mean(path.stem, recipes.NAMES, prefix="--config ")
             raise app.UsageError(
                 f"There is no file {name}.{meant} These names work from any directory: "
                 f"{', '.join(recipes.NAMES)}."
@@ -95,9 +94,9 @@ def _misses_a_registered_name(name: str, pair: str) -> bool:
     from labor_jax import acquisition, adaptation, data
 
     recipe, _, method = name.partition(":")
-    known = {"active": acquisition.METHODS, "uda": adaptation.METHODS}.get(recipe, ())
-    unknown = bool(method) and not set(method.split("+" if recipe == "uda" else None)) <= set(known)
-    return unknown or bool(pair and pair not in data.PAIRS)
+    methods = adaptation.METHODS if recipe == "uda" else acquisition.METHODS
+    unknown = method and any(each not in methods for each in method.split("+"))
+    return bool(unknown or (pair and pair not in data.PAIRS))
 
 
 def _from_file(path: Path, argument: str) -> LockedConfig:

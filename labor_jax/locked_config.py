@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import FieldReference
+
+from labor_jax.close_names import did_you_mean
 
 RENAMED = {
     "config.source": "config.supervised",
@@ -130,8 +131,7 @@ def unknown_field(section: ConfigDict, name: str, path: str) -> UnknownFieldErro
     field = f"{path}.{name}"
     if field in RENAMED:
         return UnknownFieldError(f"{field} is now {RENAMED[field]}.")
-    close = difflib.get_close_matches(str(name), list(section), 1, 0.7)
-    meant = f" Did you mean {path}.{close[0]}?" if close else ""
+    meant = did_you_mean(str(name), section, prefix=f"{path}.", likeness=0.7)
     return UnknownFieldError(
         f"Unknown field {field}.{meant} The fields of {path} are: {', '.join(section)}."
     )
@@ -140,8 +140,7 @@ def unknown_field(section: ConfigDict, name: str, path: str) -> UnknownFieldErro
 def section_is_no_value(section: ConfigDict, name: str, path: str) -> UnknownFieldError:
     """Describes a section that was given a value; see `unknown_field`."""
     values = [each for each, held in section.items() if not isinstance(held, ConfigDict)]
-    close = difflib.get_close_matches(str(name), values, 1, 0.7)
-    meant = f" Did you mean {path}.{close[0]}?" if close else ""
+    meant = did_you_mean(str(name), values, prefix=f"{path}.", likeness=0.7)
     return UnknownFieldError(
         f"{path}.{name} is a section with fields of its own, and no value.{meant} Its fields are: "
         f"{', '.join(section[name])}."

@@ -5,7 +5,6 @@ pair changes about a recipe is registered with the pair, see `labor_jax.data.reg
 """
 
 import collections
-import difflib
 import functools
 import inspect
 import logging
@@ -14,6 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from labor_jax.close_names import did_you_mean
 from labor_jax.locked_config import flat
 
 logger = logging.getLogger(__name__)
@@ -249,9 +249,8 @@ def _check_adaptation(method: str) -> None:
     unknown = [name for name in method.split("+") if name not in known]
     if not unknown:
         return
-    close = difflib.get_close_matches(unknown[0], known, 1, 0.6)
     problem = f"There is no method of adaptation {unknown[0]!r}." if unknown[0] else ""
-    meant = f" Did you mean {close[0]}?" if close else ""
+    meant = did_you_mean(unknown[0], known)
     raise ValueError(
         f"{problem or 'uda needs a method of adaptation.'}{meant} Write uda:METHOD, or "
         f"uda:METHOD,PAIR on the command line. METHOD is one of {', '.join(sorted(known))}, or "
@@ -333,8 +332,7 @@ def name_of(config: ConfigDict) -> str:
 
 def unknown_name(name: str) -> str:
     """Says that a config's name is unknown, and which are known."""
-    close = difflib.get_close_matches(name.partition(":")[0], NAMES, 1, 0.6)
-    meant = f" Did you mean {close[0]}?" if close else ""
+    meant = did_you_mean(name.partition(":")[0], NAMES)
     return (
         f"Unknown config {name!r}.{meant} The names are {', '.join(NAMES)}; active:METHOD takes "
         "any acquisition method, uda:METHOD any method of adaptation."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
 from labor_jax.acquisition.budget import BudgetKind
 from labor_jax.acquisition.pool_image import PoolImage
+from labor_jax.close_names import did_you_mean
 
 Asks = Literal[
     "points", "regions", "superpixels", "classes", "corrections", "mask", "images", "full"
@@ -227,8 +227,7 @@ def method(name: str, *, field: str = "method") -> Method:
       ValueError: If there is no such method; the message lists all methods.
     """
     if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, 1, 0.6)
-        meant = f" Did you mean {close[0]}?" if close else ""
+        meant = did_you_mean(name, METHODS)
         raise ValueError(f"{field} is {name!r}; choose one of: {', '.join(METHODS)}.{meant}")
     return METHODS[name]
 

@@ -239,13 +239,13 @@ def _csv_rows(path: pathlib.Path, text: str) -> list[_Row]:
     if columns is not None:
         rows = rows[1:]
     else:
-        first, *below = [cells for _, cells in rows]
-        if below and not first[0].isdecimal() and all(cells[0].isdecimal() for cells in below):
+        titles, *below = [cells for _, cells in rows]
+        if below and not titles[0].isdecimal() and all(cells[0].isdecimal() for cells in below):
             raise DataError(
-                f"{rows[0][0]}: the titles {', '.join(first)} are not known. Use number, name, "
+                f"{rows[0][0]}: the titles {', '.join(titles)} are not known. Use number, name, "
                 "colour and void, or leave the row of titles out."
             )
-        columns = _untitled([first, *below])
+        columns = _untitled([titles, *below])
     return [_row(where, cells, columns) for where, cells in rows]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 from collections.abc import Callable, Collection, Mapping
 
 from ml_collections import ConfigDict
 
+from labor_jax.close_names import did_you_mean
 from labor_jax.data import base, own_data, transforms
 
 Loader = Callable[[ConfigDict, Collection[str]], base.Pair]
@@ -124,11 +124,9 @@ def pair_settings(name: str) -> RegisteredPair:
       ValueError: the name is unknown; the error lists the registered names.
     """
     if name not in _PAIRS:
-        close = difflib.get_close_matches(name, _PAIRS, 1, 0.6)
-        meant = f" Did you mean {close[0]}?" if close else ""
         raise ValueError(
-            f"unknown data pair {name!r}.{meant} The pairs are {', '.join(_PAIRS)}; "
-            "labor_jax.data.register_pair adds yours."
+            f"unknown data pair {name!r}.{did_you_mean(name, _PAIRS)} The pairs are "
+            f"{', '.join(_PAIRS)}; labor_jax.data.register_pair adds yours."
         )
     return _PAIRS[name]
 
