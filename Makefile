@@ -24,7 +24,7 @@ lint: setup
 
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-# All but the slow tests, of which each has a like one here: tests/slow.py.
+# All but the slow tests, see tests/slow.py.
 test: setup lint
 	$(PYTEST) -m "not slow"
 

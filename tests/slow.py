@@ -1,6 +1,7 @@
-"""Which tests `make test` leaves out: those of one more method, network or way like the others.
+"""Which tests `make test` leaves out, and `make test-all` runs.
 
-`make test-all` runs them too.
+They are slow, and like another test with one more method, network or way; or they run as a whole
+what others check in its parts.
 """
 
 import pytest

@@ -69,13 +69,13 @@ class BatchNorm(nn.Module):
 
 
 def _check_variance(shape: tuple[int, ...], axis_name: str | None) -> None:
-    """Refuses a single value a channel: normalised it is 0, and the running variance falls to 0."""
+    """Refuses a single value a channel, of which nothing but 0 is left, with a variance of 0."""
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
     if math.prod(shape[:-1]) * devices == 1:
         raise ValueError(
-            "trained batch norm gets one value a channel: one image at a time, of one pixel, such "
-            "as deeplab_v3plus pools it. Train on two images or more at a time, by the batch sizes "
-            "and config.per_device_batch_size, or set config.model.batch_norm to 'frozen'."
+            "trained batch norm gets one value a channel, as where deeplab_v3plus pools one image "
+            "to one pixel. Take two images or more at a time, by the batch sizes and "
+            "config.per_device_batch_size, or set config.model.batch_norm to 'frozen'."
         )
 
 

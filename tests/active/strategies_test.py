@@ -255,8 +255,9 @@ def test_whole_images_are_asked_by_one_score(image, method):
     half = np.arange(math.prod(SHAPE)).reshape(SHAPE) % 2 == 0
     assert np.isfinite(_ask(image._replace(available=half), method, fraction=0.3).scores[0])
     half[0, 0] = False  # more than half is labelled
-    labelled = _ask(image._replace(available=half), method, fraction=0.3)
-    assert np.isneginf(labelled.scores[0])
+    for left in (half, np.zeros(SHAPE, bool)):
+        labelled = _ask(image._replace(available=left), method, fraction=0.3)
+        assert np.isneginf(labelled.scores[0])
 
 
 def test_halo_keeps_its_regions_well_apart_in_all_rounds(image):
