@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import unicodedata
 
 import numpy as np
 import pytest
@@ -100,16 +99,6 @@ def test_names_follow_the_pools_pattern(store, folder, caplog):
     save(folder / "photos" / "x.jpg", LABELS[0])
     with pytest.raises(DataError, match=r"no label maps \({stem}_gt\.png or .*images: x\.jpg"):
         import_existing(store, existing, "png", folder / "photos")
-
-
-def test_a_name_may_write_an_accent_in_another_way():
-    one, other = (unicodedata.normalize(form, "B\u00e4ume/\u00fc") for form in ("NFC", "NFD"))
-    existing = dataclasses.replace(pool_round(PAIR), names={0: other, 1: "b/x", 2: "b/y"})
-    for name in (one, "\u00fc"):  # with its folder and without
-        assert existing.identify(f"{name}.jpg", SIZE) == (0, ())
-    twice = dataclasses.replace(existing, names={0: other, 1: one})
-    number, (problem,) = twice.identify(f"{one}.jpg", SIZE)
-    assert number is None and "may be any of 2 images" in problem.text
 
 
 def test_what_is_wrong_is_told_by_cause_and_nothing_is_stored(store, folder):

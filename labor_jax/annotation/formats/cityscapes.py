@@ -78,7 +78,8 @@ def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage
         text = f"it is not laid out as Cityscapes' polygons: {error!r}"
         return ImportedImage(where, None, None, (Problem(text),))
     stems = (stem_of(where, pattern) for pattern in _PATTERNS)
-    number, problems = existing.identify(next(filter(None, stems), None), size)
+    stem = next(filter(None, stems), None)
+    number, problems = existing.identify(stem, size, is_file=False)
     if problems:
         return ImportedImage(where, number, None, problems)
     canvas = Image.new("L", existing.sizes[number][::-1], UNANSWERED)

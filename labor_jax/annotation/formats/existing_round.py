@@ -58,16 +58,22 @@ class ExistingRound(ExportedRound):
     unknown_is_void: bool = False
 
     def identify(
-        self, name: Any, size: tuple[Any, Any] | None
+        self, name: Any, size: tuple[Any, Any] | None, *, is_file: bool = True
     ) -> tuple[int | None, tuple[Problem, ...]]:
-        """Finds the image of the pool that a file names, with folders or without."""
+        """Finds the image of the pool that a file names, with folders or without.
+
+        Args:
+          name: The name of the image's file; or the image's own, without extension and suffix.
+          size: See `ExportedRound.identify`.
+          is_file: Whether it is rather the file's. "photo.png" may be either one's.
+        """
         path = name if isinstance(name, str) else ""
         path = path.replace("\\", "/").rpartition(_STORAGE_PREFIX)[2]
         folder, slash, base = path.rpartition("/")
-        if base.lower().endswith(IMAGE_EXTENSIONS):
-            base = base.rpartition(".")[0]
-        base = base.removesuffix(self.image_suffix)
-        for each in (base, _UPLOAD_PREFIX.sub("", base)):
+        is_image = base.lower().endswith(IMAGE_EXTENSIONS)
+        of_file = (base.rpartition(".")[0] if is_image else base).removesuffix(self.image_suffix)
+        bases = (of_file, base) if is_file else (base, of_file)
+        for each in (*bases, *(_UPLOAD_PREFIX.sub("", base) for base in bases)):
             numbers = self._numbers(folder + slash + each) if each else []
             if len(numbers) == 1:
                 return numbers[0], self.check_size(numbers[0], size)

@@ -53,7 +53,7 @@ def read(path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
 
 
 def _read_file(file: Path, where: str, stem: str, existing: ExistingRound) -> ImportedImage:
-    number, problems = existing.identify(stem, None)
+    number, problems = existing.identify(stem, None, is_file=False)
     if problems:
         return ImportedImage(where, number, None, problems)
     try:
