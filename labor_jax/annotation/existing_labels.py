@@ -1,9 +1,9 @@
 """Imports labels that existed before the run as round 0 of its label store."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from labor_jax.annotation.formats.exported_round import (
     ImportedImage,
     Problem,
     file_number,
+    shortened,
 )
 from labor_jax.annotation.label_store import EXISTING_ROUND, LabelStore
 from labor_jax.annotation.label_store.existing import (
@@ -236,30 +237,59 @@ def _read(format: str, path: Path, existing: ExistingRound) -> Iterator[Imported
         yield from EXISTING_FORMATS[format].read(path, existing)
 
 
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class _TheirRound(ExportedRound):
+    """A round that another run exported.
+
+    Attributes:
+      in_pool: What the pool's images say of each of its own, see `ExportedRound.identify`.
+    """
+
+    in_pool: Mapping[int, tuple[int | None, tuple[Problem, ...]]]
+
+    def check_size(self, number: int, size: tuple[Any, Any] | None) -> tuple[Problem, ...]:
+        """Refuses an image that the pool lacks or has in another size, before it is read."""
+        return self.in_pool[number][1] or super().check_size(number, size)
+
+
 def _read_export(format: str, path: Path, existing: ExistingRound) -> Iterator[ImportedImage]:
     """Reads a round that another run exported, whose manifest has the images' names."""
-    exported, names = _described(path / documents.MANIFEST, existing)
+    exported = _described(path / documents.MANIFEST, existing)
     for image in FORMATS[format].read(path, exported):
-        if image.number is None or image.number not in names:
-            yield image
-            continue
-        number, problems = existing.identify(names[image.number], exported.sizes[image.number])
-        labels = None if problems else image.labels
-        yield image._replace(number=number, labels=labels, problems=(*problems, *image.problems))
+        in_pool = None if image.number is None else exported.in_pool[image.number][0]
+        yield image._replace(number=in_pool)
 
 
-def _described(file: Path, existing: ExistingRound) -> tuple[ExportedRound, dict[int, str]]:
+def _described(file: Path, existing: ExistingRound) -> _TheirRound:
     _, manifest = documents.read_json(file, existing)
+    names, sizes = {}, {}
     try:
-        round = int(manifest["round"])
-        names = {file_number(each["file"]): each["name"] for each in manifest["images"]}
-        sizes = {
-            number: (each["height"], each["width"])
-            for number, each in zip(names, manifest["images"], strict=True)
-        }
-    except (KeyError, TypeError, ValueError) as error:
+        round = _whole(manifest["round"], "its round is", least=0)
+        for count, each in enumerate(manifest["images"], start=1):
+            number = file_number(each["file"])
+            if number in names:
+                raise ValueError(f"image {count} has the file name of another one")
+            names[number] = each["name"]
+            sizes[number] = tuple(
+                _whole(each[side], f"image {count} has the {side}", least=1)
+                for side in ("height", "width")
+            )
+    except (KeyError, TypeError) as error:
         raise DataError(f"{file} is not as exported: {error!r}") from error
+    except ValueError as error:
+        raise DataError(f"{file} is not as exported: {error}") from error
     described = {
         field.name: getattr(existing, field.name) for field in dataclasses.fields(ExportedRound)
     }
-    return ExportedRound(**{**described, "round": round, "names": names, "sizes": sizes}), names
+    described.update(round=round, names=names, sizes=sizes)
+    in_pool = {
+        number: existing.identify(name, sizes[number], is_file=False)
+        for number, name in names.items()
+    }
+    return _TheirRound(**described, in_pool=in_pool)
+
+
+def _whole(value: Any, what: str, *, least: int) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{what} {shortened(value)}")
+    return value

@@ -207,6 +207,63 @@ def test_the_round_that_another_run_exported(store, folder, tmp_path, format):
     np.testing.assert_array_equal(store.asked("b/x"), query)  # void answers too
 
 
+@pytest.fixture
+def foreign(tmp_path, folder):
+    """A function that exports a round of another run in a format, with other manifest entries."""
+
+    def export(format, *, round=3, **image):
+        with LabelStore(tmp_path / "theirs.sqlite", classes=CLASSES) as theirs:
+            theirs.open_round(3, NAMES[1:2])
+            theirs.ask("b/x", 3, np.ones(SIZE, bool))
+            theirs.answer("b/x", 3, LABELS[1])
+            exported = describe_round(theirs, CLASSES, PAIR.palette, 3)
+            export_round(theirs, exported, format, folder / "out", pool=None)
+        file = folder / "out" / "manifest.json"
+        manifest = json.loads(file.read_text())
+        manifest["images"][0].update(image)
+        manifest["round"] = round
+        file.write_text(json.dumps(manifest))
+        return folder / "out"
+
+    return export
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"height": "6"}, "image 1 has the height '6'"),
+        ({"height": None}, "image 1 has the height None"),
+        ({"width": 8.0}, r"image 1 has the width 8\.0"),
+        ({"height": -6}, "image 1 has the height -6"),
+        ({"width": True}, "image 1 has the width True"),
+        ({"round": float("inf")}, "its round is inf"),
+        ({"round": -1}, "its round is -1"),
+        ({"file": 5}, "TypeError"),
+    ],
+)
+def test_a_damaged_manifest_is_a_sentence(store, foreign, format, changed, says):
+    with pytest.raises(DataError, match=rf"manifest\.json is not as exported: .*{says}"):
+        bring_in(store, foreign(format, **changed), format)
+
+
+def test_a_manifest_that_names_a_file_twice_is_a_sentence(store, foreign):
+    folder = foreign("png")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["images"] *= 2
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="image 2 has the file name of another one"):
+        bring_in(store, folder)
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_sizes_of_a_manifest_are_compared_before_anything_is_read(store, foreign, format):
+    folder = foreign(format, height=10**9, width=10**9)
+    (violation,) = bring_in(store, folder, format).violations
+    assert violation.image == "b/x"
+    assert "1000000000x1000000000 in the file and 8x6 in the run" in violation.problem.text
+
+
 def coco(folder, file_name, annotations):
     names = [*CLASSES, "tarmac"]
     document = {

@@ -157,6 +157,13 @@ class ExportedRound:
         if size is None or tuple(size) == expected:
             return ()
         height, width = size
+        if height is None and width is None:
+            return (Problem("the file gives the image no width and height; add them"),)
+        for side, value in (("width", width), ("height", height)):
+            is_whole = type(value) is int or (type(value) is float and value.is_integer())
+            if not is_whole:
+                text = f"the image's {side} in the file is {shortened(value)}, not a whole number"
+                return (Problem(text),)
         text = (
             f"the image is {width}x{height} in the file and {expected[1]}x{expected[0]} in the run"
         )

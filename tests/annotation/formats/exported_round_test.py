@@ -59,6 +59,22 @@ def test_another_size():
     assert (number, problem.text) == (3, "the image is 2x3 in the file and 2x2 in the run")
 
 
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        ((None, None), "the file gives the image no width and height; add them"),
+        ((2, "2"), "the image's width in the file is '2', not a whole number"),
+        ((None, 2), "the image's height in the file is None, not a whole number"),
+        ((2, [2]), "the image's width in the file is [2], not a whole number"),
+        ((2, 2.5), "the image's width in the file is 2.5, not a whole number"),
+        ((2, 3.0), "the image is 3.0x2 in the file and 2x2 in the run"),
+    ],
+)
+def test_a_size_that_is_none(size, says):
+    number, (problem,) = ROUND.identify("round2_000003.png", size)
+    assert (number, problem.text) == (3, says)
+
+
 def test_void_and_asked_have_names_that_no_class_has():
     assert ROUND.label_names[VOID] == "void_"  # CLASSES has a "void" and an "asked"
     assert ROUND.label_names[UNANSWERED] == "asked_"
