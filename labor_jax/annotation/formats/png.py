@@ -70,7 +70,7 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
 
 
 def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
-    """Reads label maps.
+    """Reads label maps. Skips hidden files, such as macOS puts beside others.
 
     Args:
       path: A folder as `write` makes it.
@@ -83,7 +83,11 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
       DataError: If there are no label maps, or the manifest is missing or has other classes.
     """
     _check_manifest(path, exported)
-    files = sorted(each for each in (path / "labels").glob("*") if each.is_file())
+    files = sorted(
+        each
+        for each in (path / "labels").glob("*")
+        if each.is_file() and not each.name.startswith(".")
+    )
     if not files:
         raise DataError(f"{path / 'labels'} holds no label maps")
     for file in files:

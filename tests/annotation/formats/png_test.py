@@ -66,6 +66,17 @@ def test_grey_label_maps_are_read(folder):
     np.testing.assert_array_equal(imported.labels, labels)
 
 
+def test_hidden_files_beside_label_maps_are_not_read(folder):
+    # As macOS puts them: one of its folder, and one for each file, which comes first.
+    for name in (".DS_Store", "._round2_000000.png"):
+        (folder / "labels" / name).write_bytes(b"Mac OS X")
+    (imported,) = read(folder)
+    assert imported.where == "labels/round2_000000.png" and not imported.problems
+    (folder / "labels" / "round2_000000.png").unlink()
+    with pytest.raises(DataError, match="holds no label maps"):
+        read(folder)
+
+
 def test_what_is_wrong_is_told(folder):
     labels = folder / "labels" / "round2_000000.png"
 
