@@ -9,10 +9,14 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
+from labor_jax.annotation.formats import palettes
 from labor_jax.annotation.formats.existing_round import ExistingRound, list_label_files
 from labor_jax.annotation.formats.exported_round import ImportedImage, Problem
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
+from labor_jax.data.files import decoding
 from labor_jax.data.files.listing import IMAGE_EXTENSIONS
 from labor_jax.data.files.names import stem_of
 
@@ -58,8 +62,13 @@ def _read_file(file: Path, where: str, stem: str, existing: ExistingRound) -> Im
         return ImportedImage(where, number, None, problems)
     try:
         labels = existing.read_label(file)
+        problems = existing.check_size(number, labels.shape)
+        if not problems and file.suffix.lower() == ".png":
+            with decoding.naming_file(file), Image.open(file) as image:
+                problems = palettes.contradictions(
+                    image, labels, existing.classes, existing.palette
+                )
     except DataError as error:
         problem = Problem(str(error), cause="the label map can't be used")
         return ImportedImage(where, number, None, (problem,))
-    problems = existing.check_size(number, labels.shape)
     return ImportedImage(where, number, None if problems else labels, problems)

@@ -9,9 +9,9 @@ parts/round1_000000.png     where the query names its parts: their numbers plus 
 guesses/round1_000000.png   of corrections: the model's classes, 255 for none
 ```
 
-Label maps have a palette for viewing; grey ones are read as well. Only `labels/` and the manifest
-are read back. The manifest's classes must be those of the run, because label maps only hold
-numbers.
+Label maps have a palette for viewing; grey ones are read as well. One whose palette was reordered
+is read by its colours. Only `labels/` and the manifest are read back. The manifest's classes must
+be those of the run, because label maps hold no names.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from labor_jax.annotation.formats import documents
+from labor_jax.annotation.formats import documents, palettes
 from labor_jax.annotation.formats.exported_round import (
     UNANSWERED,
     VOID,
@@ -29,6 +29,7 @@ from labor_jax.annotation.formats.exported_round import (
     ImportedImage,
     Problem,
 )
+from labor_jax.data import colours
 from labor_jax.data.base import DataError
 
 
@@ -40,9 +41,7 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
       exported: The round.
       images: Its images.
     """
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(exported.palette)] = exported.palette
-    palette[VOID] = 255
+    palette = palettes.exported(exported.palette)
     for name in ("asked", "labels"):
         (folder / name).mkdir()
     for image in images:
@@ -82,7 +81,7 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     Raises:
       DataError: If there are no label maps, or the manifest is missing or has other classes.
     """
-    _check_manifest(path, exported)
+    palette = _check_manifest(path, exported)
     files = sorted(
         each
         for each in (path / "labels").glob("*")
@@ -91,10 +90,11 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     if not files:
         raise DataError(f"{path / 'labels'} holds no label maps")
     for file in files:
-        yield _read_file(file, path, exported)
+        yield _read_file(file, path, exported, palette)
 
 
-def _check_manifest(path: Path, exported: ExportedRound) -> None:
+def _check_manifest(path: Path, exported: ExportedRound) -> np.ndarray:
+    """The colours of the classes as they were exported, `uint8[C, 3]`."""
     file = path / documents.MANIFEST
     if not file.is_file():
         raise DataError(
@@ -104,9 +104,10 @@ def _check_manifest(path: Path, exported: ExportedRound) -> None:
     _, manifest = documents.read_json(file, exported)
     try:
         classes = tuple(each["name"] for each in manifest["classes"])
+        palette = [colours.parse(each["color"]) for each in manifest["classes"]]
         round, values = manifest["round"], (manifest["void"], manifest["unanswered"])
         values = tuple(each["number"] for each in values)
-    except (KeyError, TypeError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file} is not as exported: {error!r}") from error
     if round != exported.round:
         raise DataError(
@@ -119,9 +120,12 @@ def _check_manifest(path: Path, exported: ExportedRound) -> None:
         )
     if values != (VOID, UNANSWERED):
         raise DataError(f"{file} has the numbers {values} for void and unanswered, not (254, 255)")
+    return np.array(palette, np.uint8)
 
 
-def _read_file(file: Path, root: Path, exported: ExportedRound) -> ImportedImage:
+def _read_file(
+    file: Path, root: Path, exported: ExportedRound, palette: np.ndarray
+) -> ImportedImage:
     where = file.relative_to(root).as_posix()
     number, problems = exported.identify(file.name, None)
     if problems:
@@ -139,9 +143,12 @@ def _read_file(file: Path, root: Path, exported: ExportedRound) -> ImportedImage
                     f"the label map is not 8-bit with one channel, but of mode {image.mode}"
                 )
                 return ImportedImage(where, number, None, (problem,))
-            labels = np.array(image)
+            values = np.array(image)
+            labels, problems = palettes.read_exported(values, palettes.of_file(image), palette)
     except Exception as error:  # damaged files make Pillow raise many exceptions
         return ImportedImage(where, number, None, (Problem(f"it can't be read as PNG: {error}"),))
+    if problems:
+        return ImportedImage(where, number, None, problems)
     wrong = (labels >= len(exported.classes)) & (labels != VOID) & (labels != UNANSWERED)
     problems = tuple(
         Problem(

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labor_jax.annotation.formats import documents, png
+from labor_jax.annotation.formats import documents, palettes, png
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID
 from labor_jax.data import DataError
+from labor_jax.data.base import default_palette
 from tests.annotation.formats.exported_rounds import IMAGE, ROUND, random_images, round_of
 
 
@@ -77,6 +78,67 @@ def test_hidden_files_beside_label_maps_are_not_read(folder):
         read(folder)
 
 
+def repaint(folder, values, colours):
+    """Saves other numbers and another palette in place of the label map."""
+    image = Image.fromarray(np.asarray(values, np.uint8))
+    image.putpalette(np.asarray(colours, np.uint8).tobytes())
+    image.save(folder / "labels" / "round2_000000.png")
+
+
+LABELS = np.array([[0, 1, VOID, UNANSWERED], [UNANSWERED, 1, 2, UNANSWERED]], np.uint8)
+OWN = palettes.exported(ROUND.palette)
+
+
+def test_a_label_map_with_a_reordered_palette_is_read_by_its_colours(folder):
+    used, counts = np.unique(LABELS, return_counts=True)
+    order = used[
+        np.argsort(-counts, kind="stable")
+    ]  # the commonest first, as programs do that compress it
+    repaint(folder, np.argsort(order)[np.searchsorted(np.sort(order), LABELS)], OWN[order])
+    (imported,) = read(folder)
+    assert not imported.problems
+    np.testing.assert_array_equal(imported.labels, LABELS)
+
+
+def test_palettes_that_say_nothing_else_leave_the_numbers(folder):
+    changed = OWN.copy()
+    changed[100] = (1, 2, 3)  # of no label
+    for palette in (changed, np.repeat(np.arange(256), 3)):
+        repaint(folder, LABELS, palette)
+        (imported,) = read(folder)
+        assert not imported.problems
+        np.testing.assert_array_equal(imported.labels, LABELS)
+    repaint(folder, np.zeros((2, 4)), [0, 0, 0])  # nothing was answered
+    (imported,) = read(folder)
+    assert not imported.problems and (imported.labels == UNANSWERED).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "palette"),
+    [
+        ([[0] * 4] * 2, [(1, 2, 3)]),  # of no label
+        ([[25] * 4] * 2, OWN[:20]),  # without a colour
+        ([[1] * 4] * 2, np.append([(0, 0, 0)], default_palette(20), axis=0)),  # another tool's
+    ],
+)
+def test_a_palette_that_leaves_doubt_is_refused(folder, values, palette):
+    repaint(folder, values, palette)
+    (imported,) = read(folder)
+    (problem,) = imported.problems
+    assert imported.labels is None and problem.pixels == 8
+    assert "the palette is not the exported one" in problem.text and "as grey" in problem.text
+
+
+def test_two_labels_of_one_colour_are_not_told_by_it(folder):
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["classes"][1]["color"] = "#ffffff"  # as void
+    file.write_text(json.dumps(manifest))
+    repaint(folder, [[0] * 4] * 2, [(255, 255, 255), OWN[2]])
+    (imported,) = read(folder)
+    assert "can't say which label" in imported.problems[0].text
+
+
 def test_what_is_wrong_is_told(folder):
     labels = folder / "labels" / "round2_000000.png"
 
@@ -111,6 +173,7 @@ def test_a_manifest_of_another_round_or_other_classes_is_refused(folder):
     says("of round 3, not of round 2", round=3)
     says("has the classes road, ", classes=manifest["classes"][:-1])
     says("not as exported", classes=None)
+    says("not as exported.*no colour", classes=[{**manifest["classes"][0], "color": "red"}])
     says(r"numbers \(0, 255\)", void={"number": 0})
     file.unlink()
     with pytest.raises(DataError, match=r"manifest\.json is missing"):

@@ -1,0 +1,112 @@
+"""Palettes of label maps: the label that a pixel's colour says, where its number says another.
+
+Programs that compress a PNG anew may reorder its palette: the colours stay, and the numbers don't.
+"""
+
+import numpy as np
+from PIL import Image
+
+from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, Problem
+from labor_jax.data import colours
+from labor_jax.data.base import IGNORE_LABEL, default_palette
+
+_GREY = np.repeat(np.arange(256), 3).reshape(256, 3)
+_VOC = np.concatenate([np.zeros((1, 3), np.uint8), default_palette(255)])
+"""PASCAL VOC's palette, which many tools give any numbers. Ours has the same colours elsewhere."""
+
+
+def exported(classes: np.ndarray) -> np.ndarray:
+    """The palette of exported label maps, uint8[256, 3], by the classes' colours, uint8[C, 3]."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(classes)] = classes
+    palette[VOID] = 255
+    return palette
+
+
+def of_file(image: Image.Image) -> np.ndarray | None:
+    """The palette of an image, uint8[N, 3]; None if its numbers are all that it holds."""
+    if image.mode != "P":
+        return None
+    found = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    # Of a single black it can't be told whether it is grey.
+    return None if len(found) > 1 and _begins(_GREY, found) else found
+
+
+def read_exported(
+    values: np.ndarray, palette: np.ndarray | None, classes: np.ndarray
+) -> tuple[np.ndarray, tuple[Problem, ...]]:
+    """The labels of an exported label map that came back.
+
+    Args:
+      values: Its numbers, uint8[H, W].
+      palette: Its palette, from `of_file`.
+      classes: The colours of the exported classes, uint8[C, 3].
+
+    Returns:
+      The labels, uint8[H, W]: the numbers if the palette is the exported one, else what the colours
+      say; and a problem for each number whose colour doesn't say one label.
+    """
+    own, labels = exported(classes), [*range(len(classes)), VOID, UNANSWERED]
+    if palette is None or (len(palette) == 256 and np.array_equal(palette[labels], own[labels])):
+        return values, ()
+    table, problems = np.arange(256, dtype=np.uint8), []
+    for value in np.unique(values).tolist():
+        meant = [label for label in labels if _same(palette, value, own[label])]
+        if len(meant) == 1 and (meant == [value] or not _is_voc(palette)):
+            table[value] = meant[0]
+            continue
+        colour = colours.text(palette[value]) if value < len(palette) else "no colour"
+        cause = (
+            "the palette is not the exported one, and can't say which label is meant; save the "
+            "label map with the exported palette, or as grey numbers"
+        )
+        count = int(np.count_nonzero(values == value))
+        problems.append(Problem(f"the value {value} is {colour}: {cause}", count, cause))
+    return table[values], tuple(problems)
+
+
+def contradictions(
+    image: Image.Image, labels: np.ndarray, classes: tuple[str, ...], palette: np.ndarray
+) -> tuple[Problem, ...]:
+    """The problems of a label map whose palette has the classes' colours, but at other numbers.
+
+    Args:
+      image: The label map.
+      labels: The classes that its numbers say, uint8[H, W], 255 for void.
+      classes: The classes' names.
+      palette: Their colours, uint8[C, 3].
+    """
+    file = of_file(image)
+    if file is None or _is_voc(file) or image.size != labels.shape[::-1]:
+        return ()
+    values, first = np.unique(np.asarray(image), return_index=True)
+    problems = []
+    for value, label in zip(values.tolist(), labels.reshape(-1)[first].tolist(), strict=True):
+        if label == IGNORE_LABEL:
+            continue
+        meant = [number for number, own in enumerate(palette) if _same(file, value, own)]
+        if not meant:
+            return ()  # another palette, which says nothing
+        if label not in meant:
+            cause = (
+                "a program may have reordered the palette; save the label map with the classes' "
+                "colours in their order, or as grey numbers"
+            )
+            text = (
+                f"the value {value} is {classes[label]!r}, and its colour in the palette that of "
+                f"{classes[meant[0]]!r}: {cause}"
+            )
+            problems.append(Problem(text, int(np.count_nonzero(labels == label)), cause))
+    return tuple(problems)
+
+
+def _same(palette: np.ndarray, value: int, colour: np.ndarray) -> bool:
+    return value < len(palette) and np.array_equal(palette[value], colour)
+
+
+def _is_voc(palette: np.ndarray) -> bool:
+    return len(palette) > 1 and _begins(_VOC, palette)
+
+
+def _begins(palette: np.ndarray, found: np.ndarray) -> bool:
+    return np.array_equal(palette[: len(found)], found)

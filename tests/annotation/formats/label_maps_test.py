@@ -1,0 +1,77 @@
+"""Label maps from before the run: whose they are, and what their palettes say."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labor_jax.annotation.existing_labels import pool_round
+from labor_jax.annotation.formats import label_maps
+from labor_jax.data import Pair
+from labor_jax.data.base import default_palette
+
+NAMES = ("photo", "photo.png")
+LABELS = np.array([[0, 1, 2, 255], [2, 1, 1, 0]], np.uint8)
+
+
+class Pool:
+    names = NAMES
+
+    def __len__(self):
+        return len(NAMES)
+
+    def size(self, i):
+        return LABELS.shape
+
+
+PAIR = Pair("mine", ("road", "sky", "car"), default_palette(3), None, Pool(), None)
+
+
+def read(folder):
+    return list(label_maps.read(folder, pool_round(PAIR)))
+
+
+def paint(folder, values, palette):
+    """Saves a label map of 255 where nothing is labelled, and else these numbers."""
+    image = Image.fromarray(np.where(LABELS == 255, 255, values).astype(np.uint8))
+    image.putpalette(np.resize(palette, (256, 3)).astype(np.uint8).tobytes())
+    image.save(folder / "photo.png")
+
+
+def test_a_label_map_goes_to_the_photo_that_it_is_named_after(tmp_path):
+    Image.fromarray(LABELS).save(tmp_path / "photo.png.png")
+    (imported,) = read(tmp_path)
+    assert NAMES[imported.number] == "photo.png" and not imported.problems
+
+
+def test_hidden_files_are_not_read(tmp_path):
+    Image.fromarray(LABELS).save(tmp_path / "photo.png")
+    for name in (".DS_Store", "._photo.png"):
+        (tmp_path / name).write_bytes(b"Mac OS X")
+    (imported,) = read(tmp_path)
+    assert imported.where == "photo.png"
+
+
+def test_a_reordered_palette_is_refused(tmp_path):
+    order = np.array([2, 0, 1])  # the class of each number, by its colour
+    paint(tmp_path, np.argsort(order)[np.minimum(LABELS, 2)], PAIR.palette[order])
+    (imported,) = read(tmp_path)
+    first, *others = imported.problems
+    assert first.text.startswith(
+        "the value 0 is 'road', and its colour in the palette that of 'car': a program may have"
+    )
+    assert "as grey numbers" in first.text and first.pixels == 2 and len(others) == 2
+
+
+@pytest.mark.parametrize(
+    "palette",
+    [
+        PAIR.palette,
+        np.arange(768).reshape(256, 3) % 251,
+        np.append([(0, 0, 0)], default_palette(255), axis=0),  # VOC's: ours is this without black
+    ],
+)
+def test_other_palettes_say_nothing(tmp_path, palette):
+    paint(tmp_path, LABELS, palette)
+    (imported,) = read(tmp_path)
+    assert not imported.problems
+    np.testing.assert_array_equal(imported.labels, LABELS)
