@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from labor_jax import command_line
-from labor_jax.annotation.labelling_tool import visitor_token
+from labor_jax.annotation.labelling_tool import addresses, visitor_token
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
 _HOST = flags.DEFINE_string(
@@ -30,7 +30,10 @@ _TOKEN = flags.DEFINE_string(
 )
 _TOKEN_FILE = flags.DEFINE_string("token_file", None, "A file that holds the token.")
 _ALLOW_HOST = flags.DEFINE_multi_string(
-    "allow_host", [], "One more name at which the tool is visited, such as a proxy's; repeatable."
+    "allow_host",
+    [],
+    "One more name at which the tool is visited, such as a proxy's; repeatable. With scheme and "
+    "port if a proxy has others than HTTPS's: http://label.example.com:8080.",
 )
 
 
@@ -46,6 +49,10 @@ def main(argv: Sequence[str]) -> None:
     except ValueError as error:
         raise app.UsageError(str(error)) from error
     try:
+        origins = [addresses.origin_of(each) for each in _ALLOW_HOST.value]
+    except ValueError as error:
+        raise app.UsageError(f"--allow_host: {error}") from error
+    try:
         from labor_jax import labelling_server  # after the flags: a mistyped one fails at once
     except ModuleNotFoundError as error:
         raise app.UsageError(
@@ -54,16 +61,12 @@ def main(argv: Sequence[str]) -> None:
     from labor_jax.annotation.labelling_tool import access_control
 
     # A name that --allow_host adds leads here from elsewhere, through a proxy for example.
-    if token is None and (_ALLOW_HOST.value or not access_control.is_loopback(_HOST.value)):
+    if token is None and (origins or not access_control.is_loopback(_HOST.value)):
         token = secrets.token_urlsafe(16)
     with labelling_server.open_tool(_WORKDIR.value) as tool, _listening() as listener:
         application = tool.app(
-            hosts={
-                *access_control.LOOPBACK_NAMES,
-                _HOST.value,
-                socket.gethostname(),
-                *_ALLOW_HOST.value,
-            },
+            hosts={*access_control.LOOPBACK_NAMES, _HOST.value, socket.gethostname()},
+            proxy_origins=origins,
             any_address=_HOST.value in ("0.0.0.0", "::"),
             token=token,
             on_complete=lambda round: _say(f"Round {round} is labelled. {tool.run.advice}"),

@@ -115,9 +115,27 @@ def test_off_loopback_it_makes_up_a_token(tmp_path):
             assert visitor.get("/api/session", headers=header).status_code == 403
 
 
+def test_it_can_be_written_to_behind_a_proxy_that_replaces_the_host(tmp_path):
+    folder = write_run(tmp_path / "run")
+    flags = ("--allow_host=label.example.com.", "--allow_host=http://label.example.com:8080")
+    with serving("--workdir", folder.path, *flags) as (_, line, client):
+        client.headers["authorization"] = f"Bearer {line.split('?token=')[1].strip()}"
+        for origin, status in (
+            ("https://label.example.com", 200),
+            ("http://label.example.com:8080", 200),
+            ("http://label.example.com", 403),
+            ("https://evil.example", 403),
+        ):
+            answer = client.post("/api/next", json={"annotator": "a"}, headers={"origin": origin})
+            assert answer.status_code == status
+        answer = client.get("/api/session", headers={"host": "label.example.com:8080"})
+        assert answer.status_code == 200
+
+
 def test_what_is_wrong_is_said(tmp_path):
     assert "Give --workdir" in failure()
     assert "holds no run" in failure("--workdir", tmp_path)
+    assert "'a/b' is no address" in failure("--workdir", tmp_path, "--allow_host=a/b")
     folder = write_run(tmp_path / "run", second_opinion=2.0)
     assert "second_opinion is 2.0" in failure("--workdir", folder.path, "--port=0")
     folder = write_run(tmp_path / "another")

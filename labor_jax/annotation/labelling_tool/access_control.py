@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from labor_jax.annotation.labelling_tool import addresses
+
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 _CONTENT_SECURITY_POLICY = (
@@ -185,10 +187,21 @@ class AccessControl:
         own = {f"{scheme}://{headers['host']}" for scheme in ("http", "https")}
         own |= self._proxy_origins
         if (origin is not None and origin not in own) or site not in (None, "same-origin"):
-            return 403, "Only the labelling tool's own page may write."
+            return 403, f"Only the labelling tool's own page may write.{_remedy(origin, site)}"
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return 415, "A write must be JSON, with the Content-Type application/json."
         return None
+
+
+def _remedy(origin: str | None, site: str | None) -> str:
+    """What to do if a write comes from the tool's own page, shown by a proxy."""
+    try:
+        is_address = origin is not None and addresses.origin_of(origin) == origin
+    except ValueError:
+        is_address = False
+    if not is_address or site not in (None, "same-origin"):
+        return ""
+    return f" Start the tool with --allow_host={origin} if a proxy shows it at that address."
 
 
 def _host_name(host: str) -> str | None:

@@ -395,6 +395,24 @@ def test_a_proxys_page_writes_whichever_name_the_proxy_passes_on(asked, host):
             assert answer.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_told"),
+    [
+        ({"origin": "https://label.example"}, True),
+        ({"origin": "https://label.example:8443", "sec-fetch-site": "same-origin"}, True),
+        ({"origin": "https://label.example", "sec-fetch-site": "cross-site"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": "https://<b>"}, False),
+    ],
+)
+def test_a_proxys_page_that_may_not_write_names_the_flag(asked, headers, is_told):
+    with client_of(asked) as client:
+        answer = client.post("/api/next", json={"annotator": "ann"}, headers=headers)
+        assert answer.status_code == 403
+        told = f"--allow_host={headers['origin']} if a proxy shows it" in answer.json()["error"]
+        assert told == is_told
+
+
 @pytest.mark.parametrize("origin", ["proxy.example", "https://", "https://proxy.example/", ""])
 def test_a_proxy_must_have_a_name(asked, origin):
     with pytest.raises(ValueError, match="is no origin"):
