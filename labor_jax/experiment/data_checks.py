@@ -124,14 +124,16 @@ def check_budget(components: Components) -> None:
     holds = {size: budget.holds_a_pick(method.budget, size, radius=radius) for size in set(sizes)}
     if all(holds.values()):
         return
+    # Seconds of the whole pool, which each image has a part of.
+    images = len(sizes) if config.acquisition.seconds else None
     largest = max(sizes, key=math.prod)
     if not holds[largest]:
-        raise ValueError(_too_small(budget, method, largest, radius))
+        raise ValueError(_too_small(budget, method, largest, radius, images))
     few = sum(not holds[size] for size in sizes)
     smallest = min(sizes, key=math.prod)
     nothing = method.budget == "cap" or budget.seconds is not None
     happens = "nothing is asked" if nothing else "more than the budget is asked"
-    problem = _too_small(budget, method, smallest, radius)
+    problem = _too_small(budget, method, smallest, radius, images)
     logger.warning("In %d of the pool's %d images %s. %s", few, len(sizes), happens, problem)
 
 
@@ -184,19 +186,25 @@ def _check_pool_budget(
         )
 
 
-def _too_small(budget: Budget, method: Method, size: tuple[int, int], radius: int) -> str:
+def _too_small(
+    budget: Budget, method: Method, size: tuple[int, int], radius: int, images: int | None
+) -> str:
+    least = budget.least(method.budget, size, radius=radius)
     if budget.seconds is not None:
+        field, given, enough = "seconds_per_image", "", f"{least:.10g}"
+        if images is not None:
+            field, given = "seconds", f", {budget.seconds:g} s for each of {images} images"
+            enough = f"{round(images * least, 2):.10g}"
+        value = budget.seconds * (images or 1)
         return (
-            f"config.acquisition gives an image {budget.seconds:g} s over {budget.rounds} rounds, "
-            f"but opening it takes {budget.price.image:g} s a round, and a pick "
-            f"{budget.price.pick:g} s. Give {budget.least(method.budget, size, radius=radius):g} s "
-            "or more for each image, lower config.rounds, or set config.acquisition.scope to "
-            "'pool'."
+            f"config.acquisition.{field} is {value:.10g}{given}, over {budget.rounds} rounds. But "
+            f"opening an image takes {budget.price.image:g} s a round, and a pick "
+            f"{budget.price.pick:g} s. Set it to {enough} or more, lower config.rounds, or set "
+            "config.acquisition.scope to 'pool'."
         )
     side, regions = 2 * radius + 1, method.budget == "regions"
     one = "superpixel" if method.budget == "superpixels" else "pixel"
     pick = f"one region of {side}x{side} pixels" if regions else f"one {one}"
-    least = budget.least(method.budget, size, radius=radius)
     if budget.fraction is None:
         field, value = "points", budget.points
         height, width = budget.reference_size or size

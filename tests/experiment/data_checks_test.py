@@ -32,9 +32,17 @@ def config_with(method, **acquisition):
         (
             "random",
             {"fraction": 0.0, "seconds_per_image": 6.7},
-            ("gives an image 6.7 s over 2 rounds", "takes 1 s a round", "2.4 s", "Give 6.8 s"),
+            (
+                "seconds_per_image is 6.7, over 2 rounds",
+                "takes 1 s a round",
+                *("2.4 s", "to 6.8 or more", "'pool'"),
+            ),
         ),
-        ("random", {"fraction": 0.0, "seconds": 20.0}, ("gives an image 5 s", "'pool'")),
+        (
+            "random",
+            {"fraction": 0.0, "seconds": 20.0},
+            ("seconds is 20, 5 s for each of 4 images", "Set it to 27.2 or more", "'pool'"),
+        ),
         (
             "random",
             {"fraction": 0.0, "seconds": 6.7, "scope": "pool"},
@@ -55,6 +63,7 @@ def test_the_smallest_budget_is_enough():
     data_checks.check_budget(components.build(config_with("random", fraction=0.000977)))
     data_checks.check_budget(components.build(config_with("spl", max_fraction=0.0)))  # no cap
     data_checks.check_budget(components.build(config_with("ppl")))
+    data_checks.check_budget(components.build(config_with("random", fraction=0.0, seconds=27.2)))
     seconds = {"fraction": 0.0, "seconds": 6.8, "scope": "pool"}
     data_checks.check_budget(components.build(config_with("random", **seconds)))
 
