@@ -103,7 +103,7 @@ def read(
     """
     palette = _palette(config)
     roles = [role for role in roles if role in own]
-    layouts = _layouts(config, roles, own)
+    layouts = _layouts(config, own)
     tables = {role: _table(config, role, palette) for role in own}
     first = next((role for role in own if tables[role].classes), own[0])
     table = tables[first]
@@ -118,7 +118,7 @@ def read(
                 "same list in the same order; `label_map` turns the values in the files into its "
                 "numbers."
             )
-    return folders.read_pair(
+    pair = folders.read_pair(
         name,
         config.root,
         layouts,
@@ -129,6 +129,10 @@ def read(
         cache_bytes=config.cache_bytes,
         roles=roles,
     )
+    # After what is wrong with the folders, of which nothing else should draw attention.
+    if "evaluation" in set(roles) - layouts.keys() and not config.get("evaluation_from_answers"):
+        logging.info(_NO_EVALUATION, config.root)
+    return pair
 
 
 def _default_folders(role: str) -> dict[str, str]:
@@ -159,9 +163,7 @@ def _table(config: ConfigDict, role: str, palette: tuple[colours.Colour, ...]) -
     return dataclasses.replace(table, colours=palette)
 
 
-def _layouts(
-    config: ConfigDict, roles: Collection[str], own: Sequence[str]
-) -> Mapping[str, folders.FolderLayout]:
+def _layouts(config: ConfigDict, own: Sequence[str]) -> Mapping[str, folders.FolderLayout]:
     layouts = {}
     for role in own:
         fields = {field: config[role][field] for field in _LAYOUT_FIELDS}
@@ -183,8 +185,6 @@ def _layouts(
         )
     ):
         del layouts["evaluation"]
-        if "evaluation" in roles and not config.get("evaluation_from_answers"):
-            logging.info(_NO_EVALUATION, config.root)
     return layouts
 
 

@@ -255,6 +255,14 @@ def test_nothing_is_said_of_missing_evaluation_labels_if_answers_measure(tree, c
     assert "mIoU" not in caplog.text
 
 
+def test_missing_evaluation_labels_are_not_told_before_an_error(tree, caplog):
+    for role in ("pool", "evaluation"):
+        shutil.rmtree(tree.root / role)
+    with caplog.at_level(logging.INFO):
+        tree.fails("pool/images does not exist")
+    assert not caplog.messages
+
+
 def test_a_root_that_is_not_there_is_no_missing_evaluation(tree):
     tree.config.root = str(tree.root / "none")
     with pytest.raises(DataError, match="none/evaluation/images does not exist"):
