@@ -6,7 +6,10 @@ Target labels come from the label store alone.
 import contextlib
 import dataclasses
 import functools
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,18 +20,19 @@ from flax import linen as nn
 
 from labor_jax import models
 from labor_jax.active import strategies
-from labor_jax.data import IGNORE_LABEL, pipeline
+from labor_jax.data import IGNORE_LABEL, DataError, pipeline
 from labor_jax.experiment import batch_inputs, profiling
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.keys import named_key, named_seed
 from labor_jax.experiment.passes import Passes
 from labor_jax.experiment.plan import Phase
+from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training import loop, optimizers
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.state import TrainState, create_state, with_players
 from labor_jax.training.step import make_train_step
-from labor_jax.training.terms import Player, Setup, Terms, naming
+from labor_jax.training.terms import Memory, Player, Setup, Terms, naming
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +204,7 @@ def train(
         passes = Passes(
             components, mesh_lib.local_copy(model), stage=phase.stage, once=session.once
         )
-        memory = training.terms.before_phase(passes, state.memory)
+        memory = _before_phase(phase, training.terms, passes, state.memory)
         # The step donates the state's buffers. The handover, and leaves that occur twice in the
         # state, need buffers of their own.
         state = jax.tree.map(jnp.copy, state.replace(memory=memory))
@@ -235,6 +239,34 @@ def train(
             unlogged=unlogged,
             on_pace=session.estimates_time(phase),
         )
+
+
+def _before_phase(phase: Phase, terms: Terms, passes: Passes, memory: Memory) -> Memory:
+    """What the terms keep after they looked at whole splits.
+
+    Raises:
+      DataError, ProcessError: see `Terms.before_phase`.
+      ConfigError: a term fails; a note says where, and its causes have the whole traceback.
+    """
+    try:
+        return terms.before_phase(passes, memory)
+    except DataError:
+        raise
+    except ValueError as error:
+        told = ConfigError(f"config.{phase.section}.terms: {error}")
+        if error.__cause__ is not None:
+            told.add_note(f"raised at {_place(error.__cause__)}")
+        raise told from error
+
+
+def _place(error: BaseException) -> str:
+    """The last line of a user's own, or else of any, code on the way to an error."""
+    others = [Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib")]
+    others.append(Path(models.__file__).parents[1])  # the package
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not any(map(Path(each.filename).is_relative_to, others))]
+    last = (own or frames)[-1]
+    return f"{last.filename}, line {last.lineno}: {last.line}"
 
 
 def _batches(session: Any, phase: Phase, terms: Terms, start: int) -> Iterator[Any]:

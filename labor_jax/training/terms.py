@@ -67,6 +67,9 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from labor_jax.data.base import DataError
+from labor_jax.training.processes import ProcessError
+
 DOMAINS = ("source", "target")
 """The views that come from files."""
 
@@ -158,14 +161,21 @@ Memory = dict[str, dict[str, Any]]
 
 
 @contextlib.contextmanager
-def naming(name: str, method: str) -> Iterator[None]:
+def naming(name: str, method: str, *, beyond: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Puts a term and its method before the message of any error inside.
 
+    Args:
+      name: the term's.
+      method: its method's.
+      beyond: errors of what is not the term's, which stay as they are.
+
     Raises:
-      ValueError: for any error.
+      ValueError: for any other error.
     """
     try:
         yield
+    except beyond:
+        raise
     except Exception as error:
         said = str(error)
         if not isinstance(error, ValueError):  # JAX goes on with advice for the term's author
@@ -329,7 +339,9 @@ class Terms:
         """Lets the terms look at whole splits before the first step; see `experiment.passes`.
 
         Raises:
-          ValueError: a term's memory is not of the structure and shapes that `memory` gave it.
+          DataError, ProcessError: an image can't be read, or another process failed.
+          ValueError: a term fails, or its memory is not of the structure and shapes that `memory`
+            gave it.
         """
         return {
             name: _prepared(name, term, passes, memory[name]) for name, term in self.terms.items()
@@ -513,7 +525,8 @@ def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict
     """A term's memory after its `before_phase`."""
     if not hasattr(term, "before_phase"):
         return memory
-    prepared = term.before_phase(passes, memory)
+    with naming(name, "before_phase", beyond=(DataError, ProcessError)):
+        prepared = term.before_phase(passes, memory)
     _check_memory(name, "before_phase", memory, prepared)
     return prepared
 

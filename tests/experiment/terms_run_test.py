@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,9 @@ import pytest
 
 from labor_jax import adaptation, experiment
 from labor_jax.adaptation import registry
+from labor_jax.data import DataError
 from labor_jax.experiment import phase_training
+from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training.checkpoints import CheckpointError, Checkpoints
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
@@ -195,4 +198,25 @@ def test_a_weight_of_zero_is_as_if_the_term_did_not_exist(tmp_path):
 def test_before_phase_may_not_change_the_memorys_structure(tmp_path, monkeypatch):
     monkeypatch.setattr(Teacher, "before_phase", lambda self, passes, memory: {**memory, "new": 1})
     with pytest.raises(ValueError, match="before_phase of the term 'teacher' returned memory of"):
+        experiment.run(config_of("warmup"), tmp_path)
+
+
+def test_an_error_of_before_phase_names_the_term_and_its_line(tmp_path, monkeypatch):
+    def before_phase(self, passes, memory):
+        list(passes.images("target", lambda outputs: outputs.logits[:, 0, 0, 99, 0]))
+
+    monkeypatch.setattr(Teacher, "before_phase", before_phase)
+    says = r"^config\.warmup\.terms: before_phase of the term 'teacher' fails: IndexError: Too many"
+    with pytest.raises(ConfigError, match=says) as raised:
+        experiment.run(config_of("warmup"), tmp_path)
+    assert re.search(r"at .*terms_run_test\.py, line \d+: list\(", raised.value.__notes__[0])
+    assert isinstance(raised.value.__cause__.__cause__, IndexError)
+
+
+def test_an_image_that_before_phase_cannot_read_is_not_the_terms_fault(tmp_path, monkeypatch):
+    def before_phase(self, passes, memory):
+        raise DataError("photo.jpg cannot be read")
+
+    monkeypatch.setattr(Teacher, "before_phase", before_phase)
+    with pytest.raises(DataError, match=r"^photo\.jpg cannot be read$"):
         experiment.run(config_of("warmup"), tmp_path)
