@@ -8,14 +8,15 @@ from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 from labor_jax.annotation.labelling_tool.leases import KNOWS_OTHER_OPINION
 
-# The item that the annotator holds comes first, or last if they come from it (`:after`).
+# Items that the annotator holds come first; the one that they come from (`:after`) is the last.
 _NEXT_ITEMS = f"""
     SELECT image, opinion FROM ({{items}}) t
     WHERE NOT done AND (holder IS NULL OR holder = :annotator)
         AND NOT {KNOWS_OTHER_OPINION.format(image="t.image", opinion="t.opinion")}
     ORDER BY
-        CASE WHEN :after = '' THEN holder IS NULL ELSE holder IS NOT NULL END,
         image <> :prefer OR opinion <> :prefer_opinion,
+        image = :after AND opinion = :after_opinion,
+        holder IS NULL,
         CASE WHEN last_kind IS NULL THEN 0 ELSE (
             SELECT COUNT(*) FROM events e WHERE e.round = :round AND e.image = t.image
             AND e.opinion = t.opinion AND e.kind = 'skip' AND e.annotator = :annotator) END,
@@ -25,6 +26,8 @@ _NEXT_ITEMS = f"""
         position
     LIMIT :limit
 """
+
+_NO_ITEM = Item(0, "", 0)
 
 
 class ItemQueue:
@@ -53,7 +56,8 @@ class ItemQueue:
         Args:
           annotator: Their checked name.
           prefer: An item to choose if it is open.
-          after: The item that the annotator comes from: those behind it precede those before it.
+          after: The item that the annotator comes from. It is the last, and those behind it precede
+            those before it.
 
         Yields:
           The item, or None if nothing is open for the annotator.
@@ -69,15 +73,18 @@ class ItemQueue:
         round = self._reader.current_round()
         # One thread at a time: otherwise all would find the same item.
         with self._choosing:
+            wish = prefer if prefer and prefer.round == round else _NO_ITEM
+            left = after if after and after.round == round else _NO_ITEM
             rows = self._reader.read(
                 self._statement,
                 round=-1 if round is None else round,
                 now=self._clock(),
                 limit=len(self._reserved | self._set_aside) + 1,
                 annotator=annotator,
-                prefer=prefer.image if prefer and prefer.round == round else "",
-                prefer_opinion=prefer.opinion if prefer else 0,
-                after=after.image if after and after.round == round else "",
+                prefer=wish.image,
+                prefer_opinion=wish.opinion,
+                after=left.image,
+                after_opinion=left.opinion,
             )
             for image, opinion in rows:
                 item = Item(round, image, opinion)

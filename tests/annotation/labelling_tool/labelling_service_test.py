@@ -114,8 +114,23 @@ def test_a_page_that_is_loaded_again_gets_its_item_back(service):
         service.renew(lease.item, lease.token)
     behind = service.next("ann", after=lease.item)
     assert behind.item.image == "b"
-    assert service.next("ann", after=behind.item).item.image == "c"
-    assert service.next("ann", after=behind.item).item.image in "abc"  # nothing else is open
+    assert service.next("ann", after=behind.item).item == lease.item  # it is still held
+
+
+def test_after_a_correction_the_half_labelled_item_comes_again(service):
+    finish(service, first := service.next("ann"))
+    second = service.next("ann", after=first.item)
+    service.mark(second.item, second.token, one(), 2, [0, 1])
+    again = service.reopen(first.item, "ann", one())
+    service.submit(again.item, again.token, one())
+    assert service.next("ann", after=again.item).item == second.item
+
+
+def test_who_comes_from_an_item_gets_it_last_even_if_they_hold_it(service):
+    lease = service.next("ann")
+    others = {service.next("bob").item.image, service.next("cem").item.image}
+    assert others == {"b", "c"}
+    assert service.next("ann", after=lease.item).item == lease.item  # nothing else is open
 
 
 def test_what_was_skipped_comes_last_and_others_get_it(service):
@@ -133,6 +148,14 @@ def test_an_item_that_is_preferred_comes_first_if_it_is_free(service):
     assert service.next("ann", prefer=Item(1, "c")).item.image == "c"
     assert service.next("bob", prefer=Item(1, "c")).item.image == "a"
     assert service.next("cem", prefer=Item(7, "nowhere", 2)).item.image == "b"
+
+
+def test_an_item_that_is_preferred_precedes_those_that_are_held(service):
+    held = service.next("ann")
+    preferred = Item(1, "c")
+    assert service.next("ann", prefer=preferred).item == preferred
+    assert service.next("ann", prefer=preferred, after=preferred).item == preferred
+    assert service.next("ann", after=preferred).item == held.item
 
 
 def test_images_with_nothing_to_answer_are_left_out(store):
