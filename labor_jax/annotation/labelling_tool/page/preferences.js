@@ -30,17 +30,49 @@ export const DEFAULTS = {
  * @returns {typeof DEFAULTS} Setting a field also stores it.
  */
 export function preferences(storage) {
-  let kept = {};
-  try {
-    kept = JSON.parse(storage.getItem(KEY) ?? "{}");
-  } catch {
-    // Not written by this page: use the defaults.
-  }
-  return new Proxy(Object.assign({ ...DEFAULTS }, kept), {
+  return new Proxy(Object.assign({ ...DEFAULTS }, stored(storage)), {
     set(target, field, value) {
+      const name = String(field);
+      const before = Reflect.get(target, field);
       Reflect.set(target, field, value);
-      storage.setItem(KEY, JSON.stringify(target));
+      // Other tabs may have stored other fields meanwhile.
+      const others = stored(storage);
+      const merged = isRecord(value) ? withChanges(others[name] ?? {}, before, value) : value;
+      try {
+        storage.setItem(KEY, JSON.stringify({ ...others, [name]: merged }));
+      } catch {
+        // The browser's storage is full: the choice lasts as long as the page.
+      }
       return true;
     },
   });
+}
+
+/** @param {Storage} storage @returns {Record<string, any>} */
+function stored(storage) {
+  try {
+    const kept = JSON.parse(storage.getItem(KEY) ?? "{}");
+    return isRecord(kept) ? kept : {};
+  } catch {
+    return {}; // Not written by this page: use the defaults.
+  }
+}
+
+/** @param {unknown} value @returns {value is Record<string, any>} */
+function isRecord(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * @param {Record<string, any>} kept
+ * @param {Record<string, any>} before
+ * @param {Record<string, any>} after
+ * @returns {Record<string, any>} `kept` with the entries that differ before and after.
+ */
+function withChanges(kept, before, after) {
+  const isChanged = (/** @type {[string, any]} */ [key]) => before[key] !== after[key];
+  return Object.fromEntries([
+    ...Object.entries(kept).filter((entry) => !isChanged(entry)),
+    ...Object.entries(after).filter(isChanged),
+  ]);
 }
