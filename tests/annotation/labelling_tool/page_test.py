@@ -68,7 +68,7 @@ def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / '<b id="x">"it\'s"&amp;'
     # On a slow machine, a lease of two minutes ends before the tests do, and a later one would get
     # the half labelled item of an earlier one.
-    return _workdir(path, [_query()] * 40, lease_seconds=1e7)
+    return _workdir(path, [_query()] * 60, lease_seconds=1e7)
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +257,80 @@ def test_answers_to_another_question_are_told_and_those_of_another_run_stay(page
     page.chrome.execute_script("localStorage.removeItem('labor_jax.outbox.another.old')")
     assert _saved(page)
     assert all("409" in error for error in page.errors())
+
+
+def test_left_answers_to_several_items_are_each_saved(page, workdir):
+    items = ["1-58-1", "1-59-1"]
+    page.chrome.execute_async_script(
+        """const [items, annotator, done] = arguments;
+        const ask = async (prefer) => (await (await fetch("/api/next", {
+            method: "POST",
+            headers: {"Content-Type": "application/json"},
+            body: JSON.stringify({annotator, prefer}),
+        })).json()).item;
+        import("/page/edited_item.js").then(async ({ EditedItem }) => {
+            const { run_id } = await (await fetch("/api/session")).json();
+            const { get } = Object.getOwnPropertyDescriptor(EditedItem.prototype, "question");
+            for (const item of items) {
+                localStorage.setItem(`labor_jax.outbox.${run_id}.${item}`, JSON.stringify([{
+                    item, question: get.call({item: await ask(item)}), action: "marks",
+                    body: {request: "left " + item, lease: "old", label: 1, pixels: [262, 1]},
+                }]));
+            }
+            done();
+        });""",
+        items,
+        page.element("annotator").text,
+    )
+    page.chrome.refresh()
+    first = page.wait_for_item()
+    page.wait(lambda: _unsaved(page) == 1)
+    page.press(*browser.key_of(_SKY) * 3, page.keys.ENTER)
+    second = page.wait_for_item(other_than=first)
+    assert {first, second} == set(items)
+    page.wait(lambda: _saved(page))
+    page.press(*browser.key_of(_SKY) * 3, page.keys.ENTER)
+    page.wait_for_item(other_than=second)
+    assert not page.state()["warning"]
+    for item in items:
+        labels = _answers(workdir, _image(item))
+        assert labels[4, 6] == 1 and (labels[_query()] == _SKY).sum() == _PIXELS - 1
+    assert all("409" in error for error in page.errors())
+
+
+def test_answers_wait_until_a_server_with_a_new_token_is_opened(chromium, tmp_path):
+    workdir = _workdir(tmp_path / "run", [_query()], lease_seconds=1e7)
+    with browser.labelling_tool(workdir, "--token=first") as address:
+        page = browser.Page(chromium, address)
+        item = page.state()["item"]
+    port = address.split(":")[2].split("/")[0]
+    with browser.labelling_tool(workdir, "--token=second", f"--port={port}"):
+        page.press(browser.key_of(_SKY), browser.key_of(_CAR))
+        page.wait(lambda: "2 answers wait to be saved" in (page.state()["offline"] or ""))
+        told = "No access: The labelling tool needs its token: open the whole address"
+        assert page.state()["offline"].startswith(told)
+        assert page.state()["item"] == item and _unsaved(page) == 2
+        page.chrome.execute_script("fetch('/?token=second')")
+        page.wait(lambda: _saved(page) and not page.state()["offline"])
+        page.press(browser.key_of(_ROAD), page.keys.ENTER)
+        page.wait(lambda: page.state()["message"])
+        assert not page.state()["warning"]
+    labels = _answers(workdir, _image(item))
+    assert [labels[question].flat[0] for question in _QUESTIONS] == [_SKY, _CAR, _ROAD]
+    page.errors()
+
+
+def test_a_full_storage_is_told_once_and_stops_nothing(page):
+    page.chrome.execute_script(
+        "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }"
+    )
+    page.press("]", browser.key_of(_SKY))
+    page.wait(lambda: "only while this page is open" in (page.state()["warning"] or ""))
+    page.element("warning-close").click()
+    page.press(browser.key_of(_CAR))
+    page.wait(lambda: _saved(page))
+    state = page.state()
+    assert state["status"].startswith("Segment 3 of 3") and not state["warning"]
 
 
 def test_answers_wait_while_another_run_is_served_at_the_address(page):
@@ -979,8 +1053,12 @@ def _image(item):
 
 def _saved(page):
     """Whether the server has acknowledged everything."""
+    return _unsaved(page) == 0
+
+
+def _unsaved(page):
     script = "return Object.keys(localStorage).filter((key) => key.includes('outbox')).length"
-    return page.chrome.execute_script(script) == 0
+    return page.chrome.execute_script(script)
 
 
 def _at(page, number):

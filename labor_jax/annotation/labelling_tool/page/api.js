@@ -1,14 +1,31 @@
+/** Statuses that judge the request itself, so that repeating it is of no use. */
+const JUDGEMENTS = [400, 404, 405, 409, 413, 415, 422];
+
+/** A token or a login is missing, or has changed. */
+const NO_ACCESS = [401, 403, 407];
+
 /** The server refused: its message and HTTP status; status 0 if it couldn't be reached. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} message */
-  constructor(status, message) {
+  /**
+   * @param {number} status
+   * @param {string} message
+   * @param {boolean} [isOwn] Whether the labelling tool answered, and not a proxy before it.
+   */
+  constructor(status, message, isOwn = true) {
     super(message);
     this.status = status;
+    this._isOwn = isOwn;
   }
 
   /** Whether the same request may succeed later. */
   get isTemporary() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
+    // A proxy says 404 while the tool is away, but no proxy takes a body that is too large later.
+    return !JUDGEMENTS.includes(this.status) || !(this._isOwn || this.status === 413);
+  }
+
+  /** Whether it succeeds once somebody has signed in. */
+  get isNoAccess() {
+    return NO_ACCESS.includes(this.status);
   }
 }
 
@@ -38,12 +55,21 @@ export async function request(method, path, body, fetcher = fetch) {
     throw new ApiError(0, "the server can't be reached");
   }
   if (!response.ok) {
-    throw new ApiError(response.status, answer?.error ?? `the server answered with status ${response.status}`);
+    throw refusal(response.status, answer?.error);
   }
   if (answer === null) {
     throw new ApiError(0, "the server's answer was cut off");
   }
   return answer;
+}
+
+/** @param {number} status @param {unknown} sentence The labelling tool's, if it answered. */
+function refusal(status, sentence) {
+  if (typeof sentence === "string") {
+    return new ApiError(status, sentence);
+  }
+  const advice = NO_ACCESS.includes(status) ? "; sign in at this address in another tab" : "";
+  return new ApiError(status, `the server answered with status ${status}${advice}`, false);
 }
 
 /**

@@ -13,15 +13,17 @@ async function start() {
     // The cookie has it now; keep it out of the history.
     history.replaceState(null, "", address.pathname);
   }
+  const showClosed = (/** @type {Error} */ error) =>
+    showMessage("The labelling tool can't be opened", error.message);
   let session;
   try {
     session = await untilReached(
       () => request("GET", "/api/session"),
-      (error) => showOffline(error, 0),
+      (error) => (error?.isNoAccess ? showClosed(error) : showOffline(error, 0)),
       (milliseconds) => new Promise((done) => setTimeout(done, milliseconds)),
     );
   } catch (error) {
-    showMessage("The labelling tool can't be opened", /** @type {Error} */ (error).message);
+    showClosed(/** @type {Error} */ (error));
     return;
   }
   showSession(session);

@@ -32,20 +32,26 @@ function words(command) {
   });
 }
 
-/** Shows a warning until it is closed. @param {string} text */
+/** Shows a warning until it is closed, below those that nobody has closed yet. @param {string} text */
 export function warn(text) {
-  byId("warning-text").textContent = text;
+  const shown = byId("warning").hidden ? [] : byId("warning-text").textContent.split("\n");
+  byId("warning-text").textContent = [...new Set([...shown, text])].join("\n");
   byId("warning").hidden = false;
 }
 
-/** @param {Error | null} error Why the server can't be reached; null if it can. @param {number} unsaved */
+/**
+ * @param {import("./api.js").ApiError | null} error Why the server takes nothing; null if it does.
+ * @param {number} unsaved
+ */
 export function showOffline(error, unsaved) {
   byId("offline").hidden = !error;
   if (error) {
     const waiting = unsaved
       ? ` ${count(unsaved, "answer waits", "answers wait")} to be saved.`
       : "";
-    byId("offline").textContent = `Offline: ${error.message}.${waiting} Trying again…`;
+    const what = error.isNoAccess ? "No access" : "Offline";
+    const why = error.message.replace(/\.$/, "");
+    byId("offline").textContent = `${what}: ${why}.${waiting} Trying again…`;
   }
 }
 

@@ -52,11 +52,9 @@ export class Queue {
     this._session = options.session;
     /** @type {EditedItem | null} The open item. */
     this.edited = null;
-    /** Writes that failed because the lease was lost. @type {Letter[]} */
-    this._held = [];
     /** Counts openings, so that late answers are ignored; 0 until the first. */
     this._openings = 0;
-    this._onState = (/** @type {Error | null} */ error) => showOffline(error, this.unsaved);
+    this._onState = (/** @type {ApiError | null} */ error) => showOffline(error, this.unsaved);
     /** Later sessions may be of another run. */
     this._run = options.session.run_id;
     this._outbox = new Outbox({
@@ -66,8 +64,13 @@ export class Queue {
       unique,
       wait,
       onAnswer: (answer, letter) => this._onAnswer(answer, letter),
-      onRefused: (error, letters) => this._onRefused(error, letters),
+      onRefused: (error, letters, isHeld) => this._onRefused(error, letters, isHeld),
       onState: this._onState,
+      onUnkept: () =>
+        warn(
+          "The browser's storage is full: answers that the server didn't get yet last only while " +
+            "this page is open.",
+        ),
     });
   }
 
@@ -82,7 +85,7 @@ export class Queue {
     await this._outbox.settled();
     const pause = Math.min(RENEW_SECONDS, this._session.settings.lease_seconds / 4);
     setInterval(() => this._renew(), pause * 1000);
-    await this.next(this._held.length ? { prefer: this._held[0].item } : {});
+    await this.next();
   }
 
   /** Another annotator has signed in. */
@@ -95,8 +98,10 @@ export class Queue {
 
   /** @param {{after?: string, prefer?: string}} [wish] */
   async next(wish = {}) {
-    const body = { annotator: this._options.annotator(), ...wish };
+    const prefer = wish.prefer ?? this._outbox.heldItem;
+    const body = { annotator: this._options.annotator(), ...wish, prefer };
     await this._open(
+      prefer,
       () => this._post("/api/next", body),
       (error) => showMessage("Nothing can be opened", error.message),
     );
@@ -107,6 +112,7 @@ export class Queue {
     await this._outbox.settled();
     const body = { annotator: this._options.annotator(), request: unique() };
     await this._open(
+      id,
       () => this._post(address(id, "reopen"), body),
       (error) => {
         warn(error.message);
@@ -150,10 +156,11 @@ export class Queue {
   }
 
   /**
+   * @param {string | undefined} wanted The item that should open, if any.
    * @param {() => Promise<any>} ask
    * @param {(error: Error) => void} onRefusal
    */
-  async _open(ask, onRefusal) {
+  async _open(wanted, ask, onRefusal) {
     const number = ++this._openings;
     const isWanted = () => number === this._openings;
     this._close();
@@ -166,7 +173,7 @@ export class Queue {
       const { item, progress } = given;
       showProgress(item ? item.progress : progress);
       if (!item) {
-        this._takeHeld(null);
+        this._giveUpHeld(() => true);
         await this._wait(progress);
         return;
       }
@@ -177,7 +184,9 @@ export class Queue {
         this.edited = new EditedItem(item, rgba, this._session.settings);
         this._options.activity.restart();
         this._options.onOpen(this.edited, picture);
-        this._replay(this._takeHeld(this.edited.question));
+        const { question } = this.edited;
+        this._replay(this._outbox.takeHeld((letter) => letter.question === question));
+        this._giveUpHeld((letter) => letter.item === wanted);
       }
     } catch (error) {
       if (isWanted() && error instanceof Error) {
@@ -196,19 +205,17 @@ export class Queue {
   }
 
   /**
-   * Takes the held writes for a question. Writes for other questions are lost; warns about them.
+   * Gives held writes up whose item didn't open, and tells it.
    *
-   * @param {string | null} question
+   * @param {(letter: Letter) => boolean} isLost
    */
-  _takeHeld(question) {
-    const mine = this._held.filter((letter) => letter.question === question);
-    const lost = this._held.length - mine.length;
-    this._held = [];
-    if (lost) {
-      const answers = count(lost, "answer", "answers");
+  _giveUpHeld(isLost) {
+    const lost = this._outbox.takeHeld(isLost);
+    if (lost.length) {
+      this._outbox.forget(lost);
+      const answers = count(lost.length, "answer", "answers");
       warn(`${answers} could not be saved: the image is no longer yours to label.`);
     }
-    return mine;
   }
 
   /** Repeats held writes under the new lease. @param {Letter[]} letters */
@@ -245,23 +252,22 @@ export class Queue {
     if (["submit", "skip"].includes(letter.action)) {
       // The item is still open only if the step was repeated under a new lease.
       this.next({ after: letter.item });
-    } else if (this.unsaved === 0) {
+    } else if (this._outbox.isIdle) {
       this.edited.confirm(answer);
       this._options.onChange();
     }
   }
 
-  /** @param {ApiError} error @param {Letter[]} letters */
-  _onRefused(error, letters) {
-    if (error.status === 409 && !letters.some((letter) => letter.isAgain)) {
-      this._held = letters;
-    } else {
+  /** @param {ApiError} error @param {Letter[]} letters @param {boolean} isHeld */
+  _onRefused(error, letters, isHeld) {
+    const [{ item }] = letters;
+    if (!isHeld) {
       const answers = count(letters.length, "answer", "answers");
       warn(`${answers} could not be saved: ${error.message}`);
     }
-    // During the start, `start` opens an item.
-    if (this._openings) {
-      this.next({ prefer: letters[0].item });
+    // During the start, `start` opens an item. Another item that is open meanwhile stays open.
+    if (this._openings && (this.edited?.item.id ?? item) === item) {
+      this.next({ prefer: item });
     }
   }
 
