@@ -30,6 +30,8 @@ _QUESTIONS = (
 )
 _PIXELS = 5 * 8 + 1 + 3 * 5
 
+_CYRILLIC_H = "\N{CYRILLIC SMALL LETTER ER}"  # what a Russian keyboard has at the place of H
+
 
 def _query():
     query = np.zeros(_SHAPE, bool)
@@ -727,6 +729,33 @@ def test_keys_of_classes_can_be_chosen(page):
     page.element("keys-reset").click()
     page.press(page.keys.ESCAPE, "1")
     assert "· road ·" in _at(page, 2)
+    page.wait(lambda: _saved(page))
+
+
+def test_the_overlay_is_hidden_while_the_key_is_held_on_any_keyboard(page):
+    page.press(browser.key_of(_SKY), *"." * 5)
+    view = _whole(page)
+    page.mouse("mouseMoved", 1, 1)
+
+    def happens(target, kind, key=""):
+        page.chrome.execute_script(
+            """const [target, kind, key] = arguments;
+            const event = {key, code: "KeyH", bubbles: true};
+            (target ? document.getElementById(target) : window).dispatchEvent(
+                kind === "blur" ? new Event(kind) : new KeyboardEvent(kind, event));""",
+            target,
+            kind,
+            key,
+        )
+        page.state()
+        return _colours(page, view)[_QUESTIONS[0]][1:-1, 1:-1]
+
+    shown = happens("canvas", "keyup")
+    for pressed, released in (("h", "h"), (_CYRILLIC_H,) * 2, ("H", "H"), ("h", "H")):
+        assert (happens("canvas", "keydown", pressed) != shown).any()
+        np.testing.assert_array_equal(happens("canvas", "keyup", released), shown)
+    assert (happens("canvas", "keydown", "h") != shown).any()
+    np.testing.assert_array_equal(happens(None, "blur"), shown)
     page.wait(lambda: _saved(page))
 
 

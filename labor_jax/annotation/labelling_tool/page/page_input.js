@@ -90,8 +90,17 @@ export function connectInput(page, activity) {
     };
     document.addEventListener(kind, endHold, { capture: true, passive: true });
   }
-  document.addEventListener("keydown", (event) => pressKey(page, event));
-  document.addEventListener("keyup", (event) => event.key === "h" && page.hideOverlay(false));
+  // By its place, because the letter at the release may be another: of caps lock, or with shift.
+  let hidingKey = "";
+  document.addEventListener("keydown", (event) => {
+    const wasHidden = page.isOverlayHidden;
+    pressKey(page, event);
+    hidingKey = page.isOverlayHidden && !wasHidden ? event.code : hidingKey;
+  });
+  const showOverlay = () => page.isOverlayHidden && page.hideOverlay(false);
+  document.addEventListener("keyup", (event) => event.code === hidingKey && showOverlay());
+  // The release may go to another window.
+  window.addEventListener("blur", showOverlay);
   for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"]) {
     document.addEventListener(kind, () => activity.input(), { capture: true, passive: true });
   }
