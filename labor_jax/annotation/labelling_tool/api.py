@@ -299,6 +299,11 @@ class Api:
         named = self._images.item(item)
         return self._item_state(named, self._service.renew(named, fields.get("lease")))
 
+    def release(self, fields: dict[str, Any], item: str) -> dict[str, Any]:
+        """Ends an item's lease."""
+        named = self._images.item(item)
+        return self._item_state(named, self._service.release(named, fields.get("lease")))
+
     # Replies.
 
     def _step(

@@ -67,6 +67,7 @@ def make_app(
             Route("/api/items/{item}/submit", api.post(api.submit), methods=["POST"]),
             Route("/api/items/{item}/skip", api.post(api.skip), methods=["POST"]),
             Route("/api/items/{item}/renew", api.post(api.renew), methods=["POST"]),
+            Route("/api/items/{item}/release", api.post(api.release), methods=["POST"]),
             Route("/api/items/{item}/reopen", api.post(api.reopen), methods=["POST"]),
         ],
         exception_handlers=EXCEPTION_HANDLERS,

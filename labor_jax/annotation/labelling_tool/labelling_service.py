@@ -259,13 +259,11 @@ class LabellingService:
 
     def renew(self, item: Item, token: str) -> ItemState:
         """Renews the lease of an annotator who is still working; see `mark`."""
-        self.reader.check(item)
+        return self._hold(item, token, ends=False)
 
-        def hold(connection: sqlite3.Connection) -> ItemState:
-            self._leases.renew(connection, item, token)
-            return self.reader.replay(connection, item)
-
-        return self.reader.remember(item, self._database.grouped(hold))
+    def release(self, item: Item, token: str) -> ItemState:
+        """Gives an item back without a step, so that it counts as no skip; see `mark`."""
+        return self._hold(item, token, ends=True)
 
     def import_answer(
         self,
@@ -316,6 +314,17 @@ class LabellingService:
             step = Step("import", content=content, seconds=max(0.0, seconds - earlier))
             self._events.record(connection, item, state, annotator, step)
         self.progress.forget()
+
+    def _hold(self, item: Item, token: str, *, ends: bool) -> ItemState:
+        self.reader.check(item)
+
+        def hold(connection: sqlite3.Connection) -> ItemState:
+            self._leases.renew(connection, item, token)
+            if ends:
+                self._leases.end(connection, item)
+            return self.reader.replay(connection, item)
+
+        return self.reader.remember(item, self._database.grouped(hold))
 
     def _grant_if_free(
         self, connection: sqlite3.Connection, item: Item, annotator: str

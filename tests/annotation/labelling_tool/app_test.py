@@ -211,6 +211,19 @@ def test_steps_keep_skip_and_reopen(client, asked):
     assert asked.labels(STRANGE)[0, 0] == 0
 
 
+def test_an_item_that_is_released_goes_to_others_and_counts_as_no_skip(client):
+    item = take(client)
+    step(client, item, "marks", label=1, pixels=[0, 2])
+    released = post(client, f"items/{item['id']}/release", lease=item["lease"])
+    assert released.status_code == 200 and released.json()["remaining"] == 1
+    rows = client.get("/api/items").json()["items"]
+    assert [row["state"] for row in rows] == ["open"] * len(Pool.names)
+    assert step(client, item, "submit").status_code == 409
+    again = post(client, f"items/{item['id']}/release", lease=item["lease"])
+    assert again.status_code == 409
+    assert take(client, "bob")["id"] == item["id"]
+
+
 def test_a_repeated_request_is_answered_the_same_and_stored_once(client):
     item = take(client)
     first, second = (

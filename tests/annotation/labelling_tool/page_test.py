@@ -584,6 +584,32 @@ def test_many_classes_are_found_by_typing(page):
     assert found == {"isOffered": True, "chosen": ["class 57", '<i>"x"</i>'], "tags": 0}
 
 
+def test_a_name_is_taken_only_when_it_is_given(chromium, tmp_path):
+    workdir = _workdir(tmp_path / "run", [_query()] * 2, lease_seconds=1e7)
+    with browser.labelling_tool(workdir) as address:
+        page = browser.Page(chromium, address, annotator="")
+        page.wait(lambda: page.element("name").is_displayed())
+        page.element("name").send_keys("Ada", page.keys.ESCAPE)
+        page.wait(lambda: page.element("name").is_displayed())
+        page = _visit(chromium, address, "Ada")
+        item = page.state()["item"]
+        page.press(browser.key_of(_SKY))
+        page.element("annotator").click()
+        page.element("name").send_keys("Grace", page.keys.ESCAPE)
+        assert page.element("annotator").text == "Ada" and page.state()["item"] == item
+        page.element("annotator").click()
+        page.element("name").clear()
+        page.element("name").send_keys("Grace", page.keys.ENTER)
+        page.wait(lambda: page.element("annotator").text == "Grace")
+        # Ada's item was given back, so Grace goes on with it.
+        assert page.wait(lambda: page.state()["item"]) == item
+        assert page.state()["status"].startswith("Segment 2 of 3 · open")
+        assert page.errors() == []
+    with LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True) as store:
+        assert store.database.read("SELECT annotator FROM leases") == [("Grace",)]
+        assert store.database.read("SELECT kind FROM events") == [("mark",)]
+
+
 def test_names_are_shown_as_they_are(page, workdir):
     assert workdir.name in page.element("run").text
     assert not page.elements("#run b")

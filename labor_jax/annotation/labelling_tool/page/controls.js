@@ -106,7 +106,7 @@ export class Controls {
 }
 
 /**
- * Asks who is labelling, until a name is given.
+ * Asks who is labelling, until a name is given. Escape leaves the name as it was.
  *
  * @param {Preferences} chosen
  * @returns {Promise<boolean>} Whether the name changed.
@@ -116,9 +116,12 @@ export async function askName(chosen) {
   const before = chosen.annotator;
   byId("name").value = before;
   do {
+    dialog.returnValue = "";
     dialog.showModal();
     await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-    chosen.annotator = byId("name").value.trim() || before;
+    if (dialog.returnValue) {
+      chosen.annotator = byId("name").value.trim() || before;
+    }
   } while (!chosen.annotator);
   byId("annotator").textContent = chosen.annotator;
   return chosen.annotator !== before;

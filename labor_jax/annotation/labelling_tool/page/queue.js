@@ -88,10 +88,22 @@ export class Queue {
     await this.next();
   }
 
-  /** Another annotator has signed in. */
+  /** Another annotator has signed in: gives the open item back. */
   async annotatorChanged() {
-    if (this._openings) {
-      await this._outbox.settled();
+    const { edited } = this;
+    if (!this._openings) {
+      return;
+    }
+    this._close();
+    const number = ++this._openings;
+    await this._outbox.settled();
+    // If the server refused something, an item is being opened already.
+    if (number === this._openings) {
+      if (edited) {
+        const { id, lease } = edited.item;
+        // If it fails, the lease runs out by itself.
+        await this._post(address(id, "release"), { lease }).catch(() => {});
+      }
       await this.next();
     }
   }
