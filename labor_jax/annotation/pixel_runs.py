@@ -3,9 +3,12 @@
 A list of runs is flat, `[start, length, start, length, ...]`: pixels of the image in raster order,
 ascending and without overlap. The *rank* of an asked pixel is its place among the asked ones.
 Labels are stored by rank, as in `LabelStore`, so pixels that were not asked can't be stored.
+
+Where runs would be many, as of a fill on foliage, the page names asked pixels by a bit for each:
+the bit `rank % 8` of byte `rank // 8`, counted from the lowest, in base64.
 """
 
-from collections.abc import Sequence
+import base64
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +34,7 @@ class AskedRuns(NamedTuple):
 
 
 def asked_runs(query: np.ndarray) -> AskedRuns:
-    """The runs of a query, `bool[H, W]`."""
+    """The runs of a query, `bool[H, W]`, or of bits in any other shape."""
     padded = np.zeros(query.size + 2, np.int8)
     padded[1:-1] = query.reshape(-1)
     bounds = np.flatnonzero(np.diff(padded))
@@ -45,19 +48,21 @@ def to_list(asked: AskedRuns) -> list[int]:
     return np.stack([asked.starts, asked.stops - asked.starts], axis=1).reshape(-1).tolist()
 
 
-def to_ranks(asked: AskedRuns, runs: Sequence[int]) -> np.ndarray:
-    """Turns a list of runs of asked pixels into runs of ranks.
+def to_ranks(asked: AskedRuns, runs: list[int] | str) -> np.ndarray:
+    """Turns a list of runs of asked pixels, or their bits, into runs of ranks.
 
     Args:
       asked: The image's query.
-      runs: The list, unchecked.
+      runs: The list or the bits, unchecked.
 
     Returns:
       The first rank and the length of each run, `int64[N, 2]`.
 
     Raises:
-      ValueError: If `runs` is not a list of runs, is empty, or has a pixel that isn't asked.
+      ValueError: If `runs` is neither, names no pixel, or has a pixel that isn't asked.
     """
+    if isinstance(runs, str):
+        return _ranks_of_bits(asked, runs)
     if not isinstance(runs, list) or len(runs) % 2 or not set(map(type, runs)) <= {int}:
         raise ValueError("pixels are a flat list of whole numbers [start, length, ...]")
     if not runs:
@@ -80,6 +85,20 @@ def to_ranks(asked: AskedRuns, runs: Sequence[int]) -> np.ndarray:
             f"the {length} pixels from {start} on are not all asked; only asked pixels are labelled"
         )
     return np.stack([asked.ranks[owner] + starts - asked.starts[owner], lengths], axis=1)
+
+
+def _ranks_of_bits(asked: AskedRuns, text: str) -> np.ndarray:
+    try:
+        packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    except ValueError as error:
+        raise ValueError("pixels are neither a list of runs nor bits in base64") from error
+    bits = np.unpackbits(packed, bitorder="little")
+    if packed.size != -(-asked.pixels // 8) or bits[asked.pixels :].any():
+        raise ValueError(f"pixels are not one bit for each of the {asked.pixels} asked pixels")
+    runs = asked_runs(bits)
+    if not runs.pixels:
+        raise ValueError("pixels are no set bit; name at least one pixel")
+    return np.stack([runs.starts, runs.stops - runs.starts], axis=1)
 
 
 def positions(rank_runs: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Runs of pixels against plain lists of pixels."""
 
+import base64
+
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -77,3 +79,30 @@ def test_only_ascending_runs_of_asked_pixels_are_taken(query, flat):
 def test_what_is_no_list_of_runs_is_told(flat, message):
     with pytest.raises(ValueError, match=message):
         pixel_runs.to_ranks(pixel_runs.asked_runs(np.ones((2, 3), bool)), flat)
+
+
+@hypothesis.given(queries, st.data())
+def test_bits_name_the_pixels_that_runs_name(query, data):
+    asked = pixel_runs.asked_runs(query)
+    chosen = data.draw(hnp.arrays(bool, asked.pixels).filter(np.any))
+    text = base64.b64encode(np.packbits(chosen, bitorder="little")).decode()
+    ranks = pixel_runs.positions(pixel_runs.to_ranks(asked, text))
+    np.testing.assert_array_equal(ranks, np.flatnonzero(chosen))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "one bit for each of the 12"),
+        ("/w==", "one bit for each of the 12"),
+        ("//8=", "one bit for each of the 12"),  # more than 12 set bits
+        ("////", "one bit for each of the 12"),
+        ("AAA=", "no set bit"),
+        ("0,1", "neither a list of runs nor bits"),
+        ("ééé", "neither a list of runs nor bits"),
+        ("\ud800", "neither a list of runs nor bits"),
+    ],
+)
+def test_what_are_no_bits_is_told(text, message):
+    with pytest.raises(ValueError, match=message):
+        pixel_runs.to_ranks(pixel_runs.asked_runs(np.ones((3, 4), bool)), text)

@@ -170,7 +170,7 @@ class LabellingService:
         token: str,
         request: str,
         label: int,
-        pixels: list[int],
+        pixels: list[int] | str,
         seconds: float = 0.0,
     ) -> ItemState:
         """Labels some of an item's pixels.
@@ -181,7 +181,7 @@ class LabellingService:
           request: A new unique name for this step. Repeating a step under its name has no effect
             and returns the state after the first time.
           label: A class, or 255 for void.
-          pixels: Runs of asked pixels, see `labor_jax.annotation.pixel_runs`.
+          pixels: Asked pixels, as runs or bits; see `labor_jax.annotation.pixel_runs`.
           seconds: The annotator's active time since the step before.
 
         Returns:
@@ -201,7 +201,7 @@ class LabellingService:
         token: str,
         request: str,
         label: int,
-        pixels: list[int],
+        pixels: list[int] | str,
         seconds: float = 0.0,
     ) -> ItemState:
         """Adds a class to each of some parts, or takes it away where a part has it; see `mark`.
@@ -218,7 +218,7 @@ class LabellingService:
         token: str,
         request: str,
         label: int,
-        pixels: list[int],
+        pixels: list[int] | str,
         seconds: float,
     ) -> ItemState:
         if type(label) is not int or not (

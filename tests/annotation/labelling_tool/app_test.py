@@ -1,6 +1,7 @@
 """The labelling tool over HTTP: what it answers, whom it answers, and what it refuses."""
 
 import asyncio
+import base64
 import io
 import json
 
@@ -488,6 +489,7 @@ def test_a_body_that_makes_no_sense_is_told(untouched, body):
         {"pixels": [[0, 1]]},
         {"pixels": {"0": 1}},
         {"pixels": "0,1"},
+        {"pixels": "AAAA"},
         {"pixels": None},
         {"seconds": -1},
         {"seconds": "long"},
@@ -556,6 +558,21 @@ def test_bodies_have_a_limit(client):
         answer = step(client, item, "marks", label=1, pixels="0" * size * MAX_BODY)
         assert answer.status_code == 413 and "at most 4 MiB" in answer.json()["error"]
     assert step(client, item, "marks", label=1, pixels=[0, 1]).status_code == 200
+
+
+def test_a_fill_on_texture_fits_whatever_its_runs(store):
+    shape = (1500, 2000)
+    store.open_round(1, ["first"])
+    store.ask_many(1, [("first", np.ones(shape, bool), None, None)], kind="full")
+    texture = np.random.default_rng(0).random(shape) < 0.5
+    with client_of(store) as client:
+        item = take(client)
+        bits = base64.b64encode(np.packbits(texture, bitorder="little")).decode()
+        answer = step(client, item, "marks", label=1, pixels=bits)
+        assert answer.status_code == 200
+        ((label, runs),) = answer.json()["labels"]
+    assert label == 1 and len(json.dumps(runs)) > MAX_BODY > 6 * len(bits)
+    assert sum(runs[1::2]) == np.count_nonzero(texture)
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ export class EditedItem {
    *
    * @param {Uint32Array} positions
    * @param {number} label
-   * @returns {number[] | null} The runs of pixels whose label changed, null if there are none.
+   * @returns {number[] | string | null} The pixels whose label changed, null if there are none.
    */
   mark(positions, label) {
     const different = positions.filter((position) => this.labels.values[position] !== label).sort();
@@ -187,7 +187,7 @@ export class EditedItem {
     this.labels.mark(different, label);
     this.canUndo = true;
     this.canRedo = false;
-    return this.labels.runs(different);
+    return this.labels.sent(different);
   }
 
   /** The classes of the current part, if they may be several; else null. */
@@ -200,7 +200,7 @@ export class EditedItem {
    *
    * @param {Uint32Array} positions
    * @param {number} label
-   * @returns {number[]} The runs of pixels of these parts.
+   * @returns {number[] | string} The pixels of these parts.
    */
   toggle(positions, label) {
     const sets = /** @type {ClassSets} */ (this.sets);
@@ -208,7 +208,7 @@ export class EditedItem {
     const lacking = touched.filter((segment) => !sets.sets[segment].includes(label));
     this.canUndo = true;
     this.canRedo = false;
-    return sets.runs(sets.toggle(lacking.length ? lacking : touched, label));
+    return sets.sent(sets.toggle(lacking.length ? lacking : touched, label));
   }
 
   /**

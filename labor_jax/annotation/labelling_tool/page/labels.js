@@ -1,4 +1,4 @@
-import { decodeRuns, encodeRuns } from "./pixel_runs.js";
+import { decodeBits, decodeRuns, encodePixels, encodeRuns } from "./pixel_runs.js";
 
 /** @typedef {import("./area.js").Area} Area */
 
@@ -77,14 +77,18 @@ export class Labels {
     return this._undone.length > 0;
   }
 
-  /** @param {import("./pixel_runs.js").Runs} runs @returns {Uint32Array} */
-  positions(runs) {
-    return decodeRuns(runs).map((pixel) => this.area.positions[pixel]);
+  /** @param {import("./pixel_runs.js").Runs | string} sent See `sent`. @returns {Uint32Array} */
+  positions(sent) {
+    return typeof sent === "string"
+      ? decodeBits(sent)
+      : decodeRuns(sent).map((pixel) => this.area.positions[pixel]);
   }
 
-  /** @param {Iterable<number>} positions Ascending. */
-  runs(positions) {
-    return encodeRuns(Array.from(positions, (position) => this.area.pixels[position]));
+  /** @param {Uint32Array} positions Ascending. @returns The pixels, as they are sent. */
+  sent(positions) {
+    const { pixels } = this.area;
+    const runs = encodeRuns(positions.map((position) => pixels[position]));
+    return encodePixels(runs, positions, pixels.length);
   }
 
   /**
