@@ -134,7 +134,10 @@ def soft_cross_entropy(logits: jax.Array, soft_labels: jax.Array) -> jax.Array:
             "agree"
         )
     soft_labels = soft_labels.astype(jnp.float32)
-    losses = -jnp.sum(soft_labels * jax.nn.log_softmax(logits.astype(jnp.float32)), axis=-1)
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    # A class without a share adds 0, also where a logit of -inf rules it out.
+    logs = jnp.where(soft_labels > 0, log_probabilities, 0.0)
+    losses = -jnp.sum(soft_labels * logs, axis=-1)
     return _masked_mean(losses, jnp.any(soft_labels > 0, axis=-1))
 
 
@@ -179,10 +182,14 @@ def uniform_divergence(logits: jax.Array, counted: jax.Array) -> jax.Array:
     Returns:
       The mean over the pixels that count of -sum log p / C, `f32[]`; 0.0 where none does.
 
+    Raises:
+      ValueError: If `counted` isn't bool of one value a pixel.
+
     References:
       Zou et al., CRST, ICCV 2019, https://arxiv.org/abs/1908.09822, Table 1 (MRKLD). IAST has it,
       too (Mei et al., ECCV 2020, https://arxiv.org/abs/2008.12197, Eq. 8).
     """
+    _check_counted(logits, counted)
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     return _masked_mean(-jnp.mean(log_probabilities, axis=-1), counted)
 
@@ -367,9 +374,13 @@ def entropy(logits: jax.Array, counted: jax.Array | None = None) -> jax.Array:
       The mean over the pixels that count of -sum p log p / log C, `f32[]` in [0, 1]; 0.0 for a
       single class, and where no pixel counts.
 
+    Raises:
+      ValueError: If `counted` isn't bool of one value a pixel.
+
     References:
       Vu et al., ADVENT, CVPR 2019, https://arxiv.org/abs/1811.12833, Eq. 2 and 3 (MinEnt).
     """
+    _check_counted(logits, counted)
     # One class has no entropy, and log 1 = 0 nothing to divide by.
     return _mean_of(_entropies(logits), counted) / math.log(max(logits.shape[-1], 2))
 
@@ -391,10 +402,14 @@ def charbonnier_entropy(
       The mean over the pixels that count of (h^2 + 1e-8)^eta with h = -sum p log p / log C,
       `f32[]`; 0.0 where no pixel counts.
 
+    Raises:
+      ValueError: If `counted` isn't bool of one value a pixel.
+
     References:
       Yang and Soatto, FDA, CVPR 2020, https://arxiv.org/abs/2004.05498, Eq. 5: the Charbonnier
       penalty with eta 2; the 1e-8 is of its published code.
     """
+    _check_counted(logits, counted)
     normalised = _entropies(logits) / math.log(max(logits.shape[-1], 2))
     return _mean_of((jnp.square(normalised) + _CHARBONNIER_EPSILON) ** eta, counted)
 
@@ -412,10 +427,14 @@ def max_squares(logits: jax.Array, counted: jax.Array | None = None) -> jax.Arra
       The mean over the pixels that count of -sum p^2 / 2, `f32[]` in [-1/2, -1/(2C)]; 0.0 where no
       pixel counts.
 
+    Raises:
+      ValueError: If `counted` isn't bool of one value a pixel.
+
     References:
       Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589. The published code also
       averages over classes: 1/C of this.
     """
+    _check_counted(logits, counted)
     return -0.5 * _mean_of(jnp.sum(jnp.square(_softmax(logits)), axis=-1), counted)
 
 
@@ -478,7 +497,8 @@ def image_wise_max_squares(
       -sum p^2 / 2, `f32[]`; 0.0 where no pixel counts.
 
     Raises:
-      ValueError: If `logits` has fewer than three dimensions.
+      ValueError: If `logits` has fewer than three dimensions, or `counted` isn't bool of one value
+        a pixel.
 
     References:
       Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589, image-wise weighting. The
@@ -486,6 +506,7 @@ def image_wise_max_squares(
     """
     if logits.ndim < 3:
         raise ValueError(f"logits has shape {logits.shape}; [..., H, W, C] is needed")
+    _check_counted(logits, counted)
     if counted is None:
         counted = jnp.ones(logits.shape[:-1], bool)
     num_classes = logits.shape[-1]
@@ -505,14 +526,23 @@ def pooled_logits(logits: jax.Array, *, beta: float = 1.0) -> jax.Array:
 
     Args:
       logits: `float[..., H, W, C]`.
-      beta: How sharp the maximum is: near 0 the mean, at infinity the maximum.
+      beta: How sharp the maximum is, above 0: near 0 the mean, at infinity the maximum.
 
     Returns:
       log(mean over pixels of exp(beta * logits)) / beta, `f32[..., C]`.
 
+    Raises:
+      ValueError: If `logits` has fewer than three dimensions or no pixel, or `beta` isn't above 0.
+
     References:
       Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 1, inside the sigmoid.
     """
+    if logits.ndim < 3 or 0 in logits.shape[-3:-1]:
+        raise ValueError(
+            f"logits has shape {logits.shape}; [..., H, W, C] with at least one pixel is needed"
+        )
+    if not beta > 0:
+        raise ValueError(f"beta is {beta}; it has to be above 0")
     logits = logits.astype(jnp.float32)
     pixels = logits.shape[-3] * logits.shape[-2]
     summed = jax.nn.logsumexp(beta * logits, axis=(-3, -2))
@@ -529,9 +559,16 @@ def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
     Returns:
       The mean over images of the sum over classes, `f32[]`; 0.0 of no images.
 
+    Raises:
+      ValueError: If the shapes differ.
+
     References:
       Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 2.
     """
+    if logits.shape != jnp.shape(present):
+        raise ValueError(
+            f"logits has shape {logits.shape} and present {jnp.shape(present)}; they have to agree"
+        )
     logits = logits.astype(jnp.float32)
     # -log sigmoid(x) = softplus(-x) and -log(1 - sigmoid(x)) = softplus(x), without overflow.
     each = jax.nn.softplus(jnp.where(jnp.asarray(present, bool), -logits, logits))
@@ -556,13 +593,14 @@ def candidate_classes(
       does.
 
     Raises:
-      ValueError: If the shapes don't fit, or the candidates aren't bool.
+      ValueError: If the shapes don't fit, or `candidates` or `counted` isn't bool.
 
     References:
       Hwang et al., MulActSeg, NeurIPS 2023, https://arxiv.org/abs/2309.09319, the merged positive
       loss. Its published code adds 1e-8 to the probability.
     """
     _check_candidates(logits, candidates)
+    _check_counted(logits, counted)
     some = jnp.any(candidates, axis=-1)
     counted = some if counted is None else some & counted
     # All classes where none counts: the logarithm of nothing has no gradient.
@@ -677,6 +715,8 @@ def _masked_mean(
 
 def _reduce_3x3(values: jax.Array, reduce: Callable, axes: tuple[int, int]) -> jax.Array:
     """Reduces the edge-repeating 3x3 window around each pixel, one axis after the other."""
+    if not values.size:
+        return values
     for axis in axes:
         last = values.shape[axis] - 1
         piece = functools.partial(jax.lax.slice_in_dim, values, axis=axis)
@@ -704,6 +744,16 @@ def _check_labels(logits: jax.Array, labels: jax.Array) -> None:
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(f"labels has dtype {labels.dtype}; class numbers are integers")
+
+
+def _check_counted(logits: jax.Array, counted: jax.Array | None) -> None:
+    """Raises ValueError unless `counted` is None or holds a bool for each pixel of the logits."""
+    if counted is None or (counted.shape == logits.shape[:-1] and counted.dtype == jnp.bool_):
+        return
+    raise ValueError(
+        f"counted is {counted.dtype}{list(counted.shape)}; logits of shape {logits.shape} need one "
+        f"bool a pixel: {logits.shape[:-1]}"
+    )
 
 
 def _check_candidates(logits: jax.Array, candidates: jax.Array) -> None:

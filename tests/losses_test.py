@@ -634,11 +634,35 @@ def test_entropy_spans_zero_to_one_and_knows_a_single_class():
         (lambda z, y: losses.local_consistency(z, y[:, :1]), r"labels has shape \(2, 1, 5\)"),
         (lambda z, y: losses.local_consistency(z[0, 0], y[0, 0]), "H, W, C"),
         (lambda z, y: losses.classifier_discrepancy(z, z[..., :1]), "have to agree"),
+        (lambda z, y: losses.multi_label(z[0, 0], y[0, 0, :1] > 0), "have to agree"),
     ],
 )
 def test_shapes_that_would_broadcast_silently_are_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call(*scene(seed=0))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.entropy,
+        losses.charbonnier_entropy,
+        losses.max_squares,
+        losses.image_wise_max_squares,
+        losses.uniform_divergence,
+        lambda z, counted: losses.candidate_classes(z, np.ones(z.shape, bool), counted),
+    ],
+)
+def test_what_counts_is_a_bool_for_each_pixel(loss):
+    logits, labels = scene(seed=0)
+    counted = labels >= 0
+    for wrong in (counted[0], counted[:1], counted[0, 0], counted[..., None]):
+        with pytest.raises(
+            ValueError, match="counted is bool.*one bool a pixel"
+        ):
+            loss(logits, wrong)
+    with pytest.raises(ValueError, match="counted is float32"):
+        loss(logits, counted.astype(np.float32))
 
 
 def test_imports_nothing_of_the_shell():
@@ -677,6 +701,15 @@ def test_label_boundary_is_what_local_consistency_counts():
 def test_soft_labels_must_fit():
     with pytest.raises(ValueError, match=r"shape \(2, 3\) and soft_labels \(2, 4\)"):
         losses.soft_cross_entropy(np.zeros((2, 3)), np.zeros((2, 4)))
+
+
+def test_a_class_without_a_share_may_be_ruled_out():
+    logits = np.float32([[0.0, 1.0, -np.inf]])
+    soft_labels = np.float32([[0.25, 0.75, 0.0]])
+    value, gradient = jax.value_and_grad(losses.soft_cross_entropy)(logits, soft_labels)
+    expected = losses.soft_cross_entropy(logits[:, :2], soft_labels[:, :2])
+    assert float(value) == pytest.approx(float(expected), rel=1e-6)
+    assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0, 3.0])
@@ -760,6 +793,21 @@ def test_pooled_logits_equal_twin_and_lie_between_mean_and_maximum(beta):
 def test_pooled_logits_do_not_overflow():
     logits = np.full((2, 2, 3), 1e4, np.float32)
     np.testing.assert_allclose(losses.pooled_logits(logits), 1e4, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape, beta, message",
+    [((4, 3), 1.0, "H, W, C"), ((0, 4, 3), 1.0, "one pixel"), ((2, 2, 3), 0.0, "beta is 0.0")],
+)
+def test_a_maximum_needs_pixels_and_a_sharpness(shape, beta, message):
+    with pytest.raises(ValueError, match=message):
+        losses.pooled_logits(np.zeros(shape, np.float32), beta=beta)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (2, 4, 0, 3)])
+def test_images_without_pixels_are_consistent(shape):
+    logits = np.zeros(shape, np.float32)
+    assert losses.local_consistency(logits, np.zeros(shape[:-1], np.int32)) == 0.0
 
 
 @pytest.mark.parametrize("batch", BATCH_SHAPES)

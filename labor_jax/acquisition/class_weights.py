@@ -25,10 +25,10 @@ def class_weights_from_answers(counts: np.ndarray) -> np.ndarray:
       f32[C].
 
     Raises:
-      ValueError: If `counts` is no vector, or a count is negative.
+      ValueError: If `counts` is no vector, is empty, or a count is negative.
     """
     counts = np.asarray(counts, np.float64)
-    if counts.ndim != 1 or (counts < 0).any():
+    if counts.ndim != 1 or not counts.size or (counts < 0).any():
         raise ValueError(f"counts are int[C] of 0 or more, got {counts.tolist()}")
     total = counts.sum()
     shares = counts / total if total else np.full(counts.size, 1 / counts.size)

@@ -139,8 +139,11 @@ def _kernel(
 
 def _unit(vectors: jax.Array) -> jax.Array:
     """Scales vectors to length 1; a zero vector stays as it is."""
+    # First to a largest value of 1, whose square neither overflows nor vanishes.
+    largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
+    vectors = vectors / jnp.where(largest > 0, largest, 1.0)
     norm = jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True))
-    return vectors / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny)
+    return vectors / jnp.where(largest > 0, norm, 1.0)
 
 
 def _check(

@@ -1,7 +1,8 @@
 """Superpixels as parts of a query: their means, merging of like ones, and which of them to ask.
 
 Superpixels are numbered from 0, in a map int32[H, W] as `ops.slic` gives it. `bound` is one more
-than the largest number that may occur, so that shapes are static; not every number need occur.
+than the largest number that may occur, so that shapes are static; not every number need occur. A
+pixel with a negative number, or one from `bound` on, is in no superpixel.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def superpixel_means(values: jax.Array, superpixels: jax.Array, *, bound: int) -
 
     Args:
       values: float, integer or bool[H, W], or [H, W, C].
-      superpixels: int32[H, W]; pixels with a negative number, or one from `bound` on, are left out.
+      superpixels: int32[H, W]; pixels in none are left out.
       bound: Static, >= 1.
 
     Returns:
@@ -75,7 +76,8 @@ def adjacent_superpixels(superpixels: jax.Array, *, bound: int) -> jax.Array:
     code += jnp.maximum(first, second).astype(jnp.uint32)
     none = jnp.uint32(2**32 - 1)
     # With the `none`s at the end every code is there, also of a map without pairs.
-    code = jnp.where(first == second, none, code)
+    inside = (jnp.minimum(first, second) >= 0) & (jnp.maximum(first, second) < bound)
+    code = jnp.where(inside & (first != second), code, none)
     code = jnp.sort(jnp.concatenate([code, jnp.full(3 * bound, none)]))
     before = jnp.concatenate([jnp.full(1, none), code[:-1]])
     rank = jnp.cumsum((code != before) & (code != none))
@@ -108,7 +110,8 @@ def merge_alike(
       divergence: See above.
 
     Returns:
-      int32[H, W]: superpixels that were joined have the lowest of their numbers.
+      int32[H, W]: superpixels that were joined have the lowest of their numbers. A pixel in none
+      keeps its number.
 
     Raises:
       ValueError: If the shapes don't fit, or the bound is too large.
@@ -150,7 +153,7 @@ def merge_alike(
 
     any_pair = jnp.any(joined)
     parents, _ = lax.while_loop(lambda state: state[1], lower, (parents, any_pair))
-    return parents[superpixels]
+    return jnp.where(_inside(superpixels, bound), parents[superpixels], superpixels)
 
 
 @functools.partial(jax.jit, static_argnames="count")
@@ -164,7 +167,7 @@ def select_superpixels(
 
     Args:
       score: f32[bound] of each superpixel; NaN ranks below -inf.
-      superpixels: int32[H, W].
+      superpixels: int32[H, W]; pixels in none are not asked.
       available: bool[H, W].
       count: Number of superpixels, static, >= 0; may exceed their number.
 
@@ -182,15 +185,16 @@ def select_superpixels(
     check_mask("available", available, superpixels.shape)
     count = check_natural("count", count)
     bound = score.shape[0]
-    area = jnp.zeros(bound, jnp.int32).at[superpixels].add(1, mode="drop")
-    free = jnp.zeros(bound, jnp.int32).at[superpixels].add(available.astype(jnp.int32), mode="drop")
+    numbers = jnp.where(_inside(superpixels, bound), superpixels, bound)
+    area = jnp.zeros(bound, jnp.int32).at[numbers].add(1, mode="drop")
+    free = jnp.zeros(bound, jnp.int32).at[numbers].add(available.astype(jnp.int32), mode="drop")
     key = pixel_order.sort_key(lax.stop_gradient(score), (free > 0) & (2 * free >= area))
     # `top_k` gives equal keys in the order of their places.
     best, chosen = lax.top_k(key, min(count, bound))
     valid = best > pixel_order.UNAVAILABLE
     rank = jnp.arange(chosen.size, dtype=jnp.int32)
     part = jnp.full(bound, -1, jnp.int32).at[chosen].set(jnp.where(valid, rank, -1))
-    parts = jnp.where(available, part[superpixels], -1)
+    parts = jnp.where(available, part.at[numbers].get(mode="fill", fill_value=-1), -1)
     scores = jnp.where(valid, score[chosen].astype(jnp.float32), -jnp.inf)
     scores = jnp.pad(scores, (0, count - chosen.size), constant_values=-jnp.inf)
     return Query(parts >= 0, jnp.sum(valid, dtype=jnp.int32), available, parts=parts, scores=scores)
@@ -202,6 +206,10 @@ def _check_numbers(superpixels: jax.Array) -> None:
         raise ValueError(f"superpixels must be numbers int32[H, W], got {superpixels.dtype}")
 
 
+def _inside(superpixels: jax.Array, bound: int) -> jax.Array:
+    return (superpixels >= 0) & (superpixels < bound)
+
+
 def _means(
     values: jax.Array, superpixels: jax.Array, bound: int, row_values: Callable
 ) -> jax.Array:
@@ -209,8 +217,7 @@ def _means(
 
     Row by row, so that what it makes is never in memory for the whole image.
     """
-    inside = (superpixels >= 0) & (superpixels < bound)
-    numbers = jnp.where(inside, superpixels, bound)
+    numbers = jnp.where(_inside(superpixels, bound), superpixels, bound)
 
     def add(state, row):
         totals, counts = state

@@ -33,7 +33,12 @@ def superpixel_bound(image_size: tuple[int, int], size: int) -> int:
     Args:
       image_size: (H, W).
       size: See `slic`.
+
+    Raises:
+      ValueError: If the size is below 1.
     """
+    if size < 1:
+        raise ValueError(f"size must be 1 or more, got {size}")
     return -(-image_size[0] // size) * -(-image_size[1] // size)
 
 

@@ -18,7 +18,7 @@ def test_rare_predictions_weigh_more():
     assert weights.dtype == np.float32
 
 
-@pytest.mark.parametrize("counts", [[[1, 2]], [1, -1]])
+@pytest.mark.parametrize("counts", [[[1, 2]], [1, -1], []])
 def test_counts_that_are_none_are_refused(counts):
     for weights in (
         class_weights.class_weights_from_answers,

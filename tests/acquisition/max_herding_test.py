@@ -117,6 +117,15 @@ def test_a_broken_feature_does_not_decide_the_other_picks():
     assert np.isfinite(found.scores).all()
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e25, 1e30])
+def test_the_size_of_features_changes_nothing(scale):
+    features, available = image(0)
+    select = functools.partial(acquisition.select_max_herding, count=4)
+    found, expected = select(np.float32(scale) * features, available), select(features, available)
+    np.testing.assert_array_equal(found.centers, expected.centers)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+
+
 def test_earlier_rounds_are_gone_on_from():
     features, _ = image(0)
     everything = np.ones((9, 13), bool)

@@ -96,6 +96,18 @@ def test_pixels_outside_of_all_superpixels_are_left_out():
     values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     found = sp.superpixel_means(values, numbers, bound=BOUND)
     np.testing.assert_allclose(found, twin_means(values, numbers), rtol=1e-5, atol=1e-6)
+    is_outside = (numbers < 0) | (numbers >= BOUND)
+    pairs = np.asarray(sp.adjacent_superpixels(numbers, bound=BOUND))
+    inside = [pair for pair in twin_pairs(numbers) if min(pair) >= 0 and max(pair) < BOUND]
+    assert [tuple(pair) for pair in pairs if pair[0] >= 0] == inside
+    logits = np.zeros((*SHAPE, CLASSES), np.float32)
+    merged = np.asarray(sp.merge_alike(numbers, logits, bound=BOUND, entropy=np.inf))
+    np.testing.assert_array_equal(merged[is_outside], numbers[is_outside])
+    assert (merged[~is_outside] < BOUND).all() and (merged[~is_outside] >= 0).all()
+    everything = np.ones(SHAPE, bool)
+    query = sp.select_superpixels(np.zeros(BOUND), numbers, everything, count=BOUND)
+    np.testing.assert_array_equal(query.pixels, ~is_outside)
+    assert query.picks == len(np.unique(numbers[~is_outside]))
 
 
 @pytest.mark.parametrize("entropy", [0.05, 0.6, 5.0])

@@ -202,3 +202,5 @@ def test_wrong_arguments_are_refused():
 def test_the_bound_is_the_number_of_cells():
     assert superpixel_bound((17, 22), 5) == 4 * 5
     assert superpixel_bound((1024, 2048), 32) == 2048
+    with pytest.raises(ValueError, match="size must be 1 or more"):
+        superpixel_bound((8, 8), 0)
