@@ -657,9 +657,7 @@ def test_what_counts_is_a_bool_for_each_pixel(loss):
     logits, labels = scene(seed=0)
     counted = labels >= 0
     for wrong in (counted[0], counted[:1], counted[0, 0], counted[..., None]):
-        with pytest.raises(
-            ValueError, match="counted is bool.*one bool a pixel"
-        ):
+        with pytest.raises(ValueError, match=r"counted is bool.*one bool a pixel"):
             loss(logits, wrong)
     with pytest.raises(ValueError, match="counted is float32"):
         loss(logits, counted.astype(np.float32))
