@@ -67,6 +67,13 @@ _DEPTH = FileFault(
     "Leave data.label_coding at auto.",
 )
 
+_DEEP_COLOURS = FileFault(
+    "is in colours of 16 bits, which 8 bits can't hold",
+    "are in colours of 16 bits, which 8 bits can't hold",
+    "If one channel holds class numbers, save it as a PNG of that channel alone; if the colours "
+    "stand for classes, save them with 8 bits per channel.",
+)
+
 _PNG_HEADER_BYTES = 26  # signature, length and name of IHDR, width, height, bit depth, colour type
 _GREY, _RGB, _RGBA = 0, 2, 6  # PNG colour types
 _CHANNELS = {_GREY: (), _RGB: (3,), _RGBA: (4,)}
@@ -168,6 +175,8 @@ def label_fault(image: Image.Image, coding: str) -> FileFault | None:
         return _LOSS
     if image.format == "PPM" and image.tile and image.tile[0][0] != "raw":
         return _SCALE  # Pillow has scaled the values
+    if image.mode in _FORCED_COLOUR_MODES and _loses_bits(image):
+        return _DEEP_COLOURS
     if coding == "colours":
         return None if image.mode in _FORCED_COLOUR_MODES else _DEPTH
     if image.mode in LABEL_COLOUR_MODES:
@@ -248,6 +257,27 @@ def _is_lossy(image: Image.Image) -> bool:
         chunk = image.fp.read(4)
         return chunk == b"VP8 " or (chunk == b"VP8X" and b"VP8L" not in image.fp.read())
     return image.format in ("JPEG", "MPO", "AVIF") or image.info.get("compression") == "jpeg"
+
+
+def _loses_bits(image: Image.Image) -> bool:
+    """Whether an opened file has colours of 16 bits, of which Pillow reads the high bytes alone.
+
+    A PNG of 8-bit colours times 257, whose bytes are the same, loses nothing.
+    """
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(258, (8,))) > 8
+    if image.format != "PNG":
+        return False
+    place = image.fp.tell()
+    image.fp.seek(0)
+    content = image.fp.read()
+    image.fp.seek(place)
+    if _png_format(content)[0] != 16:
+        return False
+    import imagecodecs
+
+    values = imagecodecs.png_decode(content)
+    return bool((values >> 8 != values & 255).any())
 
 
 def _colours(image: Image.Image) -> np.ndarray:

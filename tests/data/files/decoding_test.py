@@ -59,6 +59,45 @@ def test_a_channel_of_a_16_bit_png_is_read_in_full(tmp_path, write_deep_png, cha
         decoding.read_label_values(path, channels)
 
 
+def _write_deep_tiff(path, values):
+    """Writes uint16[H, W, 3] as a plain TIFF, which Pillow can't."""
+    height, width, _ = values.shape
+    content = values.astype("<u2").tobytes()
+    #       size                      bits (see the end) plain     RGB       first byte
+    tags = [(256, width), (257, height), (258, 3, 134), (259, 1), (262, 2), (273, 140)]
+    tags += [(277, 3), (278, height), (279, len(content)), (284, 1)]
+    entries = b"".join(
+        struct.pack("<HHII", tag, 3 if tag == 258 else 4, *([1] if len(rest) == 1 else []), *rest)
+        for tag, *rest in tags
+    )
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    path.write_bytes(
+        b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<3H", 16, 16, 16) + content
+    )
+    return path
+
+
+@pytest.mark.parametrize("coding", ["auto", "colours"])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_colours_of_16_bits_are_refused_unless_8_bits_hold_them(
+    tmp_path, write_deep_png, coding, channels
+):
+    values = np.arange(5 * 7 * channels, dtype=np.uint16).reshape(5, 7, channels)
+    if channels > 2 or coding == "colours":
+        path = write_deep_png(tmp_path / "same.png", values * 257)
+        checks.check_labels([path], "x", coding=coding)
+        read = decoding.read_label_values(path, coding=coding)
+        np.testing.assert_array_equal(read[..., 0], values[..., 0])
+    paths = [write_deep_png(tmp_path / "low.png", values)]
+    if channels == 3:
+        paths.append(_write_deep_tiff(tmp_path / "low.tif", values))
+    for path in paths:
+        with pytest.raises(DataError, match=rf"{path.name} is no label map: it is in colours of 1"):
+            decoding.read_label_values(path, coding=coding)
+        with pytest.raises(DataError, match=r"1 x are in colours of 16 bits.*a PNG of that chann"):
+            checks.check_labels([path], "x", coding=coding)
+
+
 def test_files_in_memory(tmp_path, write_image):
     label = np.arange(12, dtype=np.uint8).reshape(3, 4)
     content = write_image(tmp_path / "label.png", label).read_bytes()
