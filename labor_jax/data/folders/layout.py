@@ -19,7 +19,7 @@ class FolderLayout:
       labels: labels folder with the same subfolders; empty for a split without labels.
       pattern: globs on a file's path below `images` ("0006R0*", "*_leftImg8bit.png"). A file that
         matches any of them belongs to the split. `*` also matches "/". A text may hold several
-        between commas.
+        between commas, of which spaces around one don't count.
       image_suffix: ending of image file names, before the extension, that label names lack
         ("_leftImg8bit").
       label_pattern: file name of an image's label; "{stem}" is the image's file name without
@@ -50,15 +50,23 @@ class FolderLayout:
     known_defects: Collection[str] = ()
     advice: str = ""
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The globs of `pattern`."""
+        if not isinstance(self.pattern, str):
+            return tuple(self.pattern)
+        return tuple(part.strip() for part in self.pattern.split(",") if part.strip())
+
     def matches(self, file: str) -> bool:
         """Whether a file, by its path below `images`, matches one of the patterns."""
-        patterns = self.pattern.split(",") if isinstance(self.pattern, str) else self.pattern
-        return any(
-            fnmatch.fnmatchcase(names.comparable(file), names.comparable(pattern))
-            for pattern in patterns
-        )
+        return any(matches(file, pattern) for pattern in self.patterns)
 
     def matches_name(self, name: str) -> bool:
         """Whether an image file of this name, with any extension, matches one of the patterns."""
         file = name + self.image_suffix
         return any(self.matches(file + extension) for extension in listing.IMAGE_EXTENSIONS)
+
+
+def matches(file: str, pattern: str) -> bool:
+    """Whether a file's path matches a glob, however accents in them are written."""
+    return fnmatch.fnmatchcase(names.comparable(file), names.comparable(pattern))

@@ -14,7 +14,7 @@ from labor_jax.data import messages
 from labor_jax.data.base import DataError
 from labor_jax.data.files import listing
 from labor_jax.data.files.names import comparable, stem_of
-from labor_jax.data.folders.layout import FolderLayout
+from labor_jax.data.folders.layout import FolderLayout, matches
 
 
 def find_images(
@@ -32,7 +32,8 @@ def find_images(
       (paths without extension, as `comparable` has them) of all images there, of this split or not.
 
     Raises:
-      DataError: the folder is missing, no image matches, or two images share a name.
+      DataError: the folder is missing, no image matches one of the patterns, or two images share a
+        name.
     """
     folder = _folder(root, layout.images, f"data.{split}.images", layout.advice)
     stems = {
@@ -46,16 +47,7 @@ def find_images(
             + (layout.advice or f"Check data.root and data.{split}.images.")
         )
     matching = [file for file in stems if layout.matches(file)]
-    if not matching:
-        field = "" if layout.advice else f"data.{split}.pattern = "
-        raise DataError(
-            f"{split} is empty: none of the {len(stems)} images in {folder} matches "
-            f"{field}{layout.pattern!r}; there are {messages.listing(stems)}. "
-            + (
-                layout.advice
-                or "A pattern applies to the path below the folder, extension included."
-            )
-        )
+    _check_patterns(split, layout, folder, stems)
     _check_names(matching, f"{split} images in {folder}")
     messages.raise_if_any(
         f"{split} images do not end in data.{split}.image_suffix = {layout.image_suffix!r}",
@@ -72,6 +64,31 @@ def find_images(
     )
     found = {_name(stems[file], layout): file for file in matching}
     return {name: found[name] for name in sorted(found)}, set(map(comparable, stems.values()))
+
+
+def _check_patterns(
+    split: str, layout: FolderLayout, folder: pathlib.Path, files: Iterable[str]
+) -> None:
+    """Raises DataError if no image matches, or if one of the user's own patterns has none.
+
+    A known data set may be there in part, and of patterns with "[!…]", which together leave names
+    out, some have no image.
+    """
+    files = list(files)
+    idle = [each for each in layout.patterns if not any(matches(file, each) for file in files)]
+    mistaken = [each for each in idle if "[!" not in each and not layout.advice]
+    if len(idle) == len(layout.patterns):
+        problem = f"{split} is empty: none of the {len(files)} images in {folder} matches "
+    elif mistaken:
+        found = " or ".join(map(repr, mistaken))
+        problem = f"{split}: none of the {len(files)} images in {folder} matches {found} of "
+    else:
+        return
+    field = "" if layout.advice else f"data.{split}.pattern = "
+    raise DataError(
+        f"{problem}{field}{layout.pattern!r}; there are {messages.listing(files)}. "
+        + (layout.advice or "A pattern applies to the path below the folder, extension included.")
+    )
 
 
 def _name(stem: str, layout: FolderLayout) -> str:

@@ -31,7 +31,8 @@ def find_pattern(photos: Series, images: Sequence[ScannedFile]) -> tuple[str, ..
     for patterns in _candidates(photos, mine, others):
         if (
             patterns
-            and "," not in "".join(patterns)  # between patterns in the field
+            # The field has commas between patterns, and drops the spaces around them.
+            and not any("," in pattern or pattern != pattern.strip() for pattern in patterns)
             and all(_matches(name, patterns) for name in mine)
             and not any(_matches(name, patterns) for name in others)
         ):

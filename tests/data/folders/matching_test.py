@@ -27,7 +27,7 @@ def test_pattern_and_names_as_in_cityscapes(tree, write_image):
     split = folders.read_split(tree.root, "source", role, 3)
     assert split.names == ("aachen/aachen_0", "bochum/bochum_0")
     assert split.label_paths[1] == labels / "bochum" / "bochum_0_gtFine_labelTrainIds.png"
-    only = dataclasses.replace(role, pattern=("bochum/*leftImg*", "none*"))
+    only = dataclasses.replace(role, pattern=("bochum/*leftImg*",))
     assert folders.read_split(tree.root, "source", only, 3).names == ("bochum/bochum_0",)
     suffix = dataclasses.replace(role, pattern="*")
     with pytest.raises(DataError, match=r"2 source images do not end in .*aachen_0_depth\.png"):
@@ -56,6 +56,21 @@ def test_no_images(tree):
 def test_pattern_that_matches_nothing(tree):
     tree.config.pool.pattern = ("*.jpg",)
     tree.fails("none of the 3 images", "data.pool.pattern = ('*.jpg',)", "drive/pool_0.png")
+
+
+def test_a_list_of_patterns(tree):
+    def read(pattern):
+        role = folders.FolderLayout("pool/images", "", pattern)
+        return folders.read_split(tree.root, "pool", role, 3).names
+
+    assert read("*/pool_0*, drive/pool_2* ,") == ("drive/pool_0", "drive/pool_2")
+    with pytest.raises(
+        DataError, match=r"the 3 images .* 'dirve/\*' of data\.pool\.pattern = 'drive/\*,dirve/\*'"
+    ):
+        read("drive/*,dirve/*")
+    assert len(read("*[!x].png,*[!_]x.png")) == 3
+    with pytest.raises(DataError, match=r"pool is empty: .*data\.pool\.pattern = ' , '"):
+        read(" , ")
 
 
 def test_images_without_label(tree):

@@ -22,6 +22,7 @@ def found(mine, others, folder=".", ending=""):
         (["1.png", "2.png"], ["1_L.png", "2_L.png"], "", ("*[!L].*",)),
         (["rome/1.png", "pisa/1.png"], ["sim/1.png"], "", ("pisa/*", "rome/*")),
         (["1, a.png", "1, b.png"], ["2.png"], "", ("*[!2].*",)),
+        ([" 1.png", " 2.png"], ["3.png"], "", ("*[!3].*",)),
         (["1.png", "2.png"], ["masks/1.png", "masks/2.png"], "", None),
         (
             ["park.png", "sea.png"],
