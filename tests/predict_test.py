@@ -238,6 +238,24 @@ def test_inputs_keep_their_subfolders_and_tell_names_apart(tmp_path):
     assert [image.file for image in twice.images] == ["B.PNG", "a.png"]
 
 
+def test_what_is_left_out_is_told(photos, caplog):
+    for file in ("a.heic", "b.AVIF", "c.heic", "notes.txt", "d.mov"):
+        (photos / file).touch()
+    assert len(inputs.find([str(photos)]).images) == 2
+    assert "Not read: 2 .heic, 1 .avif (a.heic, b.AVIF, c.heic). Convert them" in caplog.text
+    assert f"Not read: 1 .mov (d.mov). Name videos themselves: --images '{photos}/*.mov'" in (
+        caplog.text
+    )
+    caplog.clear()
+    (photos / "empty").mkdir()
+    found = inputs.find([str(photos / "*")])
+    assert [image.file for image in found.images] == ["a.png"] and len(found.videos) == 1
+    assert f"matches them as folders: {photos / 'deep'}. To predict" in caplog.text
+    caplog.clear()
+    assert len(inputs.find([str(photos / "**")]).images) == 2
+    assert "folders" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("named", "says"),
     [
@@ -245,6 +263,8 @@ def test_inputs_keep_their_subfolders_and_tell_names_apart(tmp_path):
         ("empty", "the folder is empty"),
         ("texts", "none of its 1 files is an image"),
         ("clips", "holds no images, but 1 videos. Name them"),
+        ("phone", "Not read: 1 .heic (IMG_1.HEIC). Convert them to JPEG"),
+        ("photos/d*", "no file matches, but folders do: photos/deep. Name them"),
         ("texts/notes.txt", "neither an image"),
         ("photos/*.gif", "no file matches"),
         ("texts/*", "neither an image"),
@@ -252,7 +272,7 @@ def test_inputs_keep_their_subfolders_and_tell_names_apart(tmp_path):
 )
 def test_what_cannot_be_predicted_is_said(photos, named, says, monkeypatch):
     monkeypatch.chdir(photos.parent)
-    for file in ("texts/notes.txt", "clips/a.mp4"):
+    for file in ("texts/notes.txt", "clips/a.mp4", "phone/IMG_1.HEIC"):
         (photos.parent / file).parent.mkdir()
         (photos.parent / file).touch()
     (photos.parent / "empty").mkdir()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labor_jax.data import DataError, messages
-from labor_jax.data.files import listing, video
+from labor_jax.data.files import listing, unread, video
 
 logger = logging.getLogger(__name__)
 
@@ -84,19 +84,22 @@ def find(named: Sequence[str]) -> Inputs:
 
 
 def _images_of(folder: Path, named: str) -> list[Path]:
-    files = [folder / file for file in listing.list_files(folder)]
-    images = [path for path in files if _is_image(path)]
+    files = listing.list_files(folder)
+    images = [folder / file for file in files if _is_image(folder / file)]
+    videos = [file for file in files if _is_video(folder / file)]
+    to_name = f"--images '{folder / ('*' + Path(videos[0]).suffix)}'" if videos else ""
     if images:
+        for sentence in unread.told(files, f"Name videos themselves: {to_name}."):
+            logger.warning("%s: %s", folder, sentence)
         return images
-    extensions = " ".join(listing.IMAGE_EXTENSIONS)
-    videos = [path for path in files if _is_video(path)]
     if videos:
         raise DataError(
-            f"--images {named} holds no images, but {len(videos)} videos. Name them: "
-            f"--images '{folder / ('*' + videos[0].suffix)}'."
+            f"--images {named} holds no images, but {len(videos)} videos. Name them: {to_name}."
         )
+    extensions = " ".join(listing.IMAGE_EXTENSIONS)
     held = f"none of its {len(files)} files is an image" if files else "the folder is empty"
-    raise DataError(f"--images {named} holds no images ({extensions}): {held}.")
+    problem = f"--images {named} holds no images ({extensions}): {held}."
+    raise DataError(" ".join([problem, *unread.told(files)]))
 
 
 def _matching(named: str) -> list[Path]:
@@ -106,10 +109,12 @@ def _matching(named: str) -> list[Path]:
             f"--images {named}: there is no such folder or file. Name a folder, an image, a video "
             "or a quoted glob, such as 'photos/*.jpg'."
         )
-    found = glob.glob(os.path.expanduser(named), recursive=True)
-    files = [Path(each) for each in sorted(found) if os.path.isfile(each)]
+    found = [Path(each) for each in sorted(glob.glob(os.path.expanduser(named), recursive=True))]
+    files = [path for path in found if path.is_file()]
+    left_out = _left_out([path for path in found if path.is_dir()], files)
     if not files:
-        raise DataError(f"--images {named}: no file matches.")
+        folders = f", but folders do: {messages.listing(left_out)}. Name them" if left_out else ""
+        raise DataError(f"--images {named}: no file matches{folders}.")
     wanted = [path for path in files if _is_image(path) or _is_video(path)]
     if not wanted:
         _check_kind(files[0], named)
@@ -120,7 +125,28 @@ def _matching(named: str) -> list[Path]:
             len(others),
             messages.listing(others),
         )
+    if left_out:
+        logger.warning(
+            "Left out, since %s matches them as folders: %s. To predict their images, name them "
+            "with --images too.",
+            named,
+            messages.listing(left_out),
+        )
     return wanted
+
+
+def _left_out(folders: Iterable[Path], files: Iterable[Path]) -> list[str]:
+    """Those of some folders that hold an image or video which is not among the files."""
+    taken = set(files)
+
+    def is_left_out(path: Path) -> bool:
+        return path not in taken and (_is_image(path) or _is_video(path))
+
+    return [
+        str(folder)
+        for folder in folders
+        if any(is_left_out(folder / file) for file in listing.list_files(folder))
+    ]
 
 
 def _check_kind(path: Path, named: str) -> None:

@@ -7,12 +7,13 @@ are on the disk.
 from __future__ import annotations
 
 import collections
+import logging
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from labor_jax.data import messages
 from labor_jax.data.base import DataError
-from labor_jax.data.files import listing
+from labor_jax.data.files import listing, unread
 from labor_jax.data.files.names import comparable, stem_of
 from labor_jax.data.folders.layout import FolderLayout, matches
 
@@ -20,7 +21,7 @@ from labor_jax.data.folders.layout import FolderLayout, matches
 def find_images(
     root: pathlib.Path, split: str, layout: FolderLayout
 ) -> tuple[dict[str, str], set[str]]:
-    """Finds the images that match a layout's patterns.
+    """Finds the images that match a layout's patterns, and warns of those that can't be read.
 
     Args:
       root: folder that the layout's folders are below.
@@ -36,16 +37,19 @@ def find_images(
         name.
     """
     folder = _folder(root, layout.images, f"data.{split}.images", layout.advice)
+    files = listing.list_files(folder)
     stems = {
         file: file.rsplit(".", 1)[0]
-        for file in listing.list_files(folder)
+        for file in files
         if file.lower().endswith(listing.IMAGE_EXTENSIONS)
     }
     if not stems:
-        raise DataError(
-            f"{split} is empty: {folder} holds no images ({' '.join(listing.IMAGE_EXTENSIONS)}). "
-            + (layout.advice or f"Check data.root and data.{split}.images.")
-        )
+        problem = f"{split} is empty: {folder} holds no images"
+        advice = layout.advice or f"Check data.root and data.{split}.images."
+        extensions = " ".join(listing.IMAGE_EXTENSIONS)
+        raise DataError(" ".join([f"{problem} ({extensions}).", *unread.told(files), advice]))
+    for sentence in unread.told(filter(layout.matches, files)):
+        logging.warning("%s, %s: %s", split, folder, sentence)
     matching = [file for file in stems if layout.matches(file)]
     _check_patterns(split, layout, folder, stems)
     _check_names(matching, f"{split} images in {folder}")

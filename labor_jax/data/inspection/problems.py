@@ -6,7 +6,7 @@ import collections
 from collections.abc import Mapping, Sequence
 
 from labor_jax.data import messages
-from labor_jax.data.files import checks, decoding
+from labor_jax.data.files import checks, decoding, unread
 from labor_jax.data.inspection import name_patterns, scan
 from labor_jax.data.inspection.codings import Coding
 from labor_jax.data.inspection.label_sets import LabelSet
@@ -211,25 +211,13 @@ def _add_duplicates(
 
 
 def _others(scanned: scan.Scan) -> list[str]:
-    found = []
-    by_extension = collections.Counter(
+    rest = collections.Counter(
         "." + path.rpartition(".")[2].lower() if "." in path.rpartition("/")[2] else "no extension"
         for path in scanned.others
+        if not unread.is_unread(path)
     )
-    images = {e: n for e, n in by_extension.items() if e in scan.OTHER_IMAGES}
-    videos = {e: n for e, n in by_extension.items() if e in scan.VIDEOS}
-    rest = {e: n for e, n in by_extension.items() if e not in images and e not in videos}
-    if images:
-        found.append(f"Not read: {_counts(images)}. Convert them to JPEG or PNG.")
-    if videos:
-        found.append(f"Not read: {_counts(videos)}. Take frames from videos with labor-jax frames.")
-    if rest:
-        found.append(f"Other files: {_counts(rest)}.")
-    return found
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return messages.listing(f"{n:,} {e}" for e, n in sorted(counts.items(), key=lambda c: -c[1]))
+    found = unread.told(scanned.others)
+    return [*found, f"Other files: {unread.counted(rest)}."] if rest else found
 
 
 def _about(entries: Sequence[str], noun: str, predicate: str, remedy: str) -> list[str]:

@@ -18,10 +18,6 @@ NOT_REGULAR = "are not regular (pipes, sockets or devices)"
 NOT_UTF8 = "have a name that is not UTF-8"
 TOO_LARGE = decoding.TOO_LARGE.several
 
-OTHER_IMAGES = (".heic", ".heif", ".avif", ".gif", ".jp2", ".tga", ".dng", ".cr2", ".nef", ".arw")
-"""Extensions of image formats that runs don't read."""
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
-
 
 @dataclasses.dataclass(frozen=True)
 class ScannedFile:

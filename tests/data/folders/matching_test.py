@@ -53,6 +53,21 @@ def test_no_images(tree):
     tree.fails("source is empty", "holds no images", ".png", "data.source.images")
 
 
+def test_images_that_cannot_be_read_are_told(tree, caplog):
+    for file in ("IMG_1.HEIC", "clip.mov", "notes.txt", "night/a.gif"):
+        (tree.root / "pool" / "images" / file).parent.mkdir(exist_ok=True)
+        (tree.root / "pool" / "images" / file).touch()
+    assert len(folders_pair.load(tree.config).pool) == 3
+    assert "Not read: 1 .heic, 1 .gif (IMG_1.HEIC, night/a.gif). Convert them" in caplog.text
+    assert "Not read: 1 .mov (clip.mov). Take frames" in caplog.text
+    caplog.clear()
+    tree.config.pool.pattern = ("drive/*",)
+    folders_pair.load(tree.config)
+    assert not caplog.text
+    tree.config.pool.images = "pool/images/night"
+    tree.fails("pool is empty", "holds no images", "Not read: 1 .gif (a.gif). Convert them")
+
+
 def test_pattern_that_matches_nothing(tree):
     tree.config.pool.pattern = ("*.jpg",)
     tree.fails("none of the 3 images", "data.pool.pattern = ('*.jpg',)", "drive/pool_0.png")

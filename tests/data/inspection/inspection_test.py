@@ -137,8 +137,8 @@ def test_other_files_are_told(tmp_path):
     for name in ("a.heic", "b.mp4", "notes.txt"):
         (tmp_path / name).touch()
     _, remarks = told(tmp_path)
-    assert "1 .heic. Convert them" in remarks
-    assert "1 .mp4. Take frames" in remarks
+    assert "1 .heic (a.heic). Convert them" in remarks
+    assert "1 .mp4 (b.mp4). Take frames" in remarks
     assert "Other files: 1 .txt." in remarks
 
 
