@@ -12,6 +12,7 @@ from labor_jax.deployment.errors import ExportError
 from labor_jax.deployment.formats import FORMATS
 from labor_jax.deployment.network import Network
 from labor_jax.deployment.run_facts import RunFacts
+from labor_jax.models.weights import native
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _default_size(facts: RunFacts) -> tuple[int, int]:
 def _metadata(facts: RunFacts) -> dict[str, str]:
     """What the model's file itself holds about it."""
     return {
-        "classes": json.dumps(facts.pair.classes),
+        native.CLASSES: json.dumps(facts.pair.classes),
         "palette": json.dumps(facts.pair.palette.tolist()),
         "method": facts.config.method,
         "pair": facts.config.pair,

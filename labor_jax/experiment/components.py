@@ -164,7 +164,7 @@ def load_pretrained(components: Components, variables: dict[str, Any]) -> dict[s
     source = components.config.model.pretrained
     if not source:
         return variables
-    return models.load_weights(source, components.segmenter, variables)
+    return models.load_weights(source, components.segmenter, variables, components.pair.classes)
 
 
 def make_evaluation(components: Components) -> Callable[[Any, Split], evaluator.Evaluation]:

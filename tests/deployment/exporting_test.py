@@ -1,6 +1,7 @@
 """The folder of an export: what lies in it, what it says, and when it is refused."""
 
 import csv
+import dataclasses
 import functools
 import json
 import shutil
@@ -310,6 +311,10 @@ def test_a_config_starts_from_exported_weights(run, tmp_path):
     built = components.build(config, roles=())
     started = components.load_pretrained(built, components.initial_variables(built))
     jax.tree.map(np.testing.assert_array_equal, started, dict(labor_jax.load(run).variables))
+    classes = built.pair.classes
+    turned = dataclasses.replace(built, pair=dataclasses.replace(built.pair, classes=classes[::-1]))
+    with pytest.raises(models.WeightsError, match="Give them in the file's order"):
+        components.load_pretrained(turned, components.initial_variables(built))
     config.model.output_stride = 2
     built = components.build(config, roles=())
     with pytest.raises(models.WeightsError, match="output_stride = 4 and not 2"):

@@ -36,6 +36,8 @@ class Layout:
         file's path, its tensors and the tensor names by variable path as well, for errors.
       misfit_of_file: given a file's path and a segmenter, as `misfit`, of what only the file itself
         shows.
+      classes_of_file: given a file's path, the names of its model's classes in label order; None if
+        it doesn't tell.
       in_torch_layout: whether filters are [out, in, h, w] as PyTorch's; else they are as ours.
       removes_epsilon: whether, when written, batch norm of this segmenter becomes one without
         epsilon in the denominator.
@@ -49,6 +51,7 @@ class Layout:
     is_unused: Callable[[str], Any]
     after_reading: Callable[..., dict[Path, Any]] = _as_they_are
     misfit_of_file: Callable[[str, Segmenter], str | None] = lambda path, segmenter: None
+    classes_of_file: Callable[[str], tuple[str, ...] | None] = lambda path: None
     in_torch_layout: bool = True
     removes_epsilon: Callable[[Segmenter], bool] = lambda segmenter: False
 

@@ -3,7 +3,7 @@
 import contextlib
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,7 +24,10 @@ _ADVICE = (
 
 
 def load_weights(
-    source: str | os.PathLike[str], segmenter: Segmenter, variables: Mapping[str, Any]
+    source: str | os.PathLike[str],
+    segmenter: Segmenter,
+    variables: Mapping[str, Any],
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Replaces a segmenter's variables by published weights.
 
@@ -36,15 +39,17 @@ def load_weights(
         weights of an installed package, for the backbones that have one.
       segmenter: from `build_segmenter`.
       variables: from `init_variables`, or their shapes for what the file replaces.
+      classes: names of the segmenter's classes in label order, for files that tell theirs; empty
+        for any.
 
     Returns:
       Variables of the same structure, float32.
 
     Raises:
       WeightsError: when the file is missing, unreadable or of an unknown kind or layout, when the
-        segmenter computes another function than the file's network, or when tensors are missing,
-        unexpected, of a wrong shape or not finite. The message names the config field or the
-        tensors.
+        segmenter computes another function than the file's network or has other classes, or when
+        tensors are missing, unexpected, of a wrong shape or not finite. The message names the
+        config field or the tensors.
     """
     path = _find_file(source, segmenter)
     tensors = read_tensors(path)
@@ -52,6 +57,7 @@ def load_weights(
     problem = layout.misfit(segmenter, tensors.keys()) or layout.misfit_of_file(path, segmenter)
     if problem:
         raise WeightsError(f"{path} holds {layout.holds}; {problem}.")
+    _check_classes(path, layout.classes_of_file(path), tuple(classes))
     flat = traverse_util.flatten_dict(variables)
     wanted = _of_parts(flat, layout)
     names = {variable: layout.tensor_name(segmenter, variable) for variable in wanted}
@@ -181,6 +187,23 @@ def _recognise(path: str, tensors: Mapping[str, np.ndarray]) -> Layout:
     raise WeightsError(
         f"{path}: the tensors' names are of no known layout (the first are: {first}). "
         f"Known layouts: {known}."
+    )
+
+
+def _check_classes(path: str, theirs: tuple[str, ...] | None, classes: tuple[str, ...]) -> None:
+    """Raises WeightsError if a file's head tells other classes apart, or in another order."""
+    if not theirs or not classes or theirs == classes:
+        return
+    if sorted(theirs) == sorted(classes):
+        remedy = "Give them in the file's order."
+    else:
+        remedy = (
+            "If they mean the same, give them the file's names and order; otherwise name other "
+            "weights in config.model.pretrained."
+        )
+    raise WeightsError(
+        f"{path} holds a model of the classes {', '.join(theirs)}, and not of "
+        f"{', '.join(classes)}. {remedy}"
     )
 
 

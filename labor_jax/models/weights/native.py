@@ -1,11 +1,14 @@
 """The package's own layout: a whole model, its arrays as they are, and which network it is.
 
 A tensor's name is its variable's path: "params/backbone/conv1/kernel", a filter [h, w, in, out].
-A .safetensors file also says which network it is of, in its metadata.
+A .safetensors file also says which network it is of, in its metadata; one of `labor-jax export` the
+names of its classes, too.
 """
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -17,6 +20,9 @@ from labor_jax.models.weights.layouts import Layout, Path, register_layout
 
 NETWORK = "network"
 """The entry of a .safetensors file's metadata that holds `describe`, as JSON."""
+
+CLASSES = "classes"
+"""The entry that holds the names of the classes in label order, as JSON."""
 
 _COLLECTIONS = ("params/", "batch_stats/")
 
@@ -55,12 +61,26 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _misfit_of_file(path: str, segmenter: Segmenter) -> str | None:
-    if not path.endswith(".safetensors"):
-        return None
+@contextlib.contextmanager
+def _metadata(path: str) -> Iterator[dict[str, str]]:
+    """A file's metadata, none of most; an error of the block says that they are damaged."""
     try:
+        if not path.endswith(".safetensors"):
+            yield {}
+            return
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            yield file.metadata() or {}
+    except (SafetensorError, AttributeError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: its metadata are damaged: {error}") from error
+
+
+def _classes_of_file(path: str) -> tuple[str, ...] | None:
+    with _metadata(path) as metadata:
+        return tuple(map(str, json.loads(metadata[CLASSES]))) if CLASSES in metadata else None
+
+
+def _misfit_of_file(path: str, segmenter: Segmenter) -> str | None:
+    with _metadata(path) as metadata:
         described = json.loads(metadata.get(NETWORK, "{}"))
         differing = [
             (name, theirs, ours[name])
@@ -68,8 +88,6 @@ def _misfit_of_file(path: str, segmenter: Segmenter) -> str | None:
             for name, theirs in described.get(part, {}).items()
             if name in ours and theirs != ours[name]
         ]
-    except (SafetensorError, AttributeError, ValueError) as error:
-        raise WeightsError(f"{path}: its metadata are damaged: {error}") from error
     if not differing:
         return None
     listed = ", ".join(f"{name} = {theirs!r} and not {ours!r}" for name, theirs, ours in differing)
@@ -91,6 +109,7 @@ register_layout(
         tensor_name=_tensor_name,
         is_unused=lambda name: name.split("/")[1:2] == ["auxiliary_head"],
         misfit_of_file=_misfit_of_file,
+        classes_of_file=_classes_of_file,
         in_torch_layout=False,
     ),
 )

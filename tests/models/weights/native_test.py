@@ -62,11 +62,28 @@ def test_another_network_of_the_same_shapes_is_refused(variables, segmenter, tmp
         models.read_weights(path, segmenter)
 
 
+def test_the_head_of_other_classes_is_refused(variables, segmenter, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    tensors = models.to_torch(segmenter, variables, "labor_jax")
+    save_file(tensors, path, {native.CLASSES: '["road", "sky", "tree"]'})
+    models.load_weights(path, segmenter, variables)
+    models.load_weights(path, segmenter, variables, ("road", "sky", "tree"))
+    both = r"of the classes road, sky, tree, and not of "
+    with pytest.raises(models.WeightsError, match=both + "tree, road, sky. Give them in the file"):
+        models.load_weights(path, segmenter, variables, ("tree", "road", "sky"))
+    for classes in (("road", "sky", "bush"), ("road", "sky")):
+        with pytest.raises(models.WeightsError, match=both + ", ".join(classes) + r"\. If "):
+            models.load_weights(path, segmenter, variables, classes)
+
+
 @pytest.mark.parametrize("text", ["no JSON", "[1]", '{"backbone": 3}'])
 def test_damaged_metadata_are_named(variables, segmenter, tmp_path, text):
     path = tmp_path / "weights.safetensors"
     tensors = models.to_torch(segmenter, variables, "labor_jax")
     save_file(tensors, path, {native.NETWORK: text})
+    with pytest.raises(models.WeightsError, match="metadata are damaged"):
+        models.read_weights(path, segmenter)
+    save_file(tensors, path, {native.CLASSES: "3"})
     with pytest.raises(models.WeightsError, match="metadata are damaged"):
         models.read_weights(path, segmenter)
 
