@@ -24,13 +24,12 @@ def parse(given: Any) -> Colour:
     if isinstance(given, str):
         text = given.strip().strip("()[]").strip()
         hexadecimal, decimal = _HEX.fullmatch(text), _NUMBERS.fullmatch(text)
-        if hexadecimal:
-            numbers = bytes.fromhex(hexadecimal[1])
-        elif decimal:
-            numbers = decimal.groups()
+        numbers = bytes.fromhex(hexadecimal[1]) if hexadecimal else decimal and decimal.groups()
     try:
         red, green, blue = (int(number) for number in numbers)
-    except (TypeError, ValueError):
+        if any(int(number) != float(number) for number in numbers):  # shares of 1, for example
+            raise ValueError
+    except (OverflowError, TypeError, ValueError):
         raise ValueError(f"{given!r} is no colour such as #804080 or 128 64 128") from None
     if not all(0 <= channel <= 255 for channel in (red, green, blue)):
         raise ValueError(f"{given!r} is no colour: its three numbers must be 0 to 255")

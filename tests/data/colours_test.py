@@ -15,7 +15,10 @@ def test_ways_to_write_a_colour(given_):
     assert colours.parse(given_) == (128, 64, 128)
 
 
-@pytest.mark.parametrize("given_", ["804080", "#80408", "red", "1 2", "1 2 256", (1, 2), 7, None])
+@pytest.mark.parametrize(
+    "given_",
+    ["804080", "#80408", "red", "1 2", "1 2 256", "128", "0", (1, 2), (0.5, 1.0, 0.0), 7, None],
+)
 def test_what_is_no_colour(given_):
     with pytest.raises(ValueError, match="is no colour"):
         colours.parse(given_)
