@@ -1,9 +1,10 @@
 """One process's work on a run: where it is, and how each phase is begun, saved and evaluated."""
 
+import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from clu import parameter_overview
@@ -311,7 +312,8 @@ class Session:
         if processes.is_first():
             self._metrics.close()
             report.write_summary(self.folder, described)
-            report.write_report(self.folder, described, self.components.pair, self.store.reader)
+            with self._unless_it_fails():
+                report.write_report(self.folder, described, self.components.pair, self.store.reader)
         self.store.finish()
         return described
 
@@ -321,13 +323,13 @@ class Session:
         return metrics.jsonable(found)
 
     def _write_report(self, phase_name: str) -> None:
-        """Writes `report.html` of a run that isn't over, after a phase. No error ends the run."""
+        """Writes `report.html` of a run that isn't over, after a phase."""
         if not processes.is_first():
             return
         from labor_jax.experiment import report  # as in `finish`
 
         started = time.monotonic()
-        try:
+        with self._unless_it_fails():
             report.write_report(
                 self.folder,
                 self._described(),
@@ -336,10 +338,21 @@ class Session:
                 note=report.where_it_is(phase_name, self.store.reader),
                 over=False,
             )
-        except Exception as error:  # the run has its checkpoint, and the next phase its own report
-            logger.warning("%s was not written: %s", self.folder.report, error)
         now = time.monotonic()
         self._next_report = now + max(_REPORT_EVERY, 20 * (now - started))
+
+    @contextlib.contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        """Lets no error of a report end the run: its results are in other files."""
+        try:
+            yield
+        except Exception as error:
+            logger.warning(
+                "%s was not written: %s. labor-jax report %s tries again.",
+                self.folder.report,
+                str(error).removesuffix("."),
+                self.folder.path,
+            )
 
     def _evaluate_phase(self, phase: Phase, model: Any) -> float | None:
         """Evaluates the model after a phase; None where there is nothing to measure on."""

@@ -124,6 +124,21 @@ def test_a_finished_run_is_not_run_again(spl):
     assert experiment.run(tiny_config("spl"), workdir) == summary
 
 
+def test_a_report_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch, caplog):
+    from labor_jax.experiment import report
+
+    def fail(*arguments, **options):
+        raise ValueError("a picture is too wide")
+
+    monkeypatch.setattr(report, "write_report", fail)
+    summary = experiment.run(tiny_config("source_only"), tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert f"report.html was not written: a picture is too wide. labor-jax report {tmp_path}" in (
+        caplog.text
+    )
+    assert experiment.run(tiny_config("source_only"), tmp_path) == summary
+
+
 def test_another_config_in_the_same_workdir_is_refused(spl):
     workdir, _ = spl
     config = tiny_config("spl")

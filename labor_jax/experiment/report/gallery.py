@@ -148,6 +148,8 @@ def _entry(run: RunFiles, image: Previewed, words: str, budget: int) -> Html:
     name = run.pool.names[image.number]
     heading = page.heading(f"{words}: {name}" if words else name)
     by = 1
+    while max(_first(image).shape) > by * pictures.LARGEST_SIDE:
+        by *= 2
     while len(panels := _panels(run, image, by)) > budget and by < 16:
         by *= 2
     facts = [] if image.miou is None else [f"mIoU {100 * image.miou:.1f}%"]

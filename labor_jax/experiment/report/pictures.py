@@ -11,11 +11,14 @@ from labor_jax.data import IGNORE_LABEL
 from labor_jax.experiment.report import page
 from labor_jax.experiment.report.page import Html, escaped
 
+LARGEST_SIDE = 16383
+"""Pixels that a side of a photo may have: WebP holds no more."""
+
 _PHOTO_QUALITY = 85
 
 
 def photo(pixels: np.ndarray) -> str:
-    """A photo uint8[H, W, 3] as a data URI."""
+    """A photo uint8[H, W, 3] as a data URI; its sides are `LARGEST_SIDE` at most."""
     return _uri(Image.fromarray(pixels), "WEBP", quality=_PHOTO_QUALITY, method=2)
 
 
@@ -39,11 +42,12 @@ def shades(values: np.ndarray) -> str:
 
 
 def resized(pixels: np.ndarray, by: int) -> np.ndarray:
-    """Every `by`-th row and column; for photos, their means."""
+    """Every `by`-th row and column, at least one of each; for photos, their means."""
     if by == 1:
         return pixels
     if pixels.ndim == 2:
-        return pixels[by // 2 :: by, by // 2 :: by]
+        middles = (np.minimum(np.arange(by // 2, n + by // 2, by), n - 1) for n in pixels.shape)
+        return pixels[np.ix_(*middles)]
     return np.asarray(Image.fromarray(pixels).reduce(by))
 
 

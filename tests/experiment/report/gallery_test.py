@@ -5,7 +5,7 @@ import pytest
 
 from labor_jax.experiment.report import gallery
 from labor_jax.experiment.report.gallery import Previewed
-from tests.evaluation.scenes import SIZE
+from tests.evaluation.scenes import SIZE, Scenes
 
 
 def previewed(number, miou=None, uncertainty=None):
@@ -55,3 +55,11 @@ def test_labels_of_a_pool_that_people_answer_are_not_looked_at(run, add_preview,
     people = run._replace(config={**run.config, "annotator": "human"})
     people.pool._readable = False  # then reading a label is an error
     assert "ground truth</figcaption>" not in gallery.section(people)
+
+
+@pytest.mark.parametrize("size", [(2, 17000), (33000, 1)])
+def test_an_image_that_is_too_wide_for_its_format_is_shown_smaller(run, size):
+    wide = run._replace(pool=Scenes([size]))
+    image = Previewed(0, None, {"prediction": np.zeros(size, np.uint8)}, None, None, None)
+    entry = gallery._entry(wide, image, "Best", gallery.LARGEST)
+    assert f"shown at 1/{2 if max(size) < 2**15 else 4} of its size" in entry
