@@ -22,11 +22,16 @@ _OVERWRITE = command_line.define_overwrite()
 _IMAGE = flags.DEFINE_integer("image", 0, "Which of the run's preview images, from 0.")
 _SCALE = flags.DEFINE_integer("scale", 2, "Pixels of the strip for one of the image.")
 
+_LARGEST_SIDES = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500}
+"""Pixels that a side of a picture may have, in the formats that bound them."""
+
 
 def main(argv: Sequence[str]) -> None:
     """Draws a run's strip."""
     if len(argv) > 1 or not _WORKDIR.value:
         raise app.UsageError("Give --workdir, and no other arguments than flags.")
+    if _SCALE.value < 1:
+        raise app.UsageError(f"--scale is {_SCALE.value}; it is at least 1.")
     if Path(_OUTPUT.value).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise app.UsageError(f"--output is {_OUTPUT.value}; name a .png, .jpg or .webp file.")
     output_files.check_file(_OUTPUT.value, overwrite=_OVERWRITE.value)
@@ -38,9 +43,22 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"--image is {_IMAGE.value}; the run has {len(numbers)} previews.")
     with LabelStore(folder.labels, classes=pair.classes, read_only=True) as store:
         strip = draw_strip(folder, pair, store, numbers[_IMAGE.value], scale=_SCALE.value)
+    _check_side(max(strip.size))
     with output_files.writing_file(_OUTPUT.value, overwrite=_OVERWRITE.value) as temporary:
         strip.save(temporary)
     logging.info("Wrote %s", _OUTPUT.value)
+
+
+def _check_side(side: int) -> None:
+    """Raises UsageError if the output's format can't hold a picture with a side of this length."""
+    suffix = Path(_OUTPUT.value).suffix.lower()
+    largest = _LARGEST_SIDES.get(suffix, side)
+    if side > largest:
+        smaller = "a smaller --scale, or " if _SCALE.value > 1 else ""
+        raise app.UsageError(
+            f"A {suffix} file can hold {largest:,} pixels a side, and the strip has {side:,}: take "
+            f"{smaller}a .png file."
+        )
 
 
 if __name__ == "__main__":

@@ -89,6 +89,14 @@ def test_strip_draws_five_panels(workdir, tmp_path):
     assert result.returncode == 1 and "mine.png is in the way" in result.stderr
     assert (tmp_path / "mine.png").read_text() == "mine"
 
+    output = ("--output", tmp_path / "s.webp")
+    result = command("strip", "--workdir", workdir, *output, "--scale", 60)
+    assert result.returncode == 1 and not (tmp_path / "s.webp").exists()
+    said = "A .webp file can hold 16,383 pixels a side, and the strip has 19,216: take a smaller"
+    assert said in result.stderr and "Traceback" not in result.stderr
+    result = command("strip", "--workdir", workdir, *output, "--scale", 0)
+    assert result.returncode == 1 and "--scale is 0; it is at least 1" in result.stderr
+
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
