@@ -3,9 +3,12 @@
 WHAT is a folder, an image, a quoted glob or a video; repeat the flag for several. For each image,
 at its own size and in the subfolder that it has:
 
-    NAME.png                  class numbers, shown in the classes' colours
+    NAME.png                  class numbers as in classes.csv, shown in the classes' colours
     NAME_overlay.jpg          the image under the classes' colours
     NAME_probabilities.npz    with --probabilities: probabilities [H, W, C], classes [C]
+
+classes.csv lists the model's class numbers: 0, 1, ... in the order of its classes. The values in
+your own label files may be others.
 
 A video gets a folder of label maps, NAME/NAME_SECONDS.png, and NAME_overlay.mp4. --annotations
 writes what COCO's tools or CVAT import, for people to correct.

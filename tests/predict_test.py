@@ -15,7 +15,7 @@ from labor_jax.annotation.formats.exported_round import ExportedRound
 from labor_jax.batch_prediction import inputs
 from labor_jax.batch_prediction.job import Job
 from labor_jax.batch_prediction.outputs import Wanted
-from labor_jax.data import DataError
+from labor_jax.data import DataError, class_table
 from labor_jax.data.files import video
 from labor_jax.output_files import OutputError, OutputFolder
 from tests import fork_server
@@ -80,7 +80,12 @@ def test_the_command_predicts_and_goes_on(workdir, model, photos, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Predicted 2 images in") and "images/s)" in result.stdout
     written = content(tmp_path / "out")
-    assert sorted(written) == ["a.png", "a_overlay.jpg", "deep/b.png", "deep/b_overlay.jpg"]
+    overlays = ["a_overlay.jpg", "deep/b_overlay.jpg"]
+    assert sorted(written) == sorted(["a.png", "deep/b.png", "classes.csv", *overlays])
+    table = class_table.read_file(tmp_path / "out" / "classes.csv")
+    assert table.classes == model.classes and not table.void_colours
+    assert table.numbers == {number: number for number in range(len(model.classes))}
+    np.testing.assert_array_equal(table.colours, model.palette)
     (expected,) = model.predict([photos / "a.png"])
     with Image.open(tmp_path / "out" / "a.png") as label_map:
         assert label_map.mode == "P"
@@ -122,6 +127,11 @@ def test_nothing_of_the_users_is_overwritten(model, photos, tmp_path):
     with pytest.raises(OutputError, match=r"b\.png is in the way"):
         job(model, [photos], tmp_path / "out", overwrite=True).run()
     assert content(photos) == before and content(tmp_path / "out") == mine
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "classes.csv").write_text("mine")
+    with pytest.raises(OutputError, match=r"classes\.csv is in the way"):
+        job(model, [photos], tmp_path / "other", overwrite=True).run()
+    assert content(tmp_path / "other") == {"classes.csv": b"mine"}
 
 
 def test_outputs_of_another_model_are_replaced_only_if_told_so(model, photos, tmp_path):
@@ -146,7 +156,12 @@ def test_damaged_images_are_named_and_the_others_predicted(model, photos, tmp_pa
     with pytest.raises(DataError, match="3 of 5 inputs can't be read") as raised:
         job(model, [photos], tmp_path / "out", annotations="coco").run()
     assert all(name in str(raised.value) for name in ("header.png", "middle.png", "deep.png"))
-    assert sorted(content(tmp_path / "out")) == ["a.png", "annotations.json", "deep/b.png"]
+    assert sorted(content(tmp_path / "out")) == [
+        "a.png",
+        "annotations.json",
+        "classes.csv",
+        "deep/b.png",
+    ]
     document = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert [image["file_name"] for image in document["images"]] == ["a.png", "deep/b.jpg"]
 
@@ -178,7 +193,7 @@ def test_a_video_gets_label_maps_and_an_overlay(model, tmp_path):
     whole.run()
     times = ("0.000", "0.200", "0.400", "0.600")
     maps = [f"drive/drive_00000{time}.png" for time in times]
-    assert sorted(content(output)) == sorted([*maps, "drive_overlay.mp4"])
+    assert sorted(content(output)) == sorted([*maps, "classes.csv", "drive_overlay.mp4"])
     frames = list(video.read_frames(tmp_path / "drive.mp4"))
     (expected,) = model.predict([frames[4].image()])
     with Image.open(output / maps[2]) as label_map:

@@ -13,7 +13,7 @@ from labor_jax.batch_prediction.image_files import ImageFiles
 from labor_jax.batch_prediction.images import predict_images
 from labor_jax.batch_prediction.inputs import Inputs
 from labor_jax.batch_prediction.pre_annotations import LabelledImage
-from labor_jax.data import DataError, messages
+from labor_jax.data import DataError, class_table, messages
 from labor_jax.data.files import video
 from labor_jax.output_files import OutputFolder
 from labor_jax.prediction import TrainedModel
@@ -57,6 +57,8 @@ class Job:
         video_sources = [outputs.source(key, each.path) for each in self.inputs.videos]
         annotations_key = self._annotations_key([*image_sources, *video_sources])
         remaining = self._remaining(split, image_sources, video_sources, annotations_key)
+        if remaining or self.inputs.videos:
+            self._write_classes()
         predicted = predict_images(
             self.model,
             self.inputs.images,
@@ -103,6 +105,7 @@ class Job:
                     f"{twice}; rename one of them."
                 )
             expected.update(keys)
+        expected.update(self._classes())
         if self.annotations:
             names = pre_annotations.FILES[self.annotations]
             expected.update(dict.fromkeys(names, annotations_key))
@@ -117,6 +120,17 @@ class Job:
             number: [name for name in keys if name in left] for number, keys in files.items()
         }
         return {number: names for number, names in remaining.items() if names}
+
+    def _classes(self) -> dict[str, str]:
+        """The table of what label maps hold: its name and its content, which is its key too."""
+        table = class_table.as_csv(self.model.classes, self.model.palette)
+        return {"classes.csv": table} if self.wanted.label_maps else {}
+
+    def _write_classes(self) -> None:
+        for name, table in self._classes().items():
+            if self.folder.remaining({name: table}):
+                with self.folder.writing(name, table) as path:
+                    path.write_text(table, "utf-8")
 
     def _annotations_key(self, sources: list[str]) -> str:
         described = "\n".join([*sources, self.every, str(self.annotations)])

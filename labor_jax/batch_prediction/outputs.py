@@ -25,7 +25,8 @@ class Wanted(NamedTuple):
     """Which files to write for an image.
 
     Attributes:
-      label_maps: whether to write `NAME.png`: class numbers, shown in the classes' colours.
+      label_maps: whether to write `NAME.png`: the model's class numbers, from 0 in the order of its
+        classes, shown in their colours.
       overlays: whether to write `NAME_overlay.jpg`: the image under the classes' colours.
       probabilities: "" or the dtype, float16 or float32, of `NAME_probabilities.npz`. It holds
         `probabilities`, [H, W, C], and `classes`, their C names.

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labor_jax.data import base, colours
@@ -115,6 +115,16 @@ def _split(text: str, field: str) -> list[str]:
 
 def _means_void(name: Any) -> bool:
     return isinstance(name, str) and name.strip().lower() in _TITLES["void"]
+
+
+def as_csv(classes: Sequence[str], palette: Iterable[Iterable[int]]) -> str:
+    """Returns a table file's content: number, name and colour of each class, in label order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("number", "name", "colour"))
+    for number, (name, colour) in enumerate(zip(classes, palette, strict=True)):
+        writer.writerow((number, name, colours.text(colour)))
+    return text.getvalue()
 
 
 def _find(name: str, root: str, field: str) -> pathlib.Path:

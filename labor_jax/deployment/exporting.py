@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from labor_jax.data import class_table
 from labor_jax.deployment import check, model_card, output_folder, run_facts, signature
 from labor_jax.deployment.check import Difference
 from labor_jax.deployment.errors import ExportError
@@ -82,7 +83,8 @@ def export(
         differences = check.compare(format, path, network, facts.pair)
         described = signature.describe(facts, network, format, differences)
         (temporary / "model.json").write_text(json.dumps(described, indent=2) + "\n")
-        (temporary / "classes.csv").write_text(signature.classes_table(facts))
+        table = class_table.as_csv(facts.pair.classes, facts.pair.palette)
+        (temporary / "classes.csv").write_text(table, "utf-8")
         card = model_card.write(facts, described, format, differences)
         (temporary / "README.md").write_text(card)
     return Exported(folder / format.file, differences)

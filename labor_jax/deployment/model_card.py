@@ -7,12 +7,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from labor_jax import models
-from labor_jax.data import ROLES
+from labor_jax.data import ROLES, colours
 from labor_jax.deployment import weights_licence
 from labor_jax.deployment.check import Difference
 from labor_jax.deployment.formats import Format
 from labor_jax.deployment.run_facts import RunFacts
-from labor_jax.deployment.signature import hexadecimal
 
 _NOT_MEASURED = "\N{EN DASH}, no labels to measure on"
 _NO_IOU = "\N{EN DASH}, neither labelled nor predicted"
@@ -126,12 +125,13 @@ def _quality(facts: RunFacts) -> Iterator[str]:
     yield ""
     yield "| number | class | colour | IoU |"
     yield "|---:|---|---|---:|"
-    colours = facts.pair.palette.tolist()
-    for number, (name, colour) in enumerate(zip(facts.pair.classes, colours, strict=True)):
+    for number, (name, colour) in enumerate(
+        zip(facts.pair.classes, facts.pair.palette, strict=True)
+    ):
         iou = facts.per_class_iou.get(name)
         none = _NO_IOU if facts.miou else _NOT_MEASURED
         shown = none if iou is None or iou != iou else f"{100 * iou:.2f}%"
-        yield f"| {number} | {_cell(name)} | `{hexadecimal(colour)}` | {shown} |"
+        yield f"| {number} | {_cell(name)} | `{colours.text(colour)}` | {shown} |"
 
 
 def _measured_on(facts: RunFacts) -> str:

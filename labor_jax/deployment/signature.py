@@ -1,7 +1,5 @@
-"""What programs read about an exported model: `model.json` and `classes.csv`."""
+"""What programs read about an exported model: `model.json`."""
 
-import csv
-import io
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,20 +58,3 @@ def describe(
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": package_versions(),
     }
-
-
-def classes_table(facts: RunFacts) -> str:
-    """Returns what `classes.csv` holds: number, name and colour (#rrggbb) of each class."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("number", "name", "colour"))
-    for number, (name, colour) in enumerate(
-        zip(facts.pair.classes, facts.pair.palette.tolist(), strict=True)
-    ):
-        writer.writerow((number, name, hexadecimal(colour)))
-    return text.getvalue()
-
-
-def hexadecimal(colour: list[int]) -> str:
-    """A colour as #rrggbb."""
-    return "#" + bytes(colour).hex()
