@@ -153,9 +153,12 @@ def test_damaged_images_are_named_and_the_others_predicted(model, photos, tmp_pa
         data[2000:2010] = bytes(10)
         (photos / name).write_bytes(data[:keep])
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(photos / "deep.png")
-    with pytest.raises(DataError, match="3 of 5 inputs can't be read") as raised:
-        job(model, [photos], tmp_path / "out", annotations="coco").run()
-    assert all(name in str(raised.value) for name in ("header.png", "middle.png", "deep.png"))
+    (photos / "gone.png").symlink_to(photos / "nothing.png")
+    named = [photos / "*.png", photos / "deep"]
+    with pytest.raises(DataError, match="4 of 6 inputs can't be read") as raised:
+        job(model, named, tmp_path / "out", annotations="coco").run()
+    for name in ("header.png", "middle.png", "deep.png", "gone.png cannot be read: no such file"):
+        assert name in str(raised.value)
     assert sorted(content(tmp_path / "out")) == [
         "a.png",
         "annotations.json",
@@ -164,6 +167,15 @@ def test_damaged_images_are_named_and_the_others_predicted(model, photos, tmp_pa
     ]
     document = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert [image["file_name"] for image in document["images"]] == ["a.png", "deep/b.jpg"]
+
+
+def test_an_overlay_is_as_large_as_its_format_can_be(model, tmp_path):
+    save_image(tmp_path / "wide.png", (2, 66000))
+    job(model, [tmp_path / "wide.png"], tmp_path / "out", Wanted()).run()
+    with Image.open(tmp_path / "out" / "wide_overlay.jpg") as overlay:
+        assert overlay.size == (65500, 2)
+    with Image.open(tmp_path / "out" / "wide.png") as label_map:
+        assert label_map.size == (66000, 2)
 
 
 @pytest.mark.parametrize("format", ["coco", "cvat"])

@@ -110,7 +110,7 @@ def _matching(named: str) -> list[Path]:
             "or a quoted glob, such as 'photos/*.jpg'."
         )
     found = [Path(each) for each in sorted(glob.glob(os.path.expanduser(named), recursive=True))]
-    files = [path for path in found if path.is_file()]
+    files = [path for path in found if not path.is_dir()]  # links to nothing are named at the end
     left_out = _left_out([path for path in found if path.is_dir()], files)
     if not files:
         folders = f", but folders do: {messages.listing(left_out)}. Name them" if left_out else ""

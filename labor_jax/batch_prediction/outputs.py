@@ -18,6 +18,7 @@ from PIL import Image
 from labor_jax.output_files import OutputFolder
 from labor_jax.prediction import TrainedModel
 
+_LARGEST_JPEG = (65500, 65500)  # pixels that JPEG holds
 _WRITERS = min(4, os.cpu_count() or 1)  # threads; encoders release the GIL
 
 
@@ -27,7 +28,8 @@ class Wanted(NamedTuple):
     Attributes:
       label_maps: whether to write `NAME.png`: the model's class numbers, from 0 in the order of its
         classes, shown in their colours.
-      overlays: whether to write `NAME_overlay.jpg`: the image under the classes' colours.
+      overlays: whether to write `NAME_overlay.jpg`: the image under the classes' colours, smaller
+        where a side is longer than JPEG's 65,500 pixels.
       probabilities: "" or the dtype, float16 or float32, of `NAME_probabilities.npz`. It holds
         `probabilities`, [H, W, C], and `classes`, their C names.
       opacity: how much the overlay's colours cover, 0 to 1.
@@ -91,8 +93,11 @@ def model_key(model: TrainedModel) -> str:
 
 
 def source(model_key: str, path: Path) -> str:
-    """What tells a model and a file from others."""
-    status = path.stat()
+    """What tells a model and a file from others, if the file is there."""
+    try:
+        status = path.stat()
+    except OSError:  # reading it says what is wrong
+        return f"{model_key}, {path.name}"
     return f"{model_key}, {path.name} of {status.st_size} bytes at {status.st_mtime_ns}"
 
 
@@ -140,9 +145,9 @@ class OutputWriter:
         keys = self._wanted.files(name, source)
         savers: dict[str, Callable[[Path], Any]] = {
             f"{name}.png": lambda path: label_map(prediction.labels, self._palette).save(path),
-            f"{name}_overlay.jpg": lambda path: overlay(
-                read_image(), prediction.labels, self._palette, self._wanted.opacity
-            ).save(path, quality=92),
+            f"{name}_overlay.jpg": lambda path: self._save_overlay(
+                path, read_image(), prediction.labels
+            ),
             f"{name}_probabilities.npz": lambda path: np.savez_compressed(
                 path,
                 probabilities=prediction.probabilities.astype(self._wanted.probabilities),
@@ -153,6 +158,11 @@ class OutputWriter:
             if file in files:
                 with self._folder.writing(file, key) as temporary:
                     savers[file](temporary)
+
+    def _save_overlay(self, path: Path, image: np.ndarray, labels: np.ndarray) -> None:
+        drawn = overlay(image, labels, self._palette, self._wanted.opacity)
+        drawn.thumbnail(_LARGEST_JPEG)  # a larger one only
+        drawn.save(path, quality=92)
 
     def __enter__(self) -> OutputWriter:
         return self
