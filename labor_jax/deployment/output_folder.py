@@ -49,7 +49,7 @@ def writing(path: Path, model: str, *, overwrite: bool) -> Iterator[Path]:
     Raises:
       ExportError: see `check`.
     """
-    path = path.absolute()
+    path = path.resolve()  # to replace the folder that a link leads to, not the link
     with output_files.folder_beside(path) as temporary:
         yield temporary
         check(path, model, overwrite=overwrite)  # what came meanwhile is not replaced either

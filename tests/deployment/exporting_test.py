@@ -263,6 +263,16 @@ def test_foreign_files_are_never_replaced(run, tmp_path, fills):
     assert (folder / fills).read_text() == "mine"
 
 
+def test_a_link_to_a_folder_stays(run, tmp_path):
+    (tmp_path / "disk" / "out").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "out")
+    for overwrite in (False, True):
+        model, _ = export(run, tmp_path / "link", overwrite=overwrite)
+        assert model == tmp_path / "link" / "model.safetensors" and model.is_file()
+        assert (tmp_path / "link").is_symlink()
+        assert [each.name for each in (tmp_path / "disk").iterdir()] == ["out"]
+
+
 def test_an_earlier_export_is_replaced_if_asked(run, tmp_path):
     folder = tmp_path / "out"
     export(run, folder)
