@@ -39,6 +39,21 @@ def test_a_class_table_in_the_folder_is_used(tmp_path):
     assert "colour of no class: #090909" in " ".join(result.stdout.split())
 
 
+def test_a_class_table_beside_photos_without_labels_is_used(tmp_path):
+    builders.write_photos(tmp_path / "photos", 2)
+    (tmp_path / "classes.csv").write_text("name\nroad\nsky\n")
+    result = check(tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "--config.data.classes=classes.csv" in result.stdout
+    assert "CLASS_NAMES" not in result.stdout
+    (tmp_path / "classes.csv").unlink()
+    result = check(tmp_path)
+    assert result.returncode == 0 and "CLASS_NAMES" in result.stdout, result.stderr
+    (tmp_path / "classes.csv").write_text("name\nroad\nroad\n")
+    result = check(tmp_path)
+    assert result.returncode == 1 and "'road'" in result.stdout
+
+
 def test_problems_come_first_and_set_the_exit_status(tmp_path):
     builders.write_roles(tmp_path, [0, 1])
     (tmp_path / "pool/images/0000.png").write_bytes(b"")

@@ -58,7 +58,10 @@ def build_segmenter(
     if not 0.0 <= (values["dropout"] or 0.0) < 1.0:
         raise ValueError(f"config.model.dropout is {values['dropout']}; it must lie in [0, 1).")
     if num_classes < 2:
-        raise ValueError(f"num_classes is {num_classes}; segmentation needs at least 2.")
+        raise ValueError(
+            f"num_classes is {num_classes}; segmentation needs at least 2, such as a "
+            "class and background."
+        )
     values.update(num_classes=num_classes, axis_name=axis_name, dtype=jnp.dtype(values["dtype"]))
     return Segmenter(
         backbone=registry.build(registry.BACKBONES, values["backbone"], values),

@@ -255,6 +255,14 @@ def a_palette_beside_a_table_with_colours(tree):
 
 
 @_case(
+    "data.classes names one class, 'road', and a model tells two or more apart: name another, such"
+    " as background."
+)
+def one_class(tree):
+    tree.config.classes = "road"
+
+
+@_case(
     "folders needs the names of its classes: set data.classes (road,sky,tree, or a table file"
     " such as classes.csv)."
 )

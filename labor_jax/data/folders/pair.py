@@ -55,6 +55,11 @@ def read_pair(
             "file such as classes.csv)."
         )
     base.check_classes(classes)
+    if len(classes) == 1:
+        raise ValueError(
+            f"data.classes names one class, {classes[0]!r}, and a model tells two or more apart: "
+            "name another, such as background."
+        )
     given = palette is not None
     if palette is None:
         palette = base.default_palette(len(classes))

@@ -14,7 +14,10 @@ from labor_jax.data.inspection.inspection import Inspection
 from labor_jax.data.inspection.pairing import PhotoSet
 from labor_jax.data.inspection.series import Series
 
-_PLACEHOLDERS = ("CLASS_NAMES", "POOL_IMAGES")
+UNKNOWN_CLASSES = "CLASS_NAMES"
+"""What stands for the classes where nothing tells them."""
+
+_PLACEHOLDERS = (UNKNOWN_CLASSES, "POOL_IMAGES")
 
 _WITHOUT_SOURCE = """\
 No labelled images to train on were found, so the run learns from answers alone. If there are some
@@ -41,7 +44,7 @@ def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
     if inspection.coding is not None and not inspection.coding.problem:
         fields |= _coding(inspection.coding, class_table)
     else:
-        fields["data.classes"] = "CLASS_NAMES"
+        fields["data.classes"] = class_table or UNKNOWN_CLASSES
     for role in base.ROLES:
         if role in inspection.roles:
             fields |= _layout(role, inspection.roles[role], inspection)

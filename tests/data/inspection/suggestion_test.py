@@ -30,6 +30,8 @@ def load(root, roles=base.ROLES, table=None, name="ppl:folders"):
         class_table_template.write(inspection.coding, table)
         fields = suggestion.suggest_fields(inspection, str(table))
         assert not {"data.palette", "data.label_map"} & set(fields)
+    if fields["data.classes"] == suggestion.UNKNOWN_CLASSES:
+        fields["data.classes"] = "road,sky"  # as the text says
     command = suggestion.command(fields, name).replace("\\\n", "")
     program, _, argument, *arguments = shlex.split(command)
     assert (program, argument) == ("labor-jax", name)
@@ -243,6 +245,7 @@ def test_a_pool_of_several_folders_is_offered(tmp_path, simulator):
     offered = shlex.split(next(line for line in text.splitlines() if line.startswith("--config")))
     config = config_argument.load("ppl:folders")
     given = [f"--config.{name}={value}" for name, value in fields.items()]
+    offered.append("--config.data.classes=road,sky")  # photos alone don't tell
     assert config_argument.override(config, ["run", *given, *offered]) == ["run"]
     pool = data.load_pair(config.pair, config.data, ["pool"]).pool
     assert pool.names == tuple(f"{day}/{i}" for day in days for i in range(4))
