@@ -130,10 +130,18 @@ class LabelMap:
         if unknown.any():
             found = np.unique(values[unknown])
             row, column = np.argwhere(unknown)[0]
-            raise base.DataError(
+            problem = (
                 f"{path}: label value{'s' if len(found) > 1 else ''} "
                 f"{messages.listing(map(str, found))} in {np.count_nonzero(unknown)} pixels "
-                f"(first at row {row}, column {column}) {self._why_unknown}; "
+                f"(first at row {row}, column {column})"
+            )
+            if not 0 <= found.min() <= found.max() < _VALUES:
+                raise base.DataError(
+                    f"{problem}: label files may hold 0 to {_VALUES - 1}, and label_map names no "
+                    "others. Save the file with such values."
+                )
+            raise base.DataError(
+                f"{problem} {self._why_unknown}; "
                 f"valid here: {_ranges(np.flatnonzero(self._table != _UNKNOWN))}"
                 f"{' (255 is void)' if self.implies_void else ''}. "
                 "Correct the file, name all classes in `classes`, or map the value in `label_map` "

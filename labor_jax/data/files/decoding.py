@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from PIL import Image
 
 from labor_jax.data.base import DataError
 from labor_jax.data.files import exif
+
+# Pillow warns of images from half the size on that it refuses, see `TOO_LARGE`.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 LABEL_MODES = ("1", "L", "P", "I;16", "I;16L", "I;16B", "I;16N", "I")
 """Pillow's modes of single-channel images of whole numbers."""

@@ -10,6 +10,7 @@ from PIL import Image
 
 from labor_jax.data.base import DataError
 from labor_jax.data.files import checks, decoding
+from tests import fork_server
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
@@ -96,6 +97,18 @@ def test_colours_of_16_bits_are_refused_unless_8_bits_hold_them(
             decoding.read_label_values(path, coding=coding)
         with pytest.raises(DataError, match=r"1 x are in colours of 16 bits.*a PNG of that chann"):
             checks.check_labels([path], "x", coding=coding)
+
+
+def test_an_image_of_half_the_largest_size_gives_no_warning(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("1", (30000, 3000)).save(path)
+    program = f"""
+import pathlib
+from labor_jax.data.files import decoding
+print(decoding.image_size(pathlib.Path({str(path)!r})))
+"""
+    result = fork_server.run(["-c", program])
+    assert (result.stdout, result.stderr) == ("(3000, 30000)\n", "")
 
 
 def test_files_in_memory(tmp_path, write_image):
