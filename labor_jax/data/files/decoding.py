@@ -128,7 +128,9 @@ def read_label_values(
     content: bytes | None = None,
     coding: str = "numbers",
 ) -> np.ndarray:
-    """Reads the values or colours of a label file, unchanged. Its EXIF data don't count.
+    """Reads the values or colours of a label file, unchanged.
+
+    Its EXIF data don't count. The orientation of a TIFF does: it says how the file's rows lie.
 
     Args:
       path: the file.

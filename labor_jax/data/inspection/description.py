@@ -91,10 +91,14 @@ def _files(files: Sequence[ScannedFile], are_labels: bool = False) -> list[str]:
     formats = _counts(collections.Counter(file.format for file in files))
     modes = _counts(collections.Counter(_mode(file) for file in files))
     lines = [_field("files", f"{formats}; {modes}"), _field("sizes", _sizes(files, are_labels))]
-    turns = collections.Counter(_TURNS[f.orientation] for f in files if f.orientation != 1)
-    if turns:
-        told = "which is not applied to labels" if are_labels else "which is applied"
-        lines.append(_field("EXIF", f"{_counts(turns, always=True)}, {told}"))
+    for told, applied in (("which is applied", True), ("which is not applied to labels", False)):
+        turns = collections.Counter(
+            _TURNS[file.orientation]
+            for file in files
+            if file.orientation != 1 and (not are_labels or file.format == "TIFF") == applied
+        )
+        if turns:
+            lines.append(_field("EXIF", f"{_counts(turns, always=True)}, {told}"))
     return lines
 
 

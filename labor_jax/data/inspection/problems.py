@@ -118,7 +118,7 @@ def _of_labels(one: PhotoSet) -> list[str]:
     photos, labels, match = one.photos.folder, one.labels.folder, one.match
     photo_files = {file.path: file for file in one.photos.files}
     label_files = {file.path: file for file in one.labels.files}
-    differing, unturned = [], []  # a label's own EXIF data don't count
+    differing, unturned = [], []
     for path, label in match.labels.items():
         photo, size = photo_files[path], label_files[label].label_size
         if photo.size != size:

@@ -32,7 +32,7 @@ class ScannedFile:
       mode: Pillow's mode.
       is_deep: whether it is a PNG of 16 bits per channel, of which Pillow's mode tells 8.
       size: (height, width) as a photo is shown, after the EXIF turn.
-      label_size: (height, width) as a label is read: its EXIF data don't count.
+      label_size: (height, width) as a label is read: EXIF data of a TIFF alone count.
       orientation: EXIF orientation, 1 (as stored) to 8.
     """
 

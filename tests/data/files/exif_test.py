@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from labor_jax.data.files import checks, decoding
+from labor_jax.data.inspection import scan
 
 # How each orientation shows an image, by hand: rows and columns of the stored pixels.
 _SHOWN = {
@@ -72,6 +73,16 @@ def test_labels_are_read_as_they_are_stored(tmp_path):
     Image.fromarray(_PIXELS[..., 0]).save(path, exif=_exif(6))
     np.testing.assert_array_equal(decoding.read_label_values(path), _PIXELS[..., 0])
     assert checks.check_labels([path], "x")[0].size == (4, 6)
+
+
+@pytest.mark.parametrize("orientation", _SHOWN)
+def test_labels_in_tiffs_are_turned_as_their_format_says(tmp_path, orientation):
+    path = tmp_path / "a.tif"
+    Image.fromarray(_PIXELS[..., 0]).save(path, exif=_exif(orientation))
+    expected = _SHOWN[orientation](_PIXELS[..., 0])
+    np.testing.assert_array_equal(decoding.read_label_values(path), expected)
+    assert checks.check_labels([path], "x")[0].size == expected.shape
+    assert scan.read_header(tmp_path, "a.tif").label_size == expected.shape
 
 
 def test_headers_of_pngs_are_read_without_their_pixels(tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def turning(orientation):
 
 
 def write_turned(path, image, orientation):
-    """Writes a JPEG or a TIFF with an EXIF orientation."""
+    """Writes an image with an EXIF orientation."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, exif=turning(orientation))
 

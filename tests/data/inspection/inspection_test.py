@@ -52,6 +52,16 @@ def test_sizes_modes_and_turns_are_described(tmp_path):
     assert "2 turned by 90° clockwise, 1 turned by 180°, which is applied" in text
 
 
+@pytest.mark.parametrize(
+    ("extension", "told"), [("tif", "which is applied"), ("png", "which is not applied to labels")]
+)
+def test_turns_of_labels_are_described(tmp_path, extension, told):
+    builders.write_photos(tmp_path / "images", 3)
+    for i in range(3):
+        builders.write_turned(tmp_path / f"labels/{i:04}.{extension}", builders.bands([0, 1]), 3)
+    assert f"3 turned by 180°, {told} coding" in described(tmp_path)
+
+
 def test_every_kind_of_bad_file_is_listed(tmp_path):
     builders.write_roles(tmp_path, [0, 1])
     images = tmp_path / "pool" / "images"
