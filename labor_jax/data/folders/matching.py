@@ -73,17 +73,17 @@ def find_images(
 def _check_patterns(
     split: str, layout: FolderLayout, folder: pathlib.Path, files: Iterable[str]
 ) -> None:
-    """Raises DataError if no image matches, or if one of the user's own patterns has none.
+    """Raises DataError if no image matches, or if one in a text of patterns has none.
 
-    A known data set may be there in part, and of patterns with "[!…]", which together leave names
-    out, some have no image.
+    Those of a known data set, which may be there in part, are no text. Of patterns with "[!…]",
+    which together leave names out, some have no image.
     """
     files = list(files)
     idle = [each for each in layout.patterns if not any(matches(file, each) for file in files)]
-    mistaken = [each for each in idle if "[!" not in each and not layout.advice]
+    mistaken = [each for each in idle if "[!" not in each]
     if len(idle) == len(layout.patterns):
         problem = f"{split} is empty: none of the {len(files)} images in {folder} matches "
-    elif mistaken:
+    elif mistaken and isinstance(layout.pattern, str):
         found = " or ".join(map(repr, mistaken))
         problem = f"{split}: none of the {len(files)} images in {folder} matches {found} of "
     else:
