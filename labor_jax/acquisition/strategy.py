@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from labor_jax import user_code
 from labor_jax.acquisition.argument_checks import check_mask, check_natural
 from labor_jax.acquisition.budget import Budget
 from labor_jax.acquisition.class_weights import weighted
@@ -91,11 +92,11 @@ def run_method(
     arguments = {key: given[key] for key in method.parameters if key in given}
     try:
         found = method.function(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         height, width = image.available.shape
         raise ValueError(
             f"the acquisition function {function_name(method.function)} of method "
-            f"{method.name!r} fails on an image of {height}x{width} pixels: {error}"
+            f"{method.name!r} fails on an image of {height}x{width} pixels: {user_code.said(error)}"
         ) from error
     return _checked(method, found, image, count, radius)
 

@@ -5,7 +5,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from labor_jax import output_files
+from labor_jax import output_files, user_code
 from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
 from labor_jax.annotation import Oracle
@@ -157,9 +157,11 @@ def _warn_of_unspent(
         size: rounds * (budget.picks(method.budget, size, radius=config.radius) or 0)
         for size in set(sizes)
     }
-    short = [size for size in sizes if picks[size] > method.most_picks(size)]
+    with user_code.naming(f"most_picks of the acquisition method {method.name!r}"):
+        most = {size: int(method.most_picks(size)) for size in picks}
+    short = [size for size in sizes if picks[size] > most[size]]
     if short:
-        worst = max(short, key=lambda size: picks[size] / method.most_picks(size))
+        worst = max(short, key=lambda size: picks[size] / max(most[size], 1))
         logger.warning(
             "In %d of the pool's %d images the budget in config.acquisition holds more picks than "
             "%s can find: %d over %d rounds in an image of %s pixels, where it can find %d. The "
@@ -170,7 +172,7 @@ def _warn_of_unspent(
             picks[worst],
             rounds,
             _by(worst),
-            method.most_picks(worst),
+            most[worst],
         )
 
 

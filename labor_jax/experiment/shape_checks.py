@@ -1,10 +1,9 @@
 """Checks, on shapes alone, of what a user may have registered: before anything is trained."""
 
-import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from labor_jax import acquisition, models
+from labor_jax import acquisition, models, user_code
 from labor_jax.active import pool_query, strategies
 from labor_jax.experiment import batch_inputs, phase_training, warm_start
 from labor_jax.experiment import components as components_lib
@@ -84,7 +83,7 @@ def _check_section(
         jax.eval_shape(step, state, _batch(components, training.terms))
     except Exception as error:
         raise ValueError(
-            f"config.{phase.section}.terms: {_said(error)}{_HINTS.get(phase.kind, '')}"
+            f"config.{phase.section}.terms: {user_code.said(error)}{_HINTS.get(phase.kind, '')}"
         ) from error
 
 
@@ -115,17 +114,12 @@ def _batch(components: Components, terms: Terms) -> dict[str, dict[str, jax.Shap
     }
 
 
-def _said(error: Exception) -> str:
-    """An error's message; errors other than ValueErrors get their type before it."""
-    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-
-
 def _backbone_features(components: Components) -> models.Features:
     backbone, name = components.frozen_segmenter.backbone, components.config.model.backbone
     height, width = components_lib.image_size(components)
     images = jax.ShapeDtypeStruct((2, height, width, 3), jnp.float32)
     culprit = f"The backbone {name!r}, applied to images f32[2, {height}, {width}, 3],"
-    with _naming(culprit):
+    with user_code.naming(culprit):
         features, _ = jax.eval_shape(backbone.init_with_output, jax.random.key(0), images)
     if not isinstance(features, models.Features):
         raise ValueError(
@@ -162,7 +156,7 @@ def _check_head(components: Components, features: models.Features) -> None:
     head, name = components.frozen_segmenter.head, components.config.model.head
     maps = ", ".join(f"{key} {_described(features[key])}" for key in features.names)
     culprit = f"The head {name!r}, applied to the features {maps},"
-    with _naming(culprit):
+    with user_code.naming(culprit):
         logits, _ = jax.eval_shape(head.init_with_output, jax.random.key(0), features)
     classes = components.pair.num_classes
     if (
@@ -241,15 +235,6 @@ def _pool_image(
         key=jax.eval_shape(lambda: jax.random.key(0)),
         **{name: shape if name in method.reads else None for name, shape in given.items()},
     )
-
-
-@contextlib.contextmanager
-def _naming(culprit: str) -> Iterator[None]:
-    """Puts what failed before the message of any error."""
-    try:
-        yield
-    except Exception as error:
-        raise ValueError(f"{culprit} fails: {type(error).__name__}: {error}") from error
 
 
 def _described(value: object) -> str:

@@ -58,7 +58,7 @@ Several terms may read one view, and the network sees each view's images once.
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -67,6 +67,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from labor_jax import user_code
 from labor_jax.data.base import DataError
 from labor_jax.training.processes import ProcessError
 
@@ -160,8 +161,9 @@ Memory = dict[str, dict[str, Any]]
 """What the terms keep, by term."""
 
 
-@contextlib.contextmanager
-def naming(name: str, method: str, *, beyond: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def naming(
+    name: str, method: str, *, beyond: tuple[type[Exception], ...] = ()
+) -> contextlib.AbstractContextManager[None]:
     """Puts a term and its method before the message of any error inside.
 
     Args:
@@ -172,15 +174,7 @@ def naming(name: str, method: str, *, beyond: tuple[type[Exception], ...] = ()) 
     Raises:
       ValueError: for any other error.
     """
-    try:
-        yield
-    except beyond:
-        raise
-    except Exception as error:
-        said = str(error)
-        if not isinstance(error, ValueError):  # JAX goes on with advice for the term's author
-            said = f"{type(error).__name__}: {said.partition(chr(10))[0]}"
-        raise ValueError(f"{method} of the term {name!r} fails: {said}") from error
+    return user_code.naming(f"{method} of the term {name!r}", beyond=beyond)
 
 
 class Terms:

@@ -252,6 +252,23 @@ def test_functions_that_cannot_be_called_are_refused(function, registration, mes
     assert "mine" not in METHODS
 
 
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda logits: logits[logits > 0], "NonConcreteBooleanIndexError: Array boolean indices"),
+        (lambda logits: logits.maxx(axis=-1), "AttributeError: .*maxx"),
+        (lambda logits: logits * {}["b"], "KeyError: 'b'"),
+        (lambda logits: np.max(np.array(logits), axis=-1), "TracerArrayConversionError: "),
+        (lambda logits: (_ for _ in ()).throw(AssertionError), "AssertionError"),
+    ],
+)
+def test_any_error_of_a_function_is_a_line_that_names_it(function, says):
+    culprit = "^the acquisition function <lambda> of method 'mine' fails on an image of 6x7 pixels"
+    with pytest.raises(ValueError, match=f"{culprit}: {says}") as raised:
+        _ask(function)
+    assert "\n" not in str(raised.value) and not str(raised.value).endswith(": ")
+
+
 def largest(logits):
     return logits.max(axis=-1)
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from labor_jax import experiment
+from labor_jax import acquisition, experiment
 from labor_jax.experiment import components, data_checks
 from labor_jax.experiment.workdir import ConfigError
 from tests.evaluation.scenes import Scenes
@@ -88,6 +88,17 @@ def test_a_budget_of_more_picks_than_a_method_finds_is_told(caplog):
     caplog.clear()
     data_checks.check_budget(run)
     assert not caplog.text
+
+
+def test_an_error_in_what_a_method_can_find_is_named(monkeypatch):
+    def most_picks(size):
+        raise KeyError(size)
+
+    method = dataclasses.replace(acquisition.METHODS["max_herding"], most_picks=most_picks)
+    monkeypatch.setitem(acquisition.METHODS, "max_herding", method)
+    says = r"^most_picks of the acquisition method 'max_herding' fails: KeyError: \(32, 64\)"
+    with pytest.raises(ValueError, match=says):
+        data_checks.check_budget(components.build(config_with("active:max_herding", points=4)))
 
 
 def test_a_cap_that_a_method_does_not_follow_is_told(caplog):
