@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from labor_jax.annotation import cost
-from labor_jax.data.base import IGNORE_LABEL, DataError, Split
+from labor_jax.data.base import IGNORE_LABEL, DataError, Split, holds_a_class
 
 
 class PartsAnswer(NamedTuple):
@@ -55,13 +55,12 @@ class Oracle:
         Raises:
           DataError: the pool has no labels, or they are void everywhere.
         """
-        for number in range(len(self._split)):
-            if (self._split.label(number) != IGNORE_LABEL).any():
-                return
-        raise DataError(
-            f"The labels of all {len(self._split)} pool images are void everywhere, so the oracle "
-            "has no answer. Put classes in them, or let people answer: --config.annotator=human."
-        )
+        if not holds_a_class(self._split):
+            raise DataError(
+                f"The labels of all {len(self._split)} pool images are void everywhere, so the "
+                "oracle has no answer. Put classes in them, or let people answer: "
+                "--config.annotator=human."
+            )
 
     def answer(self, name: str, query: np.ndarray) -> np.ndarray:
         """Returns the labels at the asked pixels.

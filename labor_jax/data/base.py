@@ -103,6 +103,11 @@ class Pair:
         return len(self.classes)
 
 
+def holds_a_class(split: Split) -> bool:
+    """Whether any label holds a class; labels are read up to the first that does."""
+    return any((split.label(i) != IGNORE_LABEL).any() for i in range(len(split)))
+
+
 def check_classes(classes: tuple[str, ...]) -> None:
     """Raises ValueError unless `classes` are 1 to 254 different, non-empty names."""
     if isinstance(classes, str):

@@ -9,10 +9,12 @@ from labor_jax import output_files, user_code
 from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
 from labor_jax.annotation import Oracle
-from labor_jax.data import ROLES, Augment, Pair, Split, label_sets, pipeline
+from labor_jax.data import ROLES, Augment, DataError, Pair, Split, label_sets, pipeline
+from labor_jax.data.base import holds_a_class
 from labor_jax.experiment import batch_inputs, held_out, outlines, size_checks, warm_start
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
+from labor_jax.experiment.plan import Phase
 from labor_jax.experiment.workdir import ConfigError, Workdir
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ def check_data(components: Components) -> None:
     """Raises what training on the splits would raise later, and warns of a crop that is too large.
 
     Raises:
-      DataError, ValueError: see `pipeline.check_training` and `Oracle.check`.
+      DataError, ValueError: see `pipeline.check_training` and `Oracle.check`; or the labels to
+        train or measure on are void everywhere.
     """
     config, phases = components.config, warm_start.own_phases(components.config)
     held_out.check_held_out(config, components.pair)
@@ -67,6 +70,7 @@ def check_data(components: Components) -> None:
     size_checks.check_image_sizes(components, phases)
     size_checks.check_target_batches(components, phases)
     size_checks.check_whole_images(components, phases)
+    _check_classes_in_labels(components, phases)
     if config.rounds and config.annotator == "oracle":
         Oracle(components.pair.pool).check()
     most, classes = label_sets.MAX_CLASSES, components.pair.num_classes
@@ -74,6 +78,22 @@ def check_data(components: Components) -> None:
         raise ValueError(
             f"config.acquisition.method {config.acquisition.method} asks for all classes of a "
             f"part, which works with at most {most}; the pair {config.pair} has {classes}."
+        )
+
+
+def _check_classes_in_labels(components: Components, phases: tuple[Phase, ...]) -> None:
+    """Refuses labels to train or measure on that are void everywhere, before hours of training."""
+    pair = components.pair
+    if "source" in _domains(components.config) and not holds_a_class(pair.source):
+        raise DataError(
+            f"The labels of all {len(pair.source)} source images are void everywhere, so the model "
+            "learns nothing from them. Put classes in them, or leave the source out."
+        )
+    measured = any(KINDS[phase.kind].evaluates for phase in phases)
+    if measured and pair.evaluation is not None and not holds_a_class(pair.evaluation):
+        raise DataError(
+            f"The labels of all {len(pair.evaluation)} evaluation images are void everywhere, so "
+            "they have no mIoU. Put classes in them, or leave the evaluation images out."
         )
 
 

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from labor_jax import acquisition, experiment
+from labor_jax.data import DataError, load_pair
 from labor_jax.experiment import components, data_checks
 from labor_jax.experiment.workdir import ConfigError
 from tests.evaluation.scenes import Scenes
@@ -56,6 +57,35 @@ def test_a_budget_below_one_pick_is_refused_with_the_smallest(method, budget, sa
         experiment.run(config, tmp_path / "run")
     assert all(text in str(raised.value) for text in says), str(raised.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("role", "says"),
+    [
+        ("source", "all 2 source images are void everywhere, so the model learns nothing"),
+        ("evaluation", "all 2 evaluation images are void everywhere, so they have no mIoU"),
+    ],
+)
+def test_labels_that_are_void_everywhere_are_refused_before_training(role, says, tmp_path):
+    config = tiny_config("spl")
+    pair = load_pair("street", config.data)
+    void = dataclasses.replace(pair, **{role: Scenes([(32, 64)] * 2, labelled=False)})
+    with pytest.raises(DataError, match=says):
+        experiment.run(config, tmp_path / "run", void)
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_are_read_up_to_the_first_with_a_class_and_where_they_are_used():
+    config = tiny_config("ripu_source_free")
+    config.supervised.steps = 0
+    run = components.build(config)
+    some = Scenes([(32, 64)] * 3)
+    some._labels[0][:] = 255
+    some._labels[2] = None  # never read
+    pair = dataclasses.replace(
+        run.pair, source=Scenes([(32, 64)], readable_labels=False), evaluation=some
+    )
+    data_checks.check_data(dataclasses.replace(run, pair=pair))
 
 
 def test_the_smallest_budget_is_enough():
