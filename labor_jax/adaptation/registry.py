@@ -19,6 +19,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from labor_jax.training import metrics
 from labor_jax.training.terms import DOMAINS
 
 TERMS: dict[str, type] = {}
@@ -26,18 +27,6 @@ TERMS: dict[str, type] = {}
 
 METHODS: dict[str, Callable[[ConfigDict], None]] = {}
 """The registered methods by name."""
-
-# Other entries of a line of metrics; "miou_…" are those of subsets.
-_RESERVED = (
-    "images_per_second",
-    "learning_rate",
-    "loss",
-    "miou",
-    "per_class_iou",
-    "phase",
-    "step",
-    "time",
-)
 
 
 def register(name: str) -> Callable[[type], type]:
@@ -60,10 +49,10 @@ def register(name: str) -> Callable[[type], type]:
       ValueError: the name is taken, reserved or can't be a config field; or the class lacks
         `reads`, `loss` or the default of a setting.
     """
-    if not name.isidentifier() or name in _RESERVED or name.startswith("miou_"):
+    if not isinstance(name, str) or not name.isidentifier() or metrics.is_reserved(name):
         raise ValueError(
             f"{name!r} can't name a term; use letters, digits and underscores, and none of: "
-            f"{', '.join(_RESERVED)}, miou_…."
+            f"{', '.join(metrics.RESERVED)}, miou_…."
         )
 
     def add(term: type) -> type:
@@ -200,7 +189,7 @@ def register_method(
     Raises:
       ValueError: the name is taken or can't be part of a command.
     """
-    if not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier():
         raise ValueError(f"{name!r} can't name a method; use letters, digits and underscores.")
 
     def add(method: Callable[[ConfigDict], None]) -> Callable[[ConfigDict], None]:

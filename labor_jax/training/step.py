@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from labor_jax import models
 from labor_jax.training.mesh import BATCH_AXIS
+from labor_jax.training.metrics import is_reserved
 from labor_jax.training.microbatches import add_up, map_microbatches
 from labor_jax.training.state import TrainState
 from labor_jax.training.terms import Player, Term, Terms
@@ -54,8 +55,12 @@ def make_train_step(
       `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where the terms
       may do without the index; `metrics` are f32[] means over all
       devices: "loss", the weighted sum, and the loss of each term (NAME) and player (TERM_PLAYER).
+
+    Raises:
+      ValueError: two of them have one name, or a player has that of another metric.
     """
     players = players or {}
+    _check_names(terms, players)
     # Compiled, so that views of the same shape are traced once.
     apply = apply or jax.jit(network.apply, static_argnames=("train", "mutable"))
 
@@ -83,7 +88,7 @@ def make_train_step(
         """The terms' and the players' losses, by the names of their metrics."""
         own = terms.losses(outputs, batch, memory, model, key)
         for term, by_player in terms.player_losses(outputs, batch, memory, model, key).items():
-            own |= {f"{term}_{player}": value for player, value in by_player.items()}
+            own |= {_player_metric(term, player): loss for player, loss in by_player.items()}
         return own
 
     def model_loss(params, variables, memory, batch, key, counts):
@@ -102,7 +107,7 @@ def make_train_step(
         for term, own in players.items():
             gradients[term] = {}
             for player in own:
-                name = f"{term}_{player}"
+                name = _player_metric(term, player)
 
                 def loss(params, term=term, player=player, name=name):
                     remembered = {**memory, term: {**memory[term], player: params}}
@@ -178,6 +183,26 @@ def make_train_step(
         return state, metrics
 
     return step
+
+
+def _player_metric(term: str, player: str) -> str:
+    """The name of a player's loss among the metrics."""
+    return f"{term}_{player}"
+
+
+def _check_names(terms: Terms, players: Mapping[str, Mapping[str, Player]]) -> None:
+    """Checks that each loss has a name of its own, lest one be lost or counted as another."""
+    owners = {name: f"the term {name!r}" for name in terms.weights}
+    for term, own in players.items():
+        for player in own:
+            name, owner = _player_metric(term, player), f"the player {player!r} of {term!r}"
+            other = "another metric" if is_reserved(name) else owners.get(name)
+            if other:
+                raise ValueError(
+                    f"{owner} has the metric {name!r}, which is the name of {other} too; rename "
+                    "the player."
+                )
+            owners[name] = owner
 
 
 def _mean_after(variables: dict[str, Any], updated: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -47,10 +47,11 @@ def test_a_taken_name_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "name", ["my-term", "loss", "step", "time", "learning_rate", "per_class_iou", "miou_night"]
+    "name",
+    ["my-term", "loss", "step", "time", "learning_rate", "per_class_iou", "miou_night", None],
 )
 def test_a_name_must_fit_configs_and_metrics(name):
-    with pytest.raises(ValueError, match=f"'{name}' can't name a term"):
+    with pytest.raises(ValueError, match=f"{name!r} can't name a term"):
         registry.register(name)
 
 

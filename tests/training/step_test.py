@@ -506,6 +506,31 @@ def mean_over_devices(totals, counts):
     return shares.sum()
 
 
+@pytest.mark.parametrize(
+    ("terms_of", "says"),
+    [
+        (
+            {"adv": ["critic"], "adv_critic": []},
+            "player 'critic' of 'adv' has the metric 'adv_critic', .* of the term 'adv_critic' too",
+        ),
+        (
+            {"a": ["b_c"], "a_b": ["c"]},
+            "player 'c' of 'a_b' has the metric 'a_b_c', .* of the player 'b_c' of 'a' too",
+        ),
+        ({"learning": ["rate"]}, "has the metric 'learning_rate', .* another metric too; rename"),
+        ({"miou": ["night"]}, "has the metric 'miou_night', .* of another metric too"),
+    ],
+)
+def test_two_losses_of_one_name_are_an_error(terms_of, says):
+    class Reads:
+        reads = ("source",)
+
+    own = {term: dict.fromkeys(players) for term, players in terms_of.items()}
+    loss = Terms(dict.fromkeys(own, 1.0), dict.fromkeys(own, Reads()))
+    with pytest.raises(ValueError, match=says):
+        make_train_step(tiny_segmenter(CLASSES), optax.sgd(RATE), loss, players=own)
+
+
 def test_devices_weigh_by_what_counts_on_them():
     values = [np.array([1.0, 2.0, 6.0]), np.array([10.0]), np.array([]), np.array([-4.0, 3.0])]
     result = mean_over_devices([v.sum() for v in values], [v.size for v in values])
