@@ -5,6 +5,7 @@ A config is the fields of `base_config`, then the data pair's settings, then the
 (`--config.rounds=2`).
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from labor_jax import acquisition as acquisition_lib
-from labor_jax import adaptation, recipes
+from labor_jax import adaptation, recipes, user_code
 from labor_jax.data import Augment, registry
 from labor_jax.locked_config import ON_CHANGE, LockedConfig, flat, locked
 
@@ -62,24 +63,33 @@ def get_config(
     config = base_config()
     config.update(pair=pair, recipe=recipe, schedule=schedule)
     config = locked(config)
-    with config.data.unlocked():  # a pair may have fields of its own there
+    # A pair may have fields of its own in `data`.
+    with config.data.unlocked(), _naming("defaults", pair):
         settings.defaults(config)
     config = locked(config)
     if schedule == "short":
-        settings.short(config)
+        with _naming("short", pair):
+            settings.short(config)
     set_up(config)
     if recipe == "today":
         recipes.today(config)
     if not settings.has_source:
         recipes.without_source(config)
     if config.protocol == "joint":
-        settings.joint_defaults(config)
+        with _naming("joint_defaults", pair):
+            settings.joint_defaults(config)
     for name in config.method.split("+"):  # joined methods of adaptation
         if name in settings.method_defaults:
-            settings.method_defaults[name](config)
+            with _naming(f"method_defaults[{name!r}]", pair):
+                settings.method_defaults[name](config)
     for field in settings.open_fields(config):
         _leave_open(config, field)
     return config
+
+
+def _naming(settings: str, pair: str) -> contextlib.AbstractContextManager[None]:
+    """Puts a pair and its settings before the message of any error inside."""
+    return user_code.naming(f"{settings} of the data pair {pair!r}")
 
 
 def _check_without_source(name: str, pair: str, recipe: str) -> None:

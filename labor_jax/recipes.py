@@ -13,6 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from labor_jax import user_code
 from labor_jax.close_names import did_you_mean
 from labor_jax.locked_config import flat
 
@@ -121,7 +122,8 @@ def uda(config: ConfigDict, method: str) -> None:
     if len(names) > 1:
         _say_what_is_replaced(config, names)
     for name in names:
-        adaptation.METHODS[name](config)
+        with user_code.naming(f"the method of adaptation {name!r}"):
+            adaptation.METHODS[name](config)
     if not config.warmup.steps and _warmup_has_terms_of_its_own(config):
         adaptation.retrain(config, stages=config.retraining.stages, share=0.5)
     config.rounds = 0
@@ -135,7 +137,8 @@ def _say_what_is_replaced(config: ConfigDict, names: list[str]) -> None:
     found: dict[str, dict[str, Any]] = collections.defaultdict(dict)
     for name in names:
         alone = config.copy_and_resolve_references()
-        adaptation.METHODS[name](alone)
+        with user_code.naming(f"the method of adaptation {name!r}"):
+            adaptation.METHODS[name](alone)
         for field, value in flat(alone):
             if value != before[field] and field not in _OF_RETRAINING:
                 found[field][name] = value

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
+from labor_jax import user_code
 from labor_jax.acquisition.budget import BudgetKind
 from labor_jax.acquisition.pool_image import PoolImage
 from labor_jax.close_names import did_you_mean
@@ -163,10 +164,10 @@ def register(
       A decorator that returns the function unchanged.
 
     Raises:
-      ValueError: If the name is taken, `asks` is unknown or can't have the `budget`, or the
-        function has a parameter that is none of those above. Or if a setting has the name of a
-        general field of `config.acquisition`, or that of another method's setting with another
-        default.
+      ValueError: If the name is taken or can't be part of a command, `asks` is unknown or can't
+        have the `budget`, or the function has a parameter that is none of those above. Or if a
+        setting has the name of a general field of `config.acquisition`, or that of another method's
+        setting with another default, or a default that a config can't hold.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,13 +189,16 @@ def add(entry: Method) -> None:
     """Adds a method.
 
     Raises:
-      ValueError: If its name, or that of a setting, is taken; see `register`.
+      ValueError: If its name, or that of a setting, is taken or can't be one; see `register`.
     """
+    user_code.check_name(entry.name, "an acquisition method")
     if entry.name in METHODS:
         raise ValueError(
             f"an acquisition method named {entry.name!r} is already registered; choose another name"
         )
     for setting, default in entry.settings.items():
+        owner = f"the parameter {setting!r} of {function_name(entry.function)}"
+        user_code.check_default(default, owner)
         _check_setting(entry.name, setting, default)
     METHODS[entry.name] = entry
 
@@ -208,7 +212,7 @@ def _check_setting(name: str, setting: str, default: Any) -> None:
         )
     for other in METHODS.values():
         theirs = other.settings.get(setting, default)
-        if theirs != default:
+        if theirs is not default and theirs != default:
             raise ValueError(
                 f"the acquisition methods {name!r} and {other.name!r} share the field "
                 f"config.acquisition.{setting}, but their defaults are {default!r} and {theirs!r}; "

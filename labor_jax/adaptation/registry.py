@@ -14,11 +14,13 @@ weights of terms, their settings, stages of retraining. `uda:NAME` is the config
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from labor_jax import user_code
 from labor_jax.training import metrics
 from labor_jax.training.terms import DOMAINS
 
@@ -47,7 +49,7 @@ def register(name: str) -> Callable[[type], type]:
 
     Raises:
       ValueError: the name is taken, reserved or can't be a config field; or the class lacks
-        `reads`, `loss` or the default of a setting.
+        `reads`, `loss` or the default of a setting, or a config can't hold one.
     """
     if not isinstance(name, str) or not name.isidentifier() or metrics.is_reserved(name):
         raise ValueError(
@@ -65,6 +67,8 @@ def register(name: str) -> Callable[[type], type]:
         missing += [f"default of {field}" for field in _without_default(term)]
         if missing:
             raise ValueError(f"The term {name!r} has no {' and no '.join(missing)}.")
+        for field, default in _defaults(term).items():
+            user_code.check_default(default, f"the setting {field!r} of the term {name!r}")
         TERMS[name] = term
         return term
 
@@ -72,15 +76,21 @@ def register(name: str) -> Callable[[type], type]:
 
 
 def _without_default(term: type) -> list[str]:
-    """The settings of a term that have no default."""
-    fields = dataclasses.fields(term) if dataclasses.is_dataclass(term) else ()
-    missing = dataclasses.MISSING
-    return [f.name for f in fields if f.default is missing and f.default_factory is missing]
+    """The parameters of a term that have no default, and so would get no value."""
+    parameters = inspect.signature(term).parameters.values()
+    return [
+        each.name
+        for each in parameters
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
 
 
 def settings(name: str) -> dict[str, Any]:
     """The settings of a term and their defaults: what `config.terms.NAME` holds."""
-    term = TERMS[name]
+    return _defaults(TERMS[name])
+
+
+def _defaults(term: type) -> dict[str, Any]:
     if not dataclasses.is_dataclass(term):
         return {}
     return {
@@ -99,7 +109,7 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
       config: the run's `config.terms`.
 
     Raises:
-      ValueError: nobody has registered the term, a setting makes no sense for it, or what it
+      ValueError: nobody has registered the term, it can't be made of its settings, or what it
         reads, uses or makes has no form that is known.
     """
     if name not in TERMS:
@@ -110,8 +120,8 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
     own = config.get(name, {})
     try:
         term = TERMS[name](**{field: own[field] for field in settings(name) if field in own})
-    except ValueError as error:
-        raise ValueError(f"config.terms.{name}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"config.terms.{name}: {user_code.said(error)}") from error
     _check_names(name, term)
     return term
 

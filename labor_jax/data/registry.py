@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from ml_collections import ConfigDict
 
+from labor_jax import user_code
 from labor_jax.close_names import did_you_mean
 from labor_jax.data import base, own_data, transforms
 
@@ -94,10 +95,9 @@ def register_pair(
       The decorator. It returns the loader unchanged.
 
     Raises:
-      ValueError: the name is empty, not text, or taken.
+      ValueError: the name is taken or can't be part of a command.
     """
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"a pair's name must be non-empty text, got {name!r}")
+    user_code.check_name(name, "a data pair")
     if name in _PAIRS:
         raise ValueError(f"the data pair {name!r} is registered already; choose another name")
 
@@ -146,8 +146,8 @@ def load_pair(name: str, config: ConfigDict, roles: Collection[str] = base.ROLES
       The pair, under the name that it is registered with.
 
     Raises:
-      DataError: something is wrong with the files.
-      ValueError: unknown pair or role, or invalid field.
+      DataError, OSError: something is wrong with the files.
+      ValueError: unknown pair or role, or invalid field; or the loader fails.
     """
     pair = pair_settings(name)
     unknown = sorted(set(roles) - set(base.ROLES))
@@ -159,7 +159,10 @@ def load_pair(name: str, config: ConfigDict, roles: Collection[str] = base.ROLES
         transforms.check_size(config[field], f"data.{field}")
     if config.cache_bytes < 0:
         raise ValueError(f"data.cache_bytes must be 0 or more, got {config.cache_bytes}")
-    loaded = pair.load(config, roles)
+    with user_code.naming(
+        f"the loader of the data pair {name!r}", beyond=(base.DataError, OSError)
+    ):
+        loaded = pair.load(config, roles)
     if not isinstance(loaded, base.Pair):
         raise ValueError(
             f"the loader of the data pair {name!r} returned {type(loaded).__name__}; it must "

@@ -224,6 +224,30 @@ def test_a_name_cannot_be_overwritten():
         acquisition.register("entropy")(lambda logits: logits[..., 0])
 
 
+@pytest.mark.parametrize("name", ["", None, "my method", "a,b", "a:b", "a+b", "a/b", "-a"])
+def test_a_name_must_fit_a_command(name):
+    with pytest.raises(ValueError) as raised:
+        acquisition.register(name)(lambda logits: logits[..., 0])
+    assert str(raised.value).startswith(f"{name!r} can't name an acquisition method; use letters")
+    assert name not in METHODS
+
+
+@pytest.mark.parametrize("default", [np.ones(3), jnp.float32(1), (1, np.ones(3)), {1: 2}, max])
+def test_a_default_must_fit_a_config(default):
+    def weighted(logits, weights=default):
+        """Never called."""
+
+    with pytest.raises(ValueError, match="default of the parameter 'weights' of weighted is of"):
+        acquisition.register("mine")(weighted)
+    assert "mine" not in METHODS
+
+
+@pytest.mark.parametrize("default", [None, True, 2, np.nan, "far", (1, ("a", 2.0)), [1], {"a": 1}])
+def test_defaults_that_fit_a_config(default):
+    acquisition.register("mine")(lambda logits, weights=default: logits[..., 0])
+    assert METHODS["mine"].settings == {"weights": default}
+
+
 def test_an_unknown_name_lists_the_methods():
     with pytest.raises(ValueError, match="method is 'rippu'; choose one of: spl, ppl, ripu_ra"):
         acquisition.method("rippu")

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 import labor_jax
@@ -64,6 +65,61 @@ def test_a_setting_needs_a_default():
         registry.register("fields")(Fields)
 
 
+def test_a_parameter_of_a_plain_class_needs_a_default():
+    class Takes(Plain):
+        def __init__(self, scale, *others, rate=1.0, **more):
+            """Never called."""
+
+    with pytest.raises(ValueError, match=r"'takes' has no default of scale\.$"):
+        registry.register("takes")(Takes)
+
+
+def test_a_default_must_fit_a_config():
+    @dataclasses.dataclass(frozen=True)
+    class Weighted(Plain):
+        weights: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(3))
+
+    says = "the setting 'weights' of the term 'weighted' is of type ndarray, which a config can't"
+    with pytest.raises(ValueError, match=says):
+        registry.register("weighted")(Weighted)
+    assert "weighted" not in registry.TERMS
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (TypeError("too large\nadvice"), "TypeError: too large"),
+        (AssertionError("not positive"), "AssertionError: not positive"),
+        (AssertionError(), "AssertionError"),
+        (ValueError("too large"), "too large"),
+    ],
+)
+def test_any_error_of_a_terms_own_check_names_its_settings(error, says):
+    @dataclasses.dataclass(frozen=True)
+    class Checked(Plain):
+        scale: float = 1.0
+
+        def __post_init__(self):
+            raise error
+
+    registry.register("checked")(Checked)
+    with pytest.raises(ValueError, match=rf"^config\.terms\.checked: {says}$"):
+        adaptation.build("checked", {})
+
+
+@pytest.mark.parametrize("joined", ["mine", "advent+mine"])
+def test_an_error_in_a_method_names_it(joined, monkeypatch):
+    monkeypatch.setattr(adaptation, "METHODS", registry.METHODS)
+
+    @registry.register_method("mine")
+    def mine(config):
+        config.warmup.terms.nothing = 0.5
+
+    says = "^the method of adaptation 'mine' fails: .*Unknown field config.warmup.terms.nothing"
+    with pytest.raises(ValueError, match=says):
+        labor_jax.get_config(f"uda:{joined}")
+
+
 def test_a_default_may_be_made():
     @dataclasses.dataclass(frozen=True)
     class Steps(Plain):
@@ -91,8 +147,9 @@ def test_a_method_can_be_registered_once():
     assert registry.METHODS["mine"] is mine
     with pytest.raises(ValueError, match="'mine' is registered already"):
         registry.register_method("mine")(mine)
-    with pytest.raises(ValueError, match="'my-method' can't name a method"):
-        registry.register_method("my-method")
+    for name in ("my-method", None):
+        with pytest.raises(ValueError, match=f"{name!r} can't name a method"):
+            registry.register_method(name)
 
 
 @pytest.mark.parametrize(("stages", "share", "left"), [(1, 1.0, 0), (3, 1.0, 0), (2, 0.25, 75)])

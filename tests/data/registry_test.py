@@ -1,7 +1,10 @@
+import re
+
 import ml_collections
 import numpy as np
 import pytest
 
+import labor_jax
 from labor_jax import data
 from labor_jax.data import registry
 
@@ -71,10 +74,68 @@ def test_without_settings_nothing_is_set(registered):
     assert not registry.pair_settings("rain").method_defaults
 
 
-@pytest.mark.parametrize("name", ["street", "", None])
-def test_names_that_cannot_be_registered(registered, name):
-    with pytest.raises(ValueError, match="registered already" if name else "non-empty text"):
+def test_a_name_cannot_be_registered_twice(registered):
+    with pytest.raises(ValueError, match="'street' is registered already"):
+        data.register_pair("street")
+
+
+@pytest.mark.parametrize("name", ["", None, "x,y", "a/b", "a:b", "my pair", "-x", "x\n", "x.py"])
+def test_names_that_do_not_fit_a_command(registered, name):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{name!r} can't name a data pair; use letters")
+    ):
         data.register_pair(name)
+
+
+@pytest.mark.parametrize("name", ["rain", "night-1", "_2", "städte"])
+def test_names_that_fit_a_command(registered, name):
+    data.register_pair(name)(lambda config, roles: _pair("rain"))
+    assert name in registered
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [(KeyError("x"), "KeyError: 'x'"), (ValueError("no sun"), "no sun")]
+)
+def test_an_error_in_a_loader_names_the_pair(registered, error, says):
+    @data.register_pair("rain")
+    def load(config, roles):
+        raise error
+
+    with pytest.raises(ValueError, match=f"^the loader of the data pair 'rain' fails: {says}$"):
+        data.load_pair("rain", _config())
+
+
+@pytest.mark.parametrize("error", [data.DataError("no road"), FileNotFoundError("no file")])
+def test_errors_about_files_stay_as_they_are(registered, error):
+    @data.register_pair("rain")
+    def load(config, roles):
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        data.load_pair("rain", _config())
+    assert raised.value is error
+
+
+def _unknown(config):
+    config.nothing = 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "culprit"),
+    [
+        ({"defaults": _unknown}, "defaults"),
+        ({"short": _unknown}, "short"),
+        ({"joint_defaults": _unknown}, "joint_defaults"),
+        ({"method_defaults": {"margin": _unknown}}, r"method_defaults\['margin'\]"),
+    ],
+)
+def test_an_error_in_a_pairs_settings_names_both(registered, settings, culprit):
+    data.register_pair("rain", **settings)(lambda config, roles: _pair("rain"))
+    says = f"^{culprit} of the data pair 'rain' fails: .*Unknown field config.nothing"
+    with pytest.raises(ValueError, match=says):
+        labor_jax.get_config(
+            "active:margin", "rain", schedule="short" if "short" in settings else "full"
+        )
 
 
 def test_a_loader_that_returns_no_pair(registered):
