@@ -81,7 +81,8 @@ def main(argv: Sequence[str], config: ConfigDict | None) -> None:
 
     _join_processes()
     from labor_jax import experiment  # slow to import, so after the flags are checked
-    from labor_jax.experiment.workdir import Workdir, write_atomically
+    from labor_jax.atomic_files import write_atomically
+    from labor_jax.experiment.workdir import Workdir
     from labor_jax.training import processes
 
     try:

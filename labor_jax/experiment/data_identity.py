@@ -5,8 +5,9 @@ import logging
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from labor_jax.atomic_files import write_atomically
 from labor_jax.data import ROLES, DataError, Pair, fingerprint
-from labor_jax.experiment.workdir import Workdir, write_atomically
+from labor_jax.experiment.workdir import Workdir
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from labor_jax import compilation_cache
 from labor_jax import devices as devices_lib
 from labor_jax.annotation import SharedStore
+from labor_jax.atomic_files import write_atomically
 from labor_jax.data import Pair, load_pair, pair_description
 from labor_jax.experiment import components as components_lib
 from labor_jax.experiment import (
@@ -34,7 +35,7 @@ from labor_jax.experiment import tensorboard as tensorboard_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.plan import plan
 from labor_jax.experiment.session import Session
-from labor_jax.experiment.workdir import Workdir, write_atomically
+from labor_jax.experiment.workdir import Workdir
 from labor_jax.training import processes
 from labor_jax.training.checkpoints import Checkpoints
 

@@ -173,6 +173,8 @@ class Session:
                 "labels": self._labels.to_json() if self._labels else None,
             }
             tree = {"handover": handover, "state": state}
+            if self._metrics is not None:
+                self._metrics.sync()  # a resumed run doesn't write the lines before it again
             self.checkpoints.save(
                 phase.first_step + taken, tree, metrics.jsonable(progress), miou=miou
             )

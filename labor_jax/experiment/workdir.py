@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition, adaptation
 from labor_jax.acquisition.registry import GENERAL_FIELDS
+from labor_jax.atomic_files import write_atomically
 from labor_jax.config import base_config
 from labor_jax.data import PAIRS, ROLES, Pair, load_pair
 
@@ -254,22 +255,6 @@ def _base_fields() -> set[str]:
     return {name for name in fields if "terms" not in name.split(".")} - set(
         f"acquisition.{name}" for method in acquisition.METHODS.values() for name in method.settings
     )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a kill leaves the old content or the new, never a part."""
-    replacement = path.with_name(path.name + ".tmp")
-    try:
-        with replacement.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(replacement, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            replacement.unlink()
-        error.filename = str(path)  # the one that users know
-        raise
 
 
 def differing_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

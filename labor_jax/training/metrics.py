@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from labor_jax.atomic_files import sync_folder, write_atomically
+
 logger = logging.getLogger(__name__)
 
 RESERVED = (
@@ -50,18 +52,22 @@ class MetricsFile:
                     kept.append(line.decode() + "\n")
             if damaged:
                 logger.warning("%d damaged lines of %s were dropped.", damaged, self._path)
-            replacement = self._path.with_suffix(".tmp")
-            replacement.write_text("".join(kept))
-            os.replace(replacement, self._path)
+            write_atomically(self._path, "".join(kept))
         self._file = self._path.open("a")
+        sync_folder(self._path.parent)
 
     def write(self, step: int, phase: str, **values: Any) -> None:
         """Appends `{"step": …, "phase": …, **values}`; NaN becomes null, as JSON has none."""
         self._file.write(json.dumps(jsonable({"step": step, "phase": phase, **values})) + "\n")
         self._file.flush()
 
+    def sync(self) -> None:
+        """Brings the lines so far to the disk, where a power cut leaves them."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Closes the file."""
+        self.sync()
         self._file.close()
 
 

@@ -1,8 +1,6 @@
 """A workdir belongs to one config and one process, and its files are whole."""
 
-import errno
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -206,24 +204,3 @@ def test_differing_fields():
         "f.g": (None, 0),
     }
     assert workdir.differing_fields(before, before) == {}
-
-
-def test_write_atomically_replaces_and_leaves_nothing_beside(tmp_path):
-    path = tmp_path / "file.json"
-    workdir.write_atomically(path, "old")
-    workdir.write_atomically(path, "new")
-    assert path.read_text() == "new"
-    assert os.listdir(tmp_path) == ["file.json"]
-
-
-def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch):
-    path = tmp_path / "file.json"
-    workdir.write_atomically(path, "old")
-
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        workdir.write_atomically(path, "new")
-    assert path.read_text() == "old"

@@ -8,8 +8,11 @@ import pytest
 
 from labor_jax import experiment
 from labor_jax.experiment.workdir import ConfigError, Workdir
+from labor_jax.training.checkpoints import Checkpoints
+from labor_jax.training.metrics import MetricsFile
 from tests import runs
 from tests.faults.conftest import config
+from tests.tiny import tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +85,26 @@ def test_checkpoints_of_another_run_are_refused(workdir):
     other.seed = 7
     with pytest.raises(ConfigError, match=r"checkpoints holds .*\n.*config\.seed: 0 there, 7 now"):
         experiment.run(other, workdir)
+
+
+def test_metrics_reach_the_disk_before_each_checkpoint(tmp_path, monkeypatch):
+    events = []
+    save, sync = Checkpoints.save, MetricsFile.sync
+
+    def recorded_save(self, step, *arguments, **options):
+        events.append(("checkpoint", step))
+        save(self, step, *arguments, **options)
+
+    def recorded_sync(self):
+        sync(self)
+        *_, last = (tmp_path / "metrics.jsonl").read_text().splitlines()
+        events.append(("metrics", json.loads(last)["step"]))
+
+    monkeypatch.setattr(Checkpoints, "save", recorded_save)
+    monkeypatch.setattr(MetricsFile, "sync", recorded_sync)
+    source_only = tiny_config("source_only")
+    source_only.update(checkpoint_every=2, log_every=1)
+    experiment.run(source_only, tmp_path)
+    steps = (2, 4)
+    expected = [(kind, step) for step in steps for kind in ("metrics", "checkpoint")]
+    assert events[: len(expected)] == expected

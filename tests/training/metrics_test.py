@@ -1,6 +1,7 @@
 """The metrics file: what a resumed run keeps of it, and that it is always JSON."""
 
 import json
+import os
 
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +40,33 @@ def test_resuming_drops_the_steps_that_will_come_again(path):
     write(path, [2, 4, 6, 8])
     write(path, [5, 7], resume_step=4)
     assert [record["step"] for record in records(path)] == [2, 4, 5, 7]
+
+
+def test_lines_are_on_the_disk_before_the_name_and_when_asked_for(path, monkeypatch):
+    events, replace, sync = [], os.replace, os.fsync
+
+    def recorded_replace(*names):
+        events.append("replace")
+        replace(*names)
+
+    def recorded_sync(number):
+        events.append(os.fstat(number).st_ino)
+        sync(number)
+
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    monkeypatch.setattr(os, "fsync", recorded_sync)
+    write(path, [2, 4])
+    events.clear()
+    file = MetricsFile(path, resume_step=2)
+    lines, folder = path.stat().st_ino, path.parent.stat().st_ino
+    assert events[:3] == [lines, "replace", folder] and set(events[3:]) <= {folder}
+    events.clear()
+    file.write(5, "source")
+    assert events == []  # a line alone isn't worth the wait
+    file.sync()
+    assert events == [lines]
+    file.close()
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_starting_anew_drops_everything(path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labor_jax import output_files
+from labor_jax.atomic_files import write_atomically
 from labor_jax.experiment import amounts
 from labor_jax.experiment.report import (
     charts,
@@ -23,7 +24,6 @@ from labor_jax.experiment.report.charts import Level, Line
 from labor_jax.experiment.report.comparison import COLUMNS, CONFIDENCE, Row, Table
 from labor_jax.experiment.report.page import Cell, Html
 from labor_jax.experiment.report.results import Result, ResultsError, Stage
-from labor_jax.experiment.workdir import write_atomically
 
 COLUMNS_SHOWN = (
     "labelled_fraction",

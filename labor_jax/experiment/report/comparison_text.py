@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from labor_jax.atomic_files import write_atomically
 from labor_jax.experiment.report.comparison import (
     COLUMNS,
     CONFIDENCE,
@@ -18,7 +19,6 @@ from labor_jax.experiment.report.comparison import (
     Table,
     difference,
 )
-from labor_jax.experiment.workdir import write_atomically
 
 
 def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:

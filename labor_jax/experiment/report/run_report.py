@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_jax.annotation import LabelStore
+from labor_jax.atomic_files import write_atomically
 from labor_jax.data import Pair
 from labor_jax.experiment.report import (
     about,
@@ -19,7 +20,7 @@ from labor_jax.experiment.report import (
     stages,
     training_curves,
 )
-from labor_jax.experiment.workdir import Workdir, write_atomically
+from labor_jax.experiment.workdir import Workdir
 
 _NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\s+\]")  # of JSON with a line a number
 

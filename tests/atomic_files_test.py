@@ -1,0 +1,29 @@
+"""Files are replaced as a whole, on the disk too."""
+
+import errno
+import os
+
+import pytest
+
+from labor_jax.atomic_files import write_atomically
+
+
+def test_write_atomically_replaces_and_leaves_nothing_beside(tmp_path):
+    path = tmp_path / "file.json"
+    write_atomically(path, "old")
+    write_atomically(path, "new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    write_atomically(path, "old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
