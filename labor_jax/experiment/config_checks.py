@@ -106,8 +106,13 @@ def _check_numbers(config: ConfigDict, require: Require) -> None:
         "it is a share from 0 to below 1",
     )
     require(0 <= config.retraining.share <= 1, "retraining.share", "it is a share from 0 to 1")
-    for field in ("rounds", "preview_images", "seed"):
+    for field in ("rounds", "preview_images"):
         require(config[field] >= 0, field, "it can't be negative")
+    require(
+        isinstance(config.seed, int) and 0 <= config.seed < 2**63,
+        "seed",
+        "it is a whole number from 0 to below 2**63",
+    )
     require(config.acquisition.samples > 0, "acquisition.samples", "it must be at least 1")
 
 

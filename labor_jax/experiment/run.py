@@ -21,8 +21,8 @@ from labor_jax import devices as devices_lib
 from labor_jax.annotation import SharedStore
 from labor_jax.atomic_files import write_atomically
 from labor_jax.data import Pair, load_pair, pair_description
-from labor_jax.experiment import components as components_lib
 from labor_jax.experiment import (
+    argument_checks,
     config_checks,
     data_checks,
     data_identity,
@@ -31,6 +31,7 @@ from labor_jax.experiment import (
     profiling,
     shape_checks,
 )
+from labor_jax.experiment import components as components_lib
 from labor_jax.experiment import tensorboard as tensorboard_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.plan import plan
@@ -74,8 +75,13 @@ def run(
       DivergedError: a loss or a weight stopped being finite.
       DeviceError, ProcessError, ValueError: each says what is wrong, where, and what to do.
     """
+    argument_checks.check_config(config)
+    argument_checks.check_workdir(workdir)
+    argument_checks.check_pair(pair)
+    argument_checks.check_profile(profile)
+    devices = argument_checks.checked_devices(devices)
     compilation_cache.enable(config.compilation_cache)
-    used = devices_lib.available() if devices is None else list(devices)
+    used = devices_lib.available() if devices is None else devices
     logger.info("Device: %s", devices_lib.describe(used, config.model.dtype))
     logger.info("Workdir: %s", workdir)
     with processes.fail_together("checking the config and the data"), config_checks.config_errors():

@@ -155,7 +155,7 @@ class Workdir:
             logger.warning(
                 "%s is damaged (%s); the copy in the newest checkpoint is used.", self.config, error
             )
-        missing = sorted(_base_fields() - dict(_flatten(fields)).keys())
+        missing = missing_fields(fields)
         if missing:
             listed = ", ".join(f"config.{name}" for name in missing[:4])
             raise ConfigError(
@@ -247,6 +247,11 @@ class Workdir:
                 "another --workdir."
             ) from None
         self._lock = lock
+
+
+def missing_fields(config: dict[str, Any]) -> list[str]:
+    """Dotted names of the fields that every config has and this one lacks."""
+    return sorted(_base_fields() - dict(_flatten(config)).keys())
 
 
 def _base_fields() -> set[str]:

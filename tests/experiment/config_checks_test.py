@@ -7,6 +7,7 @@ import pytest
 import labor_jax
 from labor_jax import acquisition
 from labor_jax.experiment.config_checks import check_config
+from labor_jax.experiment.keys import named_key
 from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
 
@@ -79,6 +80,16 @@ def test_one_bad_field_is_named_with_its_value(field, value):
     with pytest.raises(ConfigError) as caught:
         check_config(with_fields(tiny_config("spl"), {field: value}))
     assert f"config.{field} is {value!r}; " in str(caught.value)
+
+
+def test_a_seed_is_what_random_keys_take():
+    config = tiny_config("spl")
+    config.seed = 2**63 - 1
+    check_config(config)
+    named_key(config.seed, "initial")
+    config.seed = 2**63
+    with pytest.raises(ConfigError, match=r"config\.seed is 9223372036854775808; .* below 2\*\*63"):
+        check_config(config)
 
 
 def test_all_bad_fields_are_in_one_error():
