@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -20,12 +22,15 @@ def said(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def naming(culprit: str, *, beyond: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def naming(
+    culprit: str, *, beyond: tuple[type[Exception], ...] = (), or_ours: bool = False
+) -> Iterator[None]:
     """Puts what failed before the message of any error inside.
 
     Args:
       culprit: what fails.
       beyond: errors of what is not the user's, which stay as they are.
+      or_ours: whether ValueErrors that the package raised, which name fields, stay so too.
 
     Raises:
       ValueError: for any other error.
@@ -35,7 +40,14 @@ def naming(culprit: str, *, beyond: tuple[type[Exception], ...] = ()) -> Iterato
     except beyond:
         raise
     except Exception as error:
+        if or_ours and isinstance(error, ValueError) and _raised_by_package(error):
+            raise
         raise ValueError(f"{culprit} fails: {said(error)}") from error
+
+
+def _raised_by_package(error: Exception) -> bool:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
 
 
 def check_name(name: object, of: str) -> None:

@@ -159,9 +159,8 @@ def load_pair(name: str, config: ConfigDict, roles: Collection[str] = base.ROLES
         transforms.check_size(config[field], f"data.{field}")
     if config.cache_bytes < 0:
         raise ValueError(f"data.cache_bytes must be 0 or more, got {config.cache_bytes}")
-    with user_code.naming(
-        f"the loader of the data pair {name!r}", beyond=(base.DataError, OSError)
-    ):
+    culprit = f"the loader of the data pair {name!r}"
+    with user_code.naming(culprit, beyond=(base.DataError, OSError), or_ours=True):
         loaded = pair.load(config, roles)
     if not isinstance(loaded, base.Pair):
         raise ValueError(

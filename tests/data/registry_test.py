@@ -105,6 +105,15 @@ def test_an_error_in_a_loader_names_the_pair(registered, error, says):
         data.load_pair("rain", _config())
 
 
+def test_the_packages_own_sentences_stay_as_they_are(registered):
+    @data.register_pair("rain")
+    def load(config, roles):
+        return data.pair_from_arrays("rain", "road", source=None, pool=([], None))
+
+    with pytest.raises(ValueError, match=r"^classes must be a tuple of names"):
+        data.load_pair("rain", _config())
+
+
 @pytest.mark.parametrize("error", [data.DataError("no road"), FileNotFoundError("no file")])
 def test_errors_about_files_stay_as_they_are(registered, error):
     @data.register_pair("rain")
