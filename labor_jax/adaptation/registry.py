@@ -21,7 +21,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from labor_jax import user_code
-from labor_jax.training import metrics
+from labor_jax.training import metric_names
 from labor_jax.training.terms import DOMAINS
 
 TERMS: dict[str, type] = {}
@@ -51,10 +51,10 @@ def register(name: str) -> Callable[[type], type]:
       ValueError: the name is taken, reserved or can't be a config field; or the class lacks
         `reads`, `loss` or the default of a setting, or a config can't hold one.
     """
-    if not isinstance(name, str) or not name.isidentifier() or metrics.is_reserved(name):
+    if not isinstance(name, str) or not name.isidentifier() or metric_names.is_reserved(name):
         raise ValueError(
             f"{name!r} can't name a term; use letters, digits and underscores, and none of: "
-            f"{', '.join(metrics.RESERVED)}, miou_…."
+            f"{', '.join(metric_names.RESERVED)}, miou_…."
         )
 
     def add(term: type) -> type:

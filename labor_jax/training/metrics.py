@@ -11,23 +11,6 @@ from labor_jax.atomic_files import sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
-RESERVED = (
-    "images_per_second",
-    "learning_rate",
-    "loss",
-    "miou",
-    "per_class_iou",
-    "phase",
-    "step",
-    "time",
-)
-"""Entries of a line that are no term's and no player's; so are "miou_…", those of subsets."""
-
-
-def is_reserved(name: str) -> bool:
-    """Whether no loss may have this name."""
-    return name in RESERVED or name.startswith("miou_")
-
 
 class MetricsFile:
     """Appends to `metrics.jsonl`; a resumed run first drops what it will write again."""

@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from labor_jax import models
 from labor_jax.training.mesh import BATCH_AXIS
-from labor_jax.training.metrics import is_reserved
+from labor_jax.training.metric_names import is_reserved
 from labor_jax.training.microbatches import add_up, map_microbatches
 from labor_jax.training.state import TrainState
 from labor_jax.training.terms import Player, Term, Terms
