@@ -183,13 +183,13 @@ def uniform_divergence(logits: jax.Array, counted: jax.Array) -> jax.Array:
       The mean over the pixels that count of -sum log p / C, `f32[]`; 0.0 where none does.
 
     Raises:
-      ValueError: If `counted` isn't bool of one value a pixel.
+      ValueError: If `counted` hasn't one value a pixel.
 
     References:
       Zou et al., CRST, ICCV 2019, https://arxiv.org/abs/1908.09822, Table 1 (MRKLD). IAST has it,
       too (Mei et al., ECCV 2020, https://arxiv.org/abs/2008.12197, Eq. 8).
     """
-    _check_counted(logits, counted)
+    counted = _as_counted(logits, counted)
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     return _masked_mean(-jnp.mean(log_probabilities, axis=-1), counted)
 
@@ -375,12 +375,12 @@ def entropy(logits: jax.Array, counted: jax.Array | None = None) -> jax.Array:
       single class, and where no pixel counts.
 
     Raises:
-      ValueError: If `counted` isn't bool of one value a pixel.
+      ValueError: If `counted` hasn't one value a pixel.
 
     References:
       Vu et al., ADVENT, CVPR 2019, https://arxiv.org/abs/1811.12833, Eq. 2 and 3 (MinEnt).
     """
-    _check_counted(logits, counted)
+    counted = _as_counted(logits, counted)
     # One class has no entropy, and log 1 = 0 nothing to divide by.
     return _mean_of(_entropies(logits), counted) / math.log(max(logits.shape[-1], 2))
 
@@ -403,13 +403,13 @@ def charbonnier_entropy(
       `f32[]`; 0.0 where no pixel counts.
 
     Raises:
-      ValueError: If `counted` isn't bool of one value a pixel.
+      ValueError: If `counted` hasn't one value a pixel.
 
     References:
       Yang and Soatto, FDA, CVPR 2020, https://arxiv.org/abs/2004.05498, Eq. 5: the Charbonnier
       penalty with eta 2; the 1e-8 is of its published code.
     """
-    _check_counted(logits, counted)
+    counted = _as_counted(logits, counted)
     normalised = _entropies(logits) / math.log(max(logits.shape[-1], 2))
     return _mean_of((jnp.square(normalised) + _CHARBONNIER_EPSILON) ** eta, counted)
 
@@ -428,13 +428,13 @@ def max_squares(logits: jax.Array, counted: jax.Array | None = None) -> jax.Arra
       pixel counts.
 
     Raises:
-      ValueError: If `counted` isn't bool of one value a pixel.
+      ValueError: If `counted` hasn't one value a pixel.
 
     References:
       Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589. The published code also
       averages over classes: 1/C of this.
     """
-    _check_counted(logits, counted)
+    counted = _as_counted(logits, counted)
     return -0.5 * _mean_of(jnp.sum(jnp.square(_softmax(logits)), axis=-1), counted)
 
 
@@ -497,8 +497,8 @@ def image_wise_max_squares(
       -sum p^2 / 2, `f32[]`; 0.0 where no pixel counts.
 
     Raises:
-      ValueError: If `logits` has fewer than three dimensions, or `counted` isn't bool of one value
-        a pixel.
+      ValueError: If `logits` has fewer than three dimensions, or `counted` hasn't one value a
+        pixel.
 
     References:
       Chen et al., MaxSquare, ICCV 2019, https://arxiv.org/abs/1909.13589, image-wise weighting. The
@@ -506,7 +506,7 @@ def image_wise_max_squares(
     """
     if logits.ndim < 3:
         raise ValueError(f"logits has shape {logits.shape}; [..., H, W, C] is needed")
-    _check_counted(logits, counted)
+    counted = _as_counted(logits, counted)
     if counted is None:
         counted = jnp.ones(logits.shape[:-1], bool)
     num_classes = logits.shape[-1]
@@ -593,14 +593,14 @@ def candidate_classes(
       does.
 
     Raises:
-      ValueError: If the shapes don't fit, or `candidates` or `counted` isn't bool.
+      ValueError: If the shapes don't fit, or the candidates aren't bool.
 
     References:
       Hwang et al., MulActSeg, NeurIPS 2023, https://arxiv.org/abs/2309.09319, the merged positive
       loss. Its published code adds 1e-8 to the probability.
     """
     _check_candidates(logits, candidates)
-    _check_counted(logits, counted)
+    counted = _as_counted(logits, counted)
     some = jnp.any(candidates, axis=-1)
     counted = some if counted is None else some & counted
     # All classes where none counts: the logarithm of nothing has no gradient.
@@ -746,14 +746,20 @@ def _check_labels(logits: jax.Array, labels: jax.Array) -> None:
         raise ValueError(f"labels has dtype {labels.dtype}; class numbers are integers")
 
 
-def _check_counted(logits: jax.Array, counted: jax.Array | None) -> None:
-    """Raises ValueError unless `counted` is None or holds a bool for each pixel of the logits."""
-    if counted is None or (counted.shape == logits.shape[:-1] and counted.dtype == jnp.bool_):
-        return
-    raise ValueError(
-        f"counted is {counted.dtype}{list(counted.shape)}; logits of shape {logits.shape} need one "
-        f"bool a pixel: {logits.shape[:-1]}"
-    )
+def _as_counted(logits: jax.Array, counted: jax.Array | None) -> jax.Array | None:
+    """What counts as bool; None stays None.
+
+    Raises:
+      ValueError: If it doesn't hold one value for each pixel of the logits.
+    """
+    if counted is None:
+        return None
+    if jnp.shape(counted) != logits.shape[:-1]:
+        raise ValueError(
+            f"counted has shape {jnp.shape(counted)}; logits of shape {logits.shape} need one "
+            f"value a pixel: {logits.shape[:-1]}"
+        )
+    return jnp.asarray(counted, bool)
 
 
 def _check_candidates(logits: jax.Array, candidates: jax.Array) -> None:

@@ -117,6 +117,10 @@ class OutputFolder:
             )
         return left
 
+    def wrote(self, name: str) -> bool:
+        """Whether the package wrote a file, and it is unchanged since."""
+        return self._record_of(name) is not None
+
     def existing(self, below: str = ".") -> list[str]:
         """The names of the files in this folder, or one below it, sorted; hidden ones left out."""
         folder = self.path / below

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+_NAME = re.compile(r"[^\s,:+/\\-]([^\n\r\t,:+/\\]*[^\s,:+/\\])?")
+
 
 def said(error: Exception) -> str:
     """An error's message; errors other than ValueErrors get their type before its first line.
@@ -57,8 +59,11 @@ def check_name(name: object, of: str) -> None:
       name: the name.
       of: what it names, such as "a data pair".
     """
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w-]*", name):
-        raise ValueError(f"{name!r} can't name {of}; use letters, digits, underscores and hyphens.")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith(".py"):
+        raise ValueError(
+            f"{name!r} can't name {of}; in a command , : + / stand between names, a hyphen before "
+            "a flag, and .py after a file. Use letters, digits, underscores, hyphens and dots."
+        )
 
 
 def check_default(value: object, of: str) -> None:

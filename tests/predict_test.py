@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import labor_jax
-from labor_jax import experiment
+from labor_jax import experiment, output_files
 from labor_jax.annotation.formats import coco, cvat
 from labor_jax.annotation.formats.exported_round import ExportedRound
 from labor_jax.batch_prediction import inputs
@@ -114,7 +114,7 @@ def test_probabilities_are_those_of_the_model(model, photos, tmp_path, dtype):
         np.testing.assert_array_equal(np.asarray(label_map), expected.argmax(-1))
 
 
-def test_nothing_of_the_users_is_overwritten(model, photos, tmp_path):
+def test_nothing_of_the_users_is_overwritten(model, photos, tmp_path, caplog):
     (photos.parent / "link").symlink_to(photos)
     before = content(photos)
     for output in (photos, photos / "labels", photos.parent / "link"):
@@ -129,9 +129,24 @@ def test_nothing_of_the_users_is_overwritten(model, photos, tmp_path):
     assert content(photos) == before and content(tmp_path / "out") == mine
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "classes.csv").write_text("mine")
-    with pytest.raises(OutputError, match=r"classes\.csv is in the way"):
-        job(model, [photos], tmp_path / "other", overwrite=True).run()
-    assert content(tmp_path / "other") == {"classes.csv": b"mine"}
+    job(model, [photos], tmp_path / "other", overwrite=True).run()
+    written = content(tmp_path / "other")
+    assert written["classes.csv"] == b"mine" and "a.png" in written
+    told = "other/classes.csv was there before and stays", f"from 0: {', '.join(model.classes)}."
+    assert all(each in caplog.text for each in told)
+
+
+def test_the_table_of_classes_comes_also_after_the_label_maps(model, photos, tmp_path, caplog):
+    job(model, [photos], tmp_path / "out").run()
+    expected = content(tmp_path / "out")
+    (tmp_path / "out" / "classes.csv").unlink()
+    job(model, [photos], tmp_path / "out").run()
+    assert content(tmp_path / "out") == expected
+    # The same table is in nobody's way.
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "classes.csv").write_bytes(expected["classes.csv"])
+    job(model, [photos], tmp_path / "again").run()
+    assert content(tmp_path / "again") == expected and "stays" not in caplog.text
 
 
 def test_outputs_of_another_model_are_replaced_only_if_told_so(model, photos, tmp_path):
@@ -281,6 +296,25 @@ def test_what_is_left_out_is_told(photos, caplog):
     caplog.clear()
     assert len(inputs.find([str(photos / "**")]).images) == 2
     assert "folders" not in caplog.text
+
+
+def test_folders_of_no_concern_beside_photos_are_not_told_of(photos, monkeypatch, caplog):
+    (photos / "deep" / "b.jpg").rename(photos / "b.jpg")
+    save_image(photos / "predicted" / "a.png", (4, 4))
+    (photos / "predicted" / output_files.LISTED).touch()
+    (photos / "deep" / ".trash").mkdir()
+    save_image(photos / "deep" / ".trash" / "c.png", (4, 4))
+    (photos / "lost+found").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert len(inputs.find([str(photos / "*")]).images) == 2
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ def _defaults(term: type) -> dict[str, Any]:
         if field.default is dataclasses.MISSING
         else field.default
         for field in dataclasses.fields(term)
+        if field.init
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from labor_jax import output_files
 from labor_jax.data import DataError, messages
 from labor_jax.data.files import listing, unread, video
 
@@ -136,17 +137,26 @@ def _matching(named: str) -> list[Path]:
 
 
 def _left_out(folders: Iterable[Path], files: Iterable[Path]) -> list[str]:
-    """Those of some folders that hold an image or video which is not among the files."""
+    """Those of some folders that hold an image or video which is not among the files.
+
+    What may not be read, or is an output of the package, is none.
+    """
     taken = set(files)
 
     def is_left_out(path: Path) -> bool:
-        return path not in taken and (_is_image(path) or _is_video(path))
+        is_hidden = path.name.startswith(".")
+        return not is_hidden and path not in taken and (_is_image(path) or _is_video(path))
 
-    return [
-        str(folder)
-        for folder in folders
-        if any(is_left_out(folder / file) for file in listing.list_files(folder))
-    ]
+    def holds_some(folder: Path) -> bool:
+        for directory, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            if output_files.LISTED not in names and any(
+                is_left_out(Path(directory, name)) for name in names
+            ):
+                return True
+        return False
+
+    return [str(folder) for folder in folders if holds_some(folder)]
 
 
 def _check_kind(path: Path, named: str) -> None:

@@ -56,9 +56,12 @@ class Job:
         image_sources = [outputs.source(key, image.path) for image in self.inputs.images]
         video_sources = [outputs.source(key, each.path) for each in self.inputs.videos]
         annotations_key = self._annotations_key([*image_sources, *video_sources])
-        remaining = self._remaining(split, image_sources, video_sources, annotations_key)
-        if remaining or self.inputs.videos:
-            self._write_classes()
+        classes = self._classes()
+        remaining = self._remaining(split, image_sources, video_sources, annotations_key, classes)
+        if split.readable() or self.inputs.videos:
+            for name in self.folder.remaining(classes):
+                with self.folder.writing(name, classes[name]) as path:
+                    path.write_text(classes[name], "utf-8")
         predicted = predict_images(
             self.model,
             self.inputs.images,
@@ -90,7 +93,7 @@ class Job:
     def _label_map(self, name: str) -> Path:
         return self.folder.path / f"{name}.png"
 
-    def _remaining(self, split, image_sources, video_sources, annotations_key):
+    def _remaining(self, split, image_sources, video_sources, annotations_key, classes):
         """The files to write for each image, by its number; nothing is in the way of any file."""
         files = {
             number: self.wanted.files(self.inputs.images[number].name, image_sources[number])
@@ -105,7 +108,7 @@ class Job:
                     f"{twice}; rename one of them."
                 )
             expected.update(keys)
-        expected.update(self._classes())
+        expected.update(classes)
         if self.annotations:
             names = pre_annotations.FILES[self.annotations]
             expected.update(dict.fromkeys(names, annotations_key))
@@ -122,15 +125,24 @@ class Job:
         return {number: names for number, names in remaining.items() if names}
 
     def _classes(self) -> dict[str, str]:
-        """The table of what label maps hold: its name and its content, which is its key too."""
-        table = class_table.as_csv(self.model.classes, self.model.palette)
-        return {"classes.csv": table} if self.wanted.label_maps else {}
+        """The table of what label maps hold: its name and its content, which is its key too.
 
-    def _write_classes(self) -> None:
-        for name, table in self._classes().items():
-            if self.folder.remaining({name: table}):
-                with self.folder.writing(name, table) as path:
-                    path.write_text(table, "utf-8")
+        None where a user's own table is in its place, which stays.
+        """
+        if not self.wanted.label_maps:
+            return {}
+        name, table = "classes.csv", class_table.as_csv(self.model.classes, self.model.palette)
+        path = self.folder.path / name
+        if not path.is_file() or self.folder.wrote(name):
+            return {name: table}
+        if path.read_bytes() != table.encode():
+            logger.warning(
+                "%s was there before and stays. It may have other numbers than the label maps, "
+                "whose classes are, from 0: %s.",
+                path,
+                ", ".join(self.model.classes),
+            )
+        return {}
 
     def _annotations_key(self, sources: list[str]) -> str:
         described = "\n".join([*sources, self.every, str(self.annotations)])

@@ -224,11 +224,11 @@ def test_a_name_cannot_be_overwritten():
         acquisition.register("entropy")(lambda logits: logits[..., 0])
 
 
-@pytest.mark.parametrize("name", ["", None, "my method", "a,b", "a:b", "a+b", "a/b", "-a"])
+@pytest.mark.parametrize("name", ["", None, " ", "a,b", "a:b", "a+b", "a/b", "-a"])
 def test_a_name_must_fit_a_command(name):
     with pytest.raises(ValueError) as raised:
         acquisition.register(name)(lambda logits: logits[..., 0])
-    assert str(raised.value).startswith(f"{name!r} can't name an acquisition method; use letters")
+    assert str(raised.value).startswith(f"{name!r} can't name an acquisition method; in a")
     assert name not in METHODS
 
 

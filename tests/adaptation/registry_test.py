@@ -65,6 +65,17 @@ def test_a_setting_needs_a_default():
         registry.register("fields")(Fields)
 
 
+def test_a_field_that_the_term_sets_itself_is_no_setting():
+    @dataclasses.dataclass
+    class Caches(Plain):
+        rate: float = 0.5
+        cache: dict = dataclasses.field(init=False)
+
+    registry.register("caches")(Caches)
+    assert registry.settings("caches") == {"rate": 0.5}
+    assert registry.build("caches", {}).rate == 0.5
+
+
 def test_a_parameter_of_a_plain_class_needs_a_default():
     class Takes(Plain):
         def __init__(self, scale, *others, rate=1.0, **more):

@@ -275,14 +275,16 @@ def _loses_bits(image: Image.Image) -> bool:
     if image.format != "PNG":
         return False
     place = image.fp.tell()
-    image.fp.seek(0)
-    content = image.fp.read()
-    image.fp.seek(place)
-    if _png_format(content)[0] != 16:
-        return False
-    import imagecodecs
+    try:
+        image.fp.seek(0)
+        header = image.fp.read(_PNG_HEADER_BYTES)
+        if _png_format(header)[0] != 16:
+            return False
+        import imagecodecs
 
-    values = imagecodecs.png_decode(content)
+        values = imagecodecs.png_decode(header + image.fp.read())
+    finally:
+        image.fp.seek(place)
     return bool((values >> 8 != values & 255).any())
 
 

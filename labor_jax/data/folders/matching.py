@@ -33,8 +33,7 @@ def find_images(
       (paths without extension, as `comparable` has them) of all images there, of this split or not.
 
     Raises:
-      DataError: the folder is missing, no image matches one of the patterns, or two images share a
-        name.
+      DataError: the folder is missing, no image matches, or two images share a name.
     """
     folder = _folder(root, layout.images, f"data.{split}.images", layout.advice)
     files = listing.list_files(folder)
@@ -73,26 +72,31 @@ def find_images(
 def _check_patterns(
     split: str, layout: FolderLayout, folder: pathlib.Path, files: Iterable[str]
 ) -> None:
-    """Raises DataError if no image matches, or if one in a text of patterns has none.
+    """Raises DataError if no image matches; warns if one in a text of patterns has none.
 
     Those of a known data set, which may be there in part, are no text. Of patterns with "[!…]",
     which together leave names out, some have no image.
     """
     files = list(files)
     idle = [each for each in layout.patterns if not any(matches(file, each) for file in files)]
-    mistaken = [each for each in idle if "[!" not in each]
     if len(idle) == len(layout.patterns):
-        problem = f"{split} is empty: none of the {len(files)} images in {folder} matches "
-    elif mistaken and isinstance(layout.pattern, str):
-        found = " or ".join(map(repr, mistaken))
-        problem = f"{split}: none of the {len(files)} images in {folder} matches {found} of "
-    else:
-        return
-    field = "" if layout.advice else f"data.{split}.pattern = "
-    raise DataError(
-        f"{problem}{field}{layout.pattern!r}; there are {messages.listing(files)}. "
-        + (layout.advice or "A pattern applies to the path below the folder, extension included.")
-    )
+        field = "" if layout.advice else f"data.{split}.pattern = "
+        advice = "A pattern applies to the path below the folder, extension included."
+        raise DataError(
+            f"{split} is empty: none of the {len(files)} images in {folder} matches {field}"
+            f"{layout.pattern!r}; there are {messages.listing(files)}. {layout.advice or advice}"
+        )
+    mistaken = [each for each in idle if "[!" not in each]
+    if mistaken and isinstance(layout.pattern, str):
+        logging.warning(
+            "%s: none of the %d images in %s matches %s of data.%s.pattern = %r.",
+            split,
+            len(files),
+            folder,
+            " or ".join(map(repr, mistaken)),
+            split,
+            layout.pattern,
+        )
 
 
 def _name(stem: str, layout: FolderLayout) -> str:

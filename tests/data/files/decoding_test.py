@@ -1,5 +1,6 @@
 import os
 import struct
+import types
 import zlib
 
 import numpy as np
@@ -58,6 +59,20 @@ def test_a_channel_of_a_16_bit_png_is_read_in_full(tmp_path, write_deep_png, cha
         np.testing.assert_array_equal(read, values[..., channel])
     with pytest.raises(DataError, match=rf"label\.png has {channels} channels; number {channels}"):
         decoding.read_label_values(path, channels)
+
+
+def test_a_label_files_header_alone_tells_its_depth(tmp_path, write_image):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = write_image(tmp_path / "label.png", noise)
+    with Image.open(path) as image:
+        before, read = image.fp.tell(), []
+        file = image.fp
+        image.fp = types.SimpleNamespace(
+            seek=file.seek, tell=file.tell, read=lambda *size: read.append(size) or file.read(*size)
+        )
+        assert decoding.label_fault(image, "auto") is None
+        assert file.tell() == before and read == [(26,)]
+        image.fp = file
 
 
 def _write_deep_tiff(path, values):
