@@ -174,7 +174,7 @@ export class Outbox {
   /** Keeps letters in the browser, none before those ahead of it: it builds on them. */
   _keep() {
     const letters = [...this._held, ...this._letters];
-    for (const letter of letters.filter(({ body }) => !this._kept.has(body.request))) {
+    for (const letter of letters.filter((letter) => !this._isKept(letter))) {
       try {
         this._write(letter);
       } catch {
@@ -187,6 +187,13 @@ export class Outbox {
       }
       this._kept.add(letter.body.request);
     }
+  }
+
+  /** @param {Letter} letter */
+  _isKept({ body }) {
+    // Another page that took the letter, too, removes it when it gives it up.
+    const isThere = this._options.storage.getItem(this._prefix + body.request) !== null;
+    return isThere && this._kept.has(body.request);
   }
 
   /** @param {Letter} letter */

@@ -230,6 +230,21 @@ test("a full storage keeps what it has and the order, and is told once", async (
   assert.deepEqual([outbox.size, storage.length, seen.unkept], [0, 0, 1]);
 });
 
+test("what another page took and gave up is kept again with what builds on it", async () => {
+  const first = outboxTo([]);
+  first.outbox._options.send = () => new Promise(() => {});
+  first.outbox.post({ item: "1-0-1", question: "?", action: "marks" }, { lease: "a" });
+  const second = outboxTo([new ApiError(409, "lost")], first.storage);
+  second.outbox.put(second.outbox.takeLeft());
+  await second.outbox.settled();
+  second.outbox.forget(second.outbox.takeHeld(() => true));
+  assert.equal(first.storage.length, 0);
+
+  first.outbox.post({ item: "1-0-1", question: "?", action: "submit" }, { lease: "a" });
+  const kept = [...first.storage.kept.values()].map((text) => JSON.parse(text).action);
+  assert.deepEqual(kept, ["marks", "submit"]);
+});
+
 test("requests are JSON, and errors are the server's sentences", async () => {
   const reply = (status, text) => async (path, options) => {
     assert.equal(path, "/api/next");
