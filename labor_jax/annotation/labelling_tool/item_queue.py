@@ -8,15 +8,16 @@ from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 from labor_jax.annotation.labelling_tool.leases import KNOWS_OTHER_OPINION
 
-# Items that the annotator holds come first; the one that they come from (`:after`) is the last.
+# Items that the annotator holds come first, or last if they come from one (`:after`): another page
+# of theirs may have the others open.
 _NEXT_ITEMS = f"""
     SELECT image, opinion FROM ({{items}}) t
     WHERE NOT done AND (holder IS NULL OR holder = :annotator)
         AND NOT {KNOWS_OTHER_OPINION.format(image="t.image", opinion="t.opinion")}
     ORDER BY
         image <> :prefer OR opinion <> :prefer_opinion,
+        CASE WHEN :after = '' THEN holder IS NULL ELSE holder IS NOT NULL END,
         image = :after AND opinion = :after_opinion,
-        holder IS NULL,
         CASE WHEN last_kind IS NULL THEN 0 ELSE (
             SELECT COUNT(*) FROM events e WHERE e.round = :round AND e.image = t.image
             AND e.opinion = t.opinion AND e.kind = 'skip' AND e.annotator = :annotator) END,
@@ -56,8 +57,8 @@ class ItemQueue:
         Args:
           annotator: Their checked name.
           prefer: An item to choose if it is open.
-          after: The item that the annotator comes from. It is the last, and those behind it precede
-            those before it.
+          after: The item that the annotator comes from. What they hold is the last then, and items
+            behind it precede those before it.
 
         Yields:
           The item, or None if nothing is open for the annotator.

@@ -87,14 +87,14 @@ class LabellingService:
 
         The preferred item comes first, then those that the annotator already holds, with a new
         token. The others follow in their order: first opinions before second ones, and those that
-        the annotator skipped last. Nobody gets both opinions of an image, unless they only skipped
+        the annotator skipped last. Who comes from an item gets what they hold last: another page of
+        theirs may have it open. Nobody gets both opinions of an image, unless they only skipped
         one. Items that the file holds damaged are left out, with an error in the log.
 
         Args:
           annotator: Their name, see `checked_annotator`.
-          prefer: An item to give if it is open.
-          after: The item that the annotator comes from. It is the last, and those behind it precede
-            those before it.
+          prefer: An item to give if it is open, even if they hold it.
+          after: The item that the annotator comes from: those behind it precede those before it.
 
         Returns:
           The lease, or None if nothing is open for them.

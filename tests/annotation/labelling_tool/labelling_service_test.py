@@ -114,7 +114,16 @@ def test_a_page_that_is_loaded_again_gets_its_item_back(service):
         service.renew(lease.item, lease.token)
     behind = service.next("ann", after=lease.item)
     assert behind.item.image == "b"
-    assert service.next("ann", after=behind.item).item == lease.item  # it is still held
+    assert service.next("ann", after=behind.item).item.image == "c"
+    assert service.next("ann", after=behind.item).item.image in "abc"  # nothing else is open
+
+
+def test_who_comes_from_an_item_does_not_get_what_another_page_has_open(service):
+    first = service.next("ann")
+    opened = service.reopen(Item(1, "c"), "ann", one())
+    finish(service, first)
+    assert service.next("ann", after=first.item).item.image == "b"
+    service.mark(opened.item, opened.token, one(), 2, [0, 1])
 
 
 def test_after_a_correction_the_half_labelled_item_comes_again(service):
@@ -123,7 +132,7 @@ def test_after_a_correction_the_half_labelled_item_comes_again(service):
     service.mark(second.item, second.token, one(), 2, [0, 1])
     again = service.reopen(first.item, "ann", one())
     service.submit(again.item, again.token, one())
-    assert service.next("ann", after=again.item).item == second.item
+    assert service.next("ann", after=again.item, prefer=second.item).item == second.item
 
 
 def test_who_comes_from_an_item_gets_it_last_even_if_they_hold_it(service):
@@ -155,7 +164,7 @@ def test_an_item_that_is_preferred_precedes_those_that_are_held(service):
     preferred = Item(1, "c")
     assert service.next("ann", prefer=preferred).item == preferred
     assert service.next("ann", prefer=preferred, after=preferred).item == preferred
-    assert service.next("ann", after=preferred).item == held.item
+    assert service.next("ann", prefer=held.item, after=preferred).item == held.item
 
 
 def test_images_with_nothing_to_answer_are_left_out(store):

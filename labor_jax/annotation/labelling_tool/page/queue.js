@@ -52,6 +52,8 @@ export class Queue {
     this._session = options.session;
     /** @type {EditedItem | null} The open item. */
     this.edited = null;
+    /** What was left unfinished for items of the list. @type {Array<{id: string, lease: string}>} */
+    this._left = [];
     /** Counts openings, so that late answers are ignored; 0 until the first. */
     this._openings = 0;
     this._onState = (/** @type {ApiError | null} */ error) => showOffline(error, this.unsaved);
@@ -88,33 +90,39 @@ export class Queue {
     await this.next();
   }
 
-  /** Another annotator has signed in: gives the open item back. */
+  /** Another annotator has signed in: gives the open item back, and those that were left for it. */
   async annotatorChanged() {
-    const { edited } = this;
     if (!this._openings) {
       return;
     }
+    const reserved = [...this._left, ...(this.edited ? [this.edited.item] : [])];
+    this._left = [];
     this._close();
     const number = ++this._openings;
     await this._outbox.settled();
     // If the server refused something, an item is being opened already.
     if (number === this._openings) {
-      if (edited) {
-        const { id, lease } = edited.item;
-        // If it fails, the lease runs out by itself.
-        await this._post(address(id, "release"), { lease }).catch(() => {});
-      }
+      // If it fails, the lease runs out by itself.
+      const release = (/** @type {{id: string, lease: string}} */ { id, lease }) =>
+        this._post(address(id, "release"), { lease }).catch(() => {});
+      await Promise.all(reserved.map(release));
       await this.next();
     }
   }
 
   /** @param {{after?: string, prefer?: string}} [wish] */
   async next(wish = {}) {
-    const prefer = wish.prefer ?? this._outbox.heldItem;
-    const body = { annotator: this._options.annotator(), ...wish, prefer };
+    const wanted = wish.prefer ?? this._outbox.heldItem;
+    const body = { annotator: this._options.annotator(), ...wish };
     await this._open(
-      prefer,
-      () => this._post("/api/next", body),
+      wanted,
+      async () => {
+        const left = wanted ? undefined : await this._lastLeft();
+        const given = await this._post("/api/next", { ...body, prefer: wanted ?? left });
+        // What isn't given is done.
+        this._left = this._left.filter(({ id }) => ![left, given.item?.id].includes(id));
+        return given;
+      },
       (error) => showMessage("Nothing can be opened", error.message),
     );
   }
@@ -122,6 +130,12 @@ export class Queue {
   /** Opens any item, even one that is done. @param {string} id */
   async reopen(id) {
     await this._outbox.settled();
+    const left = this._left.filter((item) => item.id !== id);
+    if (this.edited && this.edited.item.id !== id) {
+      // What is complete may be done already, and was only looked at: it comes after the others.
+      left[this.edited.isComplete ? "unshift" : "push"](this.edited.item);
+    }
+    this._left = left;
     const body = { annotator: this._options.annotator(), request: unique() };
     await this._open(
       id,
@@ -151,6 +165,25 @@ export class Queue {
     if (number === this._openings) {
       await this.next({ after: id });
     }
+  }
+
+  /** The item that was left last, unless another page has opened it since. */
+  async _lastLeft() {
+    for (let item; (item = this._left.at(-1)); this._left.pop()) {
+      try {
+        await this._renewLease(item);
+        return item.id;
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.isTemporary) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** @param {{id: string, lease: string}} item @returns {Promise<any>} */
+  _renewLease({ id, lease }) {
+    return this._post(address(id, "renew"), { lease, request: unique(), seconds: 0 });
   }
 
   /**
@@ -288,14 +321,12 @@ export class Queue {
     if (!edited || this._options.activity.idle() > AWAY_SECONDS * 1000) {
       return;
     }
-    const { id, lease } = edited.item;
     try {
-      const body = { lease, request: unique(), seconds: 0 };
-      showProgress((await this._post(address(id, "renew"), body)).progress);
+      showProgress((await this._renewLease(edited.item)).progress);
     } catch (error) {
       await this._outbox.settled();
       if (error instanceof ApiError && error.status === 409 && this.edited === edited) {
-        await this.next({ prefer: id });
+        await this.next({ prefer: edited.item.id });
       }
     }
   }
