@@ -11,6 +11,7 @@ const PREFIX = "labor_jax.outbox.";
  * @property {string} action "marks", "toggles", "undo", "redo", "submit" or "skip".
  * @property {{request: string, lease: string, [field: string]: any}} body Its `request` stays the
  *   same until it is acknowledged, so that repeating it has no effect.
+ * @property {string} [annotator] Who did it; earlier versions didn't tell.
  * @property {number} [number] Later letters have larger ones, also those of a later page.
  * @property {boolean} [isAgain] Whether this page repeated it under a new lease.
  */
@@ -22,6 +23,7 @@ const PREFIX = "labor_jax.outbox.";
 export class Outbox {
   /**
    * @param {object} options
+   * @param {() => string} options.annotator Who labels now.
    * @param {string} options.run The run's identity: another run's writes stay in the browser.
    * @param {(letter: Letter) => Promise<any>} options.send
    * @param {Storage} options.storage
@@ -29,8 +31,8 @@ export class Outbox {
    * @param {(milliseconds: number) => Promise<void>} options.wait
    * @param {(answer: any, letter: Letter) => void} options.onAnswer
    * @param {(error: ApiError, letters: Letter[], isHeld: boolean) => void} options.onRefused Called
-   *   with the refused letter and those behind it to the same question, which were not sent. Those
-   *   whose lease was lost are held, the others are dropped.
+   *   with the refused letter and the same annotator's behind it to the same question, which were
+   *   not sent. Those whose lease was lost are held, the others are dropped.
    * @param {(error: ApiError | null) => void} options.onState Called with temporary failures.
    * @param {() => void} options.onUnkept Called once, when the browser can't keep a letter.
    */
@@ -60,9 +62,19 @@ export class Outbox {
     return !this._letters.length;
   }
 
-  /** The item of the writes that wait longest for a new lease. @returns {string | undefined} */
+  /** The item of the annotator's writes that wait longest for a new lease. */
   get heldItem() {
-    return this._held[0]?.item;
+    return this._held.find((letter) => this.isOwn(letter))?.item;
+  }
+
+  /** Those of other annotators that wait for a new lease, which only their authors may give. */
+  get heldOfOthers() {
+    return this._held.filter((letter) => !this.isOwn(letter));
+  }
+
+  /** Whether the present annotator wrote it. @param {Letter} letter */
+  isOwn({ annotator }) {
+    return annotator === undefined || annotator === this._options.annotator();
   }
 
   /**
@@ -70,7 +82,8 @@ export class Outbox {
    * @param {{lease: string, [field: string]: any}} body
    */
   post(letter, body) {
-    this.put([{ ...letter, body: { ...body, request: this._options.unique() } }]);
+    const { annotator, unique } = this._options;
+    this.put([{ ...letter, annotator: annotator(), body: { ...body, request: unique() } }]);
   }
 
   /** @param {Letter[]} letters They keep the requests they had before. */
@@ -122,10 +135,10 @@ export class Outbox {
 
   /**
    * @param {(letter: Letter) => boolean} isTaken
-   * @returns {Letter[]} Held letters, to be put again or forgotten.
+   * @returns {Letter[]} The annotator's held letters, to be put again or forgotten.
    */
   takeHeld(isTaken) {
-    const taken = this._held.filter(isTaken);
+    const taken = this._held.filter((letter) => this.isOwn(letter) && isTaken(letter));
     this._held = this._held.filter((letter) => !taken.includes(letter));
     return taken;
   }
@@ -153,15 +166,17 @@ export class Outbox {
           throw error;
         }
         onState(null);
-        this._refuse(error, letter.question);
+        this._refuse(error, letter);
       }
     }
   }
 
-  /** @param {ApiError} error @param {string} question */
-  _refuse(error, question) {
-    const refused = this._letters.filter((letter) => letter.question === question);
-    this._letters = this._letters.filter((letter) => letter.question !== question);
+  /** @param {ApiError} error @param {Letter} first */
+  _refuse(error, { question, annotator }) {
+    const refused = this._letters.filter(
+      (letter) => letter.question === question && letter.annotator === annotator,
+    );
+    this._letters = this._letters.filter((letter) => !refused.includes(letter));
     const isHeld = error.status === 409 && !refused.some((letter) => letter.isAgain);
     if (isHeld) {
       this._held.push(...refused);

@@ -60,6 +60,7 @@ export class Queue {
     /** Later sessions may be of another run. */
     this._run = options.session.run_id;
     this._outbox = new Outbox({
+      annotator: options.annotator,
       run: this._run,
       send: ({ item, action, body }) => this._post(address(item, action), body),
       storage: usableStorage(),
@@ -85,6 +86,7 @@ export class Queue {
   async start() {
     this._outbox.put(this._outbox.takeLeft());
     await this._outbox.settled();
+    this._tellOfOthers();
     const pause = Math.min(RENEW_SECONDS, this._session.settings.lease_seconds / 4);
     setInterval(() => this._renew(), pause * 1000);
     await this.next();
@@ -100,6 +102,7 @@ export class Queue {
     this._close();
     const number = ++this._openings;
     await this._outbox.settled();
+    this._tellOfOthers();
     // If the server refused something, an item is being opened already.
     if (number === this._openings) {
       // If it fails, the lease runs out by itself.
@@ -263,6 +266,16 @@ export class Queue {
     }
   }
 
+  /** Tells of held writes that wait for other annotators, under whose names alone they may go. */
+  _tellOfOthers() {
+    const held = this._outbox.heldOfOthers;
+    for (const name of new Set(held.map((letter) => letter.annotator))) {
+      const { length } = held.filter((letter) => letter.annotator === name);
+      const wait = count(length, "answer waits", "answers wait");
+      warn(`${wait} in this browser until ${name} signs in here again.`);
+    }
+  }
+
   /** Repeats held writes under the new lease. @param {Letter[]} letters */
   _replay(letters) {
     if (!this.edited || !letters.length) {
@@ -310,8 +323,10 @@ export class Queue {
       const answers = count(letters.length, "answer", "answers");
       warn(`${answers} could not be saved: ${error.message}`);
     }
-    // During the start, `start` opens an item. Another item that is open meanwhile stays open.
-    if (this._openings && (this.edited?.item.id ?? item) === item) {
+    // During the start, `start` opens an item, and when another annotator signs in,
+    // `annotatorChanged` does. Another item that is open meanwhile stays open.
+    const isAwaited = this._outbox.isOwn(letters[0]) && this._openings;
+    if (isAwaited && (this.edited?.item.id ?? item) === item) {
       this.next({ prefer: item });
     }
   }

@@ -36,7 +36,9 @@ let numbers = 0;
 /** An outbox to a server whose answers are `replies`: an ApiError to throw, or what it answers. */
 function outboxTo(replies, storage = new Memory(), run = "run") {
   const seen = { sent: [], answers: [], refused: [], states: [], unkept: 0, storage };
+  seen.annotator = "Ann";
   seen.outbox = new Outbox({
+    annotator: () => seen.annotator,
     run,
     send: async (letter) => {
       seen.sent.push(structuredClone(letter.body));
@@ -135,6 +137,44 @@ test("writes whose lease was lost are kept until they are sent again or given up
   assert.deepEqual([outbox.heldItem, outbox.size, storage.length], ["1-1-1", 1, 1]);
   outbox.forget(outbox.takeHeld(() => true));
   assert.deepEqual([outbox.heldItem, outbox.size, storage.length], [undefined, 0, 0]);
+});
+
+test("writes wait for a new lease of the annotator who did them", async () => {
+  const seen = outboxTo([new ApiError(409, "lost")]);
+  const { outbox, storage } = seen;
+  outbox.post({ item: "1-0-1", question: "?", action: "marks" }, { lease: "a" });
+  await outbox.settled();
+  seen.annotator = "Bob";
+  assert.equal(outbox.heldItem, undefined);
+  assert.deepEqual(outbox.takeHeld(() => true), []);
+  assert.deepEqual([outbox.heldOfOthers.length, outbox.size, storage.length], [1, 1, 1]);
+
+  const after = outboxTo([new ApiError(409, "lost")], storage);
+  after.annotator = "Bob";
+  after.outbox.put(after.outbox.takeLeft());
+  await after.outbox.settled();
+  assert.deepEqual([after.outbox.heldItem, after.outbox.heldOfOthers.length], [undefined, 1]);
+  after.annotator = "Ann";
+  assert.deepEqual([after.outbox.heldItem, after.outbox.heldOfOthers.length], ["1-0-1", 0]);
+  assert.equal(after.outbox.takeHeld(() => true).length, 1);
+});
+
+test("a refusal drops no write of another annotator to the same question", async () => {
+  const seen = outboxTo([new ApiError(400, "no")]);
+  const letter = { item: "1-0-1", question: "?" };
+  seen.outbox.post({ ...letter, action: "undo" }, { lease: "a" });
+  seen.annotator = "Bob";
+  seen.outbox.post({ ...letter, action: "marks" }, { lease: "b" });
+  await seen.outbox.settled();
+  assert.deepEqual(seen.refused, [[400, ["undo"]]]);
+  assert.deepEqual(seen.answers, [["done", "marks"]]);
+});
+
+test("what an earlier version held belongs to whoever is there", async () => {
+  const { outbox } = outboxTo([new ApiError(409, "lost")]);
+  outbox.put([{ item: "1-0-1", question: "?", action: "marks", body: { request: "r" } }]);
+  await outbox.settled();
+  assert.deepEqual([outbox.heldItem, outbox.heldOfOthers.length], ["1-0-1", 0]);
 });
 
 test("what a page left is sent by the next, with the same request and in order", async () => {

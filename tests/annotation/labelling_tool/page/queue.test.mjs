@@ -32,7 +32,7 @@ async function queueTo(give, { refuses = () => false } = {}) {
     setItem: (key, value) => kept.set(key, value),
     removeItem: (key) => kept.delete(key),
   };
-  const seen = { asked: [], kept, annotator: "Ann", warning: () => elements["warning"] };
+  const seen = { asked: [], kept, annotator: "Ann", warning: () => elements["warning-text"] };
   let leases = 0;
   const answers = (path, body) => {
     const progress = { items: 9, done: 0 };
@@ -124,4 +124,31 @@ test("who signs in under another name gives all images back", async () => {
     ],
   );
   assert.equal(seen.queue.edited.item.id, "e");
+});
+
+test("answers that wait for a new lease are repeated under their annotator's name alone", async () => {
+  const lost = { lease: "Ann 1", action: "marks" };
+  const refuses = (asked) => asked.lease === lost.lease && asked.action === lost.action;
+  const seen = await queueTo(["b", "c", "d"], { refuses });
+  const { queue, asked, kept } = seen;
+  // Ann's mark is refused only when she has gone.
+  queue.edited.labels.mark([0, 1], 3);
+  queue.post("marks", { label: 3, pixels: encodeRuns([0, 1]) });
+  await signIn(seen, "Bob");
+  assert.equal(queue.edited.item.id, "c");
+  assert.equal(asked.at(-1).prefer, undefined);
+  assert.match(seen.warning().textContent, /^1 answer waits in this browser until Ann signs in/);
+
+  // Not even if Bob gets her image.
+  await queue.reopen("b");
+  await queue.leave("submit");
+  assert.deepEqual([queue.unsaved, kept.size], [1, 1]);
+  assert.equal(asked.filter(({ action }) => action === "marks").length, 1);
+
+  await signIn(seen, "Ann");
+  assert.equal(queue.edited.item.id, "b");
+  await queue._outbox.settled();
+  const marks = asked.filter(({ action }) => action === "marks").at(-1);
+  assert.match(marks.lease, /^Ann/);
+  assert.deepEqual([marks.item, marks.label, queue.unsaved, kept.size], ["b", 3, 0, 0]);
 });
