@@ -50,9 +50,11 @@ def read_exported(
     if palette is None or (len(palette) == 256 and np.array_equal(palette[labels], own[labels])):
         return values, ()
     table, problems = np.arange(256, dtype=np.uint8), []
-    for value in np.unique(values).tolist():
+    used = np.unique(values)
+    is_voc = _is_voc(used, palette)
+    for value in used.tolist():
         meant = [label for label in labels if _same(palette, value, own[label])]
-        if len(meant) == 1 and (meant == [value] or not _is_voc(palette)):
+        if len(meant) == 1 and (meant == [value] or not is_voc):
             table[value] = meant[0]
             continue
         colour = colours.text(palette[value]) if value < len(palette) else "no colour"
@@ -77,16 +79,21 @@ def contradictions(
       palette: Their colours, uint8[C, 3].
     """
     file = of_file(image)
-    if file is None or _is_voc(file) or image.size != labels.shape[::-1]:
+    if file is None or image.size != labels.shape[::-1]:
         return ()
-    values, first = np.unique(np.asarray(image), return_index=True)
-    problems = []
-    for value, label in zip(values.tolist(), labels.reshape(-1)[first].tolist(), strict=True):
+    values, first, counts = np.unique(np.asarray(image), return_index=True, return_counts=True)
+    if _is_voc(values, file):
+        return ()
+    said, shown, problems = set(), set(), []
+    found = labels.reshape(-1)[first].tolist()
+    for value, label, count in zip(values.tolist(), found, counts.tolist(), strict=True):
         if label == IGNORE_LABEL:
             continue
         meant = [number for number, own in enumerate(palette) if _same(file, value, own)]
         if not meant:
             return ()  # another palette, which says nothing
+        said.add(label)
+        shown.add(label if label in meant else meant[0])
         if label not in meant:
             cause = (
                 "a program may have reordered the palette; save the label map with the classes' "
@@ -96,16 +103,25 @@ def contradictions(
                 f"the value {value} is {classes[label]!r}, and its colour in the palette that of "
                 f"{classes[meant[0]]!r}: {cause}"
             )
-            problems.append(Problem(text, int(np.count_nonzero(labels == label)), cause))
-    return tuple(problems)
+            problems.append(Problem(text, count, cause))
+    # A tool's own palette may share some colours with the classes.
+    return tuple(problems) if said == shown or _is_packed(values, file) else ()
 
 
 def _same(palette: np.ndarray, value: int, colour: np.ndarray) -> bool:
     return value < len(palette) and np.array_equal(palette[value], colour)
 
 
-def _is_voc(palette: np.ndarray) -> bool:
-    return len(palette) > 1 and _begins(_VOC, palette)
+def _is_voc(used: np.ndarray, palette: np.ndarray) -> bool:
+    """Whether the used numbers have VOC's colours; 255 may have any, and often is white."""
+    used = used[used != IGNORE_LABEL]
+    within = len(used) > 0 and used[-1] < len(palette)
+    return bool(within and palette.any() and np.array_equal(palette[used], _VOC[used]))
+
+
+def _is_packed(used: np.ndarray, palette: np.ndarray) -> bool:
+    """Whether a palette holds no more than the used colours, as programs leave it that compress."""
+    return int(used[-1]) == len(used) - 1 and not palette[len(used) :].any()
 
 
 def _begins(palette: np.ndarray, found: np.ndarray) -> bool:

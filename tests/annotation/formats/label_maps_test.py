@@ -1,5 +1,7 @@
 """Label maps from before the run: whose they are, and what their palettes say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,3 +77,41 @@ def test_other_palettes_say_nothing(tmp_path, palette):
     (imported,) = read(tmp_path)
     assert not imported.problems
     np.testing.assert_array_equal(imported.labels, LABELS)
+
+
+VOC = np.append([(0, 0, 0)], default_palette(255), axis=0)
+PADDED = np.where(np.arange(256)[:, None] < 21, VOC, 0)  # as DeepLab's repositories save it
+WHITE_IGNORED = np.append(VOC[:255], [(255, 255, 255)], axis=0)
+COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255)], np.uint8)
+
+
+def save(folder, values, palette):
+    image = Image.fromarray(np.asarray(values, np.uint8))
+    image.putpalette(np.asarray(palette, np.uint8).tobytes())
+    image.save(folder / "photo.png")
+
+
+@pytest.mark.parametrize(
+    ("values", "palette", "classes"),
+    [
+        ([1, 2, 2, 1], PADDED, None),
+        ([1, 2, 255, 1], WHITE_IGNORED, None),
+        ([1, 2, 2, 1], np.append([(0, 0, 0)], COLOURS, axis=0), COLOURS),  # black comes first
+        ([0, 2, 2, 0], COLOURS[[0, 2, 1]], COLOURS),  # a tool's own colours, one of them unused
+    ],
+)
+def test_a_tools_palette_that_shares_colours_says_nothing(tmp_path, values, palette, classes):
+    save(tmp_path, [values] * 2, palette)
+    pair = PAIR if classes is None else dataclasses.replace(PAIR, palette=classes)
+    (imported,) = label_maps.read(tmp_path, pool_round(pair))
+    assert not imported.problems
+    np.testing.assert_array_equal(imported.labels, [values] * 2)
+
+
+@pytest.mark.parametrize("padding", [0, 254])
+def test_a_palette_of_the_used_colours_alone_is_refused(tmp_path, padding):
+    save(tmp_path, [[0, 1, 1, 0]] * 2, np.pad(PAIR.palette[[0, 2]], ((0, padding), (0, 0))))
+    (imported,) = read(tmp_path)
+    (problem,) = imported.problems
+    assert problem.pixels == 4
+    assert "the value 1 is 'sky', and its colour in the palette that of 'car'" in problem.text
