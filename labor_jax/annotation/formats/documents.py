@@ -14,7 +14,9 @@ from xml.parsers import expat
 import defusedxml
 import defusedxml.ElementTree
 
+from labor_jax.annotation.formats import palettes
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedRound
+from labor_jax.data import colours
 from labor_jax.data.base import DataError
 
 MANIFEST = "manifest.json"
@@ -49,6 +51,16 @@ def check_xml_names(exported: ExportedRound) -> None:
 
 def write_manifest(folder: Path, exported: ExportedRound, format: str) -> None:
     """Writes `manifest.json`, which says what the numbered files are."""
+    palette = palettes.exported(exported.palette)
+    others = {
+        name: {
+            "number": number,
+            "name": exported.label_names[number],
+            # Only label maps have these colours.
+            **({"color": colours.text(palette[number])} if format == "png" else {}),
+        }
+        for name, number in (("void", VOID), ("unanswered", UNANSWERED))
+    }
     described = {
         "format": format,
         "version": 1,
@@ -57,8 +69,7 @@ def write_manifest(folder: Path, exported: ExportedRound, format: str) -> None:
             {"number": number, "name": name, "color": exported.color(number)}
             for number, name in enumerate(exported.classes)
         ],
-        "void": {"number": VOID, "name": exported.label_names[VOID]},
-        "unanswered": {"number": UNANSWERED, "name": exported.label_names[UNANSWERED]},
+        **others,
         "images": [
             {"file": exported.file_name(number), "name": name, "width": width, "height": height}
             for number, name in exported.names.items()

@@ -16,10 +16,30 @@ _VOC = np.concatenate([np.zeros((1, 3), np.uint8), default_palette(255)])
 
 
 def exported(classes: np.ndarray) -> np.ndarray:
-    """The palette of exported label maps, uint8[256, 3], by the classes' colours, uint8[C, 3]."""
+    """The palette of exported label maps, uint8[256, 3], by the classes' colours, uint8[C, 3].
+
+    No class has the colours of void and unanswered pixels: white and a dark grey, or one like them.
+    """
+    taken = {tuple(colour) for colour in classes.tolist()}
+    # One more than there may be classes. Not black, which programs also fill palettes with.
+    steps = [divmod(step, 16) for step in range(256)]
+    whites = ((255 - red, 255 - green, 255) for red, green in steps)
+    greys = ((32 + red, 32 + green, 32) for red, green in steps)
+    void, unanswered = (
+        next(each for each in these if each not in taken) for these in (whites, greys)
+    )
+    return listed(classes, void, unanswered)
+
+
+def listed(
+    classes: np.ndarray,
+    void: colours.Colour = (255, 255, 255),
+    unanswered: colours.Colour = (0, 0, 0),
+) -> np.ndarray:
+    """The palette of these colours, uint8[256, 3]; the defaults are those of earlier exports."""
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(classes)] = classes
-    palette[VOID] = 255
+    palette[VOID], palette[UNANSWERED] = void, unanswered
     return palette
 
 
@@ -33,24 +53,25 @@ def of_file(image: Image.Image) -> np.ndarray | None:
 
 
 def read_exported(
-    values: np.ndarray, palette: np.ndarray | None, classes: np.ndarray
+    values: np.ndarray, palette: np.ndarray | None, own: np.ndarray, num_classes: int
 ) -> tuple[np.ndarray, tuple[Problem, ...]]:
     """The labels of an exported label map that came back.
 
     Args:
       values: Its numbers, uint8[H, W].
       palette: Its palette, from `of_file`.
-      classes: The colours of the exported classes, uint8[C, 3].
+      own: The palette that was exported, uint8[256, 3].
+      num_classes: How many classes it has.
 
     Returns:
       The labels, uint8[H, W]: the numbers if the palette is the exported one, else what the colours
       say; and a problem for each number whose colour doesn't say one label.
     """
-    own, labels = exported(classes), [*range(len(classes)), VOID, UNANSWERED]
-    if palette is None or (len(palette) == 256 and np.array_equal(palette[labels], own[labels])):
+    labels = [*range(num_classes), VOID, UNANSWERED]
+    used = np.unique(values)
+    if palette is None or _keeps_numbers(used, palette, own):
         return values, ()
     table, problems = np.arange(256, dtype=np.uint8), []
-    used = np.unique(values)
     is_voc = _is_voc(used, palette)
     for value in used.tolist():
         meant = [label for label in labels if _same(palette, value, own[label])]
@@ -106,6 +127,21 @@ def contradictions(
             problems.append(Problem(text, count, cause))
     # A tool's own palette may share some colours with the classes.
     return tuple(problems) if said == shown or _is_packed(values, file) else ()
+
+
+def _keeps_numbers(used: np.ndarray, palette: np.ndarray, own: np.ndarray) -> bool:
+    """Whether the used colours are the exported ones, and at their numbers.
+
+    255 may have another colour, as tools give it. A palette of the used colours alone says less:
+    another label of the same colour may have got the number.
+    """
+    used_labels = used[used != UNANSWERED]
+    within = not len(used_labels) or used_labels[-1] < len(palette)
+    return (
+        bool(within)
+        and np.array_equal(palette[used_labels], own[used_labels])
+        and not _is_packed(used, palette)
+    )
 
 
 def _same(palette: np.ndarray, value: int, colour: np.ndarray) -> bool:

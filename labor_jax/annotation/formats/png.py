@@ -94,7 +94,7 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
 
 
 def _check_manifest(path: Path, exported: ExportedRound) -> np.ndarray:
-    """The colours of the classes as they were exported, `uint8[C, 3]`."""
+    """The palette as it was exported, `uint8[256, 3]`."""
     file = path / documents.MANIFEST
     if not file.is_file():
         raise DataError(
@@ -105,8 +105,14 @@ def _check_manifest(path: Path, exported: ExportedRound) -> np.ndarray:
     try:
         classes = tuple(each["name"] for each in manifest["classes"])
         palette = [colours.parse(each["color"]) for each in manifest["classes"]]
-        round, values = manifest["round"], (manifest["void"], manifest["unanswered"])
-        values = tuple(each["number"] for each in values)
+        round, others = manifest["round"], ("void", "unanswered")
+        values = tuple(manifest[name]["number"] for name in others)
+        # Earlier exports list no colours of these.
+        given = {
+            name: colours.parse(manifest[name]["color"])
+            for name in others
+            if "color" in manifest[name]
+        }
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file} is not as exported: {error!r}") from error
     if round != exported.round:
@@ -120,7 +126,7 @@ def _check_manifest(path: Path, exported: ExportedRound) -> np.ndarray:
         )
     if values != (VOID, UNANSWERED):
         raise DataError(f"{file} has the numbers {values} for void and unanswered, not (254, 255)")
-    return np.array(palette, np.uint8)
+    return palettes.listed(np.array(palette, np.uint8), **given)
 
 
 def _read_file(
@@ -144,7 +150,9 @@ def _read_file(
                 )
                 return ImportedImage(where, number, None, (problem,))
             values = np.array(image)
-            labels, problems = palettes.read_exported(values, palettes.of_file(image), palette)
+            labels, problems = palettes.read_exported(
+                values, palettes.of_file(image), palette, len(exported.classes)
+            )
     except Exception as error:  # damaged files make Pillow raise many exceptions
         return ImportedImage(where, number, None, (Problem(f"it can't be read as PNG: {error}"),))
     if problems:

@@ -1,5 +1,6 @@
 """PNG label maps."""
 
+import dataclasses
 import json
 import os
 
@@ -53,7 +54,8 @@ def test_files_are_what_the_issue_says(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["round"] == 2
     assert [each["name"] for each in manifest["classes"]] == list(ROUND.classes)
-    assert (manifest["void"]["number"], manifest["unanswered"]["number"]) == (254, 255)
+    assert manifest["void"] == {"number": 254, "name": "void_", "color": "#ffffff"}
+    assert manifest["unanswered"] == {"number": 255, "name": "asked_", "color": "#202020"}
     assert manifest["images"] == [
         {"file": "round2_000000.png", "name": ROUND.names[0], "width": 4, "height": 2}
     ]
@@ -108,9 +110,79 @@ def test_palettes_that_say_nothing_else_leave_the_numbers(folder):
         (imported,) = read(folder)
         assert not imported.problems
         np.testing.assert_array_equal(imported.labels, LABELS)
-    repaint(folder, np.zeros((2, 4)), [0, 0, 0])  # nothing was answered
+    repaint(folder, np.zeros((2, 4)), OWN[UNANSWERED])  # nothing was answered
     (imported,) = read(folder)
     assert not imported.problems and (imported.labels == UNANSWERED).all()
+
+
+BLACK_FIRST = np.append([(0, 0, 0)], default_palette(4), axis=0).astype(np.uint8)
+
+
+def export_with(tmp_path, classes, *, is_old):
+    """Exports with these colours of the classes; or as it was when two labels had black."""
+    exported = dataclasses.replace(ROUND, palette=classes)
+    png.write(tmp_path, exported, [IMAGE])
+    documents.write_manifest(tmp_path, exported, "png")
+    if is_old:
+        file = tmp_path / "manifest.json"
+        manifest = json.loads(file.read_text())
+        del manifest["void"]["color"], manifest["unanswered"]["color"]
+        file.write_text(json.dumps(manifest))
+    return palettes.listed(classes) if is_old else palettes.exported(classes)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("count", [4, 255, 256])
+def test_a_palette_without_its_unused_end_leaves_the_numbers(tmp_path, count, is_old):
+    own = export_with(tmp_path, BLACK_FIRST, is_old=is_old)
+    own[255] = (224, 224, 192)
+    labels = [[0, 1, 2, 2], [0, 1, 2, 255 if count == 256 else 0]]
+    repaint(tmp_path, labels, own[:count])
+    (imported,) = read(tmp_path)
+    assert not imported.problems
+    np.testing.assert_array_equal(imported.labels, labels)
+
+
+def test_a_white_end_of_the_palette_is_not_void(folder):
+    repaint(folder, LABELS, [*OWN[:255], (255, 255, 255)])
+    (imported,) = read(folder)
+    np.testing.assert_array_equal(imported.labels, LABELS)
+
+
+@pytest.mark.parametrize("other", [(0, 0, 0), (32, 32, 32), (255, 255, 255)])
+def test_every_label_has_its_own_colour(tmp_path, other):
+    classes = np.append([other], default_palette(4), axis=0).astype(np.uint8)
+    own = export_with(tmp_path, classes, is_old=False)
+    labels = [*range(5), VOID, UNANSWERED]
+    assert len(np.unique(own[labels], axis=0)) == 7
+    used = [UNANSWERED, 0, VOID, 2]  # reordered, without the unused
+    repaint(tmp_path, [[0, 1, 2, 3]] * 2, own[used])
+    (imported,) = read(tmp_path)
+    assert not imported.problems and imported.labels.tolist() == [used] * 2
+    repaint(tmp_path, [[0, 1, 2, 2]] * 2, own[:3])  # in order, without the unused
+    (imported,) = read(tmp_path)
+    assert not imported.problems and imported.labels.tolist() == [[0, 1, 2, 2]] * 2
+
+
+def test_an_earlier_export_leaves_doubt_where_black_is_a_class_and_unanswered(tmp_path):
+    own = export_with(tmp_path, BLACK_FIRST, is_old=True)
+    repaint(tmp_path, [[0, 1, 1, 1]] * 2, own[[UNANSWERED, 1]])
+    (imported,) = read(tmp_path)
+    assert "the value 0 is #000000: the palette" in imported.problems[0].text
+
+
+def test_an_earlier_export_without_an_answer_is_read_by_its_black(tmp_path):
+    export_with(tmp_path, ROUND.palette, is_old=True)
+    repaint(tmp_path, np.zeros((2, 4)), [0, 0, 0])
+    (imported,) = read(tmp_path)
+    assert not imported.problems and (imported.labels == UNANSWERED).all()
+
+
+def test_padded_colours_of_voc_are_not_read_as_other_classes(folder):
+    padded = np.where(np.arange(256)[:, None] < 5, np.append(BLACK_FIRST, [(0, 0, 0)] * 251, 0), 0)
+    repaint(folder, [[1, 2, 2, 1]] * 2, padded)
+    (imported,) = read(folder)
+    assert imported.labels is None and "can't say which label" in imported.problems[0].text
 
 
 @pytest.mark.parametrize(
@@ -175,6 +247,7 @@ def test_a_manifest_of_another_round_or_other_classes_is_refused(folder):
     says("not as exported", classes=None)
     says("not as exported.*no colour", classes=[{**manifest["classes"][0], "color": "red"}])
     says(r"numbers \(0, 255\)", void={"number": 0})
+    says("not as exported.*no colour", void={**manifest["void"], "color": None})
     file.unlink()
     with pytest.raises(DataError, match=r"manifest\.json is missing"):
         read(folder)
