@@ -47,7 +47,7 @@ class Run:
 
     Attributes:
       name: of its workdir, below the output folder.
-      config: a config file, with `:ARGUMENT` behind it or not.
+      config: a config's name or file, with `:ARGUMENT` behind it or not.
       overrides: fields of the config and their values, as on the command line.
       extra: further flags of `labor_jax.main`; overrides win over them.
       start: name of the run whose end is this one's warm start; "" for none.
@@ -208,8 +208,9 @@ def load_config(run: Run, output: Path) -> dict[str, Any]:
       RunError: it can't be loaded.
     """
     try:
-        config = config_argument.load(run.config)
-        overrides = [flag for flag in run.config_flags(output) if flag.startswith("--config.")]
+        _, argument, *flags = run.config_flags(output)
+        config = config_argument.load(argument)
+        overrides = [flag for flag in flags if flag.startswith("--config.")]
         config_argument.override(config, ["labor_jax.main", *overrides])
     except (app.UsageError, OSError) as error:
         reason = str(error).strip().splitlines()[-1]
@@ -324,7 +325,14 @@ def _terminated_as_exit() -> Iterator[None]:
 
 
 def _find_config(config: str) -> str:
-    """The config with its file's full path: as seen from here, or else from the repository."""
+    """The config with its file's full path: as seen from here, or else from the repository.
+
+    A config's name, such as "active:random", stays as it is, and so does a file that isn't there.
+    """
     name, colon, argument = config.partition(":")
-    path = Path(name) if Path(name).exists() else ROOT / name
-    return f"{path.resolve()}{colon}{argument}"
+    if not (name.endswith(".py") or "/" in name):
+        return config
+    for path in (Path(name).expanduser(), ROOT / name):
+        if path.is_file():
+            return f"{path.resolve()}{colon}{argument}"
+    return config

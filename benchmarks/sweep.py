@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         action="append",
         default=[],
-        metavar="FILE[:ARGUMENT]",
+        metavar="NAME|FILE[:ARGUMENT]",
         help="as of labor_jax.main; several are one more axis of the sweep",
     )
     parser.add_argument(
@@ -175,7 +175,7 @@ def plan(
     """The runs of a sweep.
 
     Args:
-      configs: config files, with arguments.
+      configs: names or files, with arguments.
       grids: fields and their values.
       seeds: each combination is run once for each.
       extra: further flags of all runs.

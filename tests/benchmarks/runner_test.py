@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks import runner
 from benchmarks.runner import Run, RunError
+from labor_jax import config_argument
 from tests.conftest import ROOT
 
 FINISHES = "pathlib.Path(sys.argv[1], 'summary.json').write_text('{}')"
@@ -93,6 +94,41 @@ def test_a_config_is_found_from_here_first(tmp_path, monkeypatch):
     command = Run("a", "configs/spl.py", {}).command(tmp_path)
     assert f"{tmp_path}/configs/spl.py:" not in command
     assert str(tmp_path / "configs" / "spl.py") in command
+
+
+@pytest.mark.parametrize(
+    ("config", "method", "pair"),
+    [
+        ("ripu_ra", "ripu_ra", "street"),
+        ("ripu_ra:camvid", "ripu_ra", "camvid"),
+        ("active:impurity", "impurity", "street"),
+        ("configs/ripu_ra.py", "ripu_ra", "street"),
+        ("configs/uda.py:advent,camvid", "advent", "camvid"),
+        (f"{ROOT}/configs/active.py:random,camvid", "random", "camvid"),
+    ],
+)
+def test_a_run_gets_a_config_that_its_command_can_load(config, method, pair, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run("a", config, {})
+    command = run.command(tmp_path)
+    loaded = config_argument.load(command[command.index("--config") + 1])
+    assert (loaded.method, loaded.pair) == (method, pair)
+    assert runner.load_config(run, tmp_path) == json.loads(loaded.to_json())
+
+
+def test_the_config_is_checked_by_the_words_that_a_run_gets(tmp_path, monkeypatch):
+    """A file below "~", which the command spells out."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text(
+        "from labor_jax.config import get_config as load\ndef get_config(): return load('random')\n"
+    )
+    loaded = []
+    load = config_argument.load
+    monkeypatch.setattr(config_argument, "load", lambda name: loaded.append(name) or load(name))
+    run = Run("a", "~/mine.py", {})
+    runner.load_config(run, tmp_path)
+    assert loaded == [str(tmp_path / "mine.py")]
+    assert loaded[0] in run.command(tmp_path)
 
 
 @given(st.sets(st.integers(0, 200), min_size=1), st.data())
