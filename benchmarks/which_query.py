@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ways", nargs="+", choices=acquisition.METHODS, help="which (all)")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=_seconds,
         nargs="+",
         default=[5, 20, 75, 300, 1200],
         help="of people's time for each pool image, over all rounds; 75 is PPL's price in LabOR",
@@ -120,6 +121,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, help="folder of the runs")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; they share the cores")
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return value
 
 
 def default_ways() -> list[str]:
@@ -150,12 +161,15 @@ def plan_runs(
       (the entries that hold a question, with fewer rounds where they need it, the runs).
 
     Raises:
-      RunError: a config can't be loaded, or something is wrong with it or the data.
+      RunError: a config can't be loaded, something is wrong with it or the data, or no entry holds
+        a question.
     """
     try:
         rows, dropout = _fitting_entries(entries, pair, extra, output)
     except ValueError as error:  # of the config, or a DataError
         raise RunError(str(error)) from error
+    if not rows:
+        raise RunError("No row is left, so nothing is run. Give more --seconds, or other --ways.")
     runs: dict[str, Run] = {}
     for seed in seeds:
         shared = start_run(f"configs/active.py:random,{pair}", seed, extra)

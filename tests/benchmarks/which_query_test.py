@@ -114,6 +114,22 @@ def test_data_that_are_missing_are_an_error_for_people(tmp_path, capsys):
     assert str(tmp_path) in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-5", "many"])
+def test_seconds_that_are_no_budget_are_told(seconds, run_all, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        which_query.main(["--seconds", "20", seconds, "--output", str(tmp_path)])
+    assert f"argument --seconds: {seconds} is no number" in capsys.readouterr().err
+    assert not run_all
+
+
+def test_without_a_row_nothing_is_run(run_all, tmp_path, capsys):
+    arguments = ["--ways", "random", "--seconds", "0.001", "--output", str(tmp_path)]
+    assert which_query.main(arguments) == 1
+    told = capsys.readouterr().err
+    assert "random at 0.001 s is left out: " in told and "No row is left" in told
+    assert not run_all
+
+
 def test_all_ways_can_be_planned():
     """Each of them takes seconds, or is listed as one that doesn't."""
     entries = which_query.plan_entries(which_query.default_ways(), [75])
