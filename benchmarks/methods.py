@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import budgets
 from benchmarks.runner import ROOT, Run, RunError, exit_status, run_all, split_extra, start_run
 from benchmarks.tables import publish, read_row
 from labor_jax.experiment.report import comparison, results
@@ -115,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--fractions",
-        type=float,
+        type=budgets.positive,
         nargs="+",
         default=[],
         help="of the pixels, over all rounds (0.022 if --points is not given either)",
@@ -128,13 +129,14 @@ def _labor(
     given: argparse.Namespace, output: Path, extra: tuple[str, ...]
 ) -> tuple[Table, dict[str, str]]:
     runs = labor_runs(given.pair, given.seeds, extra)
+    budgets.check(_of_one_seed(runs), output)
     problems = run_all(runs, output, given.jobs)
-    budgets = {}
+    spent = {}
     for seed in given.seeds:
         names = (f"spl_seed{seed}", f"ppl_seed{seed}")
         if not problems.keys() & set(names):
-            budgets[seed] = tuple(results.read(output / name) for name in names)
-    randoms = labor_random_runs(given.pair, budgets, extra)
+            spent[seed] = tuple(results.read(output / name) for name in names)
+    randoms = labor_random_runs(given.pair, spent, extra)
     problems |= run_all(randoms, output, given.jobs)
     return labor_table(output, [run.name for run in (*runs, *randoms)], problems), problems
 
@@ -200,6 +202,7 @@ def _acquisition(
             f"{'numbers of points; give --fractions' if points else 'shares; give --points'}."
         )
     runs = acquisition_runs(entries, given.pair, given.seeds, extra)
+    budgets.check(_of_one_seed(runs), output)
     problems = run_all(runs, output, given.jobs)
     return acquisition_table(output, entries, [run.name for run in runs], problems), problems
 
@@ -274,6 +277,11 @@ def acquisition_table(
         supervised[0] if supervised else None,
         tuple(name for name in comparison.USUAL_COLUMNS if name != "labor_hours"),
     )
+
+
+def _of_one_seed(runs: Sequence[Run]) -> list[Run]:
+    """The runs of the first seed; budgets are the same for each."""
+    return [run for run in runs if run.overrides["seed"] == runs[0].overrides["seed"]]
 
 
 def _budget(*, points: int | str, fraction: float | str) -> dict[str, str]:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import budgets
 from benchmarks.runner import (
     ROOT,
     Run,
@@ -44,9 +44,7 @@ from benchmarks.runner import (
 from benchmarks.tables import publish, read_row, to_stderr
 from labor_jax import acquisition, models
 from labor_jax.active import pool_query
-from labor_jax.data import load_pair
-from labor_jax.experiment import components as components_lib
-from labor_jax.experiment import data_checks, open_fields, warm_start
+from labor_jax.experiment import data_checks, warm_start
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.report.comparison import Table
 
@@ -112,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ways", nargs="+", choices=acquisition.METHODS, help="which (all)")
     parser.add_argument(
         "--seconds",
-        type=_seconds,
+        type=budgets.positive,
         nargs="+",
         default=[5, 20, 75, 300, 1200],
         help="of people's time for each pool image, over all rounds; 75 is PPL's price in LabOR",
@@ -121,16 +119,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, help="folder of the runs")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once; they share the cores")
     return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
-    return value
 
 
 def default_ways() -> list[str]:
@@ -206,29 +194,22 @@ def _fitting_entries(
     entries: Sequence[Entry], pair: str, extra: tuple[str, ...], output: Path
 ) -> tuple[list[Entry], set[str]]:
     """The entries that hold a question, and the ways whose head needs dropout."""
-    components = _components(pair, extra, output)
+    built = budgets.components(Run("start", f"configs/active.py:random,{pair}", {}, extra), output)
     rows, dropout = [], set()
     for entry in entries:
         run = Run(entry.name, f"configs/active.py:{entry.way},{pair}", _budget(entry), extra)
-        config = open_fields.filled(ConfigDict(load_config(run, output)), components.pair)
+        components = budgets.with_config(built, run, output)
         if "logit_samples" in acquisition.METHODS[entry.way].reads and _lacks_dropout(
-            config, components.pair.num_classes
+            components.config, components.pair.num_classes
         ):
             dropout.add(entry.way)
-        rounds, problem = rounds_that_fit(dataclasses.replace(components, config=config))
+        rounds, problem = rounds_that_fit(components)
         if rounds:
-            rows.append(entry._replace(rounds=rounds if rounds < config.rounds else None))
+            fewer = rounds < components.config.rounds
+            rows.append(entry._replace(rounds=rounds if fewer else None))
         else:
             to_stderr(f"{' at '.join(entry.cells)} is left out: {problem}")
     return rows, dropout
-
-
-def _components(pair: str, extra: tuple[str, ...], output: Path) -> Components:
-    """What a run on the pair works with, without its evaluation images."""
-    run = Run("start", f"configs/active.py:random,{pair}", {}, extra)
-    config = ConfigDict(load_config(run, output))
-    data = load_pair(config.pair, config.data, ("source", "pool"))
-    return components_lib.build(open_fields.filled(config, data), data)
 
 
 def _lacks_dropout(config: ConfigDict, num_classes: int) -> bool:

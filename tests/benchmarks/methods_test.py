@@ -203,6 +203,39 @@ def test_methods_without_a_budget_to_compare_them_at_are_told(
     assert not run_all
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["--fractions", "0.022", "0.00549"],
+            "random_regions_share0.00549_seed0: .*0.0055 or more",
+        ),
+        (["--points", "-1"], "points-1_seed0: config.acquisition.points is -1"),
+        (["--pair", "camvid", "--", "--config.data.root=/none"], "/none"),
+    ],
+)
+def test_a_budget_without_a_question_is_told_before_the_start(
+    arguments, says, run_all, tmp_path, capsys
+):
+    own = ["--table", "acquisition", "--output", str(tmp_path), "--methods", "random_regions"]
+    assert methods.main([*own, "random", *arguments]) == 1
+    assert re.search(says, capsys.readouterr().err)
+    assert not run_all
+
+
+def test_a_share_that_is_no_number_is_told(capsys):
+    with pytest.raises(SystemExit):
+        methods.main(["--table", "acquisition", "--fractions", "nan"])
+    assert "argument --fractions: nan is no number above 0" in capsys.readouterr().err
+
+
+def test_labors_budgets_are_checked_before_the_start(run_all, tmp_path, capsys):
+    flag = "--config.acquisition.max_fraction=1e-9"
+    assert methods.main(["--output", str(tmp_path), "--", flag]) == 1
+    assert "spl_seed0: config.acquisition.max_fraction" in capsys.readouterr().err
+    assert not run_all
+
+
 def test_budgets_are_not_labors(capsys):
     with pytest.raises(SystemExit):
         methods.main(["--points", "5"])

@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 import labor_jax
-from benchmarks import runner, which_query
+from benchmarks import budgets, runner, which_query
 from labor_jax import models
 from labor_jax.active import pool_query
 from labor_jax.data.pairs import camvid
@@ -72,14 +72,14 @@ def camvid_like(name, config, roles):
 def test_every_run_of_the_defaults_can_be_begun(pair, seconds, tmp_path, monkeypatch, capsys):
     """At the smallest budgets: what holds there holds at larger ones, too."""
     if pair == "camvid":
-        monkeypatch.setattr(which_query, "load_pair", camvid_like)
+        monkeypatch.setattr(budgets, "load_pair", camvid_like)
     given = which_query._parser().parse_args([])
     assert set(seconds) <= set(given.seconds)
     entries = which_query.plan_entries(which_query.default_ways(), seconds)
     extra = (f"--config.recipe={given.recipe}",)
     rows, runs = which_query.plan_runs(entries, pair, [0], extra, tmp_path)
     configs = {run.name: ConfigDict(runner.load_config(run, tmp_path)) for run in runs}
-    built = which_query._components(pair, (), tmp_path)
+    built = budgets.components(runner.Run("random", f"active:random,{pair}", {}), tmp_path)
     for run in runs:
         config = configs[run.name]
         config_checks.check_config(config)
