@@ -218,13 +218,21 @@ def load_config(run: Run, output: Path) -> dict[str, Any]:
     return json.loads(config.to_json())
 
 
+_DATA_FOLDERS = {"data.root", "data.source_root", "data.target_root"}
+
+_FREE_WHEN_FINISHED = {*FREE_FIELDS} - _DATA_FOLDERS
+"""Fields that a finished run may differ in and needn't be started; main compares other data."""
+
+
 def is_finished(folder: Workdir, config: dict[str, Any]) -> bool:
-    """Whether a workdir holds the summary of a run that this config would resume."""
+    """Whether a workdir holds the summary of a run of this config, on data in the same folders."""
     try:
         theirs = json.loads(folder.config.read_text())
+        # Main writes config.json before it refuses other data, and the summary at its end.
+        over = folder.summary.stat().st_mtime_ns >= folder.config.stat().st_mtime_ns
     except (FileNotFoundError, json.JSONDecodeError):  # main tells what is wrong with it
         return False
-    return folder.summary.exists() and differing_fields(theirs, config).keys() <= set(FREE_FIELDS)
+    return over and differing_fields(theirs, config).keys() <= _FREE_WHEN_FINISHED
 
 
 def same_config(one: dict[str, Any], other: dict[str, Any]) -> bool:

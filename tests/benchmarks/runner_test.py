@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from benchmarks import runner
 from benchmarks.runner import Run, RunError
 from labor_jax import config_argument
+from labor_jax.experiment.workdir import Workdir
 from tests.conftest import ROOT
 
 FINISHES = "pathlib.Path(sys.argv[1], 'summary.json').write_text('{}')"
@@ -213,6 +214,20 @@ def test_a_finished_run_of_the_same_config_is_not_started(started, tmp_path):
     (tmp_path / "open" / "config.json").write_text('{"name": "open"}')
     assert runner.run_all([fake("same"), fake("other"), fake("open")], tmp_path, 1) == {}
     assert started == ["other", "open"]
+
+
+@pytest.mark.parametrize("field", ["root", "source_root", "target_root"])
+def test_a_finished_run_on_other_data_is_started_until_main_takes_them(field, tmp_path):
+    folder, config = Workdir(tmp_path), {"data": {field: "/A"}}
+    folder.config.write_text(json.dumps(config))
+    folder.summary.write_text("{}")
+    assert runner.is_finished(folder, config)
+    other = {"data": {field: "/B"}}
+    assert not runner.is_finished(folder, other)
+    folder.config.write_text(json.dumps(other))  # then main refuses the data
+    written = folder.summary.stat().st_mtime_ns + 1_000_000
+    os.utime(folder.config, ns=(written, written))
+    assert not runner.is_finished(folder, other)
 
 
 def test_a_loaded_config_is_what_main_makes_of_the_flags(tmp_path):
