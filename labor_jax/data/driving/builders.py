@@ -26,7 +26,7 @@ from PIL import Image
 from tensorflow_datasets.core import dataset_builder  # missing from tfds.core before 4.9.10
 
 from labor_jax import output_files
-from labor_jax.data import driving, folders
+from labor_jax.data import DataError, driving, folders
 from labor_jax.data.driving import official
 
 _Examples = Iterator[tuple[int, dict[str, Any]]]
@@ -147,12 +147,13 @@ def build(
       The folder of the built data set, for `records.read_split`.
 
     Raises:
-      DataError: see `official.read_split`.
+      DataError: there is no such folder; or see `official.read_split`.
       OutputError: the data set's folder exists, but is not one that was built.
       ValueError: unknown name.
     """
     if name not in BUILDERS:
         raise ValueError(f"unknown data set {name!r}; valid: {', '.join(BUILDERS)}")
+    folder = pathlib.Path(folder).expanduser().resolve()
     builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
     if builder.is_prepared():
         logging.warning("%s is built already; delete it to build it anew.", builder.data_dir)
@@ -161,9 +162,10 @@ def build(
             f"{builder.data_dir} exists, but is no whole data set. Choose another --data_dir or "
             "move it."
         )
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            manual_dir=pathlib.Path(folder).expanduser().resolve()
+    elif not folder.is_dir():
+        raise DataError(
+            f"There is no folder {folder}. Name the one in which {name}'s official archives are "
+            "unpacked."
         )
-    )
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
     return pathlib.Path(builder.data_dir)

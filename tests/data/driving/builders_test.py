@@ -36,6 +36,15 @@ def test_any_tfds_program_reads_it(driving, tmp_path):
         np.testing.assert_array_equal(example["label"][..., 0], plain.label(i))
 
 
+@pytest.mark.parametrize("name", ["nope", "file"])
+def test_a_folder_that_is_none_is_told_first(name, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=f"There is no folder {tmp_path}/{name}. .*gtav's official"):
+        builders.build("gtav", tmp_path / name, tmp_path / "tfds")
+    assert not capsys.readouterr().out
+    assert not (tmp_path / "tfds").exists()
+
+
 def test_many_shards_keep_the_order(driving, tmp_path, monkeypatch):
     monkeypatch.setattr(builders, "_SHARD_BYTES", 300)
     folder = builders.build("gtav", driving.root / "GTAV", tmp_path)
