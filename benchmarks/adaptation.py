@@ -79,14 +79,13 @@ def main(arguments: Sequence[str]) -> int:
     output = (given.output or ROOT / "runs" / f"adaptation_{given.pair}").resolve()
     methods = given.methods or sorted(adaptation.METHODS)
 
-    def make() -> dict[str, str]:
+    def make(problems: dict[str, str]) -> None:
         runs = plan_runs(methods, given.pair, given.seeds, given.steps, tuple(extra), output)
-        problems = run_all(runs, output, given.jobs)
+        problems |= run_all(runs, output, given.jobs)
         rows = read_rows(methods, given.seeds, output, problems)
         if any(row.results for row in rows):
             table = Table(("method",), tuple(rows), compared_with=rows[2])
             publish(table, output, markdown(rows))
-        return problems
 
     return exit_status(make)
 
@@ -240,23 +239,19 @@ def markdown(rows: Sequence[Row]) -> str:
     Args:
       rows: those of `read_rows`; the third is what the others are compared with.
     """
-    further = rows[2].by_seed()
+    further = rows[2].mious()
     seeds = sorted({result.seed for row in rows for result in row.results})
     header = ["method", *(f"seed {seed}" for seed in seeds), "mean ± std", "gain"]
     header += ["time", "published, GTAV → Cityscapes"]
     lines = []
     for row in rows:
-        by_seed = row.by_seed()
-        gains = [
-            100 * (result.miou - further[seed].miou)
-            for seed, result in by_seed.items()
-            if seed in further
-        ]
+        mious = row.mious()
+        gains = [100 * (miou - further[seed]) for seed, miou in mious.items() if seed in further]
         lines.append(
             [
                 *row.cells,
-                *(f"{100 * by_seed[seed].miou:.1f}" if seed in by_seed else "-" for seed in seeds),
-                comparison_text.mean_and_spread([100 * result.miou for result in row.results]),
+                *(f"{100 * mious[seed]:.1f}" if seed in mious else "-" for seed in seeds),
+                comparison_text.mean_and_spread([100 * miou for miou in mious.values()]),
                 f"{statistics.mean(gains):+.1f}" if gains and row is not rows[2] else "-",
                 _time(row.results),
                 PUBLISHED.get(row.cells[0], "-"),

@@ -86,14 +86,11 @@ def main(arguments: Sequence[str]) -> int:
     folder = "methods" if given.table == "labor" else "acquisition"
     output = (given.output or ROOT / "runs" / f"{folder}_{given.pair}").resolve()
 
-    def make() -> dict[str, str]:
-        if given.table == "labor":
-            table, problems = _labor(given, output, tuple(extra))
-        else:
-            table, problems = _acquisition(given, output, tuple(extra))
+    def make(problems: dict[str, str]) -> None:
+        make_table = _labor if given.table == "labor" else _acquisition
+        table = make_table(given, output, tuple(extra), problems)
         if any(row.results for row in table.rows):
             publish(table, output)
-        return problems
 
     return exit_status(make)
 
@@ -126,11 +123,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _labor(
-    given: argparse.Namespace, output: Path, extra: tuple[str, ...]
-) -> tuple[Table, dict[str, str]]:
+    given: argparse.Namespace, output: Path, extra: tuple[str, ...], problems: dict[str, str]
+) -> Table:
     runs = labor_runs(given.pair, given.seeds, extra)
     budgets.check(_of_one_seed(runs), output)
-    problems = run_all(runs, output, given.jobs)
+    problems |= run_all(runs, output, given.jobs)
     spent = {}
     for seed in given.seeds:
         names = (f"spl_seed{seed}", f"ppl_seed{seed}")
@@ -138,7 +135,7 @@ def _labor(
             spent[seed] = tuple(results.read(output / name) for name in names)
     randoms = labor_random_runs(given.pair, spent, extra)
     problems |= run_all(randoms, output, given.jobs)
-    return labor_table(output, [run.name for run in (*runs, *randoms)], problems), problems
+    return labor_table(output, [run.name for run in (*runs, *randoms)], problems)
 
 
 def labor_runs(pair: str, seeds: Sequence[int], extra: tuple[str, ...]) -> list[Run]:
@@ -190,8 +187,8 @@ def labor_table(output: Path, names: Sequence[str], problems: dict[str, str]) ->
 
 
 def _acquisition(
-    given: argparse.Namespace, output: Path, extra: tuple[str, ...]
-) -> tuple[Table, dict[str, str]]:
+    given: argparse.Namespace, output: Path, extra: tuple[str, ...], problems: dict[str, str]
+) -> Table:
     points, fractions = given.points, given.fractions
     if not points and not fractions:
         points, fractions = [40], [0.022]
@@ -203,8 +200,8 @@ def _acquisition(
         )
     runs = acquisition_runs(entries, given.pair, given.seeds, extra)
     budgets.check(_of_one_seed(runs), output)
-    problems = run_all(runs, output, given.jobs)
-    return acquisition_table(output, entries, [run.name for run in runs], problems), problems
+    problems |= run_all(runs, output, given.jobs)
+    return acquisition_table(output, entries, [run.name for run in runs], problems)
 
 
 def acquisition_entries(

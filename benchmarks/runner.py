@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from absl import app
 
 from benchmarks.tables import to_stderr
-from labor_jax import config_argument, devices
+from labor_jax import config_argument, devices, file_errors
 from labor_jax.experiment.report.results import ResultsError
 from labor_jax.experiment.workdir import (
     FREE_FIELDS,
@@ -144,25 +144,28 @@ def run_all(runs: Sequence[Run], output: Path, jobs: int) -> dict[str, str]:
             raise
 
 
-def exit_status(make: Callable[[], dict[str, str]]) -> int:
+def exit_status(make: Callable[[dict[str, str]], None]) -> int:
     """Makes a table; returns the exit status, after printing what went wrong on stderr.
 
     Args:
-      make: runs what the table needs and prints it; returns what `run_all` does.
+      make: runs what the table needs and prints it. It gets an empty dictionary, and adds to it
+        what `run_all` returns, which is told even if no table can be made.
     """
+    problems: dict[str, str] = {}
+    reason = None
     try:
-        problems = make()
+        make(problems)
     except (RunError, ResultsError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print_problems(problems)
-    return 1 if problems else 0
-
-
-def print_problems(problems: dict[str, str]) -> None:
-    """Prints which runs failed, and how, on stderr."""
+        reason = str(error)
+    except OSError as error:
+        reason = file_errors.describe(error)
+        if reason is None:
+            raise
     for name, problem in problems.items():
         to_stderr(f"\n{name} failed:\n{problem}")
+    if reason:
+        to_stderr(reason)
+    return 1 if problems or reason else 0
 
 
 def available_cores() -> list[int]:

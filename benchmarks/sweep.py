@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.runner import Run, RunError, print_problems, run_all, split_extra, start_run
+from benchmarks.runner import Run, RunError, exit_status, run_all, split_extra, start_run
 from benchmarks.tables import publish, to_stderr
 from labor_jax.experiment.report import comparable_runs, comparison_text, results
 from labor_jax.experiment.workdir import WITHOUT_EFFECT
@@ -52,33 +52,31 @@ def main(arguments: Sequence[str]) -> int:
             )
     elif not given.config or not given.output:
         parser.error("give --config and --output for a sweep, or --compare for a table.")
-    try:
+
+    def make(problems: dict[str, str]) -> None:
         if given.compare:
-            return _compare(given.compare, given.output)
-        return _sweep(given, extra)
-    except (RunError, results.ResultsError) as error:
-        print(error, file=sys.stderr)
-        return 1
+            _compare(given.compare, given.output)
+        else:
+            _sweep(given, extra, problems)
+
+    return exit_status(make)
 
 
-def _sweep(given: argparse.Namespace, extra: list[str]) -> int:
+def _sweep(given: argparse.Namespace, extra: list[str], problems: dict[str, str]) -> None:
     output = given.output.resolve()
     grids = parse_grids(given.grid, extra)
     starts, runs = plan(given.config, grids, given.seeds, extra, shared_start=given.shared_start)
-    problems = run_all([*starts, *runs], output, given.jobs)
+    problems |= run_all([*starts, *runs], output, given.jobs)
     finished = [output / run.name for run in runs if run.name not in problems]
     if finished:
         publish(comparable_runs.compare(results.read_finished(finished, to_stderr)), output)
-    print_problems(problems)
-    return 1 if problems else 0
 
 
-def _compare(workdirs: Sequence[Path], output: Path | None) -> int:
+def _compare(workdirs: Sequence[Path], output: Path | None) -> None:
     table = comparable_runs.compare(results.read_finished(workdirs, to_stderr))
     print(comparison_text.markdown(table), end="")
     if output:
         comparison_text.write(table, output)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -90,13 +90,12 @@ def main(arguments: Sequence[str]) -> int:
     extra = (f"--config.recipe={given.recipe}", *extra)
     entries = plan_entries(given.ways or default_ways(), given.seconds)
 
-    def make() -> dict[str, str]:
+    def make(problems: dict[str, str]) -> None:
         rows, runs = plan_runs(entries, given.pair, given.seeds, extra, output)
-        problems = run_all(runs, output, given.jobs)
+        problems |= run_all(runs, output, given.jobs)
         shown = read_table(rows, [run.name for run in runs], output, problems)
         if any(row.results for row in shown.rows):
             publish(shown, output)
-        return problems
 
     return exit_status(make)
 

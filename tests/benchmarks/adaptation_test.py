@@ -194,6 +194,23 @@ def test_the_table(run_all, tmp_path, capsys):
     assert (len(runs), jobs) == (10, 2)
 
 
+def test_runs_without_miou_are_a_sentence_after_what_failed(run_all, tmp_path, monkeypatch, capsys):
+    def without_miou(runs, *others):
+        problems = run_all_with_miou(runs, *others)
+        for path in tmp_path.glob("*/summary.json"):
+            unmeasured = {"final_miou": None, "source_only_miou": None, "per_class_iou": None}
+            path.write_text(json.dumps({**json.loads(path.read_text()), **unmeasured}))
+        return problems
+
+    run_all_with_miou = benchmark.run_all
+    monkeypatch.setattr(benchmark, "run_all", without_miou)
+    arguments = ["--seeds", "0", "1", "--output", str(tmp_path), "--methods", "levels"]
+    assert benchmark.main(arguments) == 1
+    told = capsys.readouterr().err
+    assert "levels_seed1 failed:\nbroke\n" in told
+    assert "mIoU" in told.splitlines()[-1]
+
+
 def test_without_methods_all_that_are_registered_are_run(run_all, tmp_path, monkeypatch):
     for name in [each for each in registry.METHODS if each not in ("levels", "min_entropy")]:
         del registry.METHODS[name]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks import runner, sweep
 from benchmarks.runner import RunError
+from labor_jax.experiment.report.results import ResultsError
 from tests.finished_runs import write_run
 
 
@@ -153,6 +154,27 @@ def test_a_sweep_with_a_failure_still_has_a_table(run_all, tmp_path, capsys):
     assert captured.err == "\na_acquisition.method=bad_seed0 failed:\nbroke\n"
     assert sweep.main([*arguments, "--grid", "acquisition.method=bad"]) == 1
     assert capsys.readouterr().out == ""
+
+
+def test_failures_are_told_although_there_is_no_table(run_all, tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise ResultsError("No table.")
+
+    monkeypatch.setattr(sweep, "publish", refuse)
+    arguments = ["--config", "configs/a.py", "--output", str(tmp_path)]
+    assert sweep.main([*arguments, "--grid", "acquisition.method=random,bad"]) == 1
+    told = capsys.readouterr().err
+    assert told == "\na_acquisition.method=bad_seed0 failed:\nbroke\nNo table.\n"
+
+
+def test_an_output_that_is_a_file_is_a_sentence(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert sweep.main(["--config", "random", "--output", str(file)]) == 1
+    assert f"{file} is a file, but a folder is needed" in capsys.readouterr().err
+    run = str(write_run(tmp_path / "run"))
+    assert sweep.main(["--compare", run, "--output", str(file / "x.csv")]) == 1
+    assert f"{file} is a file, but a folder is needed" in capsys.readouterr().err
 
 
 def test_workdirs_become_a_table_and_the_unfinished_are_told(tmp_path, capsys):
