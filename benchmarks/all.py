@@ -38,10 +38,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import labor_jax
 from benchmarks.runner import ROOT, TAIL_LINES, available_cores
 from benchmarks.tables import to_stderr
+from labor_jax import file_errors
 from labor_jax.experiment import amounts
 from labor_jax.experiment.workdir import write_atomically
 
 PAGE = ROOT / "docs" / "benchmarks.md"
+
+BY_HAND = "By hand:"
+"""What a note on the page begins with that this program didn't write."""
 
 _ONE_SEED = ("--seeds", "0", "--")
 _TINY = (
@@ -218,19 +222,25 @@ def main(arguments: Sequence[str]) -> int:
         for each in BENCHMARKS
         if (each.name in given.only if given.only else given.accuracy or not each.accuracy)
     ]
+    command = shlex.join(["python", "benchmarks/all.py", *arguments])
+    partial = given.quick or given.only
+    output = given.output or (None if partial else PAGE)
+    if output is not None:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--output is {output}: {file_errors.describe(error) or error}")
+        if output.is_dir():
+            parser.error(f"--output is {output}, a folder; name a file.")
     outcomes = []
     for number, benchmark in enumerate(chosen, start=1):
         to_stderr(f"[{number}/{len(chosen)}] {benchmark.title}: starts")
         outcomes.append(run(benchmark, quick=given.quick, masked_runs=given.masked_runs))
         to_stderr(f"[{number}/{len(chosen)}] {benchmark.title}: {_state(outcomes[-1])}")
-    command = shlex.join(["python", "benchmarks/all.py", *arguments])
     page = describe(outcomes, machine(), command=command, quick=given.quick)
-    partial = given.quick or given.only
-    output = given.output or (None if partial else PAGE)
     if output is None:
         print(page, end="")
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(output, page)
         to_stderr(f"{output} is written.")
     return 1 if any(each.problem and each.seconds is not None for each in outcomes) else 0
@@ -358,8 +368,9 @@ def describe(
     if quick:
         lines += ["**A trial with tiny sizes: its numbers say nothing about speed.**", ""]
     lines += [
-        f"`{command}` wrote this page. Times are of this machine; ratios are of two things that "
-        "were measured in the same run.",
+        f"`{command}` wrote this page. A note that begins with {BY_HAND!r} tells what was changed "
+        "since; the next run writes all anew. Times are of this machine; ratios are of two things "
+        "that were measured in the same run.",
         "",
         "| | |",
         "| --- | --- |",

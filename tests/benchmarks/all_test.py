@@ -73,6 +73,22 @@ def test_parts_and_trials_never_replace_the_page(stand_ins, monkeypatch, tmp_pat
     assert not benchmark.PAGE.exists()
 
 
+def test_an_output_that_can_not_be_written_is_told_before_the_work(stand_ins, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for output, says in ((tmp_path / "file" / "x.md", "is a file, but"), (tmp_path, "a folder;")):
+        with pytest.raises(SystemExit):
+            benchmark.main(["--output", str(output)])
+        told = capsys.readouterr().err
+        assert f"--output is {output}" in told and says in told and "starts" not in told
+
+
+def test_the_page_of_the_repository_marks_what_is_by_hand():
+    page = benchmark.PAGE.read_text()
+    head = benchmark.describe([], {}, command="python benchmarks/all.py", quick=False)
+    assert page.startswith(head.partition("\n| |")[0])
+    assert not re.search(r"(?m)^The rows of", page)
+
+
 def test_tables_that_take_hours_are_asked_for(stand_ins, tmp_path):
     page = tmp_path / "page.md"
     benchmark.main(["--accuracy", "--output", str(page)])
