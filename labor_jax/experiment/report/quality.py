@@ -12,20 +12,29 @@ from labor_jax.experiment.report import charts, page, stages
 from labor_jax.experiment.report.charts import Level, Line
 from labor_jax.experiment.report.page import Cell, Html
 from labor_jax.experiment.report.run_files import RunFiles
-from labor_jax.experiment.workdir import WITHOUT_EFFECT, Workdir, differing_fields
+from labor_jax.experiment.workdir import (
+    MEMORY_FIELDS,
+    WITHOUT_EFFECT,
+    Workdir,
+    differing_fields,
+    effective_fields,
+)
 
 _MATRIX_CLASSES = 24  # a larger matrix is unreadable: it shows the classes with most mistakes
 
-_SUPERVISED_SAME = (
-    "data",
-    "model",
-    "schedule",
-    "evaluation_flip",
-    "evaluation_scales",
-    "evaluation_window",
-    "evaluation_overlap",
+_OF_THE_QUESTIONS = (
+    "acquisition",
+    "annotation",
+    "annotator",
+    "evaluation_batch_size",
+    "method",
+    "preview_images",
+    "selector",
 )
-"""What a supervised run must share with this one to be the line that it is measured by."""
+"""Sections and fields that a run with all labels need not share with the run that it measures."""
+
+_ALL_LABELS = ("supervised", "all")
+"""Methods that ask for all labels: in LabOR's rounds, and in joint training."""
 
 
 def section(run: RunFiles) -> Html:
@@ -59,39 +68,55 @@ def classes_section(run: RunFiles, answers: np.ndarray) -> Html:
 
 
 def supervised_beside(run: RunFiles) -> float | None:
-    """The mIoU of a supervised run beside this one: of its data, network, schedule and seed.
+    """The mIoU of a run beside this one that had all labels, and differs in nothing else.
 
     Returns:
       None if there is no `supervised_PAIR_seedN` or `supervised_…_PAIR_seedN`, such as
-      `supervised_short_street_seed0`, that is over, of these settings, and measured the same way.
+      `supervised_short_street_seed0` (of joint training `all_…`), that is over, asked for all
+      labels, and shares the data, the training and the way of measuring.
     """
     summary = run.summary
-    if summary["method"] == "supervised":
+    if summary["method"] in _ALL_LABELS:
         return None
     name = glob.escape(f"_{summary['pair']}_seed{summary['seed']}")
-    for folder in sorted(run.folder.path.resolve().parent.glob(f"supervised*{name}")):
+    beside = run.folder.path.resolve().parent
+    for folder in sorted(
+        each for method in _ALL_LABELS for each in beside.glob(method + "*" + name)
+    ):
         theirs = Workdir(folder)
         try:
             found, config = (
                 json.loads(each.read_text()) for each in (theirs.summary, theirs.config)
             )
-        except (OSError, ValueError):
-            continue
-        same_data = not data_identity.differences(
+            miou = found["final_miou"] if _asked_all(found) else None
+            alike = miou is not None and _trained_alike(run.config, config)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # of another version, or damaged
+        if alike and not data_identity.differences(
             data_identity.read(run.folder), data_identity.read(theirs)
-        )
-        if same_data and _measured_alike(run.config, config):
-            return found.get("final_miou")
+        ):
+            return miou
     return None
 
 
-def _measured_alike(config: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two configs share what a run and the supervised run beside it must share."""
-    fields = [{name: each.get(name) for name in _SUPERVISED_SAME} for each in (config, other)]
-    without_effect = set(WITHOUT_EFFECT)
+def _asked_all(summary: dict[str, Any]) -> bool:
+    rounds = summary["rounds"]
+    asked = bool(rounds) and rounds[-1]["labelled_fraction"] >= 1
+    return summary["method"] in _ALL_LABELS and asked
+
+
+def _trained_alike(config: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two configs differ at most in what they ask."""
+    kept = [
+        effective_fields(
+            {name: value for name, value in each.items() if name not in _OF_THE_QUESTIONS}
+        )
+        for each in (config, other)
+    ]
+    without_effect = {*WITHOUT_EFFECT, *MEMORY_FIELDS}
     if config.get("evaluation_window") is None:
         without_effect.add("evaluation_overlap")
-    return differing_fields(*fields).keys() <= without_effect
+    return differing_fields(*kept).keys() <= without_effect
 
 
 def class_iou_by_stage(run: RunFiles) -> dict[str, dict[str, float | None]]:

@@ -1,6 +1,7 @@
 """IoU by stage and class, mistakes, and the supervised run that a run is measured by."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from labor_jax.experiment.report import quality
 from tests.evaluation.scenes import CLASSES
 from tests.experiment.report.pages import cells_of
+from tests.tiny import tiny_config
 
 IOU = dict(zip(CLASSES, (0.75, 0.5, 0.625, None), strict=True))
 
@@ -79,9 +81,12 @@ def supervised(run, request):
     """A finished supervised run beside the run, named as `labor-jax run` names it."""
     folder = run.folder.path.parent / request.param
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(run.config))
-    (folder / "summary.json").write_text(json.dumps({"final_miou": 0.7}))
+    (folder / "config.json").write_text(tiny_config("supervised").to_json())
+    (folder / "summary.json").write_text(json.dumps(SUPERVISED))
     return folder
+
+
+SUPERVISED = {"method": "supervised", "final_miou": 0.7, "rounds": [{"labelled_fraction": 1.0}]}
 
 
 def test_a_supervised_run_beside_it_is_the_upper_line(run, supervised):
@@ -103,6 +108,14 @@ def test_a_supervised_run_beside_it_is_the_upper_line(run, supervised):
         ({"evaluation_flip": True}, None),
         ({"model": {"width": 8}}, None),
         ({"schedule": "other"}, None),
+        ({"recipe": "today"}, None),
+        ({"protocol": "joint"}, None),
+        ({"rounds": 5}, None),
+        ({"seed": 1}, None),
+        ({"round": {"steps": 99}}, None),
+        ({"warmup": {"steps": 99}}, None),
+        ({"optimizer": {"weight_decay": 0.5}}, None),
+        ({"per_device_batch_size": 1, "acquisition": {"radius": 9}}, 0.7),
     ],
 )
 def test_a_supervised_run_shares_what_changes_a_number(fields, found, run, supervised):
@@ -118,6 +131,39 @@ def test_a_supervised_run_is_of_the_same_images(run, supervised):
         images = {"1": {"size": [4, 6], "image": {"sha256": content}}}
         (folder / "data.json").write_text(json.dumps({"evaluation": images}))
     assert quality.supervised_beside(run) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rounds": []},
+        {"rounds": [{"labelled_fraction": 0.5}]},
+        {"method": "spl"},
+        {"final_miou": None},
+        {"rounds": None},
+        {"rounds": [7]},
+    ],
+)
+def test_a_supervised_run_has_asked_for_all_labels_or_the_next_folder_counts(
+    fields, run, supervised
+):
+    (supervised / "summary.json").write_text(json.dumps({**SUPERVISED, **fields}))
+    assert quality.supervised_beside(run) is None
+    other = supervised.with_name("supervised_z_street_seed3")
+    shutil.copytree(supervised, other)
+    (other / "summary.json").write_text(json.dumps(SUPERVISED))
+    assert quality.supervised_beside(run) == 0.7
+
+
+def test_a_joint_run_is_measured_by_the_joint_run_with_all_labels(run, supervised):
+    joint = run._replace(config=json.loads(tiny_config("ripu_ra").to_json()))
+    assert quality.supervised_beside(joint) is None
+    folder = supervised.with_name("all_joint_street_seed3")
+    folder.mkdir()
+    (folder / "config.json").write_text(tiny_config("active:all").to_json())
+    (folder / "summary.json").write_text(json.dumps({**SUPERVISED, "method": "all"}))
+    assert quality.supervised_beside(joint) == 0.7
+    assert quality.supervised_beside(run) == 0.7  # of the other folder
 
 
 def test_before_the_first_stage_is_over_there_is_no_section(run):
