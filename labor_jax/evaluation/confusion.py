@@ -71,10 +71,10 @@ def mean_iou_error(confusion: np.ndarray, moments: np.ndarray, images: int) -> f
     Args:
       confusion: [C, C] counts of all images.
       moments: [2C, 2C], `image_moments` of all of them.
-      images: how many.
+      images: how many of them have a labelled pixel; the others are no sample of anything.
 
     Returns:
-      None for fewer than 8 images, which tell too little about others.
+      None for fewer than 8 such images, which tell too little about others.
     """
     if images < _LEAST_IMAGES:
         return None

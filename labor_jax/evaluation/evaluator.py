@@ -35,7 +35,7 @@ class Evaluation:
       subset_miou: mean IoU over each of the pair's subsets of classes, by the subset's name; NaN
         for a subset that no label has.
       confusion: int64[C, C]; row = label, column = prediction.
-      miou_error: standard error of `miou` over the choice of the images; None for a few images.
+      miou_error: standard error of `miou` over the choice of the images; None if few have labels.
     """
 
     miou: float
@@ -75,7 +75,8 @@ def make_evaluator(
         counts = jax.vmap(confusion.confusion_matrix, (0, 0, None))(
             predictions, labels, len(classes)
         )
-        found = counts.sum(axis=0), confusion.image_moments(counts)
+        labelled = jnp.any(counts, axis=(1, 2)).sum()  # of held-out images few may be answered
+        found = counts.sum(axis=0), confusion.image_moments(counts), labelled
         return None, jax.lax.psum(found, mesh_lib.BATCH_AXIS)
 
     compiled = mesh_lib.data_parallel(count, mesh, batched_arguments=(1, 2, 3))
@@ -95,8 +96,9 @@ def make_evaluator(
             counts.append(
                 compiled(variables, sharded["image"], sharded["label"], sharded["valid"])[1]
             )
-        total = np.sum([np.asarray(each, np.int64) for each, _ in counts], axis=0)
-        moments = np.sum([np.asarray(each, np.float64) for _, each in counts], axis=0)
+        total = np.sum([np.asarray(each, np.int64) for each, _, _ in counts], axis=0)
+        moments = np.sum([np.asarray(each, np.float64) for _, each, _ in counts], axis=0)
+        images = sum(int(each) for _, _, each in counts)
         if not total.sum():
             raise DataError("The evaluation split has no labelled pixel, so it has no mIoU.")
         iou = confusion.intersection_over_union(total)
@@ -108,7 +110,7 @@ def make_evaluator(
                 for name, subset in (class_subsets or {}).items()
             },
             confusion=total,
-            miou_error=confusion.mean_iou_error(total, moments, len(split)),
+            miou_error=confusion.mean_iou_error(total, moments, images),
         )
 
     return evaluate

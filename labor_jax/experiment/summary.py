@@ -29,7 +29,7 @@ class Results:
       per_class_iou: of the last evaluation, by class.
       subset_miou: of the last evaluation, by the name of the subset of classes.
       miou_error: of the last evaluation, the standard error of mIoU over the choice of the images;
-        None for a few images.
+        None if few have labels.
       confusion: of the last evaluation, pixels by label (rows) and prediction (columns); None
         before the first.
       measured_on: what mIoU is measured on: "labels", "answers" or "nothing".

@@ -71,6 +71,27 @@ def test_evaluation_equals_one_image_at_a_time(mesh, size):
     np.testing.assert_allclose(found.miou, np.mean(iou[expected.sum(1) > 0]))
 
 
+@pytest.mark.parametrize("labelled", [1, 7, 9])
+def test_images_without_labels_are_no_sample_for_the_error(mesh, labelled):
+    """As of images held out for measuring, of which people have answered few."""
+
+    class Answered(Scenes):
+        def label(self, i):
+            return np.where(i < labelled, super().label(i), np.uint8(255))
+
+    class Alone(Scenes):
+        def __len__(self):
+            return labelled
+
+    evaluate = evaluator.make_evaluator(SEGMENTER, CLASSES, mesh)
+    found, alone = (
+        evaluate(model(), each([(12, 16)] * 12), batch_size=4, size=None)
+        for each in (Answered, Alone)
+    )
+    assert (found.miou_error is None) == (labelled < 8)
+    assert found.miou_error == pytest.approx(alone.miou_error) and alone.miou_error != 0
+
+
 def test_progress_sees_every_batch(mesh):
     seen = []
 
