@@ -74,6 +74,12 @@ def check(folder: Workdir, pair: Pair, *, roles: Collection[str] = ROLES) -> Non
     _raise_if_different(folder, read(folder), _describe(pair, "headers", roles))
 
 
+def differences_from(folder: Workdir, pair: Pair, role: str) -> list[str]:
+    """What is known to differ between a split of a pair and that of a run, as phrases."""
+    found = differences(read(folder), _describe(pair, "headers", [role]))
+    return found.get(role, [])
+
+
 def _describe(pair: Pair, verify: str, roles: Collection[str]) -> RunData:
     return RunData(
         fingerprint.of_pair(pair, verify=verify, roles=roles),

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from labor_jax.experiment.summary import Results
 from labor_jax.experiment.workdir import ConfigError, Workdir
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.checkpoints import CheckpointError, Checkpoints
+
+logger = logging.getLogger(__name__)
 
 
 class RestoredModel(NamedTuple):
@@ -135,7 +138,7 @@ def restore_model(
 
 def load_warm_start(
     components: Components, phases: tuple[Phase, ...]
-) -> tuple[int, dict[str, Any], dict[str, Any]]:
+) -> tuple[int, dict[str, Any], Results]:
     """Starts this run from another run's state before its rounds.
 
     Args:
@@ -143,7 +146,8 @@ def load_warm_start(
       phases: this run's.
 
     Returns:
-      (global step, checkpoint tree, results).
+      (global step, checkpoint tree, results). mIoU is None where the other run has measured it in
+      another way than this one does.
 
     Raises:
       ConfigError: the other run was configured differently up to there, or has not finished; or
@@ -182,7 +186,31 @@ def load_warm_start(
             "--config.rounds=0, or of one that ends earlier."
         )
     _, tree, progress = found
-    return last.last_step, _for_network(components, tree), progress["results"]
+    results = _measured_alike(
+        folder, their_config, components, Results.from_json(progress["results"])
+    )
+    return last.last_step, _for_network(components, tree), results
+
+
+def _measured_alike(
+    folder: Workdir, their_config: ConfigDict, components: Components, results: Results
+) -> Results:
+    """Another run's results, without what it measured in another way than this run does."""
+    fields = warm_start.measured_otherwise(components.config, their_config)
+    ways = [f"config.{name}" for name in fields]
+    if components.pair.evaluation is None:
+        ways.append("no evaluation labels here")
+    elif data_identity.differences_from(folder, components.pair, "evaluation"):
+        ways.append("the evaluation images or labels")
+    if not ways:
+        return results
+    if any(miou is not None for miou in results.miou.values()):
+        logger.warning(
+            "The mIoU that %s measured is left out, as this run measures another way (%s).",
+            folder.path,
+            ", ".join(ways),
+        )
+    return results.without_measurements()
 
 
 def _components_of(folder: Workdir, config: ConfigDict, ours: Components) -> Components:

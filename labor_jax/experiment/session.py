@@ -118,11 +118,13 @@ class Session:
             self.unlogged = progress["unlogged"]
             logger.info("Resuming in phase %s after global step %d.", progress["phase"], step)
         elif self.config.warm_start:
-            step, tree, results = restore.load_warm_start(self.components, self.phases)
-            self.results = summary.Results.from_json(results)
+            step, tree, self.results = restore.load_warm_start(self.components, self.phases)
             (done,) = (phase for phase in self.phases if phase.last_step == step)
             logger.info("Starting after phase %s of %s.", done.name, self.config.warm_start)
-            self._write_previews(done.name, tree["handover"].model)
+            if self.results.miou.get(done.name) is None:
+                self._evaluate_phase(done, tree["handover"].model)
+            else:
+                self._write_previews(done.name, tree["handover"].model)
         else:
             with processes.fail_together("reading the first weights"):
                 variables = components_lib.initial_variables(self.components)

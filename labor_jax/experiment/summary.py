@@ -51,6 +51,10 @@ class Results:
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     device: str = ""
 
+    def without_measurements(self) -> "Results":
+        """The results with no mIoU for any phase, nor what was found with it."""
+        return Results(miou=dict.fromkeys(self.miou), rounds=self.rounds, seconds=self.seconds)
+
     def to_json(self) -> dict[str, Any]:
         """The results as a JSON object."""
         return dataclasses.asdict(self)

@@ -84,8 +84,19 @@ def differences(
     return {
         name: values
         for name, values in differing_fields(theirs, ours).items()
-        if name not in (*FREE_FIELDS, "data.evaluation_from_answers", "data.evaluation_size")
+        if name not in (*FREE_FIELDS, *_OF_MEASURING)
     }
+
+
+def measured_otherwise(config: ConfigDict, their_config: ConfigDict) -> list[str]:
+    """The fields by which two runs measure mIoU in different ways."""
+    theirs, ours = (json.loads(each.to_json()) for each in (their_config, config))
+    whole = config.evaluation_window is None and their_config.evaluation_window is None
+    return [
+        name
+        for name in differing_fields(theirs, ours)
+        if name in _OF_MEASURING and not (whole and name == "evaluation_overlap")
+    ]
 
 
 def _fields_up_to(config: ConfigDict, last: str) -> dict[str, Any]:
@@ -120,6 +131,15 @@ def _fields_up_to(config: ConfigDict, last: str) -> dict[str, Any]:
 
 _STAGED = ("supervised", "warmup", "retraining")
 """The sections of the phases before the rounds, in order; joint training comes after them."""
+
+_OF_MEASURING = (
+    "data.evaluation_from_answers",
+    "data.evaluation_size",
+    "evaluation_flip",
+    "evaluation_overlap",
+    "evaluation_scales",
+    "evaluation_window",
+)
 
 _OF_THE_ROUNDS = (
     "acquisition",

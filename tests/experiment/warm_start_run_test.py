@@ -1,5 +1,6 @@
 """Runs that go on from another run's end: they end as one whole run, or say why they can't."""
 
+import json
 import shutil
 
 import pytest
@@ -83,6 +84,60 @@ def test_a_run_that_started_from_another_resumes_without_its_folder(warm, source
     interrupt_training(config, tmp_path / "run", "warmup", 3)
     shutil.rmtree(tmp_path / "start")
     assert comparable(experiment.run(config, tmp_path / "run")) == comparable(warm[1])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"evaluation_flip": True}, {"evaluation_scales": (0.5, 1.0)}],
+)
+def test_a_start_that_was_measured_another_way_is_measured_anew(
+    fields, source_only, tmp_path, caplog
+):
+    def config():
+        config = tiny_config("warmup")
+        config.update_from_flattened_dict(fields)
+        return config
+
+    whole = experiment.run(config(), tmp_path / "whole")
+    started = config()
+    started.warm_start = source_only
+    with caplog.at_level("WARNING"):
+        interrupt_training(started, tmp_path / "started", "warmup", 3)
+    assert "measured is left out, as this run measures another way" in caplog.text
+    assert comparable(experiment.run(started, tmp_path / "started")) == comparable(whole)
+
+
+def test_a_start_that_was_measured_on_other_images_is_measured_anew(source_only, tmp_path, caplog):
+    start = tmp_path / "start"
+    shutil.copytree(source_only, start)
+    data = json.loads((start / "data.json").read_text())
+    for image in data["evaluation"].values():
+        image["label"]["sha256"] = "0"
+    (start / "data.json").write_text(json.dumps(data))
+    config = tiny_config("warmup")
+    config.warm_start = str(start)
+    with caplog.at_level("WARNING"):
+        found = experiment.run(config, tmp_path / "run")
+    assert "measures another way (the evaluation images or labels)" in caplog.text
+    assert found["source_only_miou"] is not None
+
+
+def test_of_what_was_measured_another_way_the_last_phase_alone_is_measured(warm, tmp_path):
+    config = tiny_config("spl")
+    config.rounds = 1
+    config.evaluation_flip = True
+    config.warm_start = str(warm[0])
+    found = experiment.run(config, tmp_path)
+    assert warm[1]["source_only_miou"] is not None and found["source_only_miou"] is None
+    assert found["unmeasured"] == ["source_only_miou"] and found["warmup_miou"] is not None
+
+
+def test_an_overlap_of_no_windows_is_no_other_way_to_measure():
+    ours, theirs = tiny_config("spl"), tiny_config("spl")
+    theirs.evaluation_overlap = 7
+    assert warm_start.measured_otherwise(ours, theirs) == []
+    theirs.evaluation_window = ours.evaluation_window = (16, 16)
+    assert warm_start.measured_otherwise(ours, theirs) == ["evaluation_overlap"]
 
 
 @pytest.mark.parametrize(
