@@ -34,7 +34,7 @@ def main(argv: Sequence[str], config: ConfigDict | None) -> None:
         evaluation = components_lib.make_evaluation(components)(variables, split)
     width = max(map(len, components.pair.classes))
     for name, iou in evaluation.per_class_iou.items():
-        shown = "neither labelled nor predicted" if math.isnan(iou) else f"{100 * iou:6.2f}%"
+        shown = "no labels" if math.isnan(iou) else f"{100 * iou:6.2f}%"
         print(f"{name:{width}}  {shown}")
     print(f"{'mIoU':{width}}  {100 * evaluation.miou:6.2f}%   ({origin}{what})")
     for name, miou in evaluation.subset_miou.items():

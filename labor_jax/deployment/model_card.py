@@ -14,7 +14,7 @@ from labor_jax.deployment.formats import Format
 from labor_jax.deployment.run_facts import RunFacts
 
 _NOT_MEASURED = "\N{EN DASH}, no labels to measure on"
-_NO_IOU = "\N{EN DASH}, neither labelled nor predicted"
+_NO_IOU = "\N{EN DASH}, no labels of it"
 
 
 def write(

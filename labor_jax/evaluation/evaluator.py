@@ -31,7 +31,8 @@ class Evaluation:
 
     Attributes:
       miou: mean IoU over the classes that occur in the labels, 0 to 1.
-      per_class_iou: class name to IoU; NaN for a class that is neither labelled nor predicted.
+      per_class_iou: class name to IoU; NaN for a class that no label has. `miou` is the mean of the
+        others.
       subset_miou: mean IoU over each of the pair's subsets of classes, by the subset's name; NaN
         for a subset that no label has.
       confusion: int64[C, C]; row = label, column = prediction.
@@ -102,6 +103,7 @@ def make_evaluator(
         if not total.sum():
             raise DataError("The evaluation split has no labelled pixel, so it has no mIoU.")
         iou = confusion.intersection_over_union(total)
+        iou[~total.any(axis=1)] = math.nan  # 0 where it is predicted, which is no measure of it
         return Evaluation(
             miou=confusion.mean_iou(total),
             per_class_iou=dict(zip(classes, iou.tolist(), strict=True)),

@@ -26,7 +26,7 @@ class Results:
     Attributes:
       miou: after each phase that trained the model, by the phase's name; None without an
         evaluation split.
-      per_class_iou: of the last evaluation, by class.
+      per_class_iou: of the last evaluation, by class; NaN for one that no label has.
       subset_miou: of the last evaluation, by the name of the subset of classes.
       miou_error: of the last evaluation, the standard error of mIoU over the choice of the images;
         None if few have labels.

@@ -357,7 +357,9 @@ def _class_table(table: Table) -> str:
         for row in rows:
             values = [100 * value for value in _class_values(row, name)]
             key = statistics.mean(values) if values else None
-            line.append(Cell(comparison_text.mean_and_spread(values), key))
+            line.append(
+                Cell(comparison_text.mean_and_spread(values) if values else "no labels", key)
+            )
         lines.append(line)
     header = ["class", *(table.name(row) for row in rows)]
     return page.table(header, lines, sortable=True)

@@ -209,9 +209,7 @@ def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
         rows.append(row)
     absent = [name for name in run.classes if last.get(name) is None]
     note = (
-        f"Neither labelled nor predicted in the evaluation images: {', '.join(absent)}."
-        if absent
-        else ""
+        f"No labels to measure on, so without a say in mIoU: {', '.join(absent)}." if absent else ""
     )
     return page.joined(
         [
@@ -222,7 +220,7 @@ def _class_table(run: RunFiles, answers: np.ndarray) -> Html:
 
 
 def _iou(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{100 * value:.1f}%"
+    return "no labels" if value is None else f"{100 * value:.1f}%"
 
 
 def mixed_up(run: RunFiles) -> list[tuple[str, str, float]]:

@@ -128,7 +128,7 @@ def test_classes_that_nobody_measured_are_no_reason_to_fail(tmp_path):
         summary |= {"per_class_iou": {"road": 0.5, "sky": None}, "measured_on": "answers"}
         (run / "summary.json").write_text(json.dumps(summary))
     text = text_of(comparison_page.write(runs, tmp_path / "c.html").page.read_text())
-    assert "road 50.0 50.0 sky - -" in text
+    assert "road 50.0 50.0 sky no labels no labels" in text
     assert "mIoU is an estimate on answers that were held out" in text
 
 
