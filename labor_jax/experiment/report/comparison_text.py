@@ -56,7 +56,7 @@ def markdown(table: Table) -> str:
             line.append(f"{statistics.stdev(percents):.1f}" if len(percents) > 1 else "-")
         if table.supervised:
             full = table.supervised.mious()
-            ratios = [mious[seed] / full[seed] for seed in mious if seed in full]
+            ratios = [mious[seed] / full[seed] for seed in mious if full.get(seed)]
             line.append(f"{100 * statistics.mean(ratios):.1f}%" if ratios else "-")
         lines.append(line)
     return markdown_lines(header, lines, text_columns=len(table.headings))

@@ -65,10 +65,12 @@ def test_the_share_of_supervised_is_seed_by_seed(tmp_path):
                 write_run(tmp_path / "spl0", seed=0, miou=0.2),
                 write_run(tmp_path / "spl1", seed=1, miou=0.3),
                 write_run(tmp_path / "spl2", seed=2, miou=0.9),
+                write_run(tmp_path / "spl3", seed=3, miou=0.9),
             ],
             "supervised": [
                 write_run(tmp_path / "all0", seed=0, miou=0.4),
                 write_run(tmp_path / "all1", seed=1, miou=0.4),
+                write_run(tmp_path / "all3", seed=3, miou=0.0),  # nothing is a share of that
             ],
             "failed": [],
         }.items()
