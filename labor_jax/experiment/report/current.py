@@ -11,7 +11,7 @@ from labor_jax import output_files
 from labor_jax.annotation import LabelStore
 from labor_jax.data import Pair
 from labor_jax.experiment import summary
-from labor_jax.experiment.report import run_report, stages
+from labor_jax.experiment.report import run_report, saved, stages
 from labor_jax.experiment.workdir import ConfigError, Workdir
 from labor_jax.training import metrics
 from labor_jax.training.checkpoints import read_progress
@@ -67,9 +67,14 @@ def _pair(folder: Workdir) -> tuple[Pair, str]:
     except ConfigError as error:
         if not (folder.summary.exists() and folder.pair.exists()):
             raise
-        described = json.loads(folder.pair.read_text())
-        palette = np.array(described["palette"], np.uint8)
-        pair = Pair(described["name"], tuple(described["classes"]), palette, None, None, None)
+        try:
+            described = json.loads(folder.pair.read_text())
+            palette = np.array(described["palette"], np.uint8)
+            pair = Pair(described["name"], tuple(described["classes"]), palette, None, None, None)
+        except (KeyError, TypeError, ValueError) as damage:
+            raise ConfigError(
+                f"{folder.pair} is damaged ({type(damage).__name__}: {damage}); restore it."
+            ) from damage
         return pair, f"There are no pictures. {error}"
 
 
@@ -89,10 +94,7 @@ def _results(
 ) -> tuple[dict[str, Any], str | None]:
     """What the summary holds, or would; and the last phase of a run that isn't over."""
     if progress is None:
-        try:
-            return json.loads(folder.summary.read_text()), None
-        except ValueError as error:
-            raise ConfigError(f"{folder.summary} is damaged ({error}); restore it.") from error
+        return saved.read_summary(folder, ("method", "pair")), None
     results = summary.Results.from_json(progress["results"])
     described = summary.summarise(folder.read_config(), results, store.existing())
     return metrics.jsonable(described), progress["phase"]

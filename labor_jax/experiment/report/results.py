@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from labor_jax.active import strategies
 from labor_jax.experiment import data_identity
 from labor_jax.experiment.data_identity import RunData
-from labor_jax.experiment.report import stages
-from labor_jax.experiment.workdir import Workdir
+from labor_jax.experiment.report import saved, stages
+from labor_jax.experiment.workdir import ConfigError, Workdir
 
 
 class ResultsError(Exception):
@@ -113,12 +113,13 @@ def read(workdir: Path) -> Result | None:
     if not folder.summary.exists():
         return None
     try:
-        config, summary = (json.loads(path.read_text()) for path in (folder.config, folder.summary))
+        config = saved.read_config(folder, ("method", "pair", "acquisition"))
+        summary = saved.read_summary(folder, ("source_only_miou",))
         return _result(folder, config, summary, _classes(folder, summary))
+    except ConfigError as error:
+        raise ResultsError(str(error)) from error
     except ValueError as error:
-        raise ResultsError(
-            f"{workdir}: config.json, pair.json or summary.json is damaged: {error}"
-        ) from error
+        raise ResultsError(f"{workdir}: pair.json is damaged: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ResultsError(
             f"{workdir}: config.json or summary.json is of another version of labor_jax, or "

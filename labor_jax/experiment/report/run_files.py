@@ -8,6 +8,7 @@ import numpy as np
 from labor_jax.annotation import LabelStore
 from labor_jax.data import DataError, Pair, Split
 from labor_jax.experiment.previews import preview_numbers
+from labor_jax.experiment.report import saved
 from labor_jax.experiment.workdir import ConfigError, Workdir
 
 _SAMPLE, _FEWEST = 32, 8  # images
@@ -96,8 +97,8 @@ def _read_config(folder: Workdir) -> dict[str, Any]:
         return folder.read_config().to_dict()
     except ConfigError as error:
         try:
-            return dict(json.loads(folder.config.read_text()))
-        except ValueError:
+            return saved.read_config(folder)
+        except ConfigError:
             raise error from None
 
 

@@ -59,7 +59,7 @@ def sentences(summary: dict[str, Any]) -> list[str]:
     """What has to be said below the table."""
     subsets = [
         f"mIoU of the {name} classes: {'none is labelled' if miou is None else percent(miou)}"
-        for name, miou in summary["subset_miou"].items()
+        for name, miou in (summary.get("subset_miou") or {}).items()
     ]
     return [*subsets, *notes.notes(summary)]
 
