@@ -113,7 +113,7 @@ _ROUND = {
     "measured_images": _NUMBER,
     "measured_pixels": _NUMBER,
 }
-_CONFIG = {"pair": _TEXT, "acquisition": _OBJECT, "terms": _OBJECT}
+_CONFIG = {"method": _TEXT, "pair": _TEXT, "acquisition": _OBJECT, "terms": _OBJECT}
 
 _NEEDED = ("seed", "final_miou", "rounds", "per_class_iou", "wall_seconds")
 _NEEDED_OF_ROUND = (

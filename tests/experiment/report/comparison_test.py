@@ -66,9 +66,9 @@ def test_rows_are_named_by_what_tells_them_apart(tmp_path):
 
 
 def test_rows_that_differ_in_many_fields_have_the_names_of_their_workdirs(tmp_path):
-    fields = ("method", "acquisition__radius", "acquisition__fraction")
+    fields = {"method": "spl", "acquisition__radius": 7, "acquisition__fraction": 7}
     workdirs = [write_run(tmp_path / "plain_seed0"), write_run(tmp_path / "plain_seed1", seed=1)]
-    workdirs += [write_run(tmp_path / f"other_{each}", **{each: 7}) for each in fields]
+    workdirs += [write_run(tmp_path / f"other_{name}", **{name: fields[name]}) for name in fields]
     named = compare(*workdirs).named()
     assert [named.name(row) for row in named.rows] == [
         "plain",
