@@ -92,6 +92,7 @@ def write(workdirs: Iterable[Path], output: Path) -> Written:
     text = comparison_text.markdown(short)
     if len(table.rows) > 1:
         text += f"\n{comparison_text.differences_markdown(short)}"
+    text += "".join(f"\n{note}\n" for note in measuring_notes(found))
     for path, written in ((beside[".md"], text), (beside[".csv"], comparison_text.as_csv(table))):
         with output_files.writing_file(path, overwrite=True) as temporary:
             temporary.write_text(written)
@@ -112,6 +113,17 @@ def seed_notes(table: Table) -> list[str]:
     return []
 
 
+def measuring_notes(found: Sequence[Result]) -> list[str]:
+    """What has to be known of how comparable runs were measured and computed."""
+    told = []
+    if found[0].measured_on == "answers":
+        told.append("mIoU is an estimate on answers that were held out, others in each run.")
+    devices = sorted({each.device for each in found if each.device})
+    if len(devices) > 1:
+        told.append(f"The runs computed on different devices: {'; '.join(devices)}.")
+    return told
+
+
 def write_page(table: Table, output: Path, notes: Sequence[str] = ()) -> None:
     """Writes the page of a table, one file without outside references.
 
@@ -130,8 +142,7 @@ def write_page(table: Table, output: Path, notes: Sequence[str] = ()) -> None:
     )
     if not kept:
         raise ResultsError("None of the runs measured an mIoU, so there is nothing to compare.")
-    if kept[0].measured_on == "answers":
-        told.append("mIoU is an estimate on answers that were held out, others in each run.")
+    told += measuring_notes(kept)
     full = _only(table, kept)
     short = full.named()
     pair, seeds = kept[0].pair, sorted({result.seed for result in kept})
@@ -385,12 +396,13 @@ def _runs_table(table: Table) -> Html:
                     str(result.seed),
                     f"{100 * result.miou:.2f}",
                     Cell(amounts.duration(result.wall_seconds), result.wall_seconds),
+                    result.device or "unknown",
                     str(result.workdir),
                     ", ".join(versions),
                 )
             )
-    header = ("runs", "seed", "mIoU", "time", "workdir", "versions")
-    return page.table(header, lines, sortable=True, words=(0, 4, 5))
+    header = ("runs", "seed", "mIoU", "time", "device", "workdir", "versions")
+    return page.table(header, lines, sortable=True, words=(0, 4, 5, 6))
 
 
 def _mean_miou(row: Row) -> float:

@@ -102,7 +102,7 @@ def markdown_lines(
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
-_NUMBERS = ("seed", *COLUMNS, "miou", "wall_seconds")
+_NUMBERS = ("seed", *COLUMNS, "miou", "wall_seconds", "measured_on", "device")
 
 
 def as_csv(table: Table) -> str:

@@ -58,6 +58,7 @@ class Result(NamedTuple):
       per_class_iou: after the last round, by class, from 0 to 1; None where there is none.
       stages: the rounds in their order, behind what was measured before them.
       measured_on: what mIoU is measured on: "labels", "answers" or "nothing".
+      device: what it computed on; "" where that is not known.
       versions: of packages, by name.
       wall_seconds: what the phases took, those of the run that it started from included.
     """
@@ -78,6 +79,7 @@ class Result(NamedTuple):
     per_class_iou: dict[str, float | None]
     stages: tuple[Stage, ...]
     measured_on: str
+    device: str
     versions: dict[str, str]
     wall_seconds: float
 
@@ -186,6 +188,7 @@ def _result(
         per_class_iou=dict(summary["per_class_iou"] or {}),
         stages=(*([] if before is None else [Stage(0, before[1], 0.0, 0.0, 0.0)]), *asked),
         measured_on=summary.get("measured_on", "labels"),
+        device=summary.get("device", ""),
         versions=dict(summary.get("versions", {})),
         wall_seconds=summary["wall_seconds"],
     )

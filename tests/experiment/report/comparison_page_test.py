@@ -132,6 +132,23 @@ def test_classes_that_nobody_measured_are_no_reason_to_fail(tmp_path):
     assert "mIoU is an estimate on answers that were held out" in text
 
 
+def test_what_was_measured_and_computed_otherwise_is_told_in_every_form(tmp_path):
+    runs = [write_run(tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    for run, device in zip(runs, ("1 CPU, float32", "2 H100, bfloat16"), strict=True):
+        summary = json.loads((run / "summary.json").read_text())
+        summary |= {"measured_on": "answers", "device": device}
+        (run / "summary.json").write_text(json.dumps(summary))
+    written = comparison_page.write(runs, tmp_path / "c.html")
+    shown = text_of(written.page.read_text())
+    for note in (
+        "mIoU is an estimate on answers that were held out",
+        "The runs computed on different devices: 1 CPU, float32; 2 H100, bfloat16.",
+    ):
+        assert shown.count(note) == written.text.count(note) == 1
+        assert note in written.markdown.read_text()
+    assert ',answers,"1 CPU, float32",' in written.csv.read_text()
+
+
 def test_without_a_common_seed_or_a_clear_difference_the_page_says_so(tmp_path):
     first = [write_run(tmp_path / f"1{seed}", seed=seed, miou=0.5 + seed / 9) for seed in (0, 1)]
     second = [
