@@ -39,8 +39,8 @@ import labor_jax
 from benchmarks.runner import ROOT, TAIL_LINES, available_cores
 from benchmarks.tables import to_stderr
 from labor_jax import file_errors
+from labor_jax.atomic_files import write_atomically
 from labor_jax.experiment import amounts
-from labor_jax.experiment.workdir import write_atomically
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from labor_jax.annotation import LabelStore
+from labor_jax.atomic_files import write_atomically
 from labor_jax.config import get_config
 from labor_jax.data import load_pair
-from labor_jax.experiment.workdir import Workdir, write_atomically
+from labor_jax.experiment.workdir import Workdir
 
 IMAGES = 4
 

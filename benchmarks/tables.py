@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from labor_jax.atomic_files import write_atomically
 from labor_jax.experiment.report import comparison_page, comparison_text, results
 from labor_jax.experiment.report.comparison import Row, Table
-from labor_jax.experiment.workdir import write_atomically
 
 
 def to_stderr(text: str) -> None:

@@ -747,7 +747,7 @@ def _check_labels(logits: jax.Array, labels: jax.Array) -> None:
 
 
 def _as_counted(logits: jax.Array, counted: jax.Array | None) -> jax.Array | None:
-    """What counts as bool; None stays None.
+    """`counted` as bool; None stays None.
 
     Raises:
       ValueError: If it doesn't hold one value for each pixel of the logits.

@@ -30,6 +30,9 @@ from typing import Any
 LISTED = ".labor_jax.jsonl"
 """The file, in an output folder, that lists what the package wrote there."""
 
+LARGEST_SIDES = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500}
+"""Pixels that a side of a picture may have, in the formats that bound them."""
+
 _SHOWN = 5  # files that an error names
 
 

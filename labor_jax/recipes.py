@@ -122,23 +122,25 @@ def uda(config: ConfigDict, method: str) -> None:
     if len(names) > 1:
         _say_what_is_replaced(config, names)
     for name in names:
-        with user_code.naming(f"the method of adaptation {name!r}"):
-            adaptation.METHODS[name](config)
+        _adapt(config, name)
     if not config.warmup.steps and _warmup_has_terms_of_its_own(config):
         adaptation.retrain(config, stages=config.retraining.stages, share=0.5)
     config.rounds = 0
 
 
+def _adapt(config: ConfigDict, method: str) -> None:
+    """Sets the fields of a method of adaptation; an error names the method."""
+    with user_code.naming(f"the method of adaptation {method!r}"):
+        _adaptation_methods()[method](config)
+
+
 def _say_what_is_replaced(config: ConfigDict, names: list[str]) -> None:
     """Warns of settings to which joined methods give different values; the last one's holds."""
-    from labor_jax import adaptation  # imports JAX, which takes a second
-
     before = dict(flat(config))
     found: dict[str, dict[str, Any]] = collections.defaultdict(dict)
     for name in names:
         alone = config.copy_and_resolve_references()
-        with user_code.naming(f"the method of adaptation {name!r}"):
-            adaptation.METHODS[name](alone)
+        _adapt(alone, name)
         for field, value in flat(alone):
             if value != before[field] and field not in _OF_RETRAINING:
                 found[field][name] = value

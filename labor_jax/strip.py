@@ -22,9 +22,6 @@ _OVERWRITE = command_line.define_overwrite()
 _IMAGE = flags.DEFINE_integer("image", 0, "Which of the run's preview images, from 0.")
 _SCALE = flags.DEFINE_integer("scale", 2, "Pixels of the strip for one of the image.")
 
-_LARGEST_SIDES = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500}
-"""Pixels that a side of a picture may have, in the formats that bound them."""
-
 
 def main(argv: Sequence[str]) -> None:
     """Draws a run's strip."""
@@ -52,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
 def _check_side(side: int) -> None:
     """Raises UsageError if the output's format can't hold a picture with a side of this length."""
     suffix = Path(_OUTPUT.value).suffix.lower()
-    largest = _LARGEST_SIDES.get(suffix, side)
+    largest = output_files.LARGEST_SIDES.get(suffix, side)
     if side > largest:
         smaller = "a smaller --scale, or " if _SCALE.value > 1 else ""
         raise app.UsageError(

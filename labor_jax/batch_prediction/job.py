@@ -127,7 +127,7 @@ class Job:
     def _classes(self) -> dict[str, str]:
         """The table of what label maps hold: its name and its content, which is its key too.
 
-        None where a user's own table is in its place, which stays.
+        Empty where a user's own table is in its place, which stays, and without label maps.
         """
         if not self.wanted.label_maps:
             return {}

@@ -15,10 +15,9 @@ import jax
 import numpy as np
 from PIL import Image
 
-from labor_jax.output_files import OutputFolder
+from labor_jax.output_files import LARGEST_SIDES, OutputFolder
 from labor_jax.prediction import TrainedModel
 
-_LARGEST_JPEG = (65500, 65500)  # pixels that JPEG holds
 _WRITERS = min(4, os.cpu_count() or 1)  # threads; encoders release the GIL
 
 
@@ -161,7 +160,7 @@ class OutputWriter:
 
     def _save_overlay(self, path: Path, image: np.ndarray, labels: np.ndarray) -> None:
         drawn = overlay(image, labels, self._palette, self._wanted.opacity)
-        drawn.thumbnail(_LARGEST_JPEG)  # a larger one only
+        drawn.thumbnail(2 * [LARGEST_SIDES[".jpg"]])  # a larger one only
         drawn.save(path, quality=92)
 
     def __enter__(self) -> OutputWriter:

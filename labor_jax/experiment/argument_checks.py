@@ -19,11 +19,7 @@ def check_config(config: Any) -> None:
         )
     missing = missing_fields(config.to_dict())
     if missing:
-        listed = ", ".join(f"config.{name}" for name in missing[:4])
-        raise ValueError(
-            f"config has no {listed}{' and others' if len(missing) > 4 else ''}; change one that "
-            "labor_jax.get_config returned."
-        )
+        raise ValueError(f"config has no {missing}; change one that labor_jax.get_config returned.")
 
 
 def check_workdir(workdir: Any) -> None:

@@ -157,11 +157,9 @@ class Workdir:
             )
         missing = missing_fields(fields)
         if missing:
-            listed = ", ".join(f"config.{name}" for name in missing[:4])
             raise ConfigError(
-                f"{self.config} is of another version of labor_jax, or damaged: it has no {listed}"
-                f"{' and others' if len(missing) > 4 else ''}. Use the version that wrote it, or "
-                "another --workdir."
+                f"{self.config} is of another version of labor_jax, or damaged: it has no "
+                f"{missing}. Use the version that wrote it, or another --workdir."
             )
         return ConfigDict(fields)
 
@@ -249,9 +247,11 @@ class Workdir:
         self._lock = lock
 
 
-def missing_fields(config: dict[str, Any]) -> list[str]:
-    """Dotted names of the fields that every config has and this one lacks."""
-    return sorted(_base_fields() - dict(_flatten(config)).keys())
+def missing_fields(config: dict[str, Any]) -> str:
+    """Names the first fields that every config has and this one lacks; empty if it has all."""
+    missing = sorted(_base_fields() - dict(_flatten(config)).keys())
+    listed = ", ".join(f"config.{name}" for name in missing[:4])
+    return f"{listed} and others" if len(missing) > 4 else listed
 
 
 def _base_fields() -> set[str]:

@@ -69,7 +69,7 @@ class BatchNorm(nn.Module):
 
 
 def _check_variance(shape: tuple[int, ...], axis_name: str | None) -> None:
-    """Refuses a single value a channel, of which nothing but 0 is left, with a variance of 0."""
+    """Refuses batches of one value a channel: normalised, it is always 0."""
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
     if math.prod(shape[:-1]) * devices == 1:
         raise ValueError(

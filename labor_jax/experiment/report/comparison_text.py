@@ -102,18 +102,18 @@ def markdown_lines(
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
-_NUMBERS = ("seed", *COLUMNS, "miou", "wall_seconds", "measured_on", "device")
+_FIELDS = ("seed", *COLUMNS, "miou", "wall_seconds", "measured_on", "device")
 
 
 def as_csv(table: Table) -> str:
     """The table with a line a run, numbers unrounded, mIoU from 0 to 1."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*table.headings, *_NUMBERS, "workdir"])
+    writer.writerow([*table.headings, *_FIELDS, "workdir"])
     for row in table.rows:
         for result in row.results:
-            numbers = (getattr(result, name) for name in _NUMBERS)
-            writer.writerow([*row.cells, *numbers, result.workdir])
+            values = (getattr(result, name) for name in _FIELDS)
+            writer.writerow([*row.cells, *values, result.workdir])
     return text.getvalue()
 
 

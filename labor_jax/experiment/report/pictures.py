@@ -10,9 +10,10 @@ from PIL import Image
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.experiment.report import page
 from labor_jax.experiment.report.page import Html, escaped
+from labor_jax.output_files import LARGEST_SIDES
 
-LARGEST_SIDE = 16383
-"""Pixels that a side of a photo may have: WebP holds no more."""
+LARGEST_SIDE = LARGEST_SIDES[".webp"]
+"""Pixels that a side of a photo may have."""
 
 _PHOTO_QUALITY = 85
 
