@@ -101,6 +101,7 @@ class Stand(Initial):
         return self._step.parameters()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -88,7 +88,10 @@ def test_a_run_that_started_from_another_resumes_without_its_folder(warm, source
 
 @pytest.mark.parametrize(
     "fields",
-    [{"evaluation_flip": True}, {"evaluation_scales": (0.5, 1.0)}],
+    [
+        {"evaluation_flip": True},
+        pytest.param({"evaluation_scales": (0.5, 1.0)}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_start_that_was_measured_another_way_is_measured_anew(
     fields, source_only, tmp_path, caplog
