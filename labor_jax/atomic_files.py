@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file so that a kill leaves the old content or the new, never a part."""
     replacement = path.with_name(path.name + ".tmp")
     try:
-        with replacement.open("w") as file:
-            file.write(text)
+        with replacement.open("wb" if isinstance(content, bytes) else "w") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(replacement, path)

@@ -57,6 +57,31 @@ def define_config(help: str) -> None:
     )
 
 
+def define_checkpoint() -> flags.FlagHolder:
+    """Defines `--checkpoint` for a command that reads a run's model."""
+    return flags.DEFINE_enum(
+        "checkpoint",
+        "last",
+        ["best", "last"],
+        "The checkpoint to read: the one of best mIoU so far, or the last.",
+    )
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Reads the flag `--size`: "360,640", "360x640" or "(360,640)"; None if it isn't given.
+
+    Raises:
+      app.UsageError: it is something else.
+    """
+    if text is None:
+        return None
+    parts = text.strip("()").replace("x", ",").split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise app.UsageError(f"--size is {text!r}; give HEIGHT,WIDTH in pixels, as 360,640.")
+    height, width = map(int, parts)
+    return height, width
+
+
 def define_overwrite() -> flags.FlagHolder:
     """Defines `--overwrite` for a command that writes with `labor_jax.output_files`."""
     return flags.DEFINE_bool(
@@ -109,7 +134,7 @@ def _run(main: Callable[..., Any], with_config: bool) -> int:
     if "help" not in flags.FLAGS:
         flags.DEFINE_bool("help", False, "Say what the command and its flags are.", short_name="h")
     # --help lists a flag of this module only if told to.
-    for name in ("extension", "config", "overwrite"):
+    for name in ("extension", "config", "checkpoint", "overwrite"):
         if name in flags.FLAGS:
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
     try:

@@ -169,15 +169,14 @@ def base_config() -> ConfigDict:
     # the target's unlabelled pixels, without the adversarial warm-up (docs/adaptation.md); for
     # methods with rounds, on pairs with a source. Other fields follow when it is set.
     config.recipe = "paper"
-    # "full": as many steps as are worth taking. "short", of street and CamVid's pairs: for a first
-    # look; its numbers are lower, and compare how fast methods learn. Other fields follow when it
-    # is set.
+    # "full": that of the tables. "short", of street and CamVid's pairs: for a first look; its
+    # numbers are lower, and compare how fast methods learn. Other fields follow when it is set.
     config.schedule = "full"
-    config.seed = 0  # of weights, order, augmentation, noise and random acquisition
+    config.seed = 0  # of weights, order, augmentation, noise, random queries and held-out images
     # Who answers queries. "oracle": the pool's own labels. "human": people, in the labelling tool
     # (labor-jax annotate); the run stops until they are done.
     config.annotator = "oracle"
-    config.annotation = annotation = ConfigDict()  # of the labelling tool
+    config.annotation = annotation = ConfigDict()  # of people's answers, and of labels that exist
     annotation.show_guess = False  # show what the model predicts: faster, but it biases people
     # Share of the images that a second person answers too. The run doesn't wait for these answers,
     # and they may still be given after the next round has started.
@@ -192,7 +191,7 @@ def base_config() -> ConfigDict:
     # first round on, are never asked, and cost nothing. The run reads them once, when it starts.
     annotation.existing_labels = ""
     annotation.existing_format = "png"
-    annotation.existing_unknown = "error"  # shapes of a name that is no class; or "void"
+    annotation.existing_unknown = "error"  # a shape whose name is no class is one; or "void"
     # Workdir of a finished run with the same settings up to its end, and with no rounds: of this
     # config with --config.rounds=0, or of one that has only the first of this config's phases, such
     # as source_only. This run continues from there. Empty: start from the beginning.

@@ -15,9 +15,7 @@ from ml_collections import ConfigDict
 from labor_jax import command_line
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's workdir.")
-_CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "last", ["best", "last"], "Which: of the best mIoU so far, or the last."
-)
+_CHECKPOINT = command_line.define_checkpoint()
 command_line.define_config(
     "Instead of a workdir: a config whose model.pretrained names the weights of a whole model."
 )

@@ -60,7 +60,7 @@ _UNKNOWN = flags.DEFINE_enum(
     "unknown",
     "error",
     ["error", "void"],
-    "With --import and --round 0: what shapes of a name are that is no class.",
+    "With --import and --round 0: a shape whose name is no class is an error, or void.",
 )
 _ANNOTATOR = flags.DEFINE_string("annotator", "import", "With --import: who answered.")
 

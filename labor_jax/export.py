@@ -16,9 +16,7 @@ _TO = flags.DEFINE_enum("to", None, ["onnx", "stablehlo", "safetensors"], "The f
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The folder to write; made if absent. Default: export_FORMAT in the workdir."
 )
-_CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "last", ["best", "last"], "Which: of the best mIoU so far, or the last."
-)
+_CHECKPOINT = command_line.define_checkpoint()
 _SIZE = flags.DEFINE_string(
     "size",
     None,
@@ -31,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     """Exports a model and prints where it is and how exact."""
     if len(argv) > 1 or not (_WORKDIR.value and _TO.value):
         raise app.UsageError("Give --workdir and --to, and no other arguments than flags.")
-    size = None if _SIZE.value is None else _parse_size(_SIZE.value)
+    size = command_line.parse_size(_SIZE.value)
     from labor_jax import deployment
 
     model, differences = deployment.export(
@@ -48,14 +46,6 @@ def main(argv: Sequence[str]) -> None:
             f"(the largest logit is {each.largest_logit:.3g})"
         )
     print(model)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    parts = text.strip("()").replace("x", ",").split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise app.UsageError(f"--size is {text!r}; give HEIGHT,WIDTH in pixels, as 360,640.")
-    height, width = map(int, parts)
-    return height, width
 
 
 if __name__ == "__main__":

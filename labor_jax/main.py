@@ -51,7 +51,7 @@ _PROFILE = flags.DEFINE_string(
 
 
 def _name(config: ConfigDict) -> str:
-    """Names a run after what tells it from others with the same workdir's parent."""
+    """The name of the default workdir: what tells a run from the others in `runs/`."""
     from labor_jax.data import PAIRS
 
     usual = PAIRS[config.pair].recipe if config.pair in PAIRS else config.recipe

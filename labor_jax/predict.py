@@ -32,9 +32,7 @@ _IMAGES = flags.DEFINE_multi_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder to write to; made if absent.")
 _OVERWRITE = command_line.define_overwrite()
-_CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "last", ["best", "last"], "Which: of the best mIoU so far, or the last."
-)
+_CHECKPOINT = command_line.define_checkpoint()
 _LABEL_MAPS = flags.DEFINE_bool("label_maps", True, "Write label maps.")
 _OVERLAYS = flags.DEFINE_bool("overlays", True, "Write overlays; of a video, one mp4.")
 _OPACITY = flags.DEFINE_float("opacity", 0.5, "How much the overlay's colours cover, 0 to 1.")
@@ -52,7 +50,7 @@ _ANNOTATIONS = flags.DEFINE_enum(
 _EVERY = flags.DEFINE_string(
     "every", "1", "Of a video: a frame each 1s or 500ms, or every so many frames."
 )
-_SIZE = flags.DEFINE_list(
+_SIZE = flags.DEFINE_string(
     "size",
     None,
     "HEIGHT,WIDTH that images are resized to for the network, by default the run's "
@@ -73,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
     found = inputs.find(_IMAGES.value)
     folder = OutputFolder(_OUTPUT.value, inputs=found.protected, overwrite=_OVERWRITE.value)
     model = prediction.load(_WORKDIR.value, _CHECKPOINT.value)
-    model = dataclasses.replace(model, input_size=_size())
+    model = dataclasses.replace(model, input_size=command_line.parse_size(_SIZE.value))
     logging.info("Model of phase %s, global step %d", model.phase, model.step)
     wanted = outputs.Wanted(
         label_maps=_LABEL_MAPS.value,
@@ -103,15 +101,7 @@ def _check_flags(argv: Sequence[str]) -> None:
         video.parse_every(_EVERY.value)
     except ValueError as error:
         raise app.UsageError(f"--every: {error}.") from error
-    _size()
-
-
-def _size() -> tuple[int, int] | None:
-    if not _SIZE.value:
-        return None
-    if len(_SIZE.value) != 2 or not all(each.isdecimal() and int(each) for each in _SIZE.value):
-        raise app.UsageError(f"--size is {','.join(_SIZE.value)!r}; give HEIGHT,WIDTH: 360,640.")
-    return int(_SIZE.value[0]), int(_SIZE.value[1])
+    command_line.parse_size(_SIZE.value)
 
 
 if __name__ == "__main__":

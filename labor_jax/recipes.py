@@ -77,7 +77,10 @@ def warmup(config: ConfigDict) -> None:
 
 
 def active(config: ConfigDict, method: str) -> None:
-    """Any acquisition method under RIPU's joint training, so that acquisition alone differs."""
+    """Any acquisition method under RIPU's joint training.
+
+    So acquisition alone differs. But `halo` has a head of its own, and `multi_hot` terms.
+    """
     acquisition, entry = config.acquisition, _acquisition_method(method)
     acquisition.method = method
     config.protocol = "joint"
@@ -202,7 +205,7 @@ WITH_METHOD = ("active", "uda")
 """Those that take a method: "active:METHOD"."""
 
 PAPER_ALONE = ("ripu_source_free", "source_only", "uda", "warmup")
-"""Those without rounds, or whose rounds have no source images, so that `today` changes nothing."""
+"""Those that refuse the recipe `today`: without rounds, or without source images in them."""
 
 
 def find(name: str) -> Recipe:
@@ -330,8 +333,8 @@ def name_of(config: ConfigDict) -> str:
     if method in _acquisition_methods():  # a pair may train it in rounds
         return f"active:{method}"
     raise ValueError(
-        f"config.method is {method!r}, which names no recipe, so config.recipe and config.schedule "
-        "can't be changed. Give them to labor_jax.get_config."
+        f"config.method is {method!r}, which none of the package is, so config.recipe and "
+        "config.schedule can't be changed. Give them to labor_jax.get_config."
     )
 
 

@@ -16,6 +16,11 @@ def test_write_atomically_replaces_and_leaves_nothing_beside(tmp_path):
     assert os.listdir(tmp_path) == ["file.json"]
 
 
+def test_bytes_are_written_as_they_are(tmp_path):
+    write_atomically(tmp_path / "file", b"a\r\n\x00")
+    assert (tmp_path / "file").read_bytes() == b"a\r\n\x00"
+
+
 def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
     write_atomically(path, "old")

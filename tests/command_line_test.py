@@ -236,3 +236,9 @@ def test_commands_are_written_as_the_process_was_started(monkeypatch):
     assert command_line.words("run") == ["python", "-m", "labor_jax.main"]
     monkeypatch.setattr(command_line, "called_by_name", True)
     assert command_line.words("run") == ["labor-jax", "run"]
+
+
+@pytest.mark.parametrize("text", ["360,640", "360x640", "(360, 640)"])
+def test_a_size_is_read_as_people_write_it(text):
+    assert command_line.parse_size(text) == (360, 640)
+    assert command_line.parse_size(None) is None

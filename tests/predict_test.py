@@ -348,6 +348,7 @@ def test_what_cannot_be_predicted_is_said(photos, named, says, monkeypatch):
         (("--images=/nope",), "--images /nope: there is no such folder"),
         (("--images=photos", "other"), "'other' belongs to no flag; quote a glob"),
         (("--images=photos", "--size=360"), "--size is '360'; give HEIGHT,WIDTH"),
+        (("--images=photos", "--size="), "--size is ''; give HEIGHT,WIDTH"),
         (("--images=photos", "--every=x"), "--every: 'x' is neither"),
         (("--images=photos", "--nolabel_maps", "--annotations=coco"), "leave out --nolabel_maps"),
         (("--images=photos", "--output=photos"), "is the input folder photos"),

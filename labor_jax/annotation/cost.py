@@ -37,8 +37,6 @@ Kind = Literal["points", "regions", "mask", "full", "superpixels", "classes", "c
 KINDS_OF_PARTS: tuple[Kind, ...] = ("superpixels", "classes", "corrections")
 """Kinds whose queries say which part each pixel is of."""
 
-Basis = Literal["measured", "partly measured", "published"]
-
 LEAST_OBJECT = 1e-4
 """The share of an image below which a speck of a whole image's label is no outline of its own."""
 
@@ -334,9 +332,9 @@ def cost_so_far(
 
     Returns:
       "work", by the fields of `Work`; "clicks"; "annotation_seconds" and "annotation_dollars", by
-      measured times where there are any and by `PUBLISHED` otherwise; "annotation_source", a
-      `Basis`; "published_seconds" and "labor_seconds", by these rates alone; "measured_seconds",
-      of the rounds whose time was measured.
+      measured times where there are any and by `PUBLISHED` otherwise; "annotation_source",
+      "measured", "partly measured" or "published"; "published_seconds" and "labor_seconds", by
+      these rates alone; "measured_seconds", of the rounds whose time was measured.
     """
     published = seconds(work, PUBLISHED)
     counted = published if measured is None else measured.seconds

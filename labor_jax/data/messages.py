@@ -25,6 +25,11 @@ def raise_if_any(problem: str, entries: Sequence[str], remedy: str) -> None:
         raise DataError(f"{len(entries)} {problem}: {listing(entries)}. {remedy}")
 
 
+def dimensions(size: tuple[int, int]) -> str:
+    """A size (height, width) as text: "360x640"."""
+    return f"{size[0]}x{size[1]}"
+
+
 def listing(entries: Iterable[str]) -> str:
     """Returns the first five entries as text, and the number of the others."""
     entries = list(entries)

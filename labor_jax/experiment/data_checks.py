@@ -9,9 +9,10 @@ from labor_jax import output_files, user_code
 from labor_jax.acquisition import Budget, Method
 from labor_jax.active import strategies
 from labor_jax.annotation import Oracle
-from labor_jax.data import ROLES, Augment, DataError, Pair, Split, label_sets, pipeline
+from labor_jax.data import ROLES, Augment, DataError, Pair, Split, label_sets, messages, pipeline
 from labor_jax.data.base import holds_a_class
-from labor_jax.experiment import batch_inputs, held_out, outlines, size_checks, warm_start
+from labor_jax.experiment import batch_inputs, held_out, size_checks, warm_start
+from labor_jax.experiment import budget as budget_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import Phase
@@ -64,7 +65,7 @@ def check_data(components: Components) -> None:
         logger.warning(
             "config.data.augment.crop is %s, which is larger than %s. They are padded with void to "
             "that size, which costs time and teaches nothing; choose a smaller crop.",
-            _by(config.data.augment.crop),
+            messages.dimensions(config.data.augment.crop),
             " and ".join(too_small),
         )
     size_checks.check_image_sizes(components, phases)
@@ -132,7 +133,7 @@ def check_budget(components: Components) -> None:
             config.acquisition.max_fraction,
             method.name,
         )
-    budget = outlines.budget(components)
+    budget = budget_lib.build(components)
     if method.budget == "images":
         _check_images_budget(budget, len(pool))
         return
@@ -191,7 +192,7 @@ def _warn_of_unspent(
             method.name,
             picks[worst],
             rounds,
-            _by(worst),
+            messages.dimensions(worst),
             most[worst],
         )
 
@@ -239,8 +240,8 @@ def _too_small(
     enough = "Lower" if field != "points" and least > 1 else f"Set it to {least} or more, or lower"
     return (
         f"config.acquisition.{field} is {value}, over {budget.rounds} rounds. In an image of "
-        f"{_by(size)} pixels that is {pixels / budget.rounds:.2g} {one}s a round, but the least "
-        f"that can be asked is {pick}. {enough} {remedy}."
+        f"{messages.dimensions(size)} pixels that is {pixels / budget.rounds:.2g} {one}s a round, "
+        f"but the least that can be asked is {pick}. {enough} {remedy}."
     )
 
 
@@ -260,8 +261,6 @@ def _smaller_than_crop(domain: str, split: Split, augment: Augment | None, data)
         return []
     scaled = f", scaled by up to {largest:g}" if augment.scale else ""
     of_field = f" (config.data.{domain}_size)" if resized else ""
-    return [f"the {domain} images of {_by(min(small, key=math.prod))}{of_field}{scaled}"]
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+    return [
+        f"the {domain} images of {messages.dimensions(min(small, key=math.prod))}{of_field}{scaled}"
+    ]

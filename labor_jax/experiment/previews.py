@@ -3,7 +3,7 @@
 Beside a prediction lies how unsure it is: the entropy of the classes' probabilities.
 """
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from labor_jax import models
+from labor_jax.atomic_files import write_atomically
 from labor_jax.data import Split
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import (
@@ -75,9 +76,9 @@ class Previews:
 
     def _write(self, path: Path, array: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replacement = path.with_name(path.name + ".tmp")  # a kill leaves no half of a picture
-        Image.fromarray(array).save(replacement, "PNG")
-        os.replace(replacement, path)
+        picture = io.BytesIO()
+        Image.fromarray(array).save(picture, "PNG")
+        write_atomically(path, picture.getvalue())
 
 
 def preview_path(directory: Path, phase: str, number: int) -> Path:

@@ -124,7 +124,10 @@ def _fields_up_to(config: ConfigDict, last: str) -> dict[str, Any]:
         joint = effective["joint"]
         fields["joint"] = {**joint, "query_steps": joint["query_steps"][0]}
         del fields["joint"]["steps"]
-        fields["round"] = effective["round"]["terms"]
+        # Of the rounds, training before the first query shares these.
+        fields["round"] = {
+            name: effective["round"][name] for name in ("terms", "running_statistics")
+        }
         fields["protocol"] = config.protocol
     return fields
 
@@ -146,10 +149,6 @@ _OF_THE_ROUNDS = (
     "annotation",
     "annotator",
     "evaluation_batch_size",
-    "evaluation_flip",
-    "evaluation_overlap",
-    "evaluation_scales",
-    "evaluation_window",
     "joint",
     "method",
     "preview_images",

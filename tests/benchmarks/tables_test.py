@@ -21,4 +21,4 @@ def test_a_row_has_the_runs_that_did_not_fail(tmp_path):
     names = ["spl_seed0", "spl_seed1", "spl_seed2", "spl_more_seed0"]
     row = tables.read_row(("SPL",), tmp_path, "spl", names, {"spl_seed1": "broke"})
     assert row.cells == ("SPL",)
-    assert list(row.by_seed()) == [0, 2]
+    assert [result.seed for result in row.results] == [0, 2]

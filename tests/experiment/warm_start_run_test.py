@@ -7,6 +7,7 @@ import pytest
 
 from labor_jax import experiment
 from labor_jax.experiment import warm_start
+from labor_jax.experiment.plan import before_rounds, plan
 from labor_jax.experiment.workdir import ConfigError
 from tests.runs import comparable, interrupt_training
 from tests.tiny import tiny_config
@@ -74,6 +75,19 @@ def test_settings_of_a_term_that_another_one_uses_are_compared():
     theirs.terms.mean_teacher.decay = 0.5
     assert warm_start.differences(ours, theirs, "warmup") == {
         "terms.mean_teacher.decay": (0.5, 0.99)
+    }
+
+
+def test_joint_training_shares_terms_and_statistics_with_the_rounds():
+    ours, theirs = tiny_config("ripu_ra"), tiny_config("ripu_ra")
+    first = before_rounds(plan(ours))[-1].name
+    theirs.round.steps += 1  # of staged rounds alone
+    assert warm_start.differences(ours, theirs, first) == {}
+    theirs.round.running_statistics = "all"
+    theirs.round.terms.min_entropy = 0.1
+    assert warm_start.differences(ours, theirs, first) == {
+        "round.running_statistics": ("all", "target"),
+        "round.terms.min_entropy": (0.1, None),
     }
 
 

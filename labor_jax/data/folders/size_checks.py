@@ -47,8 +47,8 @@ def check_sizes(
 
     def sizes(name: str) -> str:
         return (
-            f"{images[name]} is {_by(headers[name].size)}, {labels[name]} is "
-            f"{_by(label_headers[name].size)}"
+            f"{images[name]} is {messages.dimensions(headers[name].size)}, {labels[name]} is "
+            f"{messages.dimensions(label_headers[name].size)}"
         )
 
     messages.raise_if_any(
@@ -84,7 +84,3 @@ def check_sizes(
             messages.listing(unseen),
         )
     return differing
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

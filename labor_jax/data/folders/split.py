@@ -101,10 +101,10 @@ class FolderSplit:
     def _of_known_size(self, i: int, path: pathlib.Path, array: np.ndarray) -> np.ndarray:
         """The array, if the file wasn't replaced by one of another size since the checks."""
         if array.shape[:2] != self.sizes[i]:
-            (height, width), (known_height, known_width) = array.shape[:2], self.sizes[i]
+            found, known = map(messages.dimensions, (array.shape, self.sizes[i]))
             raise DataError(
-                f"{path} is {width}x{height} pixels now, and was {known_width}x{known_height} when "
-                "the files were checked. Restore it and run the same command again."
+                f"{path} is {found} (height x width) now, and was {known} when the files were "
+                "checked. Restore it and run the same command again."
             )
         return array
 

@@ -7,7 +7,7 @@ import statistics
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from labor_jax.data import colours
+from labor_jax.data import colours, messages
 from labor_jax.data.inspection.codings import NUMBERS
 from labor_jax.data.inspection.inspection import Inspection
 from labor_jax.data.inspection.label_sets import LabelSet
@@ -115,15 +115,18 @@ def _sizes(files: Sequence[ScannedFile], are_labels: bool) -> str:
     sizes = collections.Counter(all_sizes)
     if len(sizes) == 1:
         (size,) = sizes
-        return f"all {_by(size)} (height x width)"
+        return f"all {messages.dimensions(size)} (height x width)"
     by_area = sorted(all_sizes, key=lambda size: size[0] * size[1])
-    middle = statistics.median_low(range(len(by_area)))
+    median = by_area[statistics.median_low(range(len(by_area)))]
+    least, median, most = map(messages.dimensions, (by_area[0], median, by_area[-1]))
     shapes = collections.Counter(
         "portrait" if h > w else "square" if h == w else "landscape" for h, w in sizes.elements()
     )
-    common = ", ".join(f"{_by(size)} ({count:,})" for size, count in sizes.most_common(3))
+    common = ", ".join(
+        f"{messages.dimensions(size)} ({count:,})" for size, count in sizes.most_common(3)
+    )
     return (
-        f"{_by(by_area[0])} to {_by(by_area[-1])}, median {_by(by_area[middle])} (height x width); "
+        f"{least} to {most}, median {median} (height x width); "
         f"{len(sizes):,} sizes, commonest {common}; {_counts(shapes)}"
     )
 
@@ -209,7 +212,3 @@ def _counts(counts: Mapping[str, int], always: bool = False) -> str:
 
 def _number(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -122,7 +122,8 @@ def _of_labels(one: PhotoSet) -> list[str]:
     for path, label in match.labels.items():
         photo, size = photo_files[path], label_files[label].label_size
         if photo.size != size:
-            entry = f"{path} is {_by(photo.size)}, {label} is {_by(size)}"
+            of_photo, of_label = map(messages.dimensions, (photo.size, size))
+            entry = f"{path} is {of_photo}, {label} is {of_label}"
             (unturned if photo.unturned_size == size else differing).append(entry)
     return [
         *_about(
@@ -239,7 +240,3 @@ def _about(entries: Sequence[str], noun: str, predicate: str, remedy: str) -> li
         first += "s"
     told = f"{len(entries):,} {first}{space}{rest} {verb} {complement}"
     return [f"{told}: {messages.listing(entries)}. {remedy}".rstrip()]
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -11,6 +11,11 @@ Colour = tuple[float, float, float]
 _BLOCK = 2048
 
 
+def scaled(colour: Colour, factor: float) -> Colour:
+    """A colour that is darker by a factor below 1, or brighter as far as it goes."""
+    return tuple(min(part * factor, 1.0) for part in colour)
+
+
 class Dice:
     """Scalar draws served from blocks of uniform numbers.
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from labor_jax.data.street.canvas import Canvas, Face, Point, Texture
 from labor_jax.data.street.classes import Label
-from labor_jax.data.street.dice import Colour, Dice
+from labor_jax.data.street.dice import Dice, scaled
 from labor_jax.data.street.light import Light
 from labor_jax.data.street.styles import Materials
 
 _DARK = (0.04, 0.04, 0.05)
-
-
-def _darker(colour: Colour, factor: float) -> Colour:
-    return tuple(min(part * factor, 1.0) for part in colour)
 
 
 def _quad(x: float, low: float, high: float, near: float, far: float) -> list:
@@ -48,7 +44,7 @@ def draw_building(
         variety=dice.uniform(0.2, 0.8) if materials.building_grain > 0.05 else 0.0,
     )
     wall = canvas.surface(Label.BUILDING, body, camera.along(x, near, far), face, texture)
-    gable = canvas.surface(Label.BUILDING, _darker(body, 0.94), camera.facing(near), 0, texture)
+    gable = canvas.surface(Label.BUILDING, scaled(body, 0.94), camera.facing(near), 0, texture)
     outward = x + sign * dice.uniform(9.0, 16.0)
     canvas.solid(
         [(x, 0, near), (x, height, near), (outward, height, near), (outward, 0, near)], gable
@@ -123,7 +119,7 @@ def draw_barrier(
     canvas.solid(
         _quad(x, 0.0, height, near, far), canvas.surface(label, colour, plane, face, texture)
     )
-    rail = canvas.surface(label, _darker(colour, 0.8), plane, face)
+    rail = canvas.surface(label, scaled(colour, 0.8), plane, face)
     canvas.solid(_quad(x, height - 0.12, height, near, far), rail)
     return height
 
@@ -180,7 +176,7 @@ def draw_tree(
         return
     tones = [
         canvas.surface(
-            Label.VEGETATION, _darker(colour, gain), plane, texture=materials.foliage_texture
+            Label.VEGETATION, scaled(colour, gain), plane, texture=materials.foliage_texture
         )
         for gain in (0.75, 0.95, 1.15)
     ]
@@ -286,7 +282,7 @@ def draw_sign(canvas: Canvas, dice: Dice, materials: Materials, x: float, z: flo
     colour = dice.colour(materials.sign)
     inner_colour = dice.colour(materials.sign_inner)
     if sum(colour) > 2.2:  # pale signs bear dark symbols
-        inner_colour = _darker(inner_colour, 0.3)
+        inner_colour = scaled(inner_colour, 0.3)
     outer = canvas.surface(Label.TRAFFIC_SIGN, colour, plane)
     inner = canvas.surface(Label.TRAFFIC_SIGN, inner_colour, plane)
     form = dice.weighted({"disc": 0.3, "triangle": 0.2, "diamond": 0.15, "board": 0.35})

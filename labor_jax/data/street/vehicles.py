@@ -7,7 +7,7 @@ import math
 
 from labor_jax.data.street.canvas import Canvas, Face, Plane, Point, Texture
 from labor_jax.data.street.classes import Label
-from labor_jax.data.street.dice import Colour, Dice
+from labor_jax.data.street.dice import Colour, Dice, scaled
 from labor_jax.data.street.styles import Materials
 
 Profile = tuple[Point, ...]
@@ -100,10 +100,6 @@ def sample_vehicle(dice: Dice, kind: str, materials: Materials) -> tuple[Shape, 
     return dice.pick(SHAPES[kind]), Paint(body, second, glass, tyre, materials.body_grain)
 
 
-def _shade(colour: Colour, factor: float) -> Colour:
-    return tuple(min(part * factor, 1.0) for part in colour)
-
-
 def _wheel(centre: Point, radius: Point) -> list[Point]:
     return [
         (centre[0] + radius[0] * math.cos(turn), centre[1] + radius[1] * math.sin(turn))
@@ -150,7 +146,7 @@ def draw_along(
         if next_up < up - 0.1 and not (next_part - part > 0.05):
             continue  # faces away
         flat = abs(next_up - up) < 0.1
-        colour = _shade(part_colour(0.5 * (part + next_part)), 1.12 if flat else 1.0)
+        colour = scaled(part_colour(0.5 * (part + next_part)), 1.12 if flat else 1.0)
         surface = canvas.surface(
             shape.label, colour, camera.facing(z + part * length), Face.UP if flat else Face.FRONT
         )
@@ -236,7 +232,7 @@ def draw_across(
     end = x - 0.5 * length if x + camera.shift(z) > camera.offset else x + 0.5 * length
     end_face = Face.LEFT if end < x else Face.RIGHT
     end_surface = canvas.surface(
-        shape.label, _shade(paint.body, 0.8), camera.along(end, z, z + width), end_face
+        shape.label, scaled(paint.body, 0.8), camera.along(end, z, z + width), end_face
     )
     low, top = shape.profile[0][1] * height, (0.55 if height < 2.0 else 0.95) * height
     canvas.solid(

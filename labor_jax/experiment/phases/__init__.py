@@ -4,6 +4,7 @@
 
 - `evaluates`, whether the phase changes the model, so that it ends in an evaluation;
 - `domains(config, phase)`, the domains whose training images it reads;
+- `build_training(components, phase)`, of kinds that train: a `phase_training.Training`;
 - `first_state(components, phase, handover, key)`, the state of its step 0, None if it has none;
 - `checkpointed(handover)`, what a checkpoint within the phase keeps of the handover;
 - `hand_on(components, phase, handover, state)`, what it hands on at its end;

@@ -16,7 +16,8 @@ from labor_jax.annotation.cost import KINDS_OF_PARTS, Kind
 from labor_jax.annotation.label_store.questions import AnsweredQuestion, Question
 from labor_jax.annotation.oracle import PartsAnswer
 from labor_jax.data import pipeline
-from labor_jax.experiment import batch_inputs, outlines, pool_scope
+from labor_jax.experiment import batch_inputs, pool_scope
+from labor_jax.experiment import budget as budget_lib
 from labor_jax.experiment.components import Components
 from labor_jax.experiment.handover import Handover
 from labor_jax.experiment.keys import named_key, named_seed
@@ -28,7 +29,7 @@ from labor_jax.training import mesh as mesh_lib
 
 evaluates = False
 
-KINDS: dict[str, Kind] = {
+_ANSWERED_AS: dict[str, Kind] = {
     **{asks: asks for asks in ("points", "regions", "mask", "full", *KINDS_OF_PARTS)},
     "images": "full",
 }
@@ -136,7 +137,7 @@ class Asking:
 
     def record(self, numbers: np.ndarray, query: acquisition.Query) -> None:
         """Keeps queries of a batch of images, and the oracle's answers, in the label store."""
-        store, number, kind = self._store.writer, self.phase.round, KINDS[self._method.asks]
+        store, number, kind = self._store.writer, self.phase.round, _ANSWERED_AS[self._method.asks]
         questions = list(self._questions(numbers, query))
         if self._config.annotator == "human":
             store.ask_many(number, questions, kind=kind)
@@ -147,7 +148,7 @@ class Asking:
     def _questions(self, numbers: np.ndarray, query: acquisition.Query) -> Iterator[Question]:
         """The queries of a batch, as the label store takes them."""
         nothing = [None] * len(numbers)
-        fields = (query.pixels, query.picks, *(query.guess, query.parts))
+        fields = (query.pixels, query.picks, query.guess, query.parts)
         rows = zip(numbers, *(nothing if each is None else each for each in fields), strict=True)
         for number, pixels, picks, guess, parts in rows:
             name = self._components.pair.pool.names[number]
@@ -234,7 +235,7 @@ class Asking:
         images, values = processes.gathered_rows((own, values))
         by_image = np.full((len(pool), values.shape[1]), -np.inf, np.float32)
         by_image[images] = values
-        count = outlines.budget(self._components).images(len(pool), self.phase.round)
+        count = budget_lib.build(self._components).images(len(pool), self.phase.round)
         vectors = by_image[:, 1:] if values.shape[1] > 1 else None
         best = acquisition.best_images(by_image[:, 0], count, vectors=vectors)
         return frozenset(best.tolist())
@@ -336,7 +337,7 @@ class Asking:
             yield batch["index"][batch["valid"]], floors, found
 
     def _picked(self, numbers: Sequence[int], advance: Callable[[int], Any]) -> Queries:
-        """The same where the annotator picks what to label, without looking at the model."""
+        """Queries of pixels that the annotator picks, without looking at the model."""
         seed = named_seed(self._config.seed, self.phase.name)
         share = mesh_lib.process_share(self._components.mesh)
         for number in numbers[share.index :: share.count]:

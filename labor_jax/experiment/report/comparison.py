@@ -86,10 +86,6 @@ class Row(NamedTuple):
     cells: tuple[Any, ...]
     results: tuple[Result, ...]
 
-    def by_seed(self) -> dict[int, Result]:
-        """The results by their seeds."""
-        return {result.seed: result for result in self.results}
-
     @property
     def asks(self) -> bool:
         """Whether its runs ask anything."""

@@ -96,7 +96,7 @@ def _how_good(run: RunFiles) -> str:
     if rounds and before:
         gain = 100 * (miou - before[1])
         side = "more" if gain >= 0 else "less"
-        sentence += f", {abs(gain):.1f} points {side} than before the first question"
+        sentence += f", {abs(gain):.1f} points {side} than before the first query"
     supervised = quality.supervised_beside(run)
     if supervised:
         sentence += f", and {100 * miou / supervised:.0f}% of what all labels give"

@@ -22,7 +22,7 @@ class Stage(NamedTuple):
     """How good a run was after a round, and what it had asked by then.
 
     Attributes:
-      round: its number; 0 before the first question.
+      round: its number; 0 before the first query.
       miou: from 0 to 1; None where none was measured.
       labelled_fraction: share of the pool's pixels asked.
       clicks_per_image: a pool image's; None where whole images were asked.

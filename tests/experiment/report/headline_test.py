@@ -30,7 +30,7 @@ def test_the_headline_says_how_good_how_sure_and_what_fails(told):
     text = headline.headline(*told, costs.compare(told[0], []))
     for sentence in (
         "With 2.20% of the pool&#x27;s pixels labelled, mIoU is 62.5%, 31.2 points more than "
-        "before the first question.",
+        "before the first query.",
         "The classes that fail are car &lt;b&gt; (10%).",
         "This is one seed, and only more runs tell how far seeds differ.",
         "Other evaluation images would move mIoU by about 1.2 points.",

@@ -1,4 +1,4 @@
-"""How many objects a person outlines in a whole image: what a full label costs."""
+"""What all rounds of a run together may ask, and how many objects a whole image holds."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def mean_outlines(split: Split, sample: int = 32) -> float:
     return cost.mean_outlines(split.label(int(number)) for number in numbers)
 
 
-def budget(components: Components) -> Budget:
+def build(components: Components) -> Budget:
     """What all rounds together may ask; a whole image is priced as one of the source.
 
     Args:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labor_jax.experiment.outlines import mean_outlines
+from labor_jax.experiment.budget import mean_outlines
 
 
 class Labels:
