@@ -471,6 +471,7 @@ def phase_consistency(images: jax.Array, references: jax.Array) -> jax.Array:
         jnp.sqrt(jnp.square(each.real) + jnp.square(each.imag) + _AMPLITUDE_EPSILON)
         for each in (spectra, expected)
     )
+    weights = jnp.where(expected == 0, 0.0, weights)
     products = spectra.real * expected.real + spectra.imag * expected.imag
     # weights * (1 - cos), in which the weight cancels against the reference's amplitude.
     total = jnp.sum(weights)
@@ -521,18 +522,23 @@ def image_wise_max_squares(
     return -0.5 * _masked_mean(of_images, jnp.any(counted, axis=(-2, -1)))
 
 
-def pooled_logits(logits: jax.Array, *, beta: float = 1.0) -> jax.Array:
+def pooled_logits(
+    logits: jax.Array, counted: jax.Array | None = None, *, beta: float = 1.0
+) -> jax.Array:
     """One logit for each class of an image: a smooth maximum of the class's logits.
 
     Args:
       logits: `float[..., H, W, C]`.
+      counted: The pixels that count, `bool[..., H, W]`; None for all. If none of an image counts,
+        all do.
       beta: How sharp the maximum is, above 0: near 0 the mean, at infinity the maximum.
 
     Returns:
       log(mean over pixels of exp(beta * logits)) / beta, `f32[..., C]`.
 
     Raises:
-      ValueError: If `logits` has fewer than three dimensions or no pixel, or `beta` isn't above 0.
+      ValueError: If `logits` has fewer than three dimensions or no pixel, if `counted` hasn't one
+        value a pixel, or if `beta` isn't above 0.
 
     References:
       Paul et al., WDA, ECCV 2020, https://arxiv.org/abs/2007.15176, Eq. 1, inside the sigmoid.
@@ -543,10 +549,11 @@ def pooled_logits(logits: jax.Array, *, beta: float = 1.0) -> jax.Array:
         )
     if not beta > 0:
         raise ValueError(f"beta is {beta}; it has to be above 0")
-    logits = logits.astype(jnp.float32)
-    pixels = logits.shape[-3] * logits.shape[-2]
-    summed = jax.nn.logsumexp(beta * logits, axis=(-3, -2))
-    return (summed - math.log(pixels)) / beta
+    counted = _as_counted(logits, jnp.ones(logits.shape[:-1]) if counted is None else counted)
+    counted |= ~jnp.any(counted, axis=(-2, -1), keepdims=True)
+    scaled = jnp.where(counted[..., None], beta * logits.astype(jnp.float32), -jnp.inf)
+    pixels = jnp.sum(counted, axis=(-2, -1), dtype=jnp.float32)
+    return (jax.nn.logsumexp(scaled, axis=(-3, -2)) - jnp.log(pixels)[..., None]) / beta
 
 
 def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
@@ -619,15 +626,15 @@ def prototypical_pixels(
 
     Args:
       logits: Unnormalised log-probabilities, `float[..., H, W, C]`.
-      candidates: `bool[..., H, W, C]`, the candidate classes of each pixel; those of a part are
-        those of any of its pixels.
+      candidates: `bool[..., H, W, C]`, the candidate classes of each pixel, as a rule the same for
+        all pixels of a part.
       parts: The number of each pixel's part, `int[..., H, W]`, below `bound` in each image; -1 for
         none.
       bound: Static, at least 1.
 
     Returns:
-      The mean over all pairs of a part and a candidate class of it of -log p at the part's pixel of
-      the largest p, the first in row-major order, `f32[]`; 0.0 where there are none.
+      The mean over all pairs of a part and a candidate class of any of its pixels of -log p at the
+      largest p among those pixels, the first in row-major order, `f32[]`; 0.0 where there are none.
 
     Raises:
       ValueError: If the shapes don't fit, or the candidates aren't bool.

@@ -174,7 +174,10 @@ def match_colours(image: jax.Array, reference: jax.Array) -> jax.Array:
     image, reference = (each.astype(jnp.float32) for each in (image, reference))
     mean, wanted_mean = (each.mean((0, 1)) for each in (image, reference))
     deviation, wanted = (each.std((0, 1)) for each in (image, reference))
-    return (image - mean) * (wanted / jnp.maximum(deviation, 1e-3)) + wanted_mean
+    # By rounding, the deviation of one value need not be 0.
+    varies = image.max((0, 1)) > image.min((0, 1))
+    contrast = jnp.where(varies, wanted / jnp.maximum(deviation, 1e-3), 0.0)
+    return (image - mean) * contrast + wanted_mean
 
 
 def random_texture(

@@ -19,6 +19,11 @@ _FIRST_BIN = (127 - 24) << (23 - _BIN_BITS)  # of the smallest doubt above 0; of
 CONFIDENCE_BINS = (127 << (23 - _BIN_BITS)) - _FIRST_BIN + 2
 """The number of bins of `confidence_histogram`, 6,146."""
 
+_BEYOND = ((np.arange(CONFIDENCE_BINS) + _FIRST_BIN) << _BIN_BITS).astype(np.int32).view(np.float32)
+
+LEAST_CONFIDENCE = (1.0 - (np.ceil(_BEYOND / _SPACING) - 1) * _SPACING).astype(np.float32)
+"""The least confidence of each bin of `confidence_histogram`, `f32[CONFIDENCE_BINS]`."""
+
 
 def confident_labels(logits: jax.Array, threshold: float | jax.Array) -> jax.Array:
     """The predicted classes of which the model is sure enough.
@@ -64,6 +69,8 @@ def class_balanced_thresholds(
     _check_shapes(confidence, prediction)
     if not 0 <= portion <= 1:
         raise ValueError(f"portion is {portion}; it is a share from 0 to 1")
+    if not confidence.size:
+        return jnp.ones(num_classes, jnp.float32)
     confidence, prediction = confidence.ravel().astype(jnp.float32), prediction.ravel()
     valid = (prediction >= 0) & (prediction < num_classes)
     group = jnp.where(valid, prediction, num_classes)
@@ -71,7 +78,7 @@ def class_balanced_thresholds(
     counts = jnp.bincount(group, length=num_classes + 1)[:num_classes]
     rank = jnp.floor(portion * counts.astype(jnp.float32)).astype(jnp.int32)
     place = jnp.cumsum(counts) - counts + jnp.maximum(rank, 1) - 1
-    found = confidence[order][jnp.clip(place, 0, max(confidence.size - 1, 0))]
+    found = confidence[order][jnp.clip(place, 0, confidence.size - 1)]
     return jnp.where(rank > 0, found, 1.0)
 
 
@@ -126,9 +133,7 @@ def histogram_thresholds(histogram: np.ndarray, portion: float) -> np.ndarray:
     so_far = np.cumsum(np.asarray(histogram), axis=-1, dtype=np.int64)
     rank = np.floor(portion * so_far[:, -1])
     found = np.argmax(so_far >= np.maximum(rank, 1)[:, None], axis=-1)
-    beyond = ((found + _FIRST_BIN) << _BIN_BITS).astype(np.int32).view(np.float32)
-    largest_doubt = (np.ceil(beyond / _SPACING) - 1) * _SPACING
-    return np.where(rank > 0, 1.0 - largest_doubt, 1.0).astype(np.float32)
+    return np.where(rank > 0, LEAST_CONFIDENCE[found], np.float32(1.0))
 
 
 def class_balanced_labels(logits: jax.Array, thresholds: jax.Array) -> jax.Array:

@@ -729,6 +729,12 @@ def test_phase_consistency_equals_twin(shape):
     np.testing.assert_allclose(value, phase_consistency_twin(images, references), rtol=1e-4)
 
 
+def test_an_image_without_amplitudes_is_consistent():
+    black = np.zeros((2, 4, 6, 3), np.float32)
+    assert losses.phase_consistency(black, black) == 0.0
+    assert losses.phase_consistency(pictures(0, black.shape), black) == 0.0
+
+
 def test_contrast_and_brightness_keep_phases_and_a_shift_does_not():
     images = pictures(2)
     changed = images * np.array([0.3, 1.0, 2.0], np.float32) + np.array([0.1, 0.0, 0.3], np.float32)
@@ -787,6 +793,19 @@ def test_pooled_logits_equal_twin_and_lie_between_mean_and_maximum(beta):
     np.testing.assert_allclose(pooled, pooled_logits_twin(logits, beta), rtol=1e-4, atol=1e-5)
     assert np.all(pooled <= logits.max((1, 2)) + 1e-5)
     assert np.all(pooled >= logits.mean((1, 2)) - 1e-5)
+
+
+def test_pooled_logits_are_of_the_pixels_that_count():
+    logits, _ = scene(seed=3)
+    counted = np.zeros(logits.shape[:-1], bool)
+    counted[0, 1:, :2] = True  # of the other images nothing counts, so all does
+    pooled, gradient = jax.value_and_grad(lambda z: losses.pooled_logits(z, counted).sum())(logits)
+    found = losses.pooled_logits(logits, counted)
+    np.testing.assert_allclose(found[0], pooled_logits_twin(logits[0, 1:, :2]), rtol=1e-4)
+    np.testing.assert_allclose(found[1:], pooled_logits_twin(logits[1:]), rtol=1e-4)
+    assert np.isfinite(pooled) and not np.any(gradient[0][~counted[0]])
+    with pytest.raises(ValueError, match="counted has shape"):
+        losses.pooled_logits(logits, counted[..., :1])
 
 
 def test_pooled_logits_do_not_overflow():

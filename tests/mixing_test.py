@@ -129,6 +129,14 @@ def test_match_colours_gives_each_channel_another_mean_and_deviation():
     np.testing.assert_allclose(np.polyval(straight, image(0)[..., 1]), matched[..., 1], atol=1e-2)
 
 
+@pytest.mark.parametrize("value", [0.0, 33.7, 201.3])
+def test_match_colours_makes_a_channel_of_one_value_the_references_mean(value):
+    reference = image(1, (5, 9))
+    matched = mixing.match_colours(np.full((256, 512, 3), value, np.float32), reference)
+    expected = np.broadcast_to(reference.mean((0, 1), np.float64), matched.shape)
+    np.testing.assert_allclose(matched, expected, rtol=1e-4)
+
+
 def test_random_texture_is_drawn_anew_and_keeps_mean_and_deviation():
     first, second = (mixing.random_texture(jax.random.key(seed), image(0)) for seed in (0, 1))
     assert np.abs(first - second).max() > 20

@@ -124,6 +124,13 @@ def test_pixels_of_full_confidence_have_a_bin_of_their_own():
     assert found[0] == np.float32(1 - 2**-24)
 
 
+def test_without_pixels_a_class_needs_full_confidence():
+    found = pseudo_labels.class_balanced_thresholds(
+        np.zeros(0, np.float32), np.zeros(0, np.int32), 3, 0.5
+    )
+    np.testing.assert_array_equal(found, np.ones(3, np.float32))
+
+
 def test_counts_of_a_large_pool_may_exceed_32_bits():
     counts = np.zeros((1, pseudo_labels.CONFIDENCE_BINS), np.int64)
     counts[0, 3000], counts[0, 4000] = 2**33, 2**33

@@ -115,5 +115,5 @@ def bdl(config: ConfigDict) -> None:
     adapted = {"source_labels": 0.0, "cycle_translation": 1.0, "translated_adversarial": 1e-3}
     config.warmup.terms.update(adapted)
     config.retraining.terms.update(adapted | {"median_labels": 1.0})
-    config.terms.translated_adversarial.update(config.terms.adversarial)
+    config.terms.translated_adversarial.width = config.terms.adversarial.width
     retrain(config, stages=2, share=0.5)

@@ -21,7 +21,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models
@@ -30,8 +29,6 @@ from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import not_negative, register, register_method, share
 from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training.terms import Player, Setup, Term
-
-_SMALLEST_NORM = 1e-12  # two heads of zero weights have no angle
 
 
 def disagreement(logits_a: jax.Array, logits_b: jax.Array) -> jax.Array:
@@ -57,12 +54,15 @@ def weight_discrepancy(first: Any, second: Any) -> jax.Array:
       second: the same tree of the other's.
 
     Returns:
-      f32[], from 0 for opposite weights to 2 for equal ones.
+      f32[], from 0 for opposite weights to 2 for equal ones; 1, without a gradient, for a head
+      of zero weights, which have no direction.
     """
     first, second = ([x.astype(jnp.float32) for x in jax.tree.leaves(w)] for w in (first, second))
     product = sum(jnp.vdot(a, b) for a, b in zip(first, second, strict=True))
-    norms = optax.tree.norm(first) * optax.tree.norm(second)
-    return product / jnp.maximum(norms, _SMALLEST_NORM) + 1.0
+    squares = [sum(jnp.vdot(x, x) for x in weights) for weights in (first, second)]
+    have_angle = (squares[0] > 0) & (squares[1] > 0)
+    norms = [jnp.sqrt(jnp.where(have_angle, square, 1.0)) for square in squares]
+    return jnp.where(have_angle, product / norms[0] / norms[1], 0.0) + 1.0
 
 
 @register("clan")

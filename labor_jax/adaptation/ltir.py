@@ -106,5 +106,5 @@ def ltir(config: ConfigDict) -> None:
     """LTIR: random textures and target style, then pseudo labels (Kim and Byun, CVPR 2020)."""
     config.warmup.terms.update(source_labels=0.0, random_texture=1.0, translated_adversarial=1e-3)
     config.retraining.terms.update(source_labels=0.0, target_style=1.0, median_labels=1.0)
-    config.terms.translated_adversarial.update(config.terms.adversarial)
+    config.terms.translated_adversarial.width = config.terms.adversarial.width
     retrain(config, stages=1, share=0.5)

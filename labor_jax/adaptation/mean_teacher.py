@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from labor_jax import mixing, models
+from labor_jax import mixing, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import check_start, one_of, register, register_method
 from labor_jax.adaptation.target_answers import given_answers, is_void, with_answers
@@ -26,7 +26,6 @@ from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
 
 _CONFIDENCES = ("image_share", "pixel", "class_balanced")
-_BINS = 256  # of confidences, to find thresholds by class
 _LARGEST_BLUR = 16  # the blur's window is unrolled, so that a large one takes long to compile
 
 
@@ -90,7 +89,8 @@ class MeanTeacher:
             "start": jnp.asarray(round(self.start * setup.steps), jnp.int32),
         }
         if self.confidence == "class_balanced":
-            memory["confidences"] = jnp.zeros((setup.num_classes, _BINS), jnp.float32)
+            shape = (setup.num_classes, pseudo_labels.CONFIDENCE_BINS)
+            memory["confidences"] = jnp.zeros(shape, jnp.float32)
         return memory
 
     def views(self, key, batch, memory) -> dict[str, dict[str, jax.Array]]:
@@ -123,7 +123,10 @@ class MeanTeacher:
         if self.confidence != "class_balanced":
             return {}
         view = batch["taught"]
-        return {"confidences": confidence_counts(view, len(memory["confidences"]))}
+        counts = pseudo_labels.confidence_histogram(
+            view["confidence"], view["prediction"], len(memory["confidences"])
+        )
+        return {"confidences": counts.astype(jnp.float32)}
 
     def update(self, memory, model, measured) -> dict[str, Any]:
         """Moves the teacher, and the counts of confidences, towards what this step brought."""
@@ -154,32 +157,21 @@ def taught_cross_entropy(logits: jax.Array, view: dict[str, jax.Array]) -> Term:
     return cross_entropy(logits, view["label"], view["weight"])
 
 
-def confidence_counts(view: dict[str, jax.Array], num_classes: int) -> jax.Array:
-    """How many pixels of a view are predicted as a class with a confidence: f32[C, bins].
-
-    Predictions of 255, at void pixels, don't count.
-    """
-    bins = jnp.minimum((view["confidence"] * _BINS).astype(jnp.int32), _BINS - 1)
-    flat = (view["prediction"] * _BINS + bins).ravel()
-    counts = jnp.zeros(num_classes * _BINS, jnp.float32).at[flat].add(1.0, mode="drop")
-    return counts.reshape(num_classes, _BINS)
-
-
 def counted_thresholds(counts: jax.Array, portion: float) -> jax.Array:
     """The confidence that at least a portion of each class's pixels have, but for a bin's width.
 
     Args:
-      counts: f32[C, bins], how many pixels of a class have a confidence in each of equal bins.
+      counts: f32[C, bins], a moving average of `pseudo_labels.confidence_histogram`.
       portion: the share of a class's pixels, 0 to 1.
 
     Returns:
       f32[C]; above 1 for a class without pixels, and for a portion of 0.
     """
-    bins = counts.shape[1]
-    at_least = jnp.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
-    wanted = portion * at_least[:, :1]
-    reached = (at_least >= wanted) & (wanted > 0)
-    return jnp.where(reached.any(1), (bins - 1 - jnp.argmax(reached[:, ::-1], 1)) / bins, 2.0)
+    so_far = jnp.cumsum(counts, axis=1)
+    wanted = portion * so_far[:, -1:]
+    reached = (so_far >= wanted) & (wanted > 0)
+    least = jnp.asarray(pseudo_labels.LEAST_CONFIDENCE)[jnp.argmax(reached, axis=1)]
+    return jnp.where(reached.any(1), least, 2.0)
 
 
 def jittered(key: jax.Array, images: jax.Array, jitter: float, blur: float) -> jax.Array:

@@ -4,10 +4,10 @@
 image-level labels. `ClassAdversarial` lets a class's logits attend to where the class is, and a
 discriminator for each class compares the attended features of both domains.
 
-Where people have answered in an image, the classes among their answers are present. Of all others,
-and in images without answers, a class is present where the model's own score is above a threshold:
-the paper's pseudo-weak labels, drawn anew at each step. The point labels of WDA(point) themselves
-are the term `answers`.
+Where people have answered in an image, the classes among their answers are present, also where an
+answer names several. Of all others, and in images without answers, a class is present where the
+model's own score is above a threshold: the paper's pseudo-weak labels, drawn anew at each step. The
+point labels of WDA(point) themselves are the term `answers`.
 
 The paper starts from a model that AdaptSegNet has adapted; here the method starts from the source.
 
@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import losses
 from labor_jax.adaptation.registry import above_zero, register, register_method, share
+from labor_jax.adaptation.target_answers import Target, candidate_classes, is_void
 from labor_jax.ops import resize_bilinear_align_corners
 from labor_jax.training.terms import Player, Setup, Term
 
@@ -42,25 +43,32 @@ def classes_in(labels: jax.Array, num_classes: int) -> jax.Array:
 
 
 def weak_labels(
-    logits: jax.Array, answers: jax.Array, *, threshold: float, complete: bool
+    logits: jax.Array, target: Target, *, threshold: float, complete: bool
 ) -> jax.Array:
     """The classes that an image of the target is taken to hold.
 
     Args:
       logits: f32[B, h, w, C].
-      answers: int[B, h, w], people's, 255 where there are none.
+      target: the view that they are of, with people's answers.
       threshold: the score above which a class is present that no answer names.
       complete: whether the answers in an image name every class that it holds.
 
     Returns:
       bool[B, C]; no gradient goes through it.
     """
-    scores = jax.nn.sigmoid(losses.pooled_logits(jax.lax.stop_gradient(logits)))
-    answered = classes_in(answers, logits.shape[-1])
+    scores = jax.nn.sigmoid(_pooled(jax.lax.stop_gradient(logits), target))
+    answered = classes_in(target["label"], logits.shape[-1])
+    if "candidates" in target:
+        answered |= jnp.any(candidate_classes(target, logits.shape[-1]), axis=(-3, -2))
     guessed = scores > threshold
     if complete:
         guessed &= ~jnp.any(answered, axis=-1, keepdims=True)
     return answered | guessed
+
+
+def _pooled(logits: jax.Array, target: Target) -> jax.Array:
+    """Each class's pooled logit over what can have a class, f32[B, C]."""
+    return losses.pooled_logits(logits, ~is_void(target))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +77,8 @@ class _OnWeakLabels:
 
     threshold: float = 0.2
     complete_answers: bool = False
+
+    labels_target = True
 
     def __post_init__(self):
         """Checks the settings."""
@@ -83,7 +93,7 @@ class _OnWeakLabels:
         """The target's weak labels, f32[B, C]."""
         present = weak_labels(
             outputs["target"].logits,
-            batch["target"]["label"],
+            batch["target"],
             threshold=self.threshold,
             complete=self.complete_answers,
         )
@@ -107,7 +117,8 @@ class WeakLabels(_OnWeakLabels):
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over images of the sum over classes."""
         logits = outputs["target"].logits
-        mean = losses.multi_label(losses.pooled_logits(logits), self._present(outputs, batch))
+        pooled = _pooled(logits, batch["target"])
+        mean = losses.multi_label(pooled, self._present(outputs, batch))
         return Term.of_mean(mean, len(logits))
 
 
@@ -156,39 +167,50 @@ class ClassAdversarial(_OnWeakLabels):
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over images of the sum over the classes present: pass for the source."""
-        scores = self._scores(outputs["target"], memory)
+        scores = self._scores(outputs["target"], memory, ~is_void(batch["target"]))
         summed = jnp.sum(self._present(outputs, batch) * jax.nn.softplus(-scores))
         return Term(summed, jnp.float32(len(scores)))
 
     def player_losses(self, outputs, batch, memory) -> dict[str, Term]:
         """The sum over the domains of the mean over their images: tell the domains apart."""
-        source, target = (self._scores(outputs[name], memory) for name in ("source", "target"))
+        source = self._scores(outputs["source"], memory)
+        target = self._scores(outputs["target"], memory, ~is_void(batch["target"]))
         in_source = classes_in(batch["source"]["label"], source.shape[-1])
         on_source = jnp.sum(in_source * jax.nn.softplus(-source)) / len(source)
         on_target = jnp.sum(self._present(outputs, batch) * jax.nn.softplus(target)) / len(target)
         # Every device and microbatch holds as many images of each domain.
         return {"discriminators": Term.of_mean(on_source + on_target, 1.0)}
 
-    def _scores(self, outputs, memory) -> jax.Array:
+    def _scores(self, outputs, memory, counted=None) -> jax.Array:
         """Each class's logit that its features are of the source, f32[B, C]."""
-        values = attended_features(outputs.logits, outputs.features[-1])
+        values = attended_features(outputs.logits, outputs.features[-1], counted)
         for number, layer in enumerate(memory["discriminators"]):
             values = jnp.einsum("bci,cio->bco", values, layer["kernel"]) + layer["bias"]
             values = jax.nn.relu(values) if number < 2 else values
         return values[..., 0]
 
 
-def attended_features(logits: jax.Array, features: jax.Array) -> jax.Array:
+def attended_features(
+    logits: jax.Array, features: jax.Array, counted: jax.Array | None = None
+) -> jax.Array:
     """The mean feature of each class, weighted by the class's softmax over positions.
 
     Args:
       logits: f32[B, H, W, C].
       features: [B, h, w, D].
+      counted: the pixels that count, bool[B, H, W]; None for all. A position counts if more than
+        half of it does; if none of an image does, all do.
 
     Returns:
       f32[B, C, D].
     """
-    coarse = resize_bilinear_align_corners(logits.astype(jnp.float32), features.shape[1:3])
+    size = features.shape[1:3]
+    coarse = resize_bilinear_align_corners(logits.astype(jnp.float32), size)
+    if counted is not None:
+        shares = resize_bilinear_align_corners(counted[..., None].astype(jnp.float32), size)
+        kept = shares > 0.5
+        kept |= ~jnp.any(kept, axis=(-3, -2), keepdims=True)
+        coarse = jnp.where(kept, coarse, -jnp.inf)
     attention = jax.nn.softmax(coarse, axis=(-3, -2))
     return jnp.einsum("bhwc,bhwd->bcd", attention, features.astype(jnp.float32))
 

@@ -271,6 +271,15 @@ def _check_training(config: ConfigDict, section: str, require: Require) -> None:
             "it learns from answers that name several classes, which config.acquisition.method "
             f"{config.acquisition.method} doesn't ask for; multi_hot does",
         )
+    learns = own.terms.candidate_classes or own.terms.prototypical_pixels
+    asks = method is not None and method.asks == "classes" and config.rounds > 0
+    require(
+        section != "round" or not asks or learns,
+        "round.terms.candidate_classes",
+        f"config.acquisition.method {config.acquisition.method} asks all classes of a part, which "
+        "no other term learns from; MulActSeg's weights are candidate_classes 0.5 and "
+        "prototypical_pixels 0.0625",
+    )
 
 
 def _check_inference(config: ConfigDict, require: Require) -> None:

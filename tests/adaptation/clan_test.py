@@ -75,6 +75,16 @@ def test_weight_discrepancy_is_the_cosine_of_all_weights_plus_one():
     np.testing.assert_allclose(clan.weight_discrepancy(first, opposite), 0, atol=1e-6)
 
 
+def test_a_head_of_zero_weights_has_no_angle_and_no_gradient():
+    some = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+    zero = jax.tree.map(jnp.zeros_like, some)
+    for pair in ((zero, some), (some, zero), (zero, zero)):
+        value, gradients = jax.value_and_grad(clan.weight_discrepancy, argnums=(0, 1))(*pair)
+        assert value == 1
+        for gradient in jax.tree.leaves(gradients):
+            np.testing.assert_array_equal(gradient, 0)
+
+
 KEY = jax.random.key(7)
 
 

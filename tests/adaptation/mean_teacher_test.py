@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labor_jax import adaptation
+from labor_jax import adaptation, pseudo_labels
 from labor_jax.adaptation import mean_teacher
 from labor_jax.adaptation.mean_teacher import MeanTeacher
 from tests.adaptation.teacher_terms import (
@@ -104,7 +104,7 @@ def test_the_teacher_chooses_among_the_classes_of_an_answer():
     assert not np.isin(p.argmax(-1)[:, 2:], [1, 3]).all()
 
 
-count = jax.jit(mean_teacher.confidence_counts, static_argnums=1)
+count = jax.jit(pseudo_labels.confidence_histogram, static_argnums=2)
 thresholds = jax.jit(mean_teacher.counted_thresholds)
 
 
@@ -117,20 +117,26 @@ def at_rank(confidence, prediction, number, portion):
 @given(st.integers(0, 10_000), st.floats(0.01, 1.0))
 def test_counted_thresholds_are_the_sorted_ones_but_for_a_bins_width(seed, portion):
     rng = np.random.default_rng(seed)
-    confidence = rng.beta(3, 1, 600).astype(np.float32)
+    confidence = np.float32(1 - rng.beta(1, 3, 600) * 10.0 ** -rng.integers(0, 6, 600))
     prediction = rng.integers(0, 3, 600).astype(np.int32)
-    view = {"confidence": confidence, "prediction": prediction}
-    counts = np.asarray(count(view, 4))
+    counts = np.asarray(count(confidence, prediction, 4))
     assert counts.sum() == 600 and not counts[3].any()
-    found = np.asarray(thresholds(counts, portion))
+    found = np.asarray(thresholds(counts.astype(np.float32), portion))
     for number in range(3):
         exact = at_rank(confidence, prediction, number, portion)
-        assert -1e-6 < exact - found[number] < 1 / 256 + 1e-6
+        assert found[number] <= exact
+        assert 1 - found[number] <= (1 - exact) * (1 + 1 / 256)
         trusted = np.mean(confidence[prediction == number] >= found[number])
         assert trusted >= portion - 1e-6
-        below = found[number] + 1 / 256
-        assert np.mean(confidence[prediction == number] >= below) < portion + 1e-6
     assert found[3] > 1
+
+
+@pytest.mark.parametrize("portion", [0.1, 0.5, 0.95])
+def test_a_sure_teacher_is_trusted_on_the_portion_too(portion):
+    doubt = 1 / (1 + np.exp(np.random.default_rng(0).normal(8, 1, 100_000)))
+    confidence, prediction = np.float32(1 - doubt), np.zeros(100_000, np.int32)
+    (found,) = thresholds(count(confidence, prediction, 1).astype(jnp.float32), portion)
+    assert abs(np.mean(confidence >= found) - portion) < 0.01
 
 
 def test_no_class_is_without_labels_however_unsure_the_teacher_is():

@@ -80,6 +80,16 @@ def test_a_setting_that_another_method_replaces_is_said(joined, says, caplog):
     assert told == ([f"config.warmup.terms.{says}."] if says else [])
 
 
+@pytest.mark.parametrize("other", ["advent", "iast", "intrada"])
+@pytest.mark.parametrize("method", ["ltir", "bdl"])
+def test_a_discriminator_on_translated_images_is_that_of_its_method_alone(method, other):
+    own, first, last = (
+        labor_jax.get_config(f"uda:{joined}").terms.translated_adversarial.to_dict()
+        for joined in (method, f"{other}+{method}", f"{method}+{other}")
+    )
+    assert own == first == last and own["input"] == "softmax"
+
+
 @pytest.mark.parametrize(
     ("joined", "view"), [("pceda+bdl", "translated"), ("ltir+cbst", "pseudo_labelled")]
 )

@@ -44,8 +44,12 @@ def no_answers(count=2):
 def batch(count=2, answers=None):
     labels = np.random.default_rng(7).choice([0, 2, 3, 255], (count, *SIZE)).astype(np.int32)
     labels[0][labels[0] == 3] = 0
-    target = no_answers(count) if answers is None else answers
-    return {"source": {"label": labels}, "target": {"label": target}}
+    return {"source": {"label": labels}, "target": target_of(answers, count)}
+
+
+def target_of(answers=None, count=2):
+    label = no_answers(count) if answers is None else answers
+    return {"image": np.zeros((count, *SIZE, 3), np.uint8), "label": label}
 
 
 def scores(values):
@@ -53,7 +57,7 @@ def scores(values):
 
 
 def test_guessed_labels_are_the_classes_of_a_high_score():
-    found = wda.weak_labels(logits(), no_answers(), threshold=0.5, complete=False)
+    found = wda.weak_labels(logits(), target_of(), threshold=0.5, complete=False)
     np.testing.assert_array_equal(found, scores(logits()) > 0.5)
     assert found.any() and not found.all()
 
@@ -61,15 +65,43 @@ def test_guessed_labels_are_the_classes_of_a_high_score():
 def test_answered_classes_are_present():
     answers = no_answers()
     answers[0, 1, 2], answers[0, 3, 3] = 1, 3
-    never = wda.weak_labels(logits(), answers, threshold=1.0, complete=False)
+    never = wda.weak_labels(logits(), target_of(answers), threshold=1.0, complete=False)
     np.testing.assert_array_equal(never, [[False, True, False, True], [False] * 4])
-    always = wda.weak_labels(logits(), answers, threshold=0.0, complete=True)
+    always = wda.weak_labels(logits(), target_of(answers), threshold=0.0, complete=True)
     np.testing.assert_array_equal(always, [[False, True, False, True], [True] * 4])
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_all_classes_that_an_answer_names_are_present(complete):
+    candidates = np.zeros((2, *SIZE), np.int32)
+    candidates[0, :2] = 0b0110
+    found = wda.weak_labels(
+        logits() * 0 - 6,
+        {**target_of(), "candidates": candidates},
+        threshold=0.2,
+        complete=complete,
+    )
+    np.testing.assert_array_equal(found, [[False, True, True, False], [False] * 4])
+
+
+def test_what_is_beyond_the_image_holds_no_class():
+    values, void = logits(), np.zeros((2, *SIZE), bool)
+    void[0, :, 3:] = True
+    values[0, :, 3:] = 50.0
+    maps = features()
+    maps[0, :, 3:] = 1e6
+    seen = {**target_of(), "void": void}
+    found = wda.weak_labels(values, seen, threshold=0.5, complete=False)
+    np.testing.assert_array_equal(found[0], scores(values[:1, :, :3])[0] > 0.5)
+    np.testing.assert_array_equal(found[1], scores(values)[1] > 0.5)
+    kept = wda.attended_features(jnp.asarray(values), jnp.asarray(maps), ~void)
+    alone = wda.attended_features(jnp.asarray(values[:, :, :3]), jnp.asarray(maps[:, :, :3]))
+    np.testing.assert_allclose(kept[0], alone[0], rtol=1e-5)
 
 
 def test_no_gradient_goes_through_a_weak_label():
     def count(values):
-        found = wda.weak_labels(values, no_answers(), threshold=0.2, complete=False)
+        found = wda.weak_labels(values, target_of(), threshold=0.2, complete=False)
         return jnp.sum(found.astype(jnp.float32) * values.sum((1, 2)))
 
     gradient = jax.grad(count)(jnp.asarray(logits()))

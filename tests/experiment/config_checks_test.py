@@ -138,6 +138,11 @@ def no_terms(section):
         ("ripu_ra", {"joint.query_steps": (5, 3)}, "joint.query_steps is .*must ascend"),
         ("ripu_ra", {"joint.query_steps": (-1, 3)}, "joint.query_steps is .*must ascend"),
         ("ripu_ra", {"joint.steps": 5}, "joint.steps is 5; .*after the last query, at step 5"),
+        (
+            "ppl",
+            {"acquisition.method": "multi_hot"},
+            "candidate_classes is 0.0; .*asks all classes of a part, which no other term learns",
+        ),
         ("ripu_ra", {"joint.schedule_steps": 8}, "joint.schedule_steps is 8; .*at step 9"),
         (
             "ripu_ra",
@@ -163,6 +168,8 @@ def test_fields_that_do_not_go_together(method, fields, named):
         ("ripu_ra", {"rounds": 1}),
         ("spl", {"evaluation_window": (272, 512), "evaluation_scales": (0.5, 1, 1.5)}),
         ("ripu_ra", {"rounds": 0}),
+        ("active:multi_hot", {"round.terms.candidate_classes": 0.0}),
+        ("uda:advent", {"acquisition.method": "multi_hot"}),  # without rounds nothing is asked
         ("ripu_ra", {"round.steps": 0}),
         ("ripu_source_free", {"joint.query_steps": (0, 1)}),
     ],
