@@ -179,9 +179,7 @@ class Budget(NamedTuple):
             height, width = self.reference_size or size
             return math.ceil(Fraction(self.rounds * height * width, pixels))
         pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
-        exact = Fraction(pick * self.rounds, pixels)
-        digits = 2 - math.floor(math.log10(exact))
-        return math.ceil(exact * 10**digits) / 10**digits
+        return _three_digits(Fraction(pick * self.rounds, pixels))
 
     def pool(
         self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
@@ -207,8 +205,54 @@ class Budget(NamedTuple):
         sizes = collections.Counter(sizes)
         if limited_by == "seconds":
             return PoolLimit(self.seconds * sizes.total() / self.rounds, *self.price)
-        exact = sum(count * self._exact_picks(kind, size, radius) for size, count in sizes.items())
+        exact = self._exact_pool_picks(kind, sizes, radius)
         return PoolLimit(math.floor(exact) if kind == "cap" else math.ceil(exact))
+
+    def pool_holds_a_pick(
+        self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
+    ) -> bool:
+        """Whether a round's part of what `pool` limits is at least one pick, or there is no limit.
+
+        Where it isn't, `pool` has rounded it up to 1, or down to 0 for "cap".
+
+        Args:
+          kind: `Method.budget`, see `picks`.
+          sizes: (height, width) of each image.
+          radius: Radius of a region.
+
+        Raises:
+          ValueError: As `picks`.
+        """
+        if self._limited_by(kind) is None:
+            return True
+        return self._exact_pool_picks(kind, collections.Counter(sizes), radius) >= 1
+
+    def least_of_pool(
+        self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
+    ) -> float:
+        """The smallest budget with a pick in every round of all images together.
+
+        Args:
+          kind: `Method.budget`, see `picks`.
+          sizes: (height, width) of each image.
+          radius: Radius of a region.
+
+        Returns:
+          Seconds of the whole pool, rounded up to hundredths. Otherwise as `least`: a number of
+          points of an image, or a share of the pixels. 0 if there is no limit.
+
+        Raises:
+          ValueError: As `picks`.
+        """
+        limited_by = self._limited_by(kind)
+        if limited_by is None:
+            return 0
+        if limited_by == "seconds":
+            return self.least(kind, (1, 1), radius=radius)
+        exact = self._exact_pool_picks(kind, collections.Counter(sizes), radius)
+        if limited_by == "points":
+            return math.ceil(self.points / exact)
+        return _three_digits(_exact(self.fraction) / exact)
 
     def _limited_by(self, kind: BudgetKind) -> str | None:
         """The field that limits what is asked within an image; None if none does."""
@@ -230,6 +274,14 @@ class Budget(NamedTuple):
         pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
         return _share(*size, self.fraction, self.rounds) / pick
 
+    def _exact_pool_picks(
+        self, kind: BudgetKind, sizes: Mapping[tuple[int, int], int], radius: int
+    ) -> Fraction:
+        """The picks of a round of all images, by the number of images of each size."""
+        if self.seconds is not None:
+            return self._paid_picks(sum(sizes.values()))
+        return sum(count * self._exact_picks(kind, size, radius) for size, count in sizes.items())
+
     def _images_until(self, pool: int, round: int) -> int:
         """How many whole images the rounds up to this one may ask."""
         if self.seconds is not None:
@@ -241,9 +293,9 @@ class Budget(NamedTuple):
             count = math.ceil(Fraction(self.points * round, self.rounds))
         return min(count, pool)
 
-    def _paid_picks(self) -> Fraction:
-        """How many picks a round's seconds pay for, after opening the image."""
-        seconds = _exact(self.seconds) / self.rounds - _exact(self.price.image)
+    def _paid_picks(self, images: int = 1) -> Fraction:
+        """How many picks a round's seconds of some images pay for, after opening one of them."""
+        seconds = images * _exact(self.seconds) / self.rounds - _exact(self.price.image)
         # A division of the seconds before, by images, may have lost the last digit.
         return seconds / _exact(self.price.pick) + Fraction(1, 10**9)
 
@@ -347,6 +399,12 @@ def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int
 def pixel_cap(height: int, width: int, *, fraction: float, rounds: int) -> int:
     """`pixel_count` rounded down: the most pixels per round that never exceed the share."""
     return math.floor(_share(height, width, fraction, rounds))
+
+
+def _three_digits(share: Fraction) -> float:
+    """A share above 0, rounded up to three digits."""
+    digits = 2 - math.floor(math.log10(share))
+    return math.ceil(share * 10**digits) / 10**digits
 
 
 def _share(height: int, width: int, fraction: float, rounds: int) -> Fraction:

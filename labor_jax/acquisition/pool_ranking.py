@@ -57,16 +57,24 @@ def bind_ranking(
             keep = high if found.candidates is None else high & found.candidates
             found = found._replace(candidates=keep)
             found = pick(method, found, image.available, count=length, radius=radius)
+        if method.asks == "mask":
+            raise _without_score(method, "ScoredPixels")
         if isinstance(found, Query) and found.parts is not None and found.scores is not None:
             valid = jnp.arange(found.scores.size) < found.picks
             return Ranking(found.scores, valid, None, found.candidates, parts=found.parts)
         if not isinstance(found, Selection) or found.scores is None:
-            raise ValueError(
-                f"the acquisition function {function_name(method.function)} of method "
-                f"{method.name!r} returns no score, which a budget over the pool goes by; set "
-                "config.acquisition.scope to 'image', or return a score, ScoredPixels, a "
-                "Selection with scores or a Query with parts and scores"
+            takes = (
+                "a score, ScoredPixels, a Selection with scores or a Query with parts and scores"
             )
+            raise _without_score(method, takes)
         return Ranking(found.scores, found.valid, found.centers, candidates)
 
     return ranker
+
+
+def _without_score(method: Method, takes: str) -> ValueError:
+    return ValueError(
+        f"the acquisition function {function_name(method.function)} of method {method.name!r} "
+        "returns no score, which a budget over the pool goes by; set config.acquisition.scope to "
+        f"'image', or return {takes}"
+    )

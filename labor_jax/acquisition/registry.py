@@ -141,7 +141,8 @@ def register(
       - `ScoredPixels`: a score with the pixels to choose from, or with another distance to keep.
       - a `Selection` or `MaskSelection`, for a function that selects for itself.
       - a `Query`, which also says among which candidates the function chose. With `asks`
-        "superpixels" or "classes" it has `parts`, such as `select_superpixels` returns.
+        "superpixels", "classes" or "corrections" it has `parts`, such as `select_superpixels`
+        returns.
 
     Args:
       name: A name that is not registered yet.

@@ -150,6 +150,9 @@ def _checked(
     in_parts = method.asks in ("superpixels", "classes")
     if method.asks == "images":
         return _whole_image(method, found, image.available)
+    if method.asks == "corrections" and isinstance(found, Query) and found.parts is None:
+        expected = "a score f32[H, W], ScoredPixels, a Selection or a Query with parts"
+        raise _wrong_result(method, expected, found, shape)
     if isinstance(found, Query) and not (in_parts and found.parts is None):
         check_mask(f"the pixels of the query of {name}", found.pixels, shape)
         if found.parts is not None and not _is_array(found.parts, shape, jnp.integer):

@@ -20,7 +20,8 @@ _SECONDS = {
     "seconds": "people's seconds for the whole pool",
     "seconds_per_image": "their seconds for each image",
 }
-_BUDGET_FIELDS = (*BUDGETS["points"], "seconds_per_image")
+BUDGET_FIELDS = (*BUDGETS["points"], "seconds_per_image")
+"""The fields of `config.acquisition` of which one is the budget; masks have `max_fraction`."""
 
 # What a person does for a pick, where it can be planned before the answer: a part is expected to
 # hold two classes, and a guess to be wrong.
@@ -260,18 +261,18 @@ def _check_budget(config: ConfigDict, entry: Method) -> None:
     """Checks that a method gets one budget that it takes, and no other."""
     allowed = _budget_fields(entry)
     if not allowed:
-        for field in _BUDGET_FIELDS:
+        for field in BUDGET_FIELDS:
             if config[field]:
                 raise ValueError(
                     f"config.acquisition.{field} is {config[field]}, but {entry.name} asks without "
                     "that budget; set it to 0."
                 )
         return
-    given = [field for field in _BUDGET_FIELDS if config[field]]
+    given = [field for field in BUDGET_FIELDS if config[field]]
     if len(given) == 1 and given[0] in allowed:
         return
     choices = [f"config.acquisition.{field}, {meaning}" for field, meaning in allowed.items()]
-    got = ", ".join(f"{field} {config[field]}" for field in _BUDGET_FIELDS)
+    got = ", ".join(f"{field} {config[field]}" for field in BUDGET_FIELDS)
     raise ValueError(
         f"config.acquisition.method {entry.name} asks {entry.asks}; it needs one budget over all "
         f"rounds: {'; '.join(choices[:-1])}; or {choices[-1]}. Got {got}: set one of these above 0 "
@@ -298,6 +299,11 @@ def _check_scope(config: ConfigDict, entry: Method) -> None:
         raise ValueError(
             "config.acquisition.scope is 'pool', but without config.acquisition.max_fraction "
             f"{entry.name} asks all that it finds; set max_fraction above 0, or scope to 'image'."
+        )
+    if entry.asks == "mask" and entry.budget == "points" and "count" in entry.parameters:
+        raise ValueError(
+            f"config.acquisition.scope is 'pool', but {entry.name} has to know how many pixels it "
+            "may ask of an image, which the pool's budget doesn't say; set scope to 'image'."
         )
     if entry.budget == "own":
         raise ValueError(

@@ -343,7 +343,8 @@ def cost_so_far(
     else:
         basis = "measured" if measured.measured == measured.items else "partly measured"
     # A round that asked nothing does not change the basis.
-    earlier = before.get("annotation_source", "published") if before.get("clicks") else basis
+    asked_before = before.get("work", {}).get("images") or before.get("clicks")
+    earlier = before.get("annotation_source", "published") if asked_before else basis
     if not work.images:
         basis = earlier
     together = total([Work(**before.get("work", {})), work])

@@ -140,7 +140,7 @@ def check_budget(components: Components) -> None:
     sizes = [tuple(pool.size(number)) for number in range(len(pool))]
     _warn_of_unspent(config.acquisition, budget, method, sizes)
     if config.acquisition.scope == "pool":
-        _check_pool_budget(budget, method, sizes, radius)
+        _check_pool_budget(config.acquisition, budget, method, sizes)
         return
     holds = {size: budget.holds_a_pick(method.budget, size, radius=radius) for size in set(sizes)}
     if all(holds.values()):
@@ -198,15 +198,22 @@ def _warn_of_unspent(
 
 
 def _check_pool_budget(
-    budget: Budget, method: Method, sizes: list[tuple[int, int]], radius: int
+    config: ConfigDict, budget: Budget, method: Method, sizes: list[tuple[int, int]]
 ) -> None:
-    limit = budget.pool(method.budget, sizes, radius=radius)
-    if limit is not None and limit.limit < limit.pick_cost + limit.image_cost:
-        raise ValueError(
-            "config.acquisition.scope is 'pool', but a round's budget for all "
-            f"{len(sizes)} images together does not hold a single pick. Raise the budget, or lower "
-            "config.rounds."
-        )
+    if budget.pool_holds_a_pick(method.budget, sizes, radius=config.radius):
+        return
+    least = budget.least_of_pool(method.budget, sizes, radius=config.radius)
+    fields = ("max_fraction",) if method.budget == "cap" else strategies.BUDGET_FIELDS
+    field = next(name for name in fields if config[name])
+    if field == "seconds_per_image":
+        least = math.ceil(100 * least / len(sizes)) / 100
+    reachable = field not in ("fraction", "max_fraction") or least <= 1
+    raise_it = f"Set config.acquisition.{field} to {least:.10g} or more, or lower"
+    raise ValueError(
+        f"config.acquisition.scope is 'pool', but {field}={config[field]:.10g} of all {len(sizes)} "
+        f"images together does not hold a single pick in each of {budget.rounds} rounds. "
+        f"{raise_it if reachable else 'Lower'} config.rounds."
+    )
 
 
 def _too_small(

@@ -119,6 +119,37 @@ def test_the_pools_limit_is_rounded_once():
     assert seconds.pool("points", sizes, radius=1) == (18.0, 2.4, 1.0)
 
 
+@hypothesis.given(
+    st.sampled_from(["points", "regions", "cap", "superpixels"]),
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=4),
+    st.integers(1, 9),
+    st.floats(1e-5, 0.3),
+)
+def test_the_least_of_a_pool_holds_a_pick_and_hardly_less_does_not(kind, sizes, rounds, share):
+    if kind == "superpixels":
+        budget = acquisition.Budget(points=1, rounds=rounds)
+        least, less = budget.least_of_pool(kind, sizes, radius=1), 1
+    else:
+        budget = acquisition.Budget(fraction=share, rounds=rounds)
+        least, less = budget.least_of_pool(kind, sizes, radius=1), 0.0
+    field = "fraction" if budget.points is None else "points"
+    assert budget._replace(**{field: least}).pool_holds_a_pick(kind, sizes, radius=1)
+    lower = least - less if less else least * 0.98
+    if lower > 0:
+        assert not budget._replace(**{field: lower}).pool_holds_a_pick(kind, sizes, radius=1)
+
+
+@pytest.mark.parametrize("images", [5, 10, 20, 27, 37, 161])
+def test_seconds_that_buy_exactly_a_pick_of_the_pool_hold_one(images):
+    for rounds in (1, 2, 3):
+        paid = 3.4 * rounds / images  # opening an image, and a pick
+        budget = acquisition.Budget(seconds=paid, rounds=rounds, price=PRICE)
+        assert budget.pool_holds_a_pick("points", [(9, 9)] * images, radius=1)
+        less = budget._replace(seconds=0.99 * paid)
+        assert not less.pool_holds_a_pick("points", [(9, 9)] * images, radius=1)
+        assert less.least_of_pool("points", [(9, 9)] * images, radius=1) == round(3.4 * rounds, 2)
+
+
 @pytest.mark.parametrize(
     ("kind", "given"), [("cap", {}), ("own", {}), ("images", {}), ("images", {"points": 1})]
 )
@@ -128,6 +159,8 @@ def test_some_kinds_have_no_limit_within_an_image(kind, given):
     assert budget.holds_a_pick(kind, (4, 4), radius=1)
     assert budget.least(kind, (4, 4), radius=1) == 0
     assert budget.pool(kind, [(4, 4)], radius=1) is None
+    assert budget.pool_holds_a_pick(kind, [(4, 4)], radius=1)
+    assert budget.least_of_pool(kind, [(4, 4)], radius=1) == 0
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,15 @@ def test_selections_without_scores_and_weights_of_selections_are_refused(image):
         acquisition.bind(acquisition.method("ppl"), acquisition.Budget())(image, jnp.ones(4))
 
 
+def test_a_mask_of_the_pool_needs_a_score_of_each_pixel(image):
+    def select(logits, available):
+        return acquisition.select_points(logits[..., 0], available, count=3)
+
+    method = acquisition.Method("own", select, "mask", "points", ("logits", "available"))
+    with pytest.raises(ValueError, match=r"'own' returns no score.*or return ScoredPixels"):
+        acquisition.bind_ranking(method, None)(image)
+
+
 def test_the_core_sets_scores_are_its_distances(image):
     free = jnp.ones(SHAPE, bool)
     chosen = acquisition.select_core_set(image.features, free, count=4)

@@ -147,6 +147,14 @@ def test_a_selection_without_scores_is_in_parts_all_the_same():
     assert sorted(query.parts[query.pixels].tolist()) == list(range(query.picks))
 
 
+def test_a_query_of_corrections_needs_parts():
+    def select(available):
+        return acquisition.Query(available, jnp.int32(3), available)
+
+    with pytest.raises(ValueError, match="a Selection or a Query with parts"):
+        _ask(select, asks="corrections")
+
+
 def test_masks_have_no_parts():
     query = _ask(lambda logits: logits[..., 0] > 0, asks="mask")
     assert query.parts is None and query.scores is None

@@ -216,6 +216,13 @@ def test_rounds_add_up_and_say_what_they_follow_from():
     assert cost_so_far(work, partly, {})["annotation_source"] == "partly measured"
 
 
+def test_a_round_whose_answers_took_no_click_counts():
+    void = cost_so_far(Work(images=2, whole_images=2), measured_cost([10.0, 20.0], items=2), {})
+    assert void["clicks"] == 0
+    both = cost_so_far(Work(images=2, whole_images=2, outlines=4), None, void)
+    assert both["annotation_source"] == "partly measured"
+
+
 def test_a_round_that_asked_nothing_changes_nothing():
     work = Work(images=1, points=1)
     measured = cost_so_far(work, measured_cost([3.0], items=1), {})

@@ -47,7 +47,17 @@ def config_with(method, **acquisition):
         (
             "random",
             {"fraction": 0.0, "seconds": 6.7, "scope": "pool"},
-            ("all 4 images together does not hold a single pick",),
+            ("all 4 images together does not hold a single pick in each of 2", "to 6.8 or more"),
+        ),
+        (
+            "ripu_ra",
+            {"fraction": 0.001, "radius": 3, "scope": "pool"},
+            ("fraction=0.001 of all 4 images", "Set config.acquisition.fraction to 0.012 or more"),
+        ),
+        (
+            "spl",
+            {"max_fraction": 1e-4, "scope": "pool"},
+            ("max_fraction=0.0001 of all 4", "Set config.acquisition.max_fraction to 0.000245"),
         ),
     ],
 )
