@@ -126,7 +126,7 @@ class Setup:
 
     Attributes:
       num_classes: C.
-      image_size: (height, width) of training images, for shapes.
+      image_size: an example (height, width) of images, for shapes that don't depend on it.
       schedule: from a learning rate at step 0 to the phase's schedule of it.
       classes: the classes' names, C of them.
       num_images: how many images a domain has, by "source" and "target".
