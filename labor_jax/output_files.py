@@ -226,6 +226,12 @@ def folder_beside(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def list_files(folder: Path) -> None:
+    """Lists all files of a folder from `folder_beside` as written by the package."""
+    for path in sorted(folder.iterdir()):
+        _append(folder / LISTED, {"file": path.name, **_described(path), "key": ""})
+
+
 def check_outside(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) -> None:
     """Raises an `OutputError` if a path is, or lies in, one of the folders that a command reads."""
     folder = enclosing(path, folders)

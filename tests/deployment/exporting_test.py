@@ -13,7 +13,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 import labor_jax
-from labor_jax import deployment, models
+from labor_jax import deployment, models, output_files
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
 from labor_jax.deployment import ExportError, check, model_card, run_facts, weights_licence
@@ -39,6 +39,7 @@ def test_the_folder_says_what_the_model_is(run, tmp_path):
     model, differences = export(run, tmp_path / "out")
     assert model == tmp_path / "out" / "model.safetensors"
     assert sorted(each.name for each in model.parent.iterdir()) == [
+        output_files.LISTED,
         "README.md",
         "classes.csv",
         "model.json",
@@ -281,6 +282,42 @@ def test_an_earlier_export_is_replaced_if_asked(run, tmp_path):
     export(run, folder, overwrite=True, size=(16, 16))
     assert json.loads((folder / "model.json").read_text())["input"]["shape"][1:3] == [16, 16]
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_edited_file_is_never_replaced(run, tmp_path):
+    folder = tmp_path / "out"
+    export(run, folder)
+    (folder / "README.md").write_text("license: apache-2.0, my own text")
+    for overwrite in (False, True):
+        with pytest.raises(ExportError, match=r"README\.md isn't as labor-jax wrote it.* Move"):
+            export(run, folder, overwrite=overwrite)
+    assert card_of(folder) == "license: apache-2.0, my own text"
+    (folder / "README.md").rename(tmp_path / "mine.md")
+    export(run, folder, overwrite=True)
+    assert card_of(folder).startswith("---")
+
+
+@pytest.mark.parametrize("has_record", [False, True])
+def test_a_folder_of_own_files_with_an_exports_names_is_never_replaced(run, tmp_path, has_record):
+    folder = tmp_path / "out"
+    if has_record:
+        export(run, folder)
+    folder.mkdir(exist_ok=True)
+    for name in ("model.json", "README.md"):
+        (folder / name).write_text("mine")
+    message = "isn't as labor-jax wrote it" if has_record else "has no list of what labor-jax wrote"
+    with pytest.raises(ExportError, match=message):
+        export(run, folder, overwrite=True)
+    assert card_of(folder) == "mine"
+
+
+def test_an_export_of_an_older_version_is_not_replaced_but_said_to_be(run, tmp_path):
+    folder = tmp_path / "out"
+    export(run, folder)
+    (folder / output_files.LISTED).unlink()
+    with pytest.raises(ExportError, match=r"an older version wrote it.* Delete it, or choose"):
+        export(run, folder, overwrite=True)
+    assert (folder / "model.safetensors").is_file()
 
 
 def test_what_is_wrong_is_one_sentence(run, tmp_path):
