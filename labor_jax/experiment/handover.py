@@ -51,11 +51,7 @@ def players_after(
       before: parameters by term and player.
       state: the phase's last.
     """
-    own = {
-        term: {name: state.memory[term][name] for name in optimizers}
-        for term, optimizers in state.player_optimizers.items()
-    }
-    return {**before, **own}
+    return {**before, **state.players}
 
 
 def after_training(handover: Handover, state: TrainState, *, joint: bool) -> Handover:

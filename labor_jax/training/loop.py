@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from labor_jax.training import processes
+from labor_jax.training.state import TrainState
 
 Metrics = dict[str, float]
 """The metrics of a step, by name."""
@@ -69,7 +70,8 @@ def train(
       The state after step `stop`.
 
     Raises:
-      DivergedError: a metric, or a weight of a state to save or return, is NaN or infinite.
+      DivergedError: a metric, or a weight of a state to save or return (of the network or a
+        player), is NaN or infinite.
     """
     waiting, taken, paced_from = list(unlogged), start, 0.0
     timed_from, timed = 0.0, start  # when the steps since the last log began, and after which step
@@ -152,8 +154,12 @@ def _check_finite(means: Metrics, name: str, taken: int) -> None:
 
 
 def _check_state(state: Any, name: str, taken: int) -> None:
-    """Raises unless what the state trains is finite: the losses tell of the step before alone."""
-    if not _all_finite(getattr(state, "variables", state)):
+    """Raises unless what the state trains is finite: the losses tell of the step before alone.
+
+    That is the network's variables and the players' parameters; any other state counts as a whole.
+    """
+    trained = (state.variables, state.players) if isinstance(state, TrainState) else state
+    if not _all_finite(trained):
         raise _diverged("The weights", name, taken)
 
 

@@ -30,6 +30,14 @@ class TrainState(struct.PyTreeNode):
     memory: Memory
     player_optimizers: dict[str, dict[str, Any]]
 
+    @property
+    def players(self) -> dict[str, dict[str, Any]]:
+        """The players' parameters, by term and player."""
+        return {
+            term: {name: self.memory[term][name] for name in optimizers}
+            for term, optimizers in self.player_optimizers.items()
+        }
+
 
 def create_state(
     variables: Mapping[str, Any],

@@ -2,11 +2,15 @@
 
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from labor_jax.training import loop
+from labor_jax.training.state import create_state
+from labor_jax.training.terms import Player
 
 
 def adding(state, batch):
@@ -150,6 +154,28 @@ def test_weights_that_are_not_finite_are_never_saved():
     with pytest.raises(loop.DivergedError, match=r"weights stopped .* phase source .* step 4"):
         recorder.run(step=step, log=100)
     assert [taken for taken, _ in recorder.saved] == [2]
+
+
+def test_a_player_that_is_not_finite_is_never_saved():
+    def memory(player):  # a term may keep what is infinite
+        return {"term": {"player": jnp.float32(player), "bound": jnp.float32(np.inf)}}
+
+    def step(state, batch):  # the network's weights and the losses stay finite
+        spoilt = memory(np.nan if batch == 3 else 1.0)
+        return state.replace(memory=spoilt), {"loss": jnp.float32(1.0)}
+
+    first = create_state(
+        {"params": jnp.zeros(2)},
+        optax.sgd(0.1),
+        jax.random.key(0),
+        memory=memory(1.0),
+        players={"term": {"player": Player(init=jnp.zeros, optimizer=optax.sgd(0.1))}},
+    )
+    recorder, saved = Recorder(), []
+    recorder.save = lambda taken, state, unlogged: saved.append(taken)
+    with pytest.raises(loop.DivergedError, match=r"weights stopped .* phase source .* step 4"):
+        recorder.run(step=step, state=first, log=100)
+    assert saved == [2]
 
 
 def test_a_last_step_that_diverges_ends_the_run():
