@@ -1,6 +1,5 @@
 """Weights as safetensors, in the layout that `config.model.pretrained` reads back."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,8 +43,7 @@ def check_packages() -> None:
 def write(network: Network, path: Path, metadata: Mapping[str, str]) -> None:
     """Writes the weights; `metadata` and the network's description become the file's metadata."""
     tensors = models.to_torch(network.segmenter, network.variables, "labor_jax")
-    described = {native.NETWORK: json.dumps(native.describe(network.segmenter))}
-    path.write_bytes(save(tensors, {**metadata, **described}))
+    path.write_bytes(save(tensors, {**metadata, **native.metadata(network.segmenter)}))
 
 
 def logits(path: Path, network: Network, images: np.ndarray) -> np.ndarray:

@@ -156,13 +156,16 @@ def _from_torch(path: str, name: str, tensor: Any) -> np.ndarray:
     return (tensor.float() if tensor.is_floating_point() else tensor).resolve_neg().numpy()
 
 
-def write_tensors(path: str, tensors: Mapping[str, np.ndarray]) -> None:
+def write_tensors(
+    path: str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes a table of named arrays that `read_tensors` and PyTorch read.
 
     Args:
       path: a .safetensors, .npz, .pth or .pt file (the last two need torch); replaced if it exists.
       tensors: {name: array}. In a PyTorch file, names that all begin with "feature_extractor." or
         "classifier." become two tables of these names, as RIPU's code reads them.
+      metadata: what a .safetensors file says beside them; the other kinds say nothing.
 
     Raises:
       WeightsError: for an unknown kind of file, a missing folder, or when torch is missing.
@@ -176,7 +179,7 @@ def write_tensors(path: str, tensors: Mapping[str, np.ndarray]) -> None:
         if suffix == ".npz":
             np.savez(partial, **tensors)
         elif suffix == ".safetensors":
-            save_file(dict(tensors), partial)
+            save_file(dict(tensors), partial, dict(metadata or {}))
         else:
             _write_torch(path, partial, tensors)
         os.replace(partial, path)

@@ -38,6 +38,7 @@ class Layout:
         shows.
       classes_of_file: given a file's path, the names of its model's classes in label order; None if
         it doesn't tell.
+      metadata: what a .safetensors file says of a segmenter, by entry.
       in_torch_layout: whether filters are [out, in, h, w] as PyTorch's; else they are as ours.
       removes_epsilon: whether, when written, batch norm of this segmenter becomes one without
         epsilon in the denominator.
@@ -52,6 +53,7 @@ class Layout:
     after_reading: Callable[..., dict[Path, Any]] = _as_they_are
     misfit_of_file: Callable[[str, Segmenter], str | None] = lambda path, segmenter: None
     classes_of_file: Callable[[str], tuple[str, ...] | None] = lambda path: None
+    metadata: Callable[[Segmenter], dict[str, str]] = lambda segmenter: {}
     in_torch_layout: bool = True
     removes_epsilon: Callable[[Segmenter], bool] = lambda segmenter: False
 

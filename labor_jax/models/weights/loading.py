@@ -153,7 +153,8 @@ def save_weights(
 
     Args:
       path: a .pth, .pt, .safetensors or .npz file; replaced if it exists. RIPU's code reads .pth,
-        where the layout "ripu" becomes its two tables "feature_extractor" and "classifier".
+        where the layout "ripu" becomes its two tables "feature_extractor" and "classifier". A
+        .safetensors file of the layout "labor_jax" tells its network, which `load_weights` checks.
       segmenter: from `build_segmenter`.
       variables: the segmenter's.
       layout: see `to_torch`.
@@ -162,7 +163,8 @@ def save_weights(
       ValueError: see `to_torch`.
       WeightsError: when the file cannot be written.
     """
-    write_tensors(os.path.expanduser(path), to_torch(segmenter, variables, layout))
+    tensors = to_torch(segmenter, variables, layout)
+    write_tensors(os.path.expanduser(path), tensors, LAYOUTS[layout].metadata(segmenter))
 
 
 def _find_file(source: str | os.PathLike[str], segmenter: Segmenter) -> str:

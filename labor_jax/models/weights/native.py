@@ -55,6 +55,11 @@ def describe(segmenter: Segmenter) -> dict[str, dict[str, Any]]:
     return json.loads(json.dumps(described))
 
 
+def metadata(segmenter: Segmenter) -> dict[str, str]:
+    """What a .safetensors file says of its network, by entry."""
+    return {NETWORK: json.dumps(describe(segmenter))}
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
@@ -62,10 +67,10 @@ def _is_plain(value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _metadata(path: str) -> Iterator[dict[str, str]]:
+def _metadata_of(path: str) -> Iterator[dict[str, str]]:
     """A file's metadata, none of most; an error of the block says that they are damaged."""
     try:
-        if not path.endswith(".safetensors"):
+        if not path.lower().endswith(".safetensors"):
             yield {}
             return
         with safe_open(path, framework="numpy") as file:
@@ -75,13 +80,13 @@ def _metadata(path: str) -> Iterator[dict[str, str]]:
 
 
 def _classes_of_file(path: str) -> tuple[str, ...] | None:
-    with _metadata(path) as metadata:
-        return tuple(map(str, json.loads(metadata[CLASSES]))) if CLASSES in metadata else None
+    with _metadata_of(path) as entries:
+        return tuple(map(str, json.loads(entries[CLASSES]))) if CLASSES in entries else None
 
 
 def _misfit_of_file(path: str, segmenter: Segmenter) -> str | None:
-    with _metadata(path) as metadata:
-        described = json.loads(metadata.get(NETWORK, "{}"))
+    with _metadata_of(path) as entries:
+        described = json.loads(entries.get(NETWORK, "{}"))
         differing = [
             (name, theirs, ours[name])
             for part, ours in describe(segmenter).items()
@@ -110,6 +115,7 @@ register_layout(
         is_unused=lambda name: name.split("/")[1:2] == ["auxiliary_head"],
         misfit_of_file=_misfit_of_file,
         classes_of_file=_classes_of_file,
+        metadata=metadata,
         in_torch_layout=False,
     ),
 )

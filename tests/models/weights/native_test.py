@@ -55,8 +55,7 @@ def test_names_are_the_variables_paths_and_filters_stay_as_they_are(segmenter, v
 def test_another_network_of_the_same_shapes_is_refused(variables, segmenter, tmp_path):
     path = tmp_path / "weights.safetensors"
     other = segmenter.clone(backbone=models.TwoLayers(output_stride=4))
-    described = {native.NETWORK: '{"backbone": {"output_stride": 4}}'}
-    save_file(models.to_torch(segmenter, variables, "labor_jax"), path, described)
+    models.save_weights(path, other, variables, "labor_jax")
     models.read_weights(path, other)
     with pytest.raises(models.WeightsError, match="output_stride = 4 and not 2: set that in"):
         models.read_weights(path, segmenter)
@@ -74,6 +73,20 @@ def test_the_head_of_other_classes_is_refused(variables, segmenter, tmp_path):
     for classes in (("road", "sky", "bush"), ("road", "sky")):
         with pytest.raises(models.WeightsError, match=both + ", ".join(classes) + r"\. If "):
             models.load_weights(path, segmenter, variables, classes)
+
+
+def test_a_resnet_of_the_other_variant_is_refused(tmp_path):
+    theirs, ours = (
+        models.Segmenter(models.ResNet("resnet18", width=4, variant=variant), models.Linear(3))
+        for variant in ("caffe", "torchvision")
+    )
+    path = tmp_path / "weights.SAFETENSORS"
+    shapes = jax.eval_shape(lambda: models.init_variables(theirs, jax.random.key(0), (32, 32)))
+    weights = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    models.save_weights(path, theirs, weights, "labor_jax")
+    models.read_weights(path, theirs)
+    with pytest.raises(models.WeightsError, match="variant = 'caffe' and not 'torchvision'"):
+        models.read_weights(path, ours)
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[1]", '{"backbone": 3}'])
