@@ -6,12 +6,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from labor_jax import models
 from labor_jax.data import ROLES, colours
 from labor_jax.deployment import weights_licence
 from labor_jax.deployment.check import Difference
 from labor_jax.deployment.formats import Format
 from labor_jax.deployment.run_facts import RunFacts
+from labor_jax.models import registry
 
 _NOT_MEASURED = "\N{EN DASH}, no labels to measure on"
 _NO_IOU = "\N{EN DASH}, no labels of it"
@@ -103,13 +103,11 @@ def _use(facts: RunFacts, described: dict[str, Any], format: Format) -> Iterator
 
 def _not_of_the_package(model: ConfigDict) -> list[str]:
     """The backbone and the head that somebody else's file registered, with their names."""
-    found = []
-    for kind, registry in (("backbone", models.BACKBONES), ("head", models.HEADS)):
-        factory = registry[model[kind]]
-        module = getattr(factory, "func", factory).__module__  # `func` of a functools.partial
-        if module.partition(".")[0] != models.__name__.partition(".")[0]:
-            found.append(f"{kind} `{model[kind]}`")
-    return found
+    return [
+        f"{kind} `{model[kind]}`"
+        for kind in ("backbone", "head")
+        if not registry.is_packaged(kind, model[kind])
+    ]
 
 
 def _quality(facts: RunFacts) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Segmentation networks: backbones, heads, the segmenter of both, and published weights."""
 
+from labor_jax.models import registry
 from labor_jax.models.backbones import (
     EfficientNetLite0,
     EfficientNetLite1,
@@ -27,6 +28,8 @@ from labor_jax.models.weights import (
     to_torch,
 )
 from labor_jax.models.windows import windowed_logits, windowed_outputs
+
+registry.note_packaged()
 
 __all__ = [
     "BACKBONES",

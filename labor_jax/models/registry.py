@@ -17,7 +17,7 @@ returns f32[B, h, w, num_classes] logits at a resolution of its choice. A head t
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from flax import linen as nn
@@ -26,6 +26,8 @@ Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {}
 HEADS: dict[str, Callable[..., nn.Module]] = {}
+
+_PACKAGED: set[tuple[str, str]] = set()  # (kind, name)
 
 
 def register_backbone(name: str) -> Callable[[Factory], Factory]:
@@ -58,6 +60,7 @@ def register_head(name: str) -> Callable[[Factory], Factory]:
 
 
 _REQUIRED = {"backbone": "output_stride", "head": "num_classes"}
+_REGISTERED_AS = "_labor_jax_name"  # the attribute of a built module that holds its name
 
 
 def _register(registry, kind, name, factory):
@@ -100,18 +103,35 @@ def build(registry: dict[str, Callable[..., nn.Module]], name: str, values: dict
     module = factory(**{field: values[field] for field in fields if values.get(field) is not None})
     if hasattr(module, "check"):
         module.check()
+    object.__setattr__(module, _REGISTERED_AS, name)  # no field: it changes nothing computed
     return module
 
 
+def note_packaged() -> None:
+    """Counts all that is registered so far as the package's own."""
+    _PACKAGED.update((kind, name) for kind, name, _ in _entries())
+
+
+def is_packaged(kind: str, name: str) -> bool:
+    """Whether the package itself registers a "backbone" or "head" of this name."""
+    return (kind, name) in _PACKAGED
+
+
 def name_of(module: nn.Module) -> str:
-    """The name under which a backbone or head is registered; its class's name if it is not."""
-    names = {}  # by the number of fields that the registration fixes
-    for name, factory in (*BACKBONES.items(), *HEADS.items()):
+    """The name under which a backbone or head is registered; its class's name if it is not.
+
+    One from `build` has the name by which it was built. Of the registrations that another module
+    fits, the package's own come first, and then those that fix most fields.
+    """
+    if _REGISTERED_AS in vars(module):
+        return vars(module)[_REGISTERED_AS]
+    names = {}
+    for kind, name, factory in _entries():
         fixed = _fixed_fields(factory)
         if type(module) is _module_class(factory) and all(
             getattr(module, field) == value for field, value in fixed.items()
         ):
-            names[len(fixed)] = name
+            names[is_packaged(kind, name), len(fixed)] = name
     return names[max(names)] if names else type(module).__name__
 
 
@@ -126,6 +146,13 @@ def require_at_least_one(field: str, value: int) -> None:
     """Raises a ValueError for a number of channels below 1 in a field of `config.model`."""
     if value < 1:
         raise ValueError(f"config.model.{field} is {value}; it must be at least 1.")
+
+
+def _entries() -> Iterator[tuple[str, str, Callable[..., nn.Module]]]:
+    """Kind, name and factory of all that is registered."""
+    for kind, registry in (("backbone", BACKBONES), ("head", HEADS)):
+        for name, factory in registry.items():
+            yield kind, name, factory
 
 
 def _module_class(factory: Callable[..., nn.Module]) -> type[nn.Module]:

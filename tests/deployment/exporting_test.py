@@ -214,10 +214,11 @@ def test_the_card_says_how_to_get_what_the_weights_need(run, monkeypatch):
     class Mine(nn.Module):
         output_stride: int = 8
 
-    monkeypatch.setitem(models.BACKBONES, "mine", functools.partial(Mine, output_stride=4))
     facts.config.model.backbone = "mine"
-    assert "labor_jax itself has no backbone `mine`: first import" in use("safetensors")
-    assert "registers" not in use("onnx")
+    for of in (Mine, models.TwoLayers):
+        monkeypatch.setitem(models.BACKBONES, "mine", functools.partial(of, output_stride=4))
+        assert "labor_jax itself has no backbone `mine`: first import" in use("safetensors")
+        assert "registers" not in use("onnx")
 
 
 def test_the_card_says_once_what_the_weights_started_from(run):

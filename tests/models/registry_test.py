@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from labor_jax import models
 from labor_jax.models import registry
+from labor_jax.models.weights import native
 
 
 class OneLayer(nn.Module):
@@ -70,6 +71,23 @@ def test_fields_get_the_configs_values(registered):
     assert registry.name_of(large.backbone) == "one_large_layer"
     assert registry.name_of(large.head) == "pooling"
     assert registry.name_of(nn.Dense(3)) == "Dense"
+
+
+def test_a_registration_of_a_packaged_class_takes_no_other_name(registered):
+    models.register_backbone("mine")(functools.partial(models.ResNet, layout="resnet18"))
+    models.register_backbone("my_small")(
+        functools.partial(models.ResNet, layout="resnet18", stem="small")
+    )
+    fields = {"variant": "torchvision", "width": 4, "stem": "small", "head": "linear"}
+    for name in ("resnet18", "mine", "my_small"):
+        segmenter = models.build_segmenter(config(backbone=name, **fields), 3)
+        assert registry.name_of(segmenter.backbone) == name
+        assert native.describe(segmenter)["backbone"]["backbone"] == name
+    for stem in ("imagenet", "small"):
+        assert registry.name_of(models.ResNet("resnet18", stem=stem)) == "resnet18"
+    assert registry.is_packaged("backbone", "resnet18") and registry.is_packaged("head", "linear")
+    assert not registry.is_packaged("backbone", "mine")
+    assert not registry.is_packaged("backbone", "linear")
 
 
 def test_a_registered_network_runs_and_masks(registered):
