@@ -208,7 +208,9 @@ def base_config() -> ConfigDict:
     # random draws differ.
     config.gradient_accumulation = 1
     config.per_device_batch_size = placeholder(int)
-    config.evaluation_batch_size = 8  # also used to score the pool
+    # Images at once to measure, score the pool or predict, over all devices; the next multiple of
+    # their number is used.
+    config.evaluation_batch_size = 8
     # Average predictions over an image and its mirror image, and over the image at these multiples
     # of its size. Scoring the pool uses neither, as in the papers.
     config.evaluation_flip = False

@@ -95,7 +95,7 @@ class TrainedModel:
         if not len(numbers):
             return
         config, mesh = self.components.config, self.components.mesh
-        size, batch_size = self.network_size, config.evaluation_batch_size
+        size, batch_size = self.network_size, self.components.evaluation_batch_size
         predict = self._predict_probabilities if probabilities else self._predict_classes
         yield from predict(
             self.variables,

@@ -107,7 +107,7 @@ def predict_video(
         if draws:
             temporary = stack.enter_context(folder.writing(overlay_name(item), key))
             drawn = stack.enter_context(video.VideoWriter(temporary, info.taken_rate(taken)))
-        for frames, problem in _chunks(item, taken, model.components.config.evaluation_batch_size):
+        for frames, problem in _chunks(item, taken, model.components.evaluation_batch_size):
             result = result._replace(problem=problem)
             for frame, image, prediction, files in _predicted(
                 model, item, frames, source, folder, of_frames, bool(drawn)

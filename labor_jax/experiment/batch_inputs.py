@@ -96,7 +96,7 @@ def inference_spec(components: Components, domain: str) -> BatchSpec:
     """The form of batches that visit each image of a domain once."""
     config = components.config
     return BatchSpec(
-        batch_size=config.evaluation_batch_size,
+        batch_size=components.evaluation_batch_size,
         size=config.data[f"{domain}_size"],
         num_threads=config.data.num_threads,
         share=mesh_lib.process_share(components.mesh),

@@ -16,6 +16,7 @@ from labor_jax.data import ROLES, Pair, Split, class_counts, load_pair
 from labor_jax.evaluation import evaluator
 from labor_jax.evaluation.inference import Inference
 from labor_jax.experiment.keys import named_key
+from labor_jax.experiment.plan import plan
 from labor_jax.training import loop, microbatches
 from labor_jax.training import mesh as mesh_lib
 from labor_jax.training.terms import Terms
@@ -44,6 +45,11 @@ class Components:
     frozen_segmenter: models.Segmenter
     inference: Inference
     microbatches: int
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """The config's, or the next multiple of the devices: each takes one image at least."""
+        return -(-self.config.evaluation_batch_size // self.mesh.size) * self.mesh.size
 
     @functools.cached_property
     def variable_shapes(self) -> dict[str, Any]:
@@ -99,10 +105,7 @@ def build(
         if isinstance(fields, ConfigDict) and "terms" in fields
     )
     pair = pair if pair is not None else load_pair(config.pair, config.data, roles)
-    batch_sizes = [
-        config[field]
-        for field in ("source_batch_size", "target_batch_size", "evaluation_batch_size")
-    ]
+    batch_sizes = _batch_sizes(config)
     mesh = mesh_lib.device_mesh(mesh_lib.devices_for(batch_sizes, devices))
     build_segmenter = functools.partial(
         models.build_segmenter, config.model, pair.num_classes, auxiliary=auxiliary
@@ -120,12 +123,25 @@ def build(
             overlap=config.evaluation_overlap,
         ),
         microbatches=microbatches.microbatches_for(
-            {name: config[name] for name in ("source_batch_size", "target_batch_size")},
+            batch_sizes,
             devices=mesh.size,
             per_device=config.per_device_batch_size,
             at_least=config.gradient_accumulation,
         ),
     )
+
+
+def _batch_sizes(config: ConfigDict) -> dict[str, int]:
+    """Images a step of the domains that a config trains on, by the field that sets them.
+
+    Phases that another run has taken count, too: what a run computes must not depend on whether
+    that run's folder is still there.
+    """
+    sections = {phase.section for phase in plan(config) if phase.section}
+    domains = {domain for section in sections for domain in terms(config, section).domains}
+    return {
+        field: config[field] for field in (f"{domain}_batch_size" for domain in sorted(domains))
+    }
 
 
 def terms(config: ConfigDict, section: str) -> Terms:
@@ -185,7 +201,7 @@ def make_evaluation(components: Components) -> Callable[[Any, Split], evaluator.
         return evaluate(
             mesh_lib.replicate(model, components.mesh),
             split,
-            batch_size=components.config.evaluation_batch_size,
+            batch_size=components.evaluation_batch_size,
             size=components.config.data.evaluation_size,
             num_threads=components.config.data.num_threads,
         )

@@ -42,7 +42,7 @@ def check_target_batches(components: Components, phases: Iterable[Phase]) -> Non
     for section, terms in _losses(components, phases):
         for name, term in terms.terms.items():
             least = getattr(term, "smallest_target_batch", 1)
-            if size < least * shares:
+            if "target" in terms.domains and size < least * shares:
                 raise ValueError(
                     f"The term {name} of config.{section}.terms, as config.terms.{name} sets it, "
                     f"needs {least} target images at once, but config.target_batch_size is {size} "

@@ -7,7 +7,7 @@ devices of all processes; the same function also runs under `jax.pmap(step, axis
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,7 +27,7 @@ def device_mesh(devices: list[jax.Device] | None = None) -> Mesh:
 
 
 def devices_for(
-    batch_sizes: Iterable[int], devices: Sequence[jax.Device] | None = None
+    batch_sizes: Mapping[str, int], devices: Sequence[jax.Device] | None = None
 ) -> list[jax.Device]:
     """The devices that batches of these sizes divide over: all of them, or as many as possible.
 
@@ -35,7 +35,7 @@ def devices_for(
     several processes every device must take part, so there the sizes must fit.
 
     Args:
-      batch_sizes: the sizes of all batches.
+      batch_sizes: images of all devices together, by the config field that sets them.
       devices: those to choose from; None for all of all processes.
 
     Raises:
@@ -45,20 +45,20 @@ def devices_for(
     devices = jax.devices() if devices is None else list(devices)
     if not devices:
         raise ValueError("devices is empty; name at least one of jax.devices().")
-    common = math.gcd(*batch_sizes)
+    common = math.gcd(*batch_sizes.values())
+    listed = " and ".join(f"config.{field} = {size}" for field, size in batch_sizes.items())
     if jax.process_count() > 1 and common % len(devices):
         raise ValueError(
-            f"Batch sizes {', '.join(map(str, batch_sizes))} do not divide over the {len(devices)} "
-            "devices of all processes; make config.source_batch_size, target_batch_size and "
-            "evaluation_batch_size multiples of that."
+            f"The batches of {listed} do not divide over the {len(devices)} devices of all "
+            "processes; make their sizes multiples of that."
         )
     used = max(n for n in range(1, len(devices) + 1) if common % n == 0)
     if used < len(devices):
         logger.warning(
-            "Using %d of %d devices: the batch sizes (config.source_batch_size, …) are not all "
-            "multiples of more.",
+            "Using %d of %d devices: the batches of %s divide over no more.",
             used,
             len(devices),
+            listed,
         )
     return devices[:used]
 

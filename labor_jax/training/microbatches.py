@@ -73,10 +73,10 @@ def microbatches_for(
       ValueError: there is no such number.
     """
     on_device = {field: size // devices for field, size in batch_sizes.items()}
-    smallest = min(on_device.values())
+    smallest = min(on_device.values(), default=at_least)
     for number in range(at_least, smallest + 1):
         if all(size % number == 0 for size in on_device.values()) and (
-            per_device is None or max(on_device.values()) <= number * per_device
+            per_device is None or max(on_device.values(), default=0) <= number * per_device
         ):
             return number
     listed = ", ".join(f"config.{field} gives {size}" for field, size in on_device.items())

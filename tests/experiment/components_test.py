@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from labor_jax.evaluation.inference import Inference
-from labor_jax.experiment import components
+from labor_jax.experiment import batch_inputs, components, size_checks
 from labor_jax.experiment.phases import KINDS
 from labor_jax.experiment.plan import plan
 from labor_jax.training import mesh as mesh_lib
@@ -26,6 +26,43 @@ def test_builds_what_the_config_names(built):
     assert built.segmenter.backbone.axis_name == mesh_lib.BATCH_AXIS
     assert built.frozen_segmenter.backbone.batch_norm == "frozen"
     assert built.mesh.size == jax.device_count()
+
+
+@pytest.fixture
+def devices():
+    return jax.devices()[:1] * 8  # nothing is computed on them
+
+
+@pytest.mark.parametrize(("images", "used"), [(1, 8), (8, 8), (9, 16), (16, 16)])
+def test_the_evaluations_batch_takes_no_device_from_training(built, devices, images, used):
+    config = tiny_config("spl")
+    config.update(source_batch_size=8, target_batch_size=16, evaluation_batch_size=images)
+    run = components.build(config, built.pair, devices=devices)
+    assert run.mesh.size == 8
+    assert run.evaluation_batch_size == used
+    assert batch_inputs.inference_spec(run, "target").batch_size == used
+    assert config.evaluation_batch_size == images
+    config.source_batch_size = 2
+    assert components.build(config, built.pair, devices=devices).mesh.size == 2
+
+
+def _without_source(config):
+    config.supervised.steps = config.warmup.steps = 0
+    for term in config.round.terms:
+        config.round.terms[term] = float(term == "answers")
+
+
+def test_a_domain_that_no_phase_trains_on_limits_nothing(built, devices):
+    config = tiny_config("active:margin")
+    _without_source(config)
+    config.update(source_batch_size=3, target_batch_size=16, per_device_batch_size=1)
+    run = components.build(config, built.pair, devices=devices)
+    assert (run.mesh.size, run.microbatches) == (8, 2)
+    config = tiny_config("source_only")
+    config.update(source_batch_size=16, target_batch_size=3, per_device_batch_size=1)
+    run = components.build(config, built.pair, devices=devices)
+    assert (run.mesh.size, run.microbatches) == (8, 2)
+    size_checks.check_target_batches(run, plan(config))
 
 
 def test_a_pair_may_stand_in(built):

@@ -173,26 +173,35 @@ def test_prefetch_reads_ahead():
     assert read == [0, 1, 2]
 
 
+def _batches(source, target):
+    return {"source_batch_size": source, "target_batch_size": target}
+
+
 def test_all_devices_serve_batches_that_fit_them():
-    assert mesh_lib.devices_for([4, 6]) == jax.devices()
+    assert mesh_lib.devices_for(_batches(4, 6)) == jax.devices()
+    assert mesh_lib.devices_for({}) == jax.devices()
 
 
 @pytest.mark.parametrize(("sizes", "used"), [((4, 6), 2), ((8, 16), 8), ((3, 4), 1), ((24, 12), 6)])
-def test_a_process_uses_the_devices_that_its_batches_divide_over(monkeypatch, sizes, used):
+def test_a_process_uses_the_devices_that_its_batches_divide_over(monkeypatch, sizes, used, caplog):
+    batches = _batches(*sizes)
+    fields = f"config.source_batch_size = {sizes[0]} and config.target_batch_size = {sizes[1]}"
     monkeypatch.setattr(jax, "devices", lambda: list(range(8)))
-    assert mesh_lib.devices_for(sizes) == list(range(used))
+    assert mesh_lib.devices_for(batches) == list(range(used))
+    told = f"Using {used} of 8 devices: the batches of {fields} divide over no more."
+    assert caplog.messages == [told] * (used < 8)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     if used == 8:
-        assert mesh_lib.devices_for(sizes) == list(range(8))
+        assert mesh_lib.devices_for(batches) == list(range(8))
     else:  # a device without work would leave its process out
-        with pytest.raises(ValueError, match=r"over the 8 devices.*config\.source_batch_size"):
-            mesh_lib.devices_for(sizes)
+        with pytest.raises(ValueError, match=f"of {fields} do not divide over the 8 devices"):
+            mesh_lib.devices_for(batches)
 
 
 def test_devices_may_be_chosen():
-    assert mesh_lib.devices_for([4, 6], list("abc")) == ["a", "b"]
+    assert mesh_lib.devices_for(_batches(4, 6), list("abc")) == ["a", "b"]
     with pytest.raises(ValueError, match="at least one"):
-        mesh_lib.devices_for([4], [])
+        mesh_lib.devices_for(_batches(4, 4), [])
 
 
 def main(path):

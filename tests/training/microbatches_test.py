@@ -58,6 +58,10 @@ def test_the_smallest_number_of_microbatches(source, target, at_least, per_devic
             microbatches.microbatches_for(sizes, 1, per_device, at_least)
 
 
+def test_without_training_there_are_as_few_microbatches_as_may_be():
+    assert microbatches.microbatches_for({}, 8, 1, 3) == 3
+
+
 def step_of(loss, number, batch_norm="frozen", devices=1):
     step = make_step(
         loss,
