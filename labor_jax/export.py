@@ -22,7 +22,7 @@ _SIZE = flags.DEFINE_string(
     None,
     "HEIGHT,WIDTH of the images that the model takes. Default: those of the run's evaluation.",
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an earlier export in the output.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an earlier export that nobody edited.")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -52,7 +52,7 @@ def export(
       checkpoint: "last", or "best" by mIoU on the evaluation split, see `labor_jax.load`.
       size: (height, width) of the images that the model takes; None for
         `config.data.evaluation_size`, or else the size of the data's first image.
-      overwrite: whether an earlier export to the same format may be replaced.
+      overwrite: whether an earlier export to the same format may be replaced, if nobody edited it.
 
     Returns:
       `Exported`.
