@@ -27,7 +27,7 @@ def test_meanings_are_the_comments_and_docstrings_of_the_source():
     assert meanings["log_every"] == "steps"  # behind the field
     assert meanings["annotator"].startswith('Who answers queries. "oracle"')  # above it, two lines
     assert meanings["annotator"].endswith("the run stops until they are done.")
-    assert meanings["annotation"] == "of the labelling tool"  # a section
+    assert meanings["annotation"] == "of people's answers, and of labels that exist"  # a section
     assert meanings["optimizer.momentum"] == "of SGD"  # of a local name for a section
     assert meanings["data.num_classes"] == "or 19"  # the pair's own
     assert meanings["data.skip"] == "names of images to leave out"  # by a function that it calls
