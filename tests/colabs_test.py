@@ -76,6 +76,7 @@ def test_acquisition_on_your_logits(executed):
     assert "asked twice: 0" in printed and "ripu_pa" in printed
 
 
+@pytest.mark.slow
 def test_your_own_photos(executed):
     printed, pictures, folder = executed("your_own_photos")
     assert pictures == 2

@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.slow import all_but
 
 EXTENSIONS = sorted(set((ROOT / "examples").glob("*.py")) - {ROOT / "examples" / "own_photos.py"})
 
@@ -97,7 +98,10 @@ def user(tmp_path_factory, installed):
     return User(tmp_path_factory.mktemp("user"), installed)
 
 
-@pytest.fixture(scope="module", params=[path.stem for path in EXTENSIONS])
+@pytest.fixture(
+    scope="module",
+    params=all_but(["acquisition_function", "term"], [path.stem for path in EXTENSIONS]),
+)
 def run(request, user):
     """An example's name, what its run printed, and its summary."""
     return request.param, *user.finished(request.param)

@@ -202,6 +202,7 @@ def test_evaluate_needs_a_run(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_takes_published_weights(tmp_path):
     config = tiny_config("spl")
     config.model.update(

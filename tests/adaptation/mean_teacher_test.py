@@ -160,10 +160,10 @@ def test_no_class_is_without_labels_however_unsure_the_teacher_is():
 def test_the_teacher_follows_by_the_published_recursion():
     loss = terms({"mean_teacher": 1.0}, mean_teacher={"decay": 0.6, "threshold": 0.3, **BALANCED})
     step, state, batch = step_of(loss, batch_norm="trained"), first_state(loss), both_domains()
-    expected, counts = model().variables, np.zeros((CLASSES, 256))
+    expected, counts = model().variables, np.zeros((CLASSES, 1))
     for t in range(5):
         view = taught(loss.terms["mean_teacher"], batch, state.memory["mean_teacher"])["taught"]
-        seen = count(view, CLASSES)
+        seen = count(view["confidence"], view["prediction"], CLASSES)
         state, _ = step(state, batch)
         decay = min(1 - 1 / (t + 1), 0.6)
         expected = jax.tree.map(

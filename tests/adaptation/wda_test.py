@@ -259,6 +259,7 @@ def test_a_threshold_is_a_probability(name):
         adaptation.build(name, {name: {"threshold": 1.5}})
 
 
+@pytest.mark.slow
 def test_wda_of_points_asks_a_pixel_of_each_class_and_learns_it(tmp_path):
     config = tiny_config("uda:wda")
     config.terms.class_adversarial.width = 4

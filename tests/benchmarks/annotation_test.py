@@ -12,6 +12,8 @@ from benchmarks.human_runs import write_run
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):

@@ -80,7 +80,7 @@ def test_a_run_starts_from_another_runs_first_query(ripu, start, tmp_path):
     assert store_digest(tmp_path / "started") == store_digest(whole)
 
     config.round.terms.negative_learning = 0.5
-    with pytest.raises(ConfigError, match=r"config\.round\.negative_learning is 1\.0 there"):
+    with pytest.raises(ConfigError, match=r"config\.round\.terms\.negative_learning is 1\.0 there"):
         experiment.run(config, tmp_path / "other")
 
 

@@ -114,11 +114,12 @@ def test_a_row_takes_its_steps(row):
     assert config.model.head == ("deeplab_v3plus" if v3plus else "deeplab_v2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "phase_names"),
     [
         (("spl:gtav",), ("warmup",)),
-        pytest.param(next(row for row in ROWS if len(row) > 1), ("joint",), marks=pytest.mark.slow),
+        (next(row for row in ROWS if len(row) > 1), ("joint",)),
     ],
     ids=["labor", "ripu-v3plus"],
 )

@@ -31,6 +31,7 @@ from tests.runs import (
     reached,
     store_digest,
 )
+from tests.slow import all_but
 from tests.tiny import tiny_config
 
 
@@ -208,7 +209,7 @@ def test_the_named_phase_is_traced(watched):
     assert trace.relative_to(watched[0]).parts[:2] == ("profile", "warmup")
 
 
-@pytest.mark.parametrize("method", ["ppl", "random", "supervised"])
+@pytest.mark.parametrize("method", all_but(["ppl"], ["ppl", "random", "supervised"]))
 def test_methods_start_from_one_warm_up(method, warm, tmp_path):
     config = tiny_config(method)
     config.warm_start = str(warm[0])

@@ -277,11 +277,12 @@ def test_one_class_is_no_segmentation():
 
 
 # Sixteen blocks of batch norm over a handful of pixels would blow rounding errors up.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "batch_norm"),
     [
         ("resnet18", "trained"),
-        pytest.param("efficientnet_lite0", "frozen", marks=pytest.mark.slow),
+        ("efficientnet_lite0", "frozen"),
     ],
 )
 def test_remat_keeps_less_for_the_gradient_and_changes_nothing(backbone, batch_norm):

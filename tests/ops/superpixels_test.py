@@ -18,7 +18,7 @@ from labor_jax.ops import slic, superpixel_bound, superpixels
 SETTINGS = [
     ((17, 22), 5, 10.0, 3),
     ((12, 20), 4, 0.0, 2),
-    ((9, 31), 2, 1.5, 2),
+    pytest.param((9, 31), 2, 1.5, 2, marks=pytest.mark.slow),
     ((1, 14), 3, 40.0, 2),
     ((6, 5), 16, 10.0, 1),
 ]

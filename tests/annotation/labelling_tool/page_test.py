@@ -758,6 +758,7 @@ def test_keys_of_classes_can_be_chosen(page):
     page.wait(lambda: _saved(page))
 
 
+@pytest.mark.slow
 def test_the_overlay_is_hidden_while_the_key_is_held_on_any_keyboard(page):
     page.press(browser.key_of(_SKY), *"." * 5)
     view = _whole(page)
@@ -785,6 +786,7 @@ def test_the_overlay_is_hidden_while_the_key_is_held_on_any_keyboard(page):
     page.wait(lambda: _saved(page))
 
 
+@pytest.mark.slow
 def test_brightening_changes_the_photo_and_no_label(page):
     page.press(browser.key_of(_SKY), *"." * 5)
     view = _whole(page)
@@ -1047,6 +1049,7 @@ def test_help_tells_the_keys(page):
     assert page.state()["status"].startswith("Segment 2")
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_page(chromium, tmp_path):
     """An item of the street scenes, half labelled, as README shows it."""
     shape = (192, 384)

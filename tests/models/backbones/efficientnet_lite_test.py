@@ -93,7 +93,7 @@ def torch_features(state, images, output_stride, number):
         (0, 32, (64, 96)),
         pytest.param(0, 8, (45, 62), marks=pytest.mark.slow),
         pytest.param(1, 16, (45, 62), marks=pytest.mark.slow),
-        (2, 16, (45, 62)),
+        pytest.param(2, 16, (45, 62), marks=pytest.mark.slow),
     ],
 )
 def test_published_weights_give_the_published_features(number, output_stride, size):
