@@ -31,6 +31,7 @@ from labor_jax.annotation.formats.exported_round import (
 )
 from labor_jax.data import colours
 from labor_jax.data.base import DataError
+from labor_jax.data.files import listing
 
 
 def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]) -> None:
@@ -69,7 +70,7 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
 
 
 def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
-    """Reads label maps. Skips hidden files, such as macOS puts beside others.
+    """Reads label maps. Skips what macOS and Windows put beside them.
 
     Args:
       path: A folder as `write` makes it.
@@ -85,7 +86,7 @@ def read(path: Path, exported: ExportedRound) -> Iterator[ImportedImage]:
     files = sorted(
         each
         for each in (path / "labels").glob("*")
-        if each.is_file() and not each.name.startswith(".")
+        if each.is_file() and not listing.is_side_file(each.name)
     )
     if not files:
         raise DataError(f"{path / 'labels'} holds no label maps")

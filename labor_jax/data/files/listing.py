@@ -16,8 +16,13 @@ IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", "
 """Extensions of the files that count as images, in lower case."""
 
 
+def is_side_file(name: str) -> bool:
+    """Whether a file is hidden, or one that Windows puts into folders, by its name."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
+
+
 def list_files(folder: pathlib.Path) -> list[str]:
-    """Returns the paths below a folder of all its files, with "/", sorted. Skips hidden files.
+    """Returns the paths below a folder of all its files, with "/", sorted. Skips side files.
 
     Links to folders are followed. What several paths lead to is listed once, if possible by the
     path without a link.
@@ -38,7 +43,7 @@ def list_files(folder: pathlib.Path) -> list[str]:
             paths = (os.path.join(directory, name) for name in folders)
             tops.extend(path for path in paths if os.path.islink(path))
             below = pathlib.Path(directory).relative_to(folder)
-            files += [(below / name).as_posix() for name in names if not name.startswith(".")]
+            files += [(below / name).as_posix() for name in names if not is_side_file(name)]
     return sorted(files)
 
 

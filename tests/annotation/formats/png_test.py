@@ -71,7 +71,7 @@ def test_grey_label_maps_are_read(folder):
 
 def test_hidden_files_beside_label_maps_are_not_read(folder):
     # As macOS puts them: one of its folder, and one for each file, which comes first.
-    for name in (".DS_Store", "._round2_000000.png"):
+    for name in (".DS_Store", "._round2_000000.png", "Thumbs.db", "desktop.ini"):
         (folder / "labels" / name).write_bytes(b"Mac OS X")
     (imported,) = read(folder)
     assert imported.where == "labels/round2_000000.png" and not imported.problems

@@ -10,6 +10,7 @@ def test_list_files_follows_links_without_running_in_circles(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "x.png").touch()
     (tmp_path / "a" / ".hidden.png").touch()
+    (tmp_path / "a" / "Thumbs.db").touch()
     (tmp_path / "a" / ".cache").mkdir()
     (tmp_path / "a" / ".cache" / "y.png").touch()
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
