@@ -143,15 +143,7 @@ class Budget(NamedTuple):
         Raises:
           ValueError: As `picks`.
         """
-        limited_by = self._limited_by(kind)
-        if limited_by is None:
-            return True
-        if limited_by == "seconds":
-            return self._paid_picks() >= 1
-        if limited_by == "points":
-            return self.points >= self.least(kind, size, radius=radius)
-        pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
-        return _share(*size, self.fraction, self.rounds) >= pick
+        return self.pool_holds_a_pick(kind, [size], radius=radius)
 
     def least(self, kind: BudgetKind, size: tuple[int, int], *, radius: int) -> float:
         """The smallest budget of an image with a pick in every round.
@@ -169,17 +161,7 @@ class Budget(NamedTuple):
         Raises:
           ValueError: As `picks`.
         """
-        limited_by = self._limited_by(kind)
-        if limited_by is None:
-            return 0
-        if limited_by == "seconds":
-            return math.ceil(100 * self.rounds * sum(map(_exact, self.price))) / 100
-        pixels = size[0] * size[1]
-        if limited_by == "points":
-            height, width = self.reference_size or size
-            return math.ceil(Fraction(self.rounds * height * width, pixels))
-        pick = (2 * radius + 1) ** 2 if kind == "regions" else 1
-        return _three_digits(Fraction(pick * self.rounds, pixels))
+        return self.least_of_pool(kind, [size], radius=radius)
 
     def pool(
         self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
@@ -211,18 +193,7 @@ class Budget(NamedTuple):
     def pool_holds_a_pick(
         self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
     ) -> bool:
-        """Whether a round's part of what `pool` limits is at least one pick, or there is no limit.
-
-        Where it isn't, `pool` has rounded it up to 1, or down to 0 for "cap".
-
-        Args:
-          kind: `Method.budget`, see `picks`.
-          sizes: (height, width) of each image.
-          radius: Radius of a region.
-
-        Raises:
-          ValueError: As `picks`.
-        """
+        """`holds_a_pick` of all images of these sizes together, as `pool` limits them."""
         if self._limited_by(kind) is None:
             return True
         return self._exact_pool_picks(kind, collections.Counter(sizes), radius) >= 1
@@ -230,29 +201,18 @@ class Budget(NamedTuple):
     def least_of_pool(
         self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
     ) -> float:
-        """The smallest budget with a pick in every round of all images together.
-
-        Args:
-          kind: `Method.budget`, see `picks`.
-          sizes: (height, width) of each image.
-          radius: Radius of a region.
-
-        Returns:
-          Seconds of the whole pool, rounded up to hundredths. Otherwise as `least`: a number of
-          points of an image, or a share of the pixels. 0 if there is no limit.
-
-        Raises:
-          ValueError: As `picks`.
-        """
+        """`least` of all images of these sizes together; seconds are those of the whole pool."""
         limited_by = self._limited_by(kind)
         if limited_by is None:
             return 0
         if limited_by == "seconds":
-            return self.least(kind, (1, 1), radius=radius)
-        exact = self._exact_pool_picks(kind, collections.Counter(sizes), radius)
+            return math.ceil(100 * self.rounds * sum(map(_exact, self.price))) / 100
+        unit = self._replace(**{limited_by: 1})
+        least = 1 / unit._exact_pool_picks(kind, collections.Counter(sizes), radius)
         if limited_by == "points":
-            return math.ceil(self.points / exact)
-        return _three_digits(_exact(self.fraction) / exact)
+            return math.ceil(least)
+        digits = 2 - math.floor(math.log10(least))
+        return math.ceil(least * 10**digits) / 10**digits
 
     def _limited_by(self, kind: BudgetKind) -> str | None:
         """The field that limits what is asked within an image; None if none does."""
@@ -399,12 +359,6 @@ def pixel_count(height: int, width: int, *, fraction: float, rounds: int) -> int
 def pixel_cap(height: int, width: int, *, fraction: float, rounds: int) -> int:
     """`pixel_count` rounded down: the most pixels per round that never exceed the share."""
     return math.floor(_share(height, width, fraction, rounds))
-
-
-def _three_digits(share: Fraction) -> float:
-    """A share above 0, rounded up to three digits."""
-    digits = 2 - math.floor(math.log10(share))
-    return math.ceil(share * 10**digits) / 10**digits
 
 
 def _share(height: int, width: int, fraction: float, rounds: int) -> Fraction:
