@@ -191,7 +191,7 @@ def base_config() -> ConfigDict:
     # first round on, are never asked, and cost nothing. The run reads them once, when it starts.
     annotation.existing_labels = ""
     annotation.existing_format = "png"
-    annotation.existing_unknown = "error"  # a shape whose name is no class is one; or "void"
+    annotation.existing_unknown = "error"  # what a shape of an unknown class is; or "void"
     # Workdir of a finished run with the same settings up to its end, and with no rounds: of this
     # config with --config.rounds=0, or of one that has only the first of this config's phases, such
     # as source_only. This run continues from there. Empty: start from the beginning.

@@ -633,8 +633,9 @@ def prototypical_pixels(
       bound: Static, at least 1.
 
     Returns:
-      The mean over all pairs of a part and a candidate class of any of its pixels of -log p at the
-      largest p among those pixels, the first in row-major order, `f32[]`; 0.0 where there are none.
+      The mean of -log p, `f32[]`, over all pairs of a part and a class that is a candidate of any
+      of its pixels; p is the class's largest probability among these pixels. Only the first such
+      pixel in row-major order gets a gradient. 0.0 where there are no pairs.
 
     Raises:
       ValueError: If the shapes don't fit, or the candidates aren't bool.

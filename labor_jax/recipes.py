@@ -79,7 +79,7 @@ def warmup(config: ConfigDict) -> None:
 def active(config: ConfigDict, method: str) -> None:
     """Any acquisition method under RIPU's joint training.
 
-    So acquisition alone differs. But `halo` has a head of its own, and `multi_hot` terms.
+    Acquisition alone differs, but `halo` has a head and `multi_hot` has terms of its own.
     """
     acquisition, entry = config.acquisition, _acquisition_method(method)
     acquisition.method = method
@@ -205,7 +205,7 @@ WITH_METHOD = ("active", "uda")
 """Those that take a method: "active:METHOD"."""
 
 PAPER_ALONE = ("ripu_source_free", "source_only", "uda", "warmup")
-"""Those that refuse the recipe `today`: without rounds, or without source images in them."""
+"""Those that refuse the recipe `today`: they have no rounds, or rounds without source images."""
 
 
 def find(name: str) -> Recipe:
@@ -333,7 +333,7 @@ def name_of(config: ConfigDict) -> str:
     if method in _acquisition_methods():  # a pair may train it in rounds
         return f"active:{method}"
     raise ValueError(
-        f"config.method is {method!r}, which none of the package is, so config.recipe and "
+        f"config.method is {method!r}, which is no method of the package, so config.recipe and "
         "config.schedule can't be changed. Give them to labor_jax.get_config."
     )
 

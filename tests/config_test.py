@@ -250,5 +250,5 @@ def test_joint_training_in_rounds_has_a_schedule(method):
 def test_a_config_of_another_name_has_no_recipe():
     config = get_config("spl")
     config.method = "mine"
-    with pytest.raises(ValueError, match="'mine', which none of the package is"):
+    with pytest.raises(ValueError, match="'mine', which is no method of the package, so"):
         config.recipe = "today"

@@ -67,7 +67,7 @@ def weak_labels(
 
 
 def _pooled(logits: jax.Array, target: Target) -> jax.Array:
-    """Each class's pooled logit over what can have a class, f32[B, C]."""
+    """Each class's logit, pooled over the pixels that can have a class, f32[B, C]."""
     return losses.pooled_logits(logits, ~is_void(target))
 
 

@@ -1,4 +1,4 @@
-"""The folder of an exported model; nothing in it is replaced that was edited, or is foreign."""
+"""The folder of an exported model. Files that were edited, or that others wrote, stay."""
 
 import contextlib
 import os

@@ -48,7 +48,7 @@ class Components:
 
     @property
     def evaluation_batch_size(self) -> int:
-        """The config's, or the next multiple of the devices: each takes one image at least."""
+        """The config's, rounded up to a multiple of the devices, as each takes as many images."""
         return -(-self.config.evaluation_batch_size // self.mesh.size) * self.mesh.size
 
     @functools.cached_property

@@ -17,7 +17,10 @@ from labor_jax.training.terms import RUNNING_STATISTICS
 
 ANNOTATORS = ("oracle", "human")
 PROTOCOLS = ("staged", "joint")
-_OF_ANSWERS = ("answers", "candidate_classes", "prototypical_pixels")
+_OF_CLASSES = ("candidate_classes", "prototypical_pixels")
+"""The terms that learn from answers of several classes."""
+
+_OF_ANSWERS = ("answers", *_OF_CLASSES)
 """The terms that learn from answers alone."""
 
 
@@ -244,6 +247,15 @@ def _check_phases(config: ConfigDict, require: Require) -> None:
             f"only {', '.join(sorted(terms))} has a weight, and there are no answers before the "
             "rounds, so that its steps would learn nothing (existing labels train from round 1 on)",
         )
+    method = acquisition.METHODS.get(config.acquisition.method)
+    if config.rounds and method is not None and method.asks == "classes":
+        require(
+            any(config.round.terms[name] for name in _OF_CLASSES),
+            "round.terms.candidate_classes",
+            f"config.acquisition.method {method.name} asks all classes of a part, which no other "
+            "term learns from; MulActSeg's weights are candidate_classes 0.5 and "
+            "prototypical_pixels 0.0625",
+        )
     require(
         not config.warm_start or len(plan(config)) > 1,
         "warm_start",
@@ -264,22 +276,13 @@ def _check_training(config: ConfigDict, section: str, require: Require) -> None:
     for name, weight in own.terms.items():
         require(weight >= 0, f"{section}.terms.{name}", "a weight can't be negative")
     method = acquisition.METHODS.get(config.acquisition.method)
-    for name in ("candidate_classes", "prototypical_pixels"):
+    for name in _OF_CLASSES:
         require(
             not own.terms[name] or (method is not None and method.asks == "classes"),
             f"{section}.terms.{name}",
             "it learns from answers that name several classes, which config.acquisition.method "
             f"{config.acquisition.method} doesn't ask for; multi_hot does",
         )
-    learns = own.terms.candidate_classes or own.terms.prototypical_pixels
-    asks = method is not None and method.asks == "classes" and config.rounds > 0
-    require(
-        section != "round" or not asks or learns,
-        "round.terms.candidate_classes",
-        f"config.acquisition.method {config.acquisition.method} asks all classes of a part, which "
-        "no other term learns from; MulActSeg's weights are candidate_classes 0.5 and "
-        "prototypical_pixels 0.0625",
-    )
 
 
 def _check_inference(config: ConfigDict, require: Require) -> None:

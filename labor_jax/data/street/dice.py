@@ -12,7 +12,7 @@ _BLOCK = 2048
 
 
 def scaled(colour: Colour, factor: float) -> Colour:
-    """A colour that is darker by a factor below 1, or brighter as far as it goes."""
+    """A colour times a factor; no channel exceeds 1."""
     return tuple(min(part * factor, 1.0) for part in colour)
 
 
