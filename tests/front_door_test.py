@@ -23,9 +23,10 @@ def test_importing_the_package_imports_no_jax():
     assert in_a_new_process(f"import sys, labor_jax; print(*{heavy})") == []
 
 
-def test_predictions_import_no_charts():
-    code = "import sys, labor_jax; labor_jax.load; print('matplotlib' in sys.modules)"
-    assert in_a_new_process(code) == ["False"]
+def test_predictions_import_neither_charts_nor_clustering():
+    slow = "[name for name in ('matplotlib', 'scipy.cluster') if name in sys.modules]"
+    code = f"import sys, labor_jax; labor_jax.load; labor_jax.get_config('spl'); print(*{slow})"
+    assert in_a_new_process(code) == []
 
 
 def test_losses_and_acquisition_need_no_import_of_their_own():

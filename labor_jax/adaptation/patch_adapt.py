@@ -28,7 +28,6 @@ import numpy as np
 import optax
 from flax import linen as nn
 from ml_collections import ConfigDict
-from scipy.cluster import vq
 
 from labor_jax import losses, models
 from labor_jax.adaptation.adversarial import apply_player
@@ -110,6 +109,8 @@ def cluster(described: np.ndarray, number: int) -> np.ndarray:
     if len(different) <= number:
         centres[: len(different)] = different
     else:
+        from scipy.cluster import vq  # a fifth of the time that importing the package takes
+
         with warnings.catch_warnings():  # of a cluster without patches, which does no harm
             warnings.simplefilter("ignore", UserWarning)
             centres[:], _ = vq.kmeans2(described, number, iter=_ITERATIONS, minit="++", seed=0)

@@ -1,7 +1,9 @@
 """Checks of what `run` is given by a program, which no command line has checked."""
 
+import errno
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,9 +25,19 @@ def check_config(config: Any) -> None:
 
 
 def check_workdir(workdir: Any) -> None:
-    """Raises a ValueError unless it is a path."""
+    """Checks that a folder is there, or can be made.
+
+    Raises:
+      ValueError: it is no path.
+      FileExistsError, NotADirectoryError: it is a file, or a part of it is.
+    """
     if not isinstance(workdir, str | os.PathLike):
         raise ValueError(f"workdir is {workdir!r}; give the path of a folder, such as 'runs/mine'.")
+    path = Path(workdir)
+    existing = next((each for each in (path, *path.parents) if each.exists()), None)
+    if existing is not None and not existing.is_dir():
+        number = errno.EEXIST if existing == path else errno.ENOTDIR
+        raise OSError(number, os.strerror(number), str(path))
 
 
 def check_pair(pair: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 import labor_jax
-from labor_jax.experiment import argument_checks
+from labor_jax.experiment import argument_checks, shape_checks
 from tests.tiny import tiny_config
 
 
@@ -45,3 +45,15 @@ def test_one_device_without_a_list_and_one_twice_are_named(tmp_path):
 def test_any_row_of_devices_will_do(kind):
     assert argument_checks.checked_devices(kind(jax.devices())) == jax.devices()
     assert argument_checks.checked_devices(None) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "error"), [("a", FileExistsError), ("a/run", NotADirectoryError)]
+)
+def test_a_file_where_the_workdir_would_be_is_told_before_anything_is_traced(
+    place, error, tmp_path, monkeypatch
+):
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(shape_checks, "check_shapes", None)
+    with pytest.raises(error):
+        labor_jax.run(tiny_config("spl"), tmp_path / place)
