@@ -33,7 +33,10 @@ def build(head, dtype):
 
 @pytest.fixture(
     scope="module",
-    params=[("deeplab_v2", "float32", 4), ("deeplab_v3plus", "bfloat16", 6)],
+    params=[
+        pytest.param(("deeplab_v2", "float32", 4), marks=pytest.mark.slow),
+        ("deeplab_v3plus", "bfloat16", 6),
+    ],
     ids=["v2-float32", "v3plus-bfloat16"],
 )
 def traced_step(request):

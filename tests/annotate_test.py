@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said(tmp_path):
 @pytest.mark.parametrize(
     "prepare, expected",
     [
-        (lambda store, pair: None, "hasn't asked anything yet"),
+        pytest.param(lambda store, pair: None, "hasn't asked anything yet", marks=pytest.mark.slow),
         (lambda store, pair: store.open_round(1, pair), "yet to ask about 2 images"),
     ],
 )

@@ -149,6 +149,7 @@ def load(config, roles):
 """
 
 
+@pytest.mark.slow
 def test_an_extension_registers_what_a_config_names(tmp_path):
     (tmp_path / "mine.py").write_text(EXTENSION)
     extension = f"--extension={tmp_path / 'mine.py'}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from labor_jax import compilation_cache
+from tests.slow import all_but
 
 PROGRAM = """
 import sys
@@ -44,12 +45,13 @@ def hits(path, when="early"):
     return int(result.stdout)
 
 
-@pytest.mark.parametrize("when", ["early", "late"])
+@pytest.mark.parametrize("when", all_but(["late"], ["early", "late"]))
 def test_a_second_process_finds_what_the_first_compiled(when, tmp_path):
     assert hits(tmp_path / "kept", when) == 0
     assert hits(tmp_path / "kept", when) >= 1
 
 
+@pytest.mark.slow
 def test_an_empty_path_keeps_nothing():
     assert hits("") == 0
     assert hits("") == 0

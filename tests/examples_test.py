@@ -100,7 +100,7 @@ def user(tmp_path_factory, installed):
 
 @pytest.fixture(
     scope="module",
-    params=all_but(["acquisition_function", "term"], [path.stem for path in EXTENSIONS]),
+    params=all_but(["acquisition_function"], [path.stem for path in EXTENSIONS]),
 )
 def run(request, user):
     """An example's name, what its run printed, and its summary."""
@@ -167,6 +167,7 @@ def predict(user, example, *extension):
     return list((user.folder / "predicted" / example).rglob("*_overlay.jpg"))
 
 
+@pytest.mark.slow
 def test_a_run_with_a_network_of_ones_own_predicts_with_the_extension(user):
     user.finished("backbone")
     assert predict(user, "backbone", "--extension=backbone.py")
@@ -177,6 +178,7 @@ def test_a_run_on_a_pair_of_ones_own_predicts_without_it(user):
     assert predict(user, "data_pair")
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_what_a_term_keeps(user):
     _, whole = user.finished("term")
     workdir = user.workdir("term")

@@ -13,7 +13,7 @@ import pytest
 
 from labor_jax import losses
 
-BATCH_SHAPES = [(), (2,), (2, 3)]
+BATCH_SHAPES = [(), pytest.param((2,), marks=pytest.mark.slow), (2, 3)]
 
 
 def softmax_twin(logits):

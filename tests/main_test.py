@@ -279,6 +279,7 @@ def test_a_file_in_the_wrong_place_is_a_sentence(arguments, says, workdir, tmp_p
     assert real(says) in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
 def test_a_full_disk_is_said_and_the_run_resumes(tmp_path):
     disk = tmp_path / "disk"

@@ -37,6 +37,7 @@ def waiting(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_finished_runs_report_is_written_again(tmp_path):
     config = tiny_config("warmup")
     experiment.run(config, tmp_path)

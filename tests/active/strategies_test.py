@@ -7,6 +7,7 @@ import pytest
 from labor_jax import acquisition
 from labor_jax.active import strategies
 from tests.active.acquisition_config import acquisition_config
+from tests.slow import all_but
 
 SHAPE = (12, 15)
 POINTS = 10  # over 3 rounds
@@ -75,7 +76,7 @@ def test_scores_ask_their_best_points(image, method, score):
     np.testing.assert_array_equal(query.candidates, image.available)
 
 
-@pytest.mark.parametrize("method", SINGLE_PIXELS)
+@pytest.mark.parametrize("method", all_but(("random", "core_set", "duc"), SINGLE_PIXELS))
 def test_a_budget_is_shared_by_the_rounds(image, method):
     settings = {"method": method, "radius": 0, "rounds": 3}
     by_share = _ask(image, fraction=0.11, **settings)
@@ -132,7 +133,7 @@ def test_a_ranking_has_the_configs_settings(image):
     np.testing.assert_array_equal(ranking.centers, expected.centers)
 
 
-@pytest.mark.parametrize("method", SINGLE_PIXELS)
+@pytest.mark.parametrize("method", all_but(("random", "duc"), SINGLE_PIXELS))
 def test_points_grow_with_the_area_from_a_reference_size(image, method):
     settings = {"method": method, "radius": 0, "points": POINTS, "rounds": 3}
     found = _ask(image, reference_size=(6, 10), **settings)

@@ -104,6 +104,7 @@ def test_a_run_resumes_as_if_nothing_had_happened(whole, given, tmp_path, where)
     assert store_digest(tmp_path / "run") == store_digest(workdir)
 
 
+@pytest.mark.slow
 def test_a_warm_start_takes_them_over(whole, given, tmp_path):
     experiment.run(config_with(given, rounds=0), tmp_path / "start")
     config = tiny_config(METHOD)
@@ -156,6 +157,7 @@ def command(monkeypatch, capsys):
     return Command(monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_a_round_that_waits_gets_them_too(given, tmp_path, command):
     workdir = tmp_path / "run"
     with pytest.raises(experiment.RoundWaits):

@@ -39,6 +39,7 @@ def run(tmp_path_factory):
     return workdir, labor_jax.run(tiny_config("random"), workdir, weather())
 
 
+@pytest.mark.slow
 def test_a_run_bears_the_name_of_its_pair(run):
     workdir, summary = run
     assert summary["pair"] == "weather"
@@ -81,6 +82,7 @@ def test_without_an_evaluation_split_nothing_is_measured(tmp_path):
         labor_jax.load(tmp_path, "best")
 
 
+@pytest.mark.slow
 def test_a_finished_run_leaves_no_array_on_the_device(tmp_path):
     labor_jax.run(tiny_config("spl"), tmp_path / "first")
     gc.collect()

@@ -165,6 +165,7 @@ def test_labels_from_before_the_run_measure_before_anything_is_asked(tmp_path):
     assert summary["source_only_miou"] > 0 and summary["measured_on"] == "answers"
 
 
+@pytest.mark.slow
 def test_people_answer_them_like_the_others(whole, tmp_path):
     config = human_run_test.human_config()
     config.data.evaluation_from_answers = 0.5

@@ -64,6 +64,7 @@ def test_a_run_waits_for_people_and_ends_as_with_the_oracle(tmp_path):
     assert comparable(summary)["per_class_iou"] == comparable(expected)["per_class_iou"]
 
 
+@pytest.mark.slow
 def test_the_command_says_what_to_do(tmp_path):
     config, workdir = tmp_path / "config.py", tmp_path / "run"
     config.write_text(

@@ -23,7 +23,6 @@ from tests.runs import (
     metrics,
     store_digest,
 )
-from tests.slow import all_but
 from tests.tiny import tiny_config
 
 
@@ -44,6 +43,7 @@ def start(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_regions_are_charged_by_the_region(ripu):
     _, summary = ripu
     images, regions = 4, math.ceil(0.022 * 32 * 64 / 2 / 9)
@@ -64,6 +64,7 @@ def test_kill_and_resume_ends_as_if_never_killed(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_while_the_annotator_picks_resumes(tmp_path):
     config, whole = tiny_config("active:human_points"), tmp_path / "whole"
     summary = experiment.run(config, whole)
@@ -71,6 +72,7 @@ def test_a_run_interrupted_while_the_annotator_picks_resumes(tmp_path):
     check_resumes(config, (whole, summary), tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_another_runs_first_query(ripu, start, tmp_path):
     whole, summary = ripu
     config = tiny_config("ripu_ra")
@@ -142,7 +144,8 @@ class Hidden(GarbledOutside):
     label = image
 
 
-@pytest.mark.parametrize("method", all_but(["ppl"], ["human_points", "core_set", "ppl"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["human_points", "core_set", "ppl"])
 def test_other_ways_of_asking_run_under_joint_training(method, start, tmp_path):
     config = tiny_config(f"active:{method}")
     config.update(rounds=1, warm_start=str(start))

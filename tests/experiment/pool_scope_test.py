@@ -71,7 +71,7 @@ def scorer(scores, radius, reach, calls):
 @pytest.mark.parametrize(
     ("settings", "radius", "reach"),
     [
-        ({"method": "entropy", "points": 12}, 0, 0),
+        pytest.param({"method": "entropy", "points": 12}, 0, 0, marks=pytest.mark.slow),
         ({"method": "ripu_ra", "fraction": 0.6}, 2, 1),
         ({"method": "entropy", "seconds": 2 * 90.0}, 0, 0),
         pytest.param(  # more than there are pixels

@@ -31,7 +31,6 @@ from tests.runs import (
     reached,
     store_digest,
 )
-from tests.slow import all_but
 from tests.tiny import tiny_config
 
 
@@ -148,6 +147,7 @@ def test_another_config_in_the_same_workdir_is_refused(spl):
         experiment.run(config, workdir)
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_while_the_selector_trains_resumes(spl, tmp_path):
     interrupt_training(tiny_config("spl"), tmp_path, "round_1/selector", 3)
     check_resumes(tiny_config("spl"), spl, tmp_path)
@@ -209,7 +209,8 @@ def test_the_named_phase_is_traced(watched):
     assert trace.relative_to(watched[0]).parts[:2] == ("profile", "warmup")
 
 
-@pytest.mark.parametrize("method", all_but(["ppl"], ["ppl", "random", "supervised"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["ppl", "random", "supervised"])
 def test_methods_start_from_one_warm_up(method, warm, tmp_path):
     config = tiny_config(method)
     config.warm_start = str(warm[0])

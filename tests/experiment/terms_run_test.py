@@ -115,6 +115,7 @@ class ByImage:
         return adaptation.Term(losses.sum(), jnp.float32(len(own)))
 
 
+@pytest.mark.slow
 def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path, monkeypatch):
     adaptation.register("by_image")(ByImage)
 

@@ -100,11 +100,12 @@ def test_a_run_that_started_from_another_resumes_without_its_folder(warm, source
     assert comparable(experiment.run(config, tmp_path / "run")) == comparable(warm[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
         {"evaluation_flip": True},
-        pytest.param({"evaluation_scales": (0.5, 1.0)}, marks=pytest.mark.slow),
+        {"evaluation_scales": (0.5, 1.0)},
     ],
 )
 def test_a_start_that_was_measured_another_way_is_measured_anew(
@@ -139,6 +140,7 @@ def test_a_start_that_was_measured_on_other_images_is_measured_anew(source_only,
     assert found["source_only_miou"] is not None
 
 
+@pytest.mark.slow
 def test_of_what_was_measured_another_way_the_last_phase_alone_is_measured(warm, tmp_path):
     config = tiny_config("spl")
     config.rounds = 1

@@ -80,7 +80,7 @@ def noise(*size):
     [
         # Sizes that strides round, windows that must shrink.
         ("deeplab_v2", (97, 158), (80, 84), "SAME"),
-        ("deeplab_v3plus", (97, 158), (80, 84), "SAME"),
+        pytest.param("deeplab_v3plus", (97, 158), (80, 84), "SAME", marks=pytest.mark.slow),
         ("deeplab_v2", (120, 64), (62, 64), 1),  # one axis whole
     ],
 )
@@ -108,6 +108,7 @@ def test_a_window_as_large_as_the_image_is_the_image():
     )
 
 
+@pytest.mark.slow
 def test_a_real_network_in_windows_larger_than_its_receptive_field():
     """450 pixels around a logit; Caffe's pooling gives even sizes a row and a column more."""
     config = ConfigDict(

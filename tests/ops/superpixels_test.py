@@ -16,7 +16,7 @@ from labor_jax.ops import slic, superpixel_bound, superpixels
 
 # (height, width), size, compactness, iterations: borders within cells, thin images, one cell.
 SETTINGS = [
-    ((17, 22), 5, 10.0, 3),
+    pytest.param((17, 22), 5, 10.0, 3, marks=pytest.mark.slow),
     ((12, 20), 4, 0.0, 2),
     pytest.param((9, 31), 2, 1.5, 2, marks=pytest.mark.slow),
     ((1, 14), 3, 40.0, 2),
@@ -136,6 +136,7 @@ def test_batches_and_floating_images_give_the_same():
     np.testing.assert_array_equal(jax.vmap(function)(near), expected)
 
 
+@pytest.mark.slow
 def test_runs_on_a_mesh():
     batch = np.stack([smooth_image((17, 22), seed) for seed in range(2)])
     function = jax.vmap(functools.partial(slic, size=5, compactness=10.0, iterations=3))

@@ -300,6 +300,7 @@ def test_left_answers_to_several_items_are_each_saved(page, workdir):
     assert all("409" in error for error in page.errors())
 
 
+@pytest.mark.slow
 def test_answers_wait_until_a_server_with_a_new_token_is_opened(chromium, tmp_path):
     workdir = _workdir(tmp_path / "run", [_query()], lease_seconds=1e7)
     with browser.labelling_tool(workdir, "--token=first") as address:
@@ -463,6 +464,7 @@ def test_controls_have_names_and_the_state_is_told(page):
     assert live.get_attribute("aria-live") == "polite" and "Segment 1 of 3" in live.text
 
 
+@pytest.mark.slow
 def test_everything_is_reached_by_tab_and_shows_its_focus(page):
     assert page.chrome.switch_to.active_element.get_attribute("id") == "canvas"
     reached = []
@@ -482,6 +484,7 @@ def test_everything_is_reached_by_tab_and_shows_its_focus(page):
     assert "road1" in reached and not [name for name in reached if name.startswith("no focus")]
 
 
+@pytest.mark.slow
 def test_light_and_dark(page):
     def is_dark():
         colour = page.elements("header")[0].value_of_css_property("background-color")
@@ -503,6 +506,7 @@ def test_light_and_dark(page):
     prefer("")
 
 
+@pytest.mark.slow
 def test_fingers_label_and_zoom(page):
     browser.set_size(page.chrome, 420, 800, touch=True)
     try:
@@ -584,6 +588,7 @@ def test_many_classes_are_found_by_typing(page):
     assert found == {"isOffered": True, "chosen": ["class 57", '<i>"x"</i>'], "tags": 0}
 
 
+@pytest.mark.slow
 def test_a_name_is_taken_only_when_it_is_given(chromium, tmp_path):
     workdir = _workdir(tmp_path / "run", [_query()] * 2, lease_seconds=1e7)
     with browser.labelling_tool(workdir) as address:
@@ -615,6 +620,7 @@ def test_names_are_shown_as_they_are(page, workdir):
     assert not page.elements("#run b")
 
 
+@pytest.mark.slow
 def test_settings_of_the_annotator(page):
     item = page.state()["item"]
     page.element("items").click()
@@ -651,6 +657,7 @@ def test_guess_and_patches_only_where_the_run_allows_them(chromium, tmp_path, pa
         assert not any("renew" in name for name in page.chrome.execute_script(loaded))
 
 
+@pytest.mark.slow
 def test_the_introduction_is_shown_once_and_again_from_help(page):
     page.chrome.execute_script("localStorage.clear()")
     page.chrome.refresh()
@@ -673,6 +680,7 @@ def test_the_introduction_is_shown_once_and_again_from_help(page):
     assert page.state()["status"].startswith("Segment 2")
 
 
+@pytest.mark.slow
 def test_the_whole_image_comes_first_and_any_key_zooms_in(chromium, tmp_path):
     shape = (128, 256)
     queries = np.zeros((4, *shape), bool)
@@ -733,6 +741,7 @@ def test_a_click_or_stroke_beside_everything_says_why_nothing_happens(page):
     assert not page.state()["undo"]
 
 
+@pytest.mark.slow
 def test_keys_of_classes_can_be_chosen(page):
     def choose(name, key):
         page.elements("summary")[0].click()
@@ -830,6 +839,7 @@ def test_time_in_a_hidden_tab_is_not_recorded(page, workdir):
     assert 25 <= seconds < 600
 
 
+@pytest.mark.slow
 def test_the_end_tells_the_command_to_copy(chromium, tmp_path):
     workdir = _workdir(tmp_path / "run", [_query()])
     command = "labor-jax run spl --config.annotator=human --workdir 'my run'"
@@ -872,6 +882,7 @@ def test_every_class_has_a_pattern_of_its_own(page):
     assert apart.min() > 15
 
 
+@pytest.mark.slow
 def test_segments_end_at_edges_and_one_with_a_strong_edge_is_split(chromium, tmp_path):
     shape = (64, 128)
     truth = street.StreetScenes("camera", 8, size=shape, seed=0).label(0)
@@ -913,6 +924,7 @@ def _stripes():
     return np.arange(_SHAPE[1])[None] // 8 + np.zeros(_SHAPE, int)
 
 
+@pytest.mark.slow
 def test_a_key_labels_a_whole_superpixel_and_a_stroke_takes_several(chromium, tmp_path):
     query = np.zeros(_SHAPE, bool)
     query[8:24, :32] = True
@@ -962,6 +974,7 @@ def test_space_says_that_a_guess_is_right_and_a_class_key_corrects_it(chromium, 
         assert page.errors() == []
 
 
+@pytest.mark.slow
 def test_all_classes_of_a_part_are_toggled(chromium, tmp_path):
     query = np.zeros(_SHAPE, bool)
     query[8:24, :24] = True

@@ -310,7 +310,7 @@ def save_ripu(path, module, prefix=""):
 @pytest.mark.parametrize(
     ("head", "frozen", "prefix"),
     [
-        ("deeplab_v2", True, "module."),
+        pytest.param("deeplab_v2", True, "module.", marks=pytest.mark.slow),
         ("deeplab_v2", False, ""),
         ("deeplab_v3plus", True, ""),
     ],
