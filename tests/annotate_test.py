@@ -115,6 +115,7 @@ def test_off_loopback_it_makes_up_a_token(tmp_path):
             assert visitor.get("/api/session", headers=header).status_code == 403
 
 
+@pytest.mark.slow
 def test_it_can_be_written_to_behind_a_proxy_that_replaces_the_host(tmp_path):
     folder = write_run(tmp_path / "run")
     flags = ("--allow_host=label.example.com.", "--allow_host=http://label.example.com:8080")

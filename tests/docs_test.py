@@ -137,7 +137,6 @@ def executed(folder):
         }
 
 
-@pytest.mark.slow
 def test_the_python_of_readme_trains_and_predicts(executed):
     names = executed["README.md"]
     assert [entry["round"] for entry in names["summary"]["rounds"]] == [1, 2]

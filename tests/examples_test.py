@@ -173,6 +173,7 @@ def test_a_run_with_a_network_of_ones_own_predicts_with_the_extension(user):
     assert predict(user, "backbone", "--extension=backbone.py")
 
 
+@pytest.mark.slow
 def test_a_run_on_a_pair_of_ones_own_predicts_without_it(user):
     user.finished("data_pair")
     assert predict(user, "data_pair")

@@ -465,7 +465,7 @@ def test_exactly_zero_where_nothing_counts(loss, logits, scale):
 
 
 # Few shapes, so that few programs are compiled; many contents.
-shapes = st.sampled_from([(1, 1, 1), (1, 1, 4), (1, 5, 1), (2, 3, 4)])
+shapes = st.sampled_from([(1, 1, 1), (2, 3, 4)])
 compiled = {name: jax.jit(loss) for name, (loss, _) in LOSSES.items()}
 
 

@@ -163,6 +163,7 @@ def folders_config(root):
     return config
 
 
+@pytest.mark.slow
 def test_folders_of_ones_own_run(tmp_path):
     write_tree(tmp_path / "data")
     summary = experiment.run(folders_config(tmp_path / "data"), tmp_path / "run")

@@ -111,6 +111,7 @@ def test_several_runs_are_compared(tmp_path):
     assert all((tmp_path / f"c.{kind}").stat().st_size for kind in KINDS)
 
 
+@pytest.mark.slow
 def test_files_of_others_are_not_replaced(tmp_path, waiting):
     runs = [write_run(tmp_path / str(seed), seed=seed, miou=0.5 + seed / 10) for seed in (0, 1)]
     (tmp_path / "c.md").write_text("mine")

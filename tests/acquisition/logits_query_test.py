@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from labor_jax import acquisition
+from tests.slow import all_but
 
 SHAPE = (2, 12, 15)
 REGIONS = {
@@ -32,7 +33,7 @@ def test_points_of_largest_score_are_asked(method):
 
 
 @pytest.mark.parametrize("method", REGIONS)
-@pytest.mark.parametrize("radius", [0, 2])
+@pytest.mark.parametrize("radius", all_but([2], [0, 2]))
 def test_regions_of_largest_score_are_asked(method, radius):
     count = acquisition.region_count(*SHAPE[1:], ratio=0.3, rounds=1, radius=radius)
     select = functools.partial(

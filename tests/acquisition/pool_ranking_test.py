@@ -57,7 +57,9 @@ def test_a_ranking_lists_what_the_strategy_asks(image, name):
 
 
 @pytest.mark.parametrize("name", ["ripu_ra", "ripu_pa", "entropy"])
-@pytest.mark.parametrize("weights", [None, (0.5, 1.0, 2.0, 0.1)])
+@pytest.mark.parametrize(
+    "weights", [pytest.param(None, marks=pytest.mark.slow), (0.5, 1.0, 2.0, 0.1)]
+)
 def test_a_floor_ends_the_same_list_earlier(image, name, weights):
     weights = None if weights is None else jnp.float32(weights)
     whole = ranker(name, 12)(image, weights)

@@ -25,7 +25,6 @@ from tests.adaptation.teacher_terms import (
     step_of,
     terms,
 )
-from tests.slow import all_but
 
 PLAIN = {"jitter": 0.0, "blur": 0.0}
 BALANCED = {"confidence": "class_balanced", "portion": 0.3, **PLAIN}
@@ -217,7 +216,8 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize(("microbatches", "devices"), all_but([(2, 2)], [(4, 1), (2, 2)]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("microbatches", "devices"), [(4, 1), (2, 2)])
 def test_microbatches_and_devices_change_nothing(microbatches, devices):
     """Without random draws: source images of one class each, no hidden blocks."""
     settings = {

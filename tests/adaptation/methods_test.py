@@ -132,6 +132,7 @@ def test_a_method_may_choose_whose_statistics_batch_norm_keeps(monkeypatch):
     assert labor_jax.get_config("uda:own").warmup.running_statistics == "target"
 
 
+@pytest.mark.slow
 def test_whose_statistics_are_kept_changes_no_weight_where_nothing_labels_by_the_model(tmp_path):
     trained = {}
     for kept in ("all", "target"):

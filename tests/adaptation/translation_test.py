@@ -15,7 +15,6 @@ from labor_jax.training.step import make_train_step
 from labor_jax.training.terms import Terms
 from tests.losses_test import phase_consistency_twin
 from tests.runs import comparable, interrupt_training
-from tests.slow import all_but
 from tests.tiny import tiny_config
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import CLASSES, RATE, assert_close, both_domains, variables
@@ -210,7 +209,8 @@ def term_of_phase(name):
     return adaptation.build(name, {name: {"width": 2}})
 
 
-@pytest.mark.parametrize("name", all_but(["phase_translation"], TRANSLATIONS))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRANSLATIONS)
 def test_a_step_in_microbatches_is_the_step(name):
     batch = both_domains()
     batch["source"]["label"][1, :12] = 255

@@ -71,6 +71,7 @@ def total(config):
     )
 
 
+@pytest.mark.slow
 def test_methods_start_from_the_source_alone_and_take_as_many_steps(tmp_path, capsys):
     runs, configs = plan(["min_entropy", "stages", "levels"], tmp_path, seeds=(0, 4))
     assert list(runs)[:6] == [

@@ -125,6 +125,7 @@ def test_acquisition_runs_start_from_one_run_a_seed():
     assert [run.start for run in runs[2:]] == ["start_seed0"] * 2 + ["start_seed5"] * 2
 
 
+@pytest.mark.slow
 def test_every_acquisition_run_has_a_config_of_its_own(tmp_path):
     entries = methods.acquisition_entries([5, 40], [0.001, 0.022], methods.METHODS)
     runs = methods.acquisition_runs(entries, "street", [0], ())

@@ -152,7 +152,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
             FORMATS[name].check_packages()
 
 
-@pytest.mark.parametrize("name", all_but(["safetensors", "stablehlo"], FORMATS))
+@pytest.mark.parametrize("name", all_but(["safetensors"], FORMATS))
 def test_the_documented_program_predicts_a_photo(name, exported, tmp_path):
     """Without the package, except for the weights, which need it."""
     folder, network = exported(format_named(name))

@@ -86,6 +86,7 @@ def test_they_are_never_asked_free_and_train(whole, given, tmp_path):
     assert told in (workdir / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["query", "training"])
 def test_a_run_resumes_as_if_nothing_had_happened(whole, given, tmp_path, where):
     workdir, expected = whole

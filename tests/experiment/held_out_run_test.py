@@ -143,6 +143,7 @@ def test_it_is_told_what_is_measured_on(whole, tmp_path):
     assert "the pair has no labels to measure on" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_resumes_as_if_nothing_had_happened(whole, tmp_path):
     interrupted = {"pair": pair()}
     original = experiment.run

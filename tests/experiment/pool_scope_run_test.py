@@ -74,6 +74,7 @@ def test_the_pool_shares_the_budget(whole):
             assert 60 - 3.4 < seconds <= 60
 
 
+@pytest.mark.slow
 def test_an_interrupted_query_is_resumed(whole, tmp_path):
     config, workdir, summary = whole
     interrupt_query(config, tmp_path / "run", 2)

@@ -73,7 +73,7 @@ def scorer(scores, radius, reach, calls):
     [
         pytest.param({"method": "entropy", "points": 12}, 0, 0, marks=pytest.mark.slow),
         ({"method": "ripu_ra", "fraction": 0.6}, 2, 1),
-        ({"method": "entropy", "seconds": 2 * 90.0}, 0, 0),
+        pytest.param({"method": "entropy", "seconds": 2 * 90.0}, 0, 0, marks=pytest.mark.slow),
         pytest.param(  # more than there are pixels
             {"method": "entropy", "points": 200}, 0, 0, marks=pytest.mark.slow
         ),

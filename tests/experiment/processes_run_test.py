@@ -174,6 +174,7 @@ def test_two_processes_are_killed_and_resume(alone, killed, given, tmp_path):
     assert "summary.json" in outputs[0] and "summary.json" not in outputs[1]
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_resumes(alone, killed, given):
     experiment.run(config_with(given), killed, pair=pair())
     assert_equal_to(alone, killed)

@@ -9,6 +9,8 @@ from tests.driving import driving_data
 from tests.experiment.protocol_rows import ROWS, row_config
 from tests.tiny import tiny_config
 
+pytestmark = pytest.mark.slow
+
 SIZE = (64, 64)
 
 
@@ -60,7 +62,6 @@ def check_summary(config, summary):
         assert 0 <= summary["subset_miou"]["13"] <= max(iou)
 
 
-@pytest.mark.slow
 def test_rounds_start_from_a_warm_up_that_trains_two_levels(root, tmp_path):
     config = tiny_row(("warmup:synthia",), root)
     check_summary(config, experiment.run(config, tmp_path / "warmup"))
@@ -83,13 +84,10 @@ def test_rounds_start_from_a_warm_up_that_trains_two_levels(root, tmp_path):
     "row",
     [
         ("ppl:gtav",),
-        pytest.param(("ripu_pa:gtav",), marks=pytest.mark.slow),
-        pytest.param(
-            next(row for row in ROWS if len(row) > 1 and "synthia" in row[0]),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(("ripu_source_free:gtav",), marks=pytest.mark.slow),
-        pytest.param(("supervised:synthia",), marks=pytest.mark.slow),
+        ("ripu_pa:gtav",),
+        next(row for row in ROWS if len(row) > 1 and "synthia" in row[0]),
+        ("ripu_source_free:gtav",),
+        ("supervised:synthia",),
     ],
     ids=lambda row: row[0],
 )

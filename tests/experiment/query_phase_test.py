@@ -69,6 +69,7 @@ def logits_of(pair, segmenter, model):
     return np.stack(logits)
 
 
+@pytest.mark.slow
 def test_windows_of_the_config_are_the_pools_too(tmp_path):
     """And mirror images and scales are not. A pixel of this network sees one around it."""
     config = tiny_config("active:entropy")

@@ -140,6 +140,7 @@ def test_what_is_not_used_is_not_computed():
     assert flops(auxiliary=True) == flops(auxiliary=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_accelerators_get_xlas_convolutions_and_pooling(platform):
     """None of the products of shifted or transformed images that stand for them on CPUs."""
@@ -209,7 +210,7 @@ def test_initialisation_follows_the_key_and_not_the_image_size():
 @pytest.mark.parametrize(
     "backbone",
     all_but(
-        ["two_layers", "resnet18", "efficientnet_lite0"],
+        ["two_layers", "resnet18"],
         sorted(set(models.BACKBONES) - {"resnet34", "resnet101"}),
     ),
 )

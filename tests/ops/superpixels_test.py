@@ -17,7 +17,7 @@ from labor_jax.ops import slic, superpixel_bound, superpixels
 # (height, width), size, compactness, iterations: borders within cells, thin images, one cell.
 SETTINGS = [
     pytest.param((17, 22), 5, 10.0, 3, marks=pytest.mark.slow),
-    ((12, 20), 4, 0.0, 2),
+    pytest.param((12, 20), 4, 0.0, 2, marks=pytest.mark.slow),
     pytest.param((9, 31), 2, 1.5, 2, marks=pytest.mark.slow),
     ((1, 14), 3, 40.0, 2),
     ((6, 5), 16, 10.0, 1),

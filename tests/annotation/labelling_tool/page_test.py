@@ -261,6 +261,7 @@ def test_answers_to_another_question_are_told_and_those_of_another_run_stay(page
     assert all("409" in error for error in page.errors())
 
 
+@pytest.mark.slow
 def test_left_answers_to_several_items_are_each_saved(page, workdir):
     items = ["1-58-1", "1-59-1"]
     page.chrome.execute_async_script(
@@ -947,6 +948,7 @@ def test_a_key_labels_a_whole_superpixel_and_a_stroke_takes_several(chromium, tm
         assert page.errors() == []
 
 
+@pytest.mark.slow
 def test_space_says_that_a_guess_is_right_and_a_class_key_corrects_it(chromium, tmp_path):
     query = np.zeros(_SHAPE, bool)
     query[10, 4:60:16] = True
