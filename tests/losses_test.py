@@ -361,7 +361,8 @@ def test_vmap_is_a_loss_per_image(name):
     loss, twin = LOSSES[name]
     logits, labels = scene(seed=7, batch=(3,))
     expected = [twin(z, y) for z, y in zip(logits, labels, strict=True)]
-    np.testing.assert_allclose(jax.vmap(loss)(logits, labels), expected, rtol=2e-5, atol=1e-6)
+    values = jax.jit(jax.vmap(loss))(logits, labels)
+    np.testing.assert_allclose(values, expected, rtol=2e-5, atol=1e-6)
 
 
 @every_loss
@@ -388,11 +389,10 @@ def test_computes_in_float32_from_bfloat16(name):
     loss, twin = LOSSES[name]
     logits, labels = scene(seed=5)
     logits = jnp.asarray(logits, jnp.bfloat16)
-    value = loss(logits, labels)
-    assert value.dtype == jnp.float32
+    value, gradient = jax.jit(jax.value_and_grad(loss))(logits, labels)
+    assert value.dtype == jnp.float32 and gradient.dtype == jnp.bfloat16
     rounded = np.asarray(logits, np.float32)
     np.testing.assert_allclose(value, twin(rounded, labels), rtol=2e-5, atol=1e-6)
-    assert jax.grad(loss)(logits, labels).dtype == jnp.bfloat16
 
 
 @every_loss

@@ -216,6 +216,7 @@ def test_the_run_asks_with_no_labels_of_the_pool(person, waiting):
     assert "Rerun this command once everything is answered." in waiting.stdout
 
 
+@pytest.mark.slow
 def test_what_a_person_saw_is_what_is_learnt(person, answered, finished):
     photos = pool_photos(person)
     before = {path.stem for path in (person.home / "mydata/labelled_before").iterdir()}

@@ -66,6 +66,7 @@ def test_a_waiting_run_has_a_report(waiting, tmp_path):
     assert not (waiting / "summary.json").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_run_says_its_phase(tmp_path, monkeypatch):
     monkeypatch.setattr(session, "_REPORT_EVERY", 0.0)  # else there is none before the run's end
     interrupt_training(tiny_config("spl"), tmp_path, "warmup", 2)

@@ -156,6 +156,7 @@ def test_mic_keeps_to_first_features_unless_these_are_of_random_weights(pair, we
             assert config[section].terms.feature_distance == weight
 
 
+@pytest.mark.slow
 def test_active_learning_starts_from_a_method(tmp_path):
     config = tiny_config("uda:min_entropy")
     config.rounds = 1

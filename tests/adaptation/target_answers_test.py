@@ -23,12 +23,13 @@ def test_void_is_not_made_certain(name, settings):
     void = rng.random((2, 4, 6)) < 0.4
     image = np.zeros((2, 4, 6, 3), np.uint8)
 
+    @jax.jit
     def mean(logits, target):
         loss = term.loss({"target": models.Outputs(logits, None)}, {"target": target}, {})
         return loss.total / loss.count
 
     target = {"image": image, "void": void}
-    gradient = jax.grad(mean)(logits, target)
+    gradient = jax.jit(jax.grad(mean))(logits, target)
     assert not np.any(gradient[void]) and np.all(np.any(gradient[~void], axis=-1))
     changed = np.where(void[..., None], logits[..., ::-1], logits)
     np.testing.assert_array_equal(mean(changed, target), mean(logits, target))

@@ -45,6 +45,7 @@ def test_the_whole_command_times_each_phase_with_losses_of_its_own(tiny, capsys)
     assert rows[3][6] != rows[2][6]
 
 
+@pytest.mark.slow
 def test_plain_training_sees_each_domain_once_and_learns_its_labels():
     config = tiny_config("source_only")
     step = adaptation_step.plain_step(config)

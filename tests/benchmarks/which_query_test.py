@@ -36,6 +36,7 @@ def run_all(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_every_way_starts_from_one_start_a_seed_with_one_budget(tmp_path):
     entries = which_query.plan_entries(["random", "ppl", "all", "superpixels"], [5, 75])
     assert [entry.name for entry in entries] == [

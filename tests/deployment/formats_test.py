@@ -127,6 +127,7 @@ def test_an_operation_that_onnx_lacks_is_named(tmp_path):
     assert "--to stablehlo" in str(error.value)
 
 
+@pytest.mark.slow
 def test_safetensors_return_the_same_bits(tmp_path):
     format, network = FORMATS["safetensors"], network_of("resnet18", "deeplab_v3plus")
     path = tmp_path / format.file

@@ -48,6 +48,7 @@ def test_a_run_bears_the_name_of_its_pair(run):
     assert set(summary["per_class_iou"]) == set(CLASSES)
 
 
+@pytest.mark.slow
 def test_its_model_predicts_without_its_data(run):
     model = labor_jax.load(run[0])
     assert model.classes == CLASSES

@@ -127,6 +127,7 @@ def test_the_measure_is_that_of_the_model_on_the_answers(whole):
         restore.restore_model(workdir, "best", ["pool"], pair())
 
 
+@pytest.mark.slow
 def test_it_is_told_what_is_measured_on(whole, tmp_path):
     workdir, summary = whole
     table = report.text_table(summary)

@@ -40,6 +40,7 @@ def config(tmp_path):
     return config
 
 
+@pytest.mark.slow
 def test_people_need_no_labels(config, tmp_path):
     for _ in range(2):  # the second resumes the first
         config.annotator = "human"

@@ -35,6 +35,7 @@ def test_a_stage_that_was_interrupted_ends_as_if_it_had_not_been(method, tmp_pat
         )
 
 
+@pytest.mark.slow
 def test_the_selector_may_have_iasts_thresholds(tmp_path, monkeypatch):
     found = []
     pool_thresholds = iast.pool_thresholds

@@ -176,6 +176,7 @@ def memory_at_the_end(workdir, config):
     return tree["handover"]
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_memory_and_players(tmp_path):
     config = config_of("active:random")
     experiment.run(config, tmp_path)

@@ -91,6 +91,7 @@ def test_joint_training_shares_terms_and_statistics_with_the_rounds():
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_started_from_another_resumes_without_its_folder(warm, source_only, tmp_path):
     shutil.copytree(source_only, tmp_path / "start")
     config = tiny_config("warmup")

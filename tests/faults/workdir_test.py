@@ -42,6 +42,7 @@ def mended(interrupted, tmp_path_factory):
     return workdir, summary, messages
 
 
+@pytest.mark.slow
 def test_the_run_ends_as_if_nothing_had_happened(mended, whole):
     assert runs.comparable(mended[1]) == runs.comparable(whole[1])
     assert runs.store_digest(mended[0]) == runs.store_digest(whole[0])

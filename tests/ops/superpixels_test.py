@@ -128,6 +128,7 @@ def test_equals_the_twin(image_size, size, compactness, iterations):
     check()
 
 
+@pytest.mark.slow
 def test_batches_and_floating_images_give_the_same():
     batch = np.stack([smooth_image((17, 22), seed) for seed in range(2)])
     function = functools.partial(slic, size=5, compactness=10.0, iterations=3)

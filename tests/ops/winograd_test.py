@@ -60,6 +60,7 @@ def test_values_and_gradients_are_those_of_the_taps(size, dilation, form):
         np.testing.assert_allclose(array, expected, atol=2e-5 * max(1, np.abs(expected).max()))
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),

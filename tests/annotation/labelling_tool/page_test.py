@@ -637,6 +637,7 @@ def test_settings_of_the_annotator(page):
     assert page.element("auto-submit").is_selected() and page.element("direct").is_selected()
 
 
+@pytest.mark.slow
 def test_guess_and_patches_only_where_the_run_allows_them(chromium, tmp_path, page):
     assert not page.element("guess-row").is_displayed()
     assert page.element("patch").is_displayed()
@@ -1010,6 +1011,7 @@ def test_all_classes_of_a_part_are_toggled(chromium, tmp_path):
         assert page.errors() == []
 
 
+@pytest.mark.slow
 def test_a_whole_image_is_labelled_by_patches_and_polygons(chromium, tmp_path):
     query = np.ones(_SHAPE, bool)
     query[:, :4] = False

@@ -55,7 +55,12 @@ def test_v2_published_size_and_initialisation():
 
 
 @pytest.mark.parametrize(
-    "head", [DeepLabV2(3, dropout=0.5), DeepLabV3Plus(3, 8, dropout=0.5), Linear(3, 0.5)]
+    "head",
+    [
+        DeepLabV2(3, dropout=0.5),
+        pytest.param(DeepLabV3Plus(3, 8, dropout=0.5), marks=pytest.mark.slow),
+        Linear(3, 0.5),
+    ],
 )
 def test_dropout_acts_in_training_only(head):
     features = random_features()
