@@ -105,14 +105,16 @@ def contradictions(
     values, first, counts = np.unique(np.asarray(image), return_index=True, return_counts=True)
     if _is_voc(values, file):
         return ()
-    said, shown, problems = set(), set(), []
+    is_packed = _is_packed(values, file)
+    said, shown, others, problems = set(), set(), 0, []
     found = labels.reshape(-1)[first].tolist()
     for value, label, count in zip(values.tolist(), found, counts.tolist(), strict=True):
         if label == IGNORE_LABEL:
             continue
         meant = [number for number, own in enumerate(palette) if _same(file, value, own)]
         if not meant:
-            return ()  # another palette, which says nothing
+            others += 1
+            continue
         said.add(label)
         shown.add(label if label in meant else meant[0])
         if label not in meant:
@@ -125,8 +127,12 @@ def contradictions(
                 f"{classes[meant[0]]!r}: {cause}"
             )
             problems.append(Problem(text, count, cause))
+    # In a palette of the used colours alone, one is no class's: that of unlabelled pixels. With
+    # more of them it is another palette, which says nothing.
+    if others > is_packed:
+        return ()
     # A tool's own palette may share some colours with the classes.
-    return tuple(problems) if said == shown or _is_packed(values, file) else ()
+    return tuple(problems) if said == shown or is_packed else ()
 
 
 def _keeps_numbers(used: np.ndarray, palette: np.ndarray, own: np.ndarray) -> bool:

@@ -115,3 +115,14 @@ def test_a_palette_of_the_used_colours_alone_is_refused(tmp_path, padding):
     (problem,) = imported.problems
     assert problem.pixels == 4
     assert "the value 1 is 'sky', and its colour in the palette that of 'car'" in problem.text
+
+
+@pytest.mark.parametrize("order", [(0, 2, 255), (255, 0, 2)])
+def test_a_palette_of_the_used_colours_is_refused_also_with_unlabelled_pixels(tmp_path, order):
+    image = Image.fromarray(np.array([[0, 2, 2, 255]] * 2, np.uint8))
+    palette = np.full((256, 3), 255, np.uint8)
+    palette[:3] = PAIR.palette
+    image.putpalette(palette.tobytes())
+    image.remap_palette(order).save(tmp_path / "photo.png")
+    (imported,) = read(tmp_path)
+    assert imported.problems and "may have reordered the palette" in imported.problems[0].text
