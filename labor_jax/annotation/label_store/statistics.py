@@ -113,18 +113,20 @@ def measured_seconds(database: Database, round: int, opinion: int) -> dict[str, 
 def timed_images(database: Database, round: int) -> set[str]:
     """The images of a round on which people worked before they first answered, by their clock.
 
-    Left out are images whose answers came from a file without times, also if they were corrected.
+    Left out are images whose answers came from a file without times, also if they were corrected
+    or people had begun with them.
     """
     if database.version < 3:  # open for reading only, and without the tables
         return set()
     rows = database.read(
         """
         WITH first AS (
-            SELECT image, MIN(id) AS id FROM events
+            SELECT image, MIN(id) AS id, kind FROM events
             WHERE round = :round AND opinion = 1 AND kind IN ('submit', 'import') GROUP BY image)
         SELECT image FROM events JOIN first USING (image)
         WHERE round = :round AND opinion = 1 AND events.id <= first.id
-        GROUP BY image HAVING SUM(seconds) > 0""",
+        GROUP BY image HAVING SUM(events.seconds) FILTER (
+            WHERE events.id = first.id OR first.kind = 'submit') > 0""",
         {"round": round},
     )
     return {image for (image,) in rows}

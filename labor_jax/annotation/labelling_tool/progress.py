@@ -237,7 +237,7 @@ class ProgressReader:
 
     def _count_progress(self, round: int) -> Progress:
         rows = self._reader.read(
-            "SELECT opinion, pixels, done, holder, annotator, seconds, remaining "
+            "SELECT opinion, pixels, done, holder, answered_by, seconds, remaining "
             f"FROM ({self._reader.items_statement})",
             round=round,
             now=self._clock(),

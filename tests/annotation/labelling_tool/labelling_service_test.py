@@ -406,6 +406,18 @@ def test_an_imported_correction_counts_only_the_time_since_the_import_before(ser
     assert store.measured_seconds(1) == {"a": 92}
 
 
+def test_an_import_without_times_is_not_timed_by_who_began_before(service, store):
+    for image in "ab":
+        lease = service.next("ann", prefer=Item(1, image))
+        if image == "b":
+            service.mark(*lease, one(), 1, [0, 1], 4.0)
+        service.skip(*lease, one(), 3.0)
+    finish(service, service.next("ann", prefer=Item(1, "c")))
+    for image in "ab":
+        service.import_answer(image, 1, np.ones(SHAPE, np.uint8), annotator="vendor")
+    assert store.timed_images(1) == {"c"}
+
+
 def test_imported_label_maps_are_not_kept_in_memory(store):
     images = [f"image {i}" for i in range(20)]
     shape = (200, 300)
@@ -632,6 +644,16 @@ def test_progress_and_the_overview_count(service, store):
     assert (
         service.progress.of_round(1, max_age=60).complete and service.progress.of_round(1).done == 3
     )
+
+
+def test_an_item_counts_for_who_answered_it_and_not_for_who_looked_at_it(service):
+    finish(service, service.next("ann"), seconds=10.0)
+    lease = service.reopen(Item(1, "a"), "lead", one())
+    service.mark(*lease, one(), 2, [0, 1])
+    service.release(*lease)
+    service.progress.forget()
+    (annotator,) = service.progress.of_round(1).annotators
+    assert (annotator.name, annotator.items) == ("ann", 1)
 
 
 @pytest.mark.parametrize("last", ["submitted", "imported"])
