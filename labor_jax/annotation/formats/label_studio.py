@@ -13,7 +13,8 @@ it is the model's guess. Where all classes of a part are asked, a region has sev
 pixel those of all regions over it. Tasks without an answer have their regions as `predictions`,
 from which Label Studio starts an annotation; the others have them as `annotations`. The import
 reads only `annotations`: brush masks, key points and polygons. It ignores cancelled ones; several
-annotations of one task must agree. Elsewhere regions must not give a pixel two classes.
+annotations of one task must agree, and their times add up. Elsewhere regions must not give a pixel
+two classes.
 
 Sources: https://labelstud.io/guide/task_format, https://labelstud.io/tags/brushlabels,
 https://labelstud.io/tags/keypointlabels; the masks' run lengths are those of
@@ -168,17 +169,23 @@ def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> Im
         annotations = [
             each for each in entry.get("annotations") or () if not each.get("was_cancelled")
         ]
-        first = found = None
+        first = found = seconds = None
+        told = {}  # the problems of all annotations, each once
         for each in annotations:  # keeps only two label maps in memory
             found = _read_annotation(where, exported, number, each)
             first = first or found
+            told.update(dict.fromkeys(found.problems))
+            if found.seconds is not None:
+                seconds = min((seconds or 0.0) + found.seconds, MAX_SECONDS)
             differing = _differing(found, first)
             if differing:
                 text = f"its {len(annotations)} annotations differ; keep one of them"
                 return ImportedImage(where, number, None, (Problem(text, differing),))
     except _FOREIGN as error:
         return ImportedImage(where, number, None, (Problem(f"its annotations: {error!r}"),))
-    return found or Canvas(exported.sizes[number]).finish(where, number)
+    if found is None:
+        return Canvas(exported.sizes[number]).finish(where, number)
+    return found._replace(problems=tuple(told), seconds=seconds)
 
 
 def _differing(image: ImportedImage, other: ImportedImage) -> int:

@@ -307,6 +307,14 @@ def test_several_annotations_have_to_agree(read):
     assert not read(entry).problems
 
 
+def test_of_several_annotations_all_problems_are_told_and_all_times_count(read):
+    entry = export(region("road"), region("void", "ellipselabels"), lead_time=50)
+    entry["annotations"] += export(region("road"), lead_time=7)["annotations"]
+    imported = read(entry)
+    (problem,) = imported.problems
+    assert "ellipselabels is not supported" in problem.text and imported.seconds == 57
+
+
 @pytest.mark.parametrize("lead_time", [86_401, 1e300, -1, float("nan"), None, "12"])
 def test_times_that_cannot_be_are_left_out(read, lead_time):
     imported = read(export(region(), lead_time=lead_time))
