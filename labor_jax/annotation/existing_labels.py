@@ -189,7 +189,8 @@ def check_complete(result: ExistingImport, path: Path) -> None:
             f"--input {path} --round 0 --skip-invalid"
         )
     if not result.imported and not result.unchanged:
-        raise DataError(f"{path} gives no pixel of the pool a label")
+        overlap = f", and {result.contradicting:,} pixels two classes" * bool(result.contradicting)
+        raise DataError(f"{path} gives no pixel of the pool a label{overlap}")
 
 
 def _checked(
@@ -205,6 +206,8 @@ def _checked(
     if problems or image.labels is None:
         found = [Violation(image.where, name, problem) for problem in problems]
         return result._replace(violations=result.violations + found), None
+    contradicting = result.contradicting + sum(each.pixels for each in image.problems)
+    result = result._replace(contradicting=contradicting)
     known = image.labels != UNANSWERED
     if not known.any():  # files list images that nobody labelled, too
         return result._replace(empty=[*result.empty, name]), None
@@ -222,7 +225,6 @@ def _checked(
         **{group: [*getattr(result, group), name]},
         pixels=result.pixels + recorded.pixels,
         asked=result.asked + recorded.asked,
-        contradicting=result.contradicting + sum(each.pixels for each in image.problems),
     )
     return result, prepared
 

@@ -289,6 +289,14 @@ def test_coco_by_the_photos_names(store, folder):
     assert not store.asked("b/y")[2].any()  # the run may ask what the file contradicts
 
 
+def test_an_image_of_overlaps_alone_is_told(store, folder):
+    coco(folder, "b/y.jpg", [(1, TOP), (0, TOP)])
+    result = bring_in(store, folder, "coco")
+    assert (result.empty, result.contradicting) == (["b/y"], 24)
+    with pytest.raises(DataError, match="no pixel of the pool a label, and 24 pixels two classes"):
+        check_complete(result, folder)
+
+
 def test_unknown_names_are_an_error_or_void(store, folder):
     coco(folder, "b/y.jpg", [(1, [*TOP[:4], 8, 2, 0, 2]), (3, BOTTOM)])
     (violation,) = bring_in(store, folder, "coco").violations
@@ -320,6 +328,13 @@ def test_cityscapes_polygons_are_painted_in_order_as_their_scripts_do(store, fol
     assert set(np.unique(drawn)) == {0, 2, VOID, UNANSWERED}
     np.testing.assert_array_equal(store.asked("a/x"), drawn != UNANSWERED)
     np.testing.assert_array_equal(store.labels("a/x"), np.where(drawn == VOID, 255, drawn))
+
+
+def test_cityscapes_licence_plates_leave_the_car_below(store, folder):
+    plate = [[2, 2], [4, 2], [4, 3], [2, 3]]
+    polygons(folder / "a" / "x_gtFine_polygons.json", [("car", SQUARE), ("license plate", plate)])
+    bring_in(store, folder, "cityscapes")
+    assert (store.labels("a/x")[2:4, 2:5] == 2).all()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 Later objects of a file cover earlier ones; deleted ones are left out. A name that is no class, but
 that Cityscapes leaves out of its evaluation ("ego vehicle", "static"), is void. A group
-("cargroup") is of its class. Pixels under no polygon have no label, and the run may ask them.
+("cargroup") is of its class. A "license plate" that is no class is not drawn. Pixels under no
+polygon have no label, and the run may ask them.
 
 Source: https://github.com/mcordts/cityscapesScripts, `json2labelImg.py`; the pixels are the same.
 """
@@ -36,9 +37,12 @@ _NOT_EVALUATED = frozenset(
     (
         *("unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic"),
         *("ground", "parking", "rail track", "guard rail", "bridge", "tunnel", "polegroup"),
-        *("caravan", "trailer", "license plate"),
+        *("caravan", "trailer"),
     )
 )
+_NOT_DRAWN = "license plate"
+"""Of a negative number in Cityscapes, so that what lies below stays."""
+
 _FARTHEST = 2**20
 """The largest coordinate that is drawn; Pillow's numbers overflow far beyond it."""
 
@@ -86,7 +90,8 @@ def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage
     draw, problems = ImageDraw.Draw(canvas), []
     for count, each in enumerate(objects, start=1):
         try:
-            if not each.get("deleted"):
+            is_drawn = each["label"] != _NOT_DRAWN or _NOT_DRAWN in existing.classes
+            if is_drawn and not each.get("deleted"):
                 draw.polygon(_corners(each["polygon"]), fill=_label(each["label"], existing))
         except _FOREIGN as error:
             problems.append(Problem.about(f"object {count}: ", str(error)))
