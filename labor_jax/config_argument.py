@@ -105,7 +105,7 @@ def _from_file(path: Path, argument: str) -> LockedConfig:
         if not hasattr(module, "get_config"):
             raise app.UsageError(f"{path} has no function get_config, which a config file needs.")
         config = module.get_config(*([argument] if argument else []))
-    except (ValueError, UnknownFieldError) as error:
+    except (TypeError, ValueError, UnknownFieldError) as error:
         lines = [
             frame.lineno
             for frame in traceback.extract_tb(error.__traceback__)

@@ -73,6 +73,7 @@ def test_the_users_home_may_be_short(tmp_path, monkeypatch):
         ("x = 1", ("mine.py has no function get_config",)),
         ("def get_config(): return 3", ("mine.py returned int",)),
         (USERS.replace("rounds", "rouns"), ("mine.py, line 6", "Did you mean config.rounds?")),
+        (USERS.replace("7", '"two"'), ("mine.py, line 6", "config.rounds")),
         (USERS.replace('"ppl"', '"pppl"'), ("mine.py, line 5", "Did you mean ppl?")),
     ],
 )
