@@ -16,7 +16,7 @@ from ml_collections.config_dict import placeholder
 
 from labor_jax import acquisition as acquisition_lib
 from labor_jax import adaptation, recipes, user_code
-from labor_jax.data import Augment, registry
+from labor_jax.data import Augment, own_data, registry
 from labor_jax.locked_config import ON_CHANGE, LockedConfig, flat, locked
 
 
@@ -66,6 +66,8 @@ def get_config(
     # A pair may have fields of its own in `data`.
     with config.data.unlocked(), _naming("defaults", pair):
         settings.defaults(config)
+        if settings.chosen_from_data and "long_side" not in config.data:
+            config.data.long_side = own_data.LONG_SIDE
     config = locked(config)
     if schedule == "short":
         with _naming("short", pair):
@@ -128,13 +130,13 @@ def _switch(field: str, config: LockedConfig, value: str) -> None:
     name = recipes.name_of(config)
     before = get_config(name, config.pair, **chosen)
     after = get_config(name, config.pair, **{**chosen, field: value})
-    config.update_from_flattened_dict(
-        {
-            path: own
-            for path, own in flat(after)
-            if path not in _SWITCHES and before[path] != own and config[path] == before[path]
-        }
-    )
+    for path, own in list(flat(after)):
+        if path in _SWITCHES or before[path] == own or config[path] != before[path]:
+            continue
+        if own is None:
+            _leave_open(config, path)
+        else:
+            config.update_from_flattened_dict({path: own})
 
 
 ON_CHANGE.update({f"config.{name}": functools.partial(_switch, name) for name in _SWITCHES})

@@ -10,7 +10,7 @@ import pytest
 
 from labor_jax import adaptation, recipes
 from labor_jax.config import base_config, get_config
-from labor_jax.data import registry
+from labor_jax.data import own_data, registry
 from labor_jax.locked_config import RENAMED, LockedConfig, UnknownFieldError
 from tests.conftest import ROOT
 
@@ -252,3 +252,20 @@ def test_a_config_of_another_name_has_no_recipe():
     config.method = "mine"
     with pytest.raises(ValueError, match="'mine', which is no method of the package, so"):
         config.recipe = "today"
+
+
+def test_a_pair_whose_settings_are_chosen_from_its_images_has_a_longest_side(monkeypatch):
+    entry = registry.RegisteredPair(lambda config, roles: None, chosen_from_data=True)
+    monkeypatch.setitem(registry._PAIRS, "longest_side", entry)
+    config = get_config("ppl", "longest_side")
+    assert config.data.long_side == get_config("ppl", "folders").data.long_side
+    sizes = {"source": ((600, 800),), "pool": ((600, 800),)}
+    assert own_data.resolve(config, own_data.Facts(sizes))
+
+
+def test_a_recipe_of_ones_own_images_is_set_either_way():
+    config = get_config("spl", "folders", recipe="today")
+    config.recipe = "paper"
+    assert config == get_config("spl", "folders", recipe="paper")
+    config.recipe = "today"
+    assert config == get_config("spl", "folders", recipe="today")

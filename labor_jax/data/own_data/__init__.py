@@ -7,5 +7,6 @@ config and of `Facts`; the device plays no part, so that a run can be resumed on
 
 from labor_jax.data.own_data.facts import Choice, Facts, facts_of
 from labor_jax.data.own_data.resolving import open_fields, resolve
+from labor_jax.data.own_data.sizes import LONG_SIDE
 
-__all__ = ["Choice", "Facts", "facts_of", "open_fields", "resolve"]
+__all__ = ["LONG_SIDE", "Choice", "Facts", "facts_of", "open_fields", "resolve"]

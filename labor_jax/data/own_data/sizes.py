@@ -10,6 +10,9 @@ from ml_collections import ConfigDict
 
 from labor_jax.data.own_data.facts import Choice, Facts, Size
 
+LONG_SIDE = 512
+"""Longest side, in pixels, of the sizes that are chosen, where a pair sets no other."""
+
 _MULTIPLE = 32  # of every chosen side
 _CROP = 512  # sides of the training window, for chosen sizes well beyond it
 _LARGEST_UNCROPPED = 640

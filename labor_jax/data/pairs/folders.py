@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from ml_collections.config_dict import FieldReference
 
-from labor_jax.data import base, class_table, colours, folders
+from labor_jax.data import base, class_table, colours, folders, own_data
 from labor_jax.data.base import DataError
 from labor_jax.data.class_table import ClassTable
 from labor_jax.data.registry import register_pair
@@ -43,7 +43,7 @@ def defaults(config: ConfigDict) -> None:
     data = config.data
     # The longest side, in pixels, of the sizes that are chosen; 0: the images' own sizes. Twice as
     # long a side takes four times as long to train.
-    data.long_side = 512
+    data.long_side = own_data.LONG_SIDE
     data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3)
     config.selector.terms.discrepancy = 0.05  # as for street and camvid
     # Names in label order, road,sky,tree; or a table file: classes.txt (a name a line) or
