@@ -232,6 +232,11 @@ def _check_selector(config: ConfigDict, require: Require) -> None:
 
 def _check_phases(config: ConfigDict, require: Require) -> None:
     """That each phase learns something, and that there are some after another run's."""
+    require(
+        bool(plan(config)),
+        "rounds",
+        "no phase before them has steps either, so that there is nothing to do; ask in some",
+    )
     if config.rounds and config.protocol == "staged":
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
     for section in sorted({phase.section for phase in plan(config)} - {""}):

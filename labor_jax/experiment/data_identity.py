@@ -48,11 +48,7 @@ def check_and_keep(
     """
     before = read(folder) if begun else _UNKNOWN
     found = _describe(pair, verify, roles)
-    if accept_changes:
-        for role, phrases in differences(before, found).items():
-            logger.warning("Going on with other data. %s: %s.", role, "; ".join(phrases))
-    else:
-        _raise_if_different(folder, before, found)
+    _compare(folder, before, found, accept_changes)
     described = {
         role: _merged(before.images.get(role, {}), images) for role, images in found.images.items()
     }
@@ -60,18 +56,25 @@ def check_and_keep(
     write_atomically(folder.data, json.dumps(described) + "\n")
 
 
-def check(folder: Workdir, pair: Pair, *, roles: Collection[str] = ROLES) -> None:
+def check(
+    folder: Workdir,
+    pair: Pair,
+    *,
+    roles: Collection[str] = ROLES,
+    accept_changes: bool = False,
+) -> None:
     """Compares data with those of a run, which is left as it is.
 
     Args:
       folder: the run's.
       pair: the data.
       roles: the splits to compare, of those that the pair has.
+      accept_changes: whether to warn of differences in place of an error.
 
     Raises:
       DataError: the data differ; the message names images, or the class table.
     """
-    _raise_if_different(folder, read(folder), _describe(pair, "headers", roles))
+    _compare(folder, read(folder), _describe(pair, "headers", roles), accept_changes)
 
 
 def differences_from(folder: Workdir, pair: Pair, role: str) -> list[str]:
@@ -120,9 +123,12 @@ def differences(before: RunData, found: RunData) -> dict[str, list[str]]:
     return {role: phrases for role, phrases in compared.items() if phrases}
 
 
-def _raise_if_different(folder: Workdir, before: RunData, found: RunData) -> None:
+def _compare(folder: Workdir, before: RunData, found: RunData, accept_changes: bool) -> None:
     differing = differences(before, found)
-    if differing:
+    if accept_changes:
+        for role, phrases in differing.items():
+            logger.warning("Going on with other data. %s: %s.", role, "; ".join(phrases))
+    elif differing:
         listed = "\n".join(f"  {role}: {'; '.join(phrases)}" for role, phrases in differing.items())
         raise DataError(
             f"The data are not those that the run in {folder.path} began with:\n{listed}\n"

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from labor_jax import models
 from labor_jax.config import base_config
 from labor_jax.data import PAIRS, Pair, own_data
+from labor_jax.experiment import warm_start
 
 logger = logging.getLogger(__name__)
 
@@ -21,17 +22,20 @@ def filled(
     config: ConfigDict,
     pair: Pair | None = None,
     recorded: Mapping[str, Any] | None = None,
+    start: ConfigDict | None = None,
 ) -> ConfigDict:
     """Returns the config with a value for each field that is left open.
 
     A field that has a value keeps it. Otherwise it gets the value with which the run was started,
     so that a resumed run goes on as it began although images or packages have changed since. A new
-    run gets what `own_data.resolve` chooses, with a line in the log for each choice.
+    run gets what `own_data.resolve` chooses, with a line in the log for each choice. What counts up
+    to the end of another run that it goes on from has that run's values.
 
     Args:
       config: see `labor_jax.config`; not changed.
       pair: the data. None for any data, to check the config before the data are read.
       recorded: the config with which the run was started, nested; None for a new run.
+      start: the config of the run that a new run goes on from; None if it begins anew.
 
     Raises:
       ValueError: an invalid field.
@@ -41,15 +45,27 @@ def filled(
     if all(config[field] is not None for field in fields):
         return config
     config = config.copy_and_resolve_references()
+    open_queries = config.joint.query_steps is None
     if recorded is not None:
         _set(config, {field: _value(recorded, field) for field in fields})
         logger.info("The settings that were chosen when the run started are kept.")
     else:
+        shared = warm_start.shared_fields(start) if start is not None else {}
+        first_query = shared.pop("joint.query_steps", None)
         weights = models.installed_weights()
         facts = own_data.facts_of(pair, weights) if pair else own_data.Facts(_ANY_DATA, weights)
-        choices = own_data.resolve(config, facts)
+        choices = own_data.resolve(config, facts)  # before a start's values, which nobody set here
+        # Learning rates belong to an optimiser; another one than the start's is told as an error.
+        kept = {
+            field: shared[field]
+            for field in fields
+            if field in shared and not field.startswith("optimizer.")
+        }
+        _set(config, kept)
         for choice in choices:
-            _set(config, choice.fields)
+            _set(config, {field: v for field, v in choice.fields.items() if field not in kept})
+        if first_query is not None and open_queries:
+            config.joint.query_steps = (first_query, *config.joint.query_steps[1:])
         if pair is not None and choices:
             logger.info("The config leaves these fields open; set one to choose it yourself:")
             for choice in choices:

@@ -23,7 +23,10 @@ def trained_phases(
     Returns:
       Their names; None where there is none.
     """
-    stages = sorted(each.name for each in folder.previews.glob("retraining_*"))
+    stages = sorted(
+        (each.name for each in folder.previews.glob("retraining_*")),
+        key=lambda name: int(name.removeprefix("retraining_")),
+    )
     found = [
         [phase for phase in phases if preview_path(folder.previews, phase, number).exists()]
         for phases in (

@@ -173,7 +173,8 @@ def load_warm_start(
             "left to do. Set config.rounds, or give a run that ends earlier."
         )
     roles = data_checks.roles_in_use(components.config) - {"evaluation"}
-    data_identity.check(folder, components.pair, roles=roles)
+    accept_changes = components.config.data.accept_changes
+    data_identity.check(folder, components.pair, roles=roles, accept_changes=accept_changes)
     theirs = _components_of(folder, their_config, components)
     with contextlib.closing(Checkpoints(folder.checkpoints, read_only=True)) as checkpoints:
         found = checkpoints.restore_latest(

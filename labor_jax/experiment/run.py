@@ -91,7 +91,7 @@ def run(
         config_checks.check_config(open_fields.filled(config))
         pair = pair if pair is not None else load_pair(config.pair, config.data)
         data_checks.check_workdir(Workdir(workdir), pair)
-        config = open_fields.filled(config, pair, _recorded(config, Workdir(workdir)))
+        config = _filled(config, pair, Workdir(workdir))
         config_checks.check_config(config)
         if config.pair != pair.name:
             config = config.copy_and_resolve_references()
@@ -154,12 +154,13 @@ def _keep_data(folder: Workdir, components: Components) -> None:
     write_atomically(folder.pair, described + "\n")
 
 
-def _recorded(config: ConfigDict, folder: Workdir) -> dict[str, Any] | None:
-    """The config of the run that this one continues, in its workdir or after its warm-up."""
+def _filled(config: ConfigDict, pair: Pair, folder: Workdir) -> ConfigDict:
+    """The config without open fields: with what this run, or the one it goes on from, has."""
     recorded = folder.started_config()
+    start = None
     if recorded is None and config.warm_start:
-        recorded = Workdir(config.warm_start).started_config()
-    return recorded
+        start = Workdir(config.warm_start).started_config()
+    return open_fields.filled(config, pair, recorded, None if start is None else ConfigDict(start))
 
 
 def _open_workdir(path: str | os.PathLike, config: ConfigDict) -> Workdir:

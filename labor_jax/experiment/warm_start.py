@@ -88,6 +88,22 @@ def differences(
     }
 
 
+def shared_fields(their_config: ConfigDict) -> dict[str, Any]:
+    """The fields, by dotted name, that a run takes over if it goes on from another's end.
+
+    Of "joint.query_steps" that is the first alone.
+    """
+    phases = before_rounds(plan(their_config))
+    if not phases:
+        return {}
+    fields = differing_fields({}, _fields_up_to(their_config, phases[-1].name))
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, (_, value) in fields.items()
+        if name not in (*FREE_FIELDS, *_OF_MEASURING)
+    }
+
+
 def measured_otherwise(config: ConfigDict, their_config: ConfigDict) -> list[str]:
     """The fields by which two runs measure mIoU in different ways."""
     theirs, ours = (json.loads(each.to_json()) for each in (their_config, config))
@@ -136,6 +152,8 @@ _STAGED = ("supervised", "warmup", "retraining")
 """The sections of the phases before the rounds, in order; joint training comes after them."""
 
 _OF_MEASURING = (
+    "data.evaluation.images",
+    "data.evaluation.labels",
     "data.evaluation_from_answers",
     "data.evaluation_size",
     "evaluation_flip",

@@ -6,6 +6,7 @@ import pytest
 
 import labor_jax
 from labor_jax import acquisition
+from labor_jax.experiment import open_fields
 from labor_jax.experiment.config_checks import check_config
 from labor_jax.experiment.keys import named_key
 from labor_jax.experiment.workdir import ConfigError
@@ -211,3 +212,11 @@ def test_people_are_not_told_to_start_with_what_the_oracle_picks():
     config.annotator = "human"
     with pytest.raises(ConfigError, match=r"no model \(random, random_regions, random_images, all"):
         check_config(config)
+
+
+@pytest.mark.parametrize("pair", ["street", "camvid_pool"])
+def test_a_config_that_does_nothing_is_refused(pair):
+    config = labor_jax.get_config("random" if pair == "street" else "active:margin", pair)
+    with_fields(config, {"rounds": 0, "supervised.steps": 0, "warmup.steps": 0})
+    with pytest.raises(ConfigError, match=r"config\.rounds is 0; .* nothing to do"):
+        check_config(open_fields.filled(config))

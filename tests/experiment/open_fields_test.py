@@ -118,3 +118,28 @@ def test_mistakes_show_before_the_images_are_read(tmp_path):
     config.annotator = "nobody"
     with pytest.raises(ConfigError, match=r"config\.annotator is 'nobody'"):
         experiment.run(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("start", "method"),
+    [
+        ("source_only", "spl"),
+        ("source_only", "ripu_source_free"),
+        ("source_only", "uda:cbst"),
+        ("ripu_ra", "ripu_ra"),
+        ("active:margin", "active:superpixels"),
+        ("active:margin", "active:ripu_pa"),
+    ],
+)
+def test_a_run_takes_from_its_start_only_what_counts_up_to_there(start, method):
+    theirs = get_config(start, "folders")
+    theirs.rounds = 0
+    theirs.supervised.learning_rate = 0.125
+    theirs = open_fields.filled(theirs, pair_of())
+    config = get_config(method, "folders")
+    expected = open_fields.filled(config, pair_of())
+    found = open_fields.filled(config, pair_of(), start=theirs)
+    expected.supervised.learning_rate = found.supervised.learning_rate
+    assert found.to_json() == expected.to_json()
+    if start != "ripu_ra":
+        assert found.supervised.learning_rate == 0.125

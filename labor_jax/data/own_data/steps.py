@@ -20,13 +20,15 @@ def _bounded(steps: float, least: int, most: int) -> int:
 
 def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     """Chooses the steps of all phases; under "joint", of joint training too."""
+    from labor_jax.adaptation import METHODS  # its modules import labor_jax.data
+
     source, pool = facts.count("source"), facts.count("pool")
     source_passes = source / config.source_batch_size  # steps that see each image once
     pool_passes = pool / config.target_batch_size
     supervised = _bounded(10 * source_passes, 400, 3000)
     before = config.supervised.steps or supervised
     # A warm-up is a fifth of it, a method of adaptation that is all of a run as long.
-    alone = config.rounds == 0 and config.method != "warmup"
+    alone = config.rounds == 0 and set(config.method.split("+")) <= set(METHODS)
     adaptation = before if alone else _bounded(before / 5, 100, 400)
     moved = round(config.retraining.share * adaptation)
     # A method that moves none has no retraining, or wrote its steps down by itself.

@@ -107,3 +107,10 @@ def test_joint_training_is_as_long_as_the_staged_rounds():
     alone = steps(get_config("ripu_source_free", "folders"), 305, 62)
     assert alone["supervised.steps"] == 760
     assert alone["joint.steps"] == 3 * 460 and alone["joint.query_steps"][0] == 0
+
+
+@pytest.mark.parametrize("method", ["spl", "ppl", "warmup"])
+def test_without_rounds_a_warm_up_is_as_long_as_before_rounds(method):
+    config = get_config(method, "folders")
+    config.rounds = 0
+    assert steps(config, 305, 62)["warmup.steps"] == 150
