@@ -232,14 +232,15 @@ def _check_selector(config: ConfigDict, require: Require) -> None:
 
 def _check_phases(config: ConfigDict, require: Require) -> None:
     """That each phase learns something, and that there are some after another run's."""
+    phases = plan(config)
     require(
-        bool(plan(config)),
+        bool(phases),
         "rounds",
-        "no phase before them has steps either, so that there is nothing to do; ask in some",
+        "no phase before the rounds has steps, so that there is nothing to do; set it to 1 or more",
     )
     if config.rounds and config.protocol == "staged":
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
-    for section in sorted({phase.section for phase in plan(config)} - {""}):
+    for section in sorted({phase.section for phase in phases} - {""}):
         terms = {name for name, weight in config[section].terms.items() if weight}
         require(
             bool(terms),

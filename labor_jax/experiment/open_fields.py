@@ -29,7 +29,7 @@ def filled(
     A field that has a value keeps it. Otherwise it gets the value with which the run was started,
     so that a resumed run goes on as it began although images or packages have changed since. A new
     run gets what `own_data.resolve` chooses, with a line in the log for each choice. What counts up
-    to the end of another run that it goes on from has that run's values.
+    to the end of another run that it goes on from has that run's values, but for the optimizer.
 
     Args:
       config: see `labor_jax.config`; not changed.
@@ -52,18 +52,31 @@ def filled(
     else:
         shared = warm_start.shared_fields(start) if start is not None else {}
         first_query = shared.pop("joint.query_steps", None)
-        weights = models.installed_weights()
-        facts = own_data.facts_of(pair, weights) if pair else own_data.Facts(_ANY_DATA, weights)
-        choices = own_data.resolve(config, facts)  # before a start's values, which nobody set here
-        # Learning rates belong to an optimiser; another one than the start's is told as an error.
+        # Rates of later phases suit one optimizer, so another one than the start's is an error.
         kept = {
             field: shared[field]
             for field in fields
             if field in shared and not field.startswith("optimizer.")
         }
+        weights = models.installed_weights()
+        sizes = {
+            role: size
+            for role, size in _ANY_DATA.items()
+            if role != "source" or registered is None or registered.has_source
+        }
+        facts = own_data.facts_of(pair, weights) if pair else own_data.Facts(sizes, weights)
+        if kept:
+            chosen = {
+                field: value
+                for choice in own_data.resolve(config, facts)
+                for field, value in choice.fields.items()
+            }
+            # What would be chosen here too stays open, as later phases are chosen along with it.
+            _set(config, {f: value for f, value in kept.items() if value != chosen.get(f)})
+        choices = own_data.resolve(config, facts)
         _set(config, kept)
         for choice in choices:
-            _set(config, {field: v for field, v in choice.fields.items() if field not in kept})
+            _set(config, choice.fields)
         if first_query is not None and open_queries:
             config.joint.query_steps = (first_query, *config.joint.query_steps[1:])
         if pair is not None and choices:

@@ -214,7 +214,7 @@ def test_people_are_not_told_to_start_with_what_the_oracle_picks():
         check_config(config)
 
 
-@pytest.mark.parametrize("pair", ["street", "camvid_pool"])
+@pytest.mark.parametrize("pair", ["street", "photos", "camvid_pool"])
 def test_a_config_that_does_nothing_is_refused(pair):
     config = labor_jax.get_config("random" if pair == "street" else "active:margin", pair)
     with_fields(config, {"rounds": 0, "supervised.steps": 0, "warmup.steps": 0})

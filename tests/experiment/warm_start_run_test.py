@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from labor_jax import experiment
+from labor_jax.data import DataError
 from labor_jax.experiment import warm_start
 from labor_jax.experiment.plan import before_rounds, plan
 from labor_jax.experiment.workdir import ConfigError
@@ -202,3 +203,30 @@ def test_a_start_that_has_not_finished_is_refused(tmp_path):
     config.warm_start = str(tmp_path / "start")
     with pytest.raises(ConfigError, match="last checkpoint is not the end of phase warmup"):
         experiment.run(config, tmp_path / "run")
+
+
+def test_a_changed_pool_may_be_accepted(source_only, tmp_path, caplog):
+    start = tmp_path / "start"
+    shutil.copytree(source_only, start)
+    data = json.loads((start / "data.json").read_text())
+    for image in data["pool"].values():
+        image["image"]["sha256"] = "0"
+    (start / "data.json").write_text(json.dumps(data))
+    config = tiny_config("warmup")
+    config.warm_start = str(start)
+    with pytest.raises(DataError, match="accept_changes=True"):
+        experiment.run(config, tmp_path / "run")
+    config.data.accept_changes = True
+    with caplog.at_level("WARNING"):
+        experiment.run(config, tmp_path / "run")
+    assert "Going on with other data. pool: " in caplog.text
+
+
+def test_other_evaluation_folders_are_another_way_to_measure():
+    ours, theirs = tiny_config("spl", "folders"), tiny_config("spl", "folders")
+    ours.data.evaluation.update(images="new/images", labels="new/labels")
+    assert warm_start.differences(ours, theirs, "warmup") == {}
+    assert warm_start.measured_otherwise(ours, theirs) == [
+        "data.evaluation.images",
+        "data.evaluation.labels",
+    ]

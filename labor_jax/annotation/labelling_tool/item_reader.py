@@ -28,8 +28,7 @@ _ITEMS = """
         r.image AS image, o.opinion AS opinion, r.position AS position, q.pixels AS pixels,
         CASE o.opinion WHEN 1 THEN a.image IS NOT NULL ELSE i.submitted IS NOT NULL END AS done,
         l.annotator AS holder, i.annotator AS annotator, i.kind AS last_kind,
-        (SELECT e.annotator FROM events e WHERE e.id = i.submitted) AS answered_by,
-        IFNULL(i.seconds, 0) AS seconds,
+        i.submitted AS submitted, IFNULL(i.seconds, 0) AS seconds,
         CASE WHEN o.opinion = 1 AND a.image IS NOT NULL AND i.submitted IS NULL THEN 0
             ELSE IFNULL(i.remaining, q.pixels) END AS remaining
     FROM round_images r

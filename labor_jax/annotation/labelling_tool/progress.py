@@ -237,8 +237,8 @@ class ProgressReader:
 
     def _count_progress(self, round: int) -> Progress:
         rows = self._reader.read(
-            "SELECT opinion, pixels, done, holder, answered_by, seconds, remaining "
-            f"FROM ({self._reader.items_statement})",
+            "SELECT i.opinion, pixels, done, holder, e.annotator, i.seconds, remaining "
+            f"FROM ({self._reader.items_statement}) i LEFT JOIN events e ON e.id = i.submitted",
             round=round,
             now=self._clock(),
         )
