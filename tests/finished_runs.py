@@ -58,7 +58,9 @@ def write_run(
                 "labelled_fraction": pixels * number / rounds / 1000,
                 "pixels_per_image": pixels * number / rounds,
                 "clicks": images * clicks * number // rounds,
+                "work": {"points": images * clicks * number // rounds},
                 "annotation_seconds": 3600.0 * number,
+                "published_seconds": 3600.0 * number,
                 "labor_seconds": 1800.0 * number,
             }
             for number in range(1, rounds + 1)

@@ -29,11 +29,14 @@ class Column(NamedTuple):
       heading: of the column.
       number: takes it from the result; None where there is no such number.
       text: writes the mean over the seeds.
+      source: what the number follows from, where runs may differ in that; numbers of different
+        sources have no mean.
     """
 
     heading: str
     number: Callable[[Result], float | None]
     text: Callable[[float], str]
+    source: Callable[[Result], str] = lambda result: ""
 
 
 COLUMNS = {
@@ -55,6 +58,7 @@ COLUMNS = {
         "annotation",
         lambda result: result.annotation_hours,
         lambda hours: amounts.duration(3600 * hours),
+        lambda result: result.annotation_source,
     ),
     "labor_hours": Column(
         "LabOR's estimate",

@@ -118,6 +118,12 @@ def measuring_notes(found: Sequence[Result]) -> list[str]:
     told = []
     if found[0].measured_on == "answers":
         told.append("mIoU is an estimate on answers that were held out, others in each run.")
+    sources = sorted({each.annotation_source for each in found if each.annotation_source})
+    if len(sources) > 1:
+        told.append(
+            f"Annotation times follow from different sources: {'; '.join(sources)}. Those of one "
+            "source can be compared."
+        )
     devices = sorted({each.device for each in found if each.device})
     if len(devices) > 1:
         told.append(f"The runs computed on different devices: {'; '.join(devices)}.")
@@ -246,8 +252,7 @@ def _results_table(table: Table) -> Html:
     for row in table.rows:
         line = [*map(str, row.cells), str(len(row.results))]
         for column in columns:
-            values = [column.number(result) for result in row.results]
-            key = None if None in values else statistics.mean(values)
+            key = comparison_text.sorting_key(row, column)
             line.append(Cell(comparison_text.mean(row, column), key))
         line.append(Cell(_miou(row, unit=""), _mean_miou(row)))
         if compared:
@@ -395,7 +400,7 @@ def _runs_table(table: Table) -> Html:
                     table.name(row),
                     str(result.seed),
                     f"{100 * result.miou:.2f}",
-                    Cell(amounts.duration(result.wall_seconds), result.wall_seconds),
+                    _time(result.wall_seconds),
                     result.device or "unknown",
                     str(result.workdir),
                     ", ".join(versions),
@@ -403,6 +408,10 @@ def _runs_table(table: Table) -> Html:
             )
     header = ("runs", "seed", "mIoU", "time", "device", "workdir", "versions")
     return page.table(header, lines, sortable=True, words=(0, 4, 5, 6))
+
+
+def _time(seconds: float | None) -> Cell:
+    return Cell("unknown" if seconds is None else amounts.duration(seconds), seconds)
 
 
 def _mean_miou(row: Row) -> float:

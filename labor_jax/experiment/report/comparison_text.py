@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from labor_jax.annotation import cost
 from labor_jax.atomic_files import write_atomically
 from labor_jax.experiment.report.comparison import (
     COLUMNS,
@@ -30,9 +31,28 @@ def mean_and_spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def mean(row: Row, column: Column) -> str:
-    """The mean of a column's number over a row's seeds, for people."""
+    """The mean of a column's number over a row's seeds, for people.
+
+    Runs of different sources have a mean each. A source is named unless it is the published rates,
+    and these too beside another.
+    """
+    by_source: dict[str, list[float | None]] = {}
+    for result in row.results:
+        by_source.setdefault(column.source(result), []).append(column.number(result))
+    if not by_source or any(None in numbers for numbers in by_source.values()):
+        return "-"
+    unnamed = ("", *([cost.PUBLISHED.name] if len(by_source) == 1 else []))
+    return "; ".join(
+        column.text(statistics.mean(numbers)) + (f", {source}" if source not in unnamed else "")
+        for source, numbers in sorted(by_source.items())
+    )
+
+
+def sorting_key(row: Row, column: Column) -> float | None:
+    """The number that `mean` writes; None where it writes none, or several."""
     numbers = [column.number(result) for result in row.results]
-    return "-" if not numbers or None in numbers else column.text(statistics.mean(numbers))
+    several = len({column.source(result) for result in row.results}) > 1
+    return None if not numbers or None in numbers or several else statistics.mean(numbers)
 
 
 def markdown(table: Table) -> str:
@@ -102,7 +122,15 @@ def markdown_lines(
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
-_FIELDS = ("seed", *COLUMNS, "miou", "wall_seconds", "measured_on", "device")
+_FIELDS = (
+    "seed",
+    *COLUMNS,
+    "annotation_source",
+    "miou",
+    "wall_seconds",
+    "measured_on",
+    "device",
+)
 
 
 def as_csv(table: Table) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from labor_jax.active import strategies
 from labor_jax.experiment import data_identity
 from labor_jax.experiment.data_identity import RunData
-from labor_jax.experiment.report import saved, stages
+from labor_jax.experiment.report import costs, saved, stages
 from labor_jax.experiment.workdir import ConfigError, Workdir
 
 
@@ -50,6 +50,8 @@ class Result(NamedTuple):
       seconds_per_image: people's time by published rates, a pool image's.
       annotation_hours: what the answers cost people, of the whole pool: measured where people were
         timed, else by published rates.
+      annotation_source: what `annotation_hours` follow from, "measured", "partly measured" or the
+        rates' name; "" where nothing was asked.
       labor_hours: the same by LabOR's estimate.
       miou: after the last round, from 0 to 1; None where none was measured.
       source_only_miou: after training on source alone; None where that was no phase.
@@ -60,7 +62,8 @@ class Result(NamedTuple):
       measured_on: what mIoU is measured on: "labels", "answers" or "nothing".
       device: what it computed on; "" where that is not known.
       versions: of packages, by name.
-      wall_seconds: what the phases took, those of the run that it started from included.
+      wall_seconds: what the phases took, those of the run that it started from included; None
+        where that is not known.
     """
 
     workdir: Path
@@ -71,6 +74,7 @@ class Result(NamedTuple):
     clicks_per_image: float | None
     seconds_per_image: float
     annotation_hours: float
+    annotation_source: str
     labor_hours: float
     miou: float | None
     source_only_miou: float | None
@@ -81,7 +85,7 @@ class Result(NamedTuple):
     measured_on: str
     device: str
     versions: dict[str, str]
-    wall_seconds: float
+    wall_seconds: float | None
 
     @property
     def pair(self) -> str:
@@ -89,7 +93,7 @@ class Result(NamedTuple):
         return self.config["pair"]
 
     def before_adaptation(self) -> Result:
-        """The same run's result after training on source alone."""
+        """The same run's result after training on source alone, whose time is not known."""
         return self._replace(
             miou=self.source_only_miou,
             labelled_fraction=0.0,
@@ -97,9 +101,11 @@ class Result(NamedTuple):
             clicks_per_image=0.0,
             seconds_per_image=0.0,
             annotation_hours=0.0,
+            annotation_source="",
             labor_hours=0.0,
             per_class_iou={},
             stages=(),
+            wall_seconds=None,
         )
 
 
@@ -162,8 +168,9 @@ def _result(
 ) -> Result:
     rounds = summary["rounds"]
     last = rounds[-1] if rounds else None
-    whole_images = False
+    whole_images, source = False, ""
     if last and last["pixels_per_image"]:
+        source = costs.run_seconds(last)[0][0]
         try:
             whole_images = strategies.method(config["acquisition"]["method"]).asks == "full"
         except ValueError as error:
@@ -179,6 +186,7 @@ def _result(
         clicks_per_image=asked[-1].clicks_per_image if asked else 0.0,
         seconds_per_image=asked[-1].seconds_per_image if asked else 0.0,
         annotation_hours=last["annotation_seconds"] / 3600 if last else 0.0,
+        annotation_source=source,
         # Older runs have LabOR's estimate alone.
         labor_hours=last.get("labor_seconds", last["annotation_seconds"]) / 3600 if last else 0.0,
         miou=summary["final_miou"],

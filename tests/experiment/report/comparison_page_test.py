@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from labor_jax.experiment.report import comparison_page
+from labor_jax.experiment.report import comparison, comparison_page, results
 from labor_jax.experiment.report.results import ResultsError
 from tests.finished_runs import answered_store, write_run
 
@@ -147,6 +147,27 @@ def test_what_was_measured_and_computed_otherwise_is_told_in_every_form(tmp_path
         assert shown.count(note) == written.text.count(note) == 1
         assert note in written.markdown.read_text()
     assert ',answers,"1 CPU, float32",' in written.csv.read_text()
+
+
+def test_times_from_different_sources_are_told(tmp_path):
+    runs = [write_run(tmp_path / str(radius), acquisition__radius=radius) for radius in (1, 2)]
+    summary = json.loads((runs[1] / "summary.json").read_text())
+    summary["rounds"][-1]["annotation_source"] = "measured"
+    (runs[1] / "summary.json").write_text(json.dumps(summary))
+    written = comparison_page.write(runs, tmp_path / "c.html")
+    shown = text_of(written.page.read_text())
+    note = "Annotation times follow from different sources: measured; published."
+    assert shown.count(note) == written.text.count(note) == 1
+    assert "2.0 h, measured" in shown and "| 2.0 h, measured |" in written.text
+    alike = comparison_page.write([runs[0], write_run(tmp_path / "3", seed=1)], tmp_path / "d.html")
+    assert "different sources" not in alike.text
+
+
+def test_a_time_that_is_unknown_is_called_so(tmp_path):
+    start = results.read(write_run(tmp_path / "start", rounds=0)).before_adaptation()
+    table = comparison.Table(("method",), (comparison.Row(("source_only",), (start,)),))
+    comparison_page.write_page(table, tmp_path / "c.html")
+    assert "source_only 0 25.00 unknown" in text_of((tmp_path / "c.html").read_text())
 
 
 def test_without_a_common_seed_or_a_clear_difference_the_page_says_so(tmp_path):

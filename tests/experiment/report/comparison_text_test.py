@@ -20,6 +20,32 @@ def test_whole_images_are_no_clicks(tmp_path):
     assert start.clicks_per_image == 0
 
 
+def test_a_time_says_what_it_follows_from_and_two_kinds_have_no_mean(tmp_path):
+    def cell(*sources):
+        runs = [
+            results.read(write_run(tmp_path / "run", seed=seed))._replace(annotation_source=source)
+            for seed, source in enumerate(sources)
+        ]
+        row, column = comparison.Row(("spl",), tuple(runs)), comparison.COLUMNS["annotation_hours"]
+        return comparison_text.mean(row, column), comparison_text.sorting_key(row, column)
+
+    assert cell("published", "published") == ("2.0 h", 2)
+    assert cell("measured", "measured") == ("2.0 h, measured", 2)
+    assert cell("published", "measured") == ("2.0 h, measured; 2.0 h, published", None)
+    (line,) = csv.DictReader(
+        io.StringIO(comparison_text.as_csv(compare(write_run(tmp_path / "run"))))
+    )
+    assert line["annotation_source"] == "published"
+
+
+def test_the_time_of_the_source_alone_is_unknown(tmp_path):
+    start = results.read(write_run(tmp_path / "start", rounds=0))
+    row = comparison.Row(("source_only",), (start.before_adaptation(),))
+    table = comparison.Table(("method",), (row,))
+    (line,) = csv.DictReader(io.StringIO(comparison_text.as_csv(table)))
+    assert line["wall_seconds"] == ""
+
+
 def test_people_may_be_shown_fewer_columns_than_files_have(tmp_path):
     table = compare(write_run(tmp_path / "a"))
     shown = table._replace(columns=("labelled_fraction", "clicks_per_image"))

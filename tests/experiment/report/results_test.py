@@ -10,12 +10,13 @@ def test_a_result_is_the_last_rounds_and_clicks_are_an_images(tmp_path):
     assert result.clicks_per_image == 6
     assert result.labelled_fraction == 0.01
     assert (result.annotation_hours, result.labor_hours) == (2, 1)
+    assert result.annotation_source == "published"
 
 
 def test_a_run_without_rounds_asks_nothing(tmp_path):
     result = results.read(write_run(tmp_path / "a", rounds=0, miou=0.25))
     assert (result.labelled_fraction, result.clicks_per_image, result.annotation_hours) == (0, 0, 0)
-    assert result.miou == 0.25
+    assert result.miou == 0.25 and result.annotation_source == ""
 
 
 def test_stages_begin_before_the_first_question(tmp_path):
@@ -27,6 +28,7 @@ def test_stages_begin_before_the_first_question(tmp_path):
     assert [stage.seconds_per_image for stage in stages] == [0, 900, 1800]
     before = results.read(workdir).before_adaptation()
     assert (before.miou, before.stages, before.seconds_per_image) == (0.25, (), 0)
+    assert (before.annotation_source, before.wall_seconds) == ("", None)
 
 
 def test_a_run_that_asked_no_pixel_has_no_clicks(tmp_path):
