@@ -287,15 +287,32 @@ def read_progress(directory: Path) -> Progress | None:
     Args:
       directory: where the checkpoints lie.
     """
-    for folder in sorted(
-        (each for each in directory.glob("*") if each.name.isdecimal()),
-        key=lambda each: int(each.name),
-        reverse=True,
-    ):
-        record = _read_record(folder)
+    for step in sorted(_steps_in(directory), reverse=True):
+        record = _read_record(directory / str(step))
         if record is not None:
             return record["progress"]
     return None
+
+
+def read_best(directory: Path) -> tuple[Progress, float] | None:
+    """Reads the progress of the checkpoint of the best mIoU, and that mIoU; None without one.
+
+    Args:
+      directory: where the checkpoints lie.
+    """
+    records = {step: _read_record(directory / str(step)) for step in _steps_in(directory)}
+    mious = {
+        step: record["miou"]
+        for step, record in records.items()
+        if record is not None and record.get("miou") is not None
+    }
+    best = _best(list(mious), mious)
+    return None if best is None else (records[best]["progress"], mious[best])
+
+
+def _steps_in(directory: Path) -> list[int]:
+    """The steps whose checkpoints lie in a folder."""
+    return [int(each.name) for each in directory.glob("*") if each.name.isdecimal()]
 
 
 def _read_record(folder: Path) -> dict[str, Any] | None:

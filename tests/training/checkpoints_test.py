@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from flax import struct
 
-from labor_jax.training.checkpoints import CheckpointError, Checkpoints
+from labor_jax.training.checkpoints import CheckpointError, Checkpoints, read_best
 from tests.slow import all_but
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +151,14 @@ def test_of_two_with_the_best_miou_the_last_is_kept(tmp_path):
     with opened(tmp_path) as checkpoints:
         assert checkpoints.steps() == [2, 3, 4]
         assert_is(checkpoints.restore_best(template), 2)
+
+
+def test_the_best_is_read_without_its_arrays(tmp_path):
+    assert read_best(tmp_path) is None
+    save_all(tmp_path, {1: 0.5, 2: 0.5, 3: 0.4, 4: None})
+    assert read_best(tmp_path) == (progress(2), 0.5)
+    (tmp_path / "2" / "progress" / "metadata").write_text("{")
+    assert read_best(tmp_path) == (progress(3), 0.4)
 
 
 def test_a_step_saved_already_is_left_as_it_is(copy):

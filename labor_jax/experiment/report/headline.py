@@ -19,6 +19,13 @@ ENOUGH_GAIN = 0.01
 
 _FEW = 1 / 3  # of the answers that a class would have if all had the same number
 _LISTED = 3  # failing classes that are named
+_AFTER = {
+    "supervised": "training on source alone",
+    "warmup": "the warm-up",
+    "joint": "the training before round 1",
+}
+_CLOCK = "by the labelling tool's clock"
+_CLOCKS = {"measured": _CLOCK, "partly measured": f"{_CLOCK}, which timed a part of them"}
 
 
 def headline(run: RunFiles, found: Questions, compared: Sequence[cost.CostRow]) -> Html:
@@ -60,6 +67,7 @@ def next_steps(run: RunFiles, found: Questions, *, over: bool = True) -> list[st
             "`--config.data.evaluation_from_answers=0.2` measures it on a share of the answers."
         )
     if over:
+        steps += _about_best(run)
         steps += _about_rounds(run)
     steps += _about_classes(run, found)
     if rounds and over and summary.get("final_miou") is not None:
@@ -130,7 +138,7 @@ def _cost_sentence(compared: Sequence[cost.CostRow]) -> str:
     if not own:
         return ""
     (own,) = own
-    by = "by the labelling tool's clock" if "measured" in own.basis else f"by {_rates(own.basis)}"
+    by = _CLOCKS.get(own.basis, f"by {_rates(own.basis)}")
     full = [row.hours for row in compared if (row.name, row.basis) == (costs.FULL, own.basis)]
     others = f"; full labels would cost {_hours(full[0])}" if full else ""
     return f"The labels cost {_hours(own.hours)} of people's time {by}{others}."
@@ -198,6 +206,19 @@ def _measured(summary: dict[str, Any]) -> str:
     return on
 
 
+def _about_best(run: RunFiles) -> list[str]:
+    """Whether an earlier checkpoint is better than the last one."""
+    last = run.summary.get("final_miou")
+    if run.best is None or last is None or run.best[1] <= last:
+        return []
+    phase, miou = run.best
+    words = _AFTER.get(phase) or phase.partition("/")[0].replace("_", " ")
+    return [
+        f"The model after {words} was better than the last one ({100 * miou:.1f}%): `labor-jax "
+        "predict` uses the best checkpoint with `--checkpoint=best`."
+    ]
+
+
 def _about_rounds(run: RunFiles) -> list[str]:
     """Whether another round is worth it."""
     rounds = [each for each in run.summary["rounds"] if each["miou"] is not None]
@@ -205,14 +226,7 @@ def _about_rounds(run: RunFiles) -> list[str]:
         return []
     before = stages.before_rounds(run.summary)
     mious = [*([before[1]] if before else []), *(each["miou"] for each in rounds)]
-    best = max(rounds, key=lambda each: each["miou"])
     steps = []
-    # Answers of two rounds are too different for one of their models to be the best.
-    if best is not rounds[-1] and run.summary.get("measured_on") != "answers":
-        steps.append(
-            f"Round {best['round']} was better than the last one ({100 * best['miou']:.1f}%): "
-            "`labor-jax predict` uses the best checkpoint with `--checkpoint=best`."
-        )
     if len(mious) > 1:
         gain = mious[-1] - mious[-2]
         said = f"The last round changed mIoU by {100 * gain:+.1f} points"

@@ -10,6 +10,7 @@ from labor_jax.data import DataError, Pair, Split
 from labor_jax.experiment.previews import preview_numbers
 from labor_jax.experiment.report import saved
 from labor_jax.experiment.workdir import ConfigError, Workdir
+from labor_jax.training.checkpoints import read_best
 
 _SAMPLE, _FEWEST = 32, 8  # images
 _SAMPLED_PIXELS = 2**24
@@ -27,6 +28,8 @@ class RunFiles(NamedTuple):
       store: its label store.
       pool: its pool; None where the images can't be read.
       metrics: the lines of `metrics.jsonl`.
+      best: the phase whose checkpoint has the best mIoU of those that are there, and that mIoU;
+        None where none was measured.
     """
 
     folder: Workdir
@@ -37,6 +40,7 @@ class RunFiles(NamedTuple):
     store: LabelStore
     pool: Split | None
     metrics: list[dict[str, Any]]
+    best: tuple[str, float] | None
 
     @property
     def asks_people(self) -> bool:
@@ -79,6 +83,7 @@ def gather(folder: Workdir, summary: dict[str, Any], pair: Pair, store: LabelSto
       pair: the run's; without a pool the report has no pictures.
       store: the run's.
     """
+    best = read_best(folder.checkpoints)
     return RunFiles(
         folder=folder,
         config=_read_config(folder),
@@ -88,6 +93,7 @@ def gather(folder: Workdir, summary: dict[str, Any], pair: Pair, store: LabelSto
         store=store,
         pool=pair.pool,
         metrics=read_metrics(folder),
+        best=None if best is None else (best[0]["phase"], best[1]),
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from labor_jax.annotation import cost
 from labor_jax.experiment.report import costs, headline, questions
 from tests.evaluation.scenes import SIZE
 
@@ -60,7 +61,7 @@ def test_no_class_fails_where_all_are_alike(told):
     [
         (0.625, "help. This run keeps its number of rounds", "hardly help"),
         (0.502, "more labels of the same kind will hardly help", "probably still help"),
-        (0.4, "Round 1 was better than the last one (50.0%)", "probably still help"),
+        (0.4, "more labels of the same kind will hardly help", "probably still help"),
     ],
 )
 def test_another_round_is_advised_by_the_last_ones_gain(told, last, says, not_says):
@@ -68,11 +69,38 @@ def test_another_round_is_advised_by_the_last_ones_gain(told, last, says, not_sa
     assert says in steps(told) and not_says not in steps(told)
 
 
-def test_no_round_is_the_best_of_those_measured_on_answers(told):
-    told[0].summary["rounds"][1]["miou"] = 0.4
-    assert "--checkpoint=best" in steps(told)
-    told[0].summary["measured_on"] = "answers"
-    assert "The last round changed mIoU" in steps(told) and "=best" not in steps(told)
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ("supervised", "training on source alone"),
+        ("warmup", "the warm-up"),
+        ("retraining_2", "retraining 2"),
+        ("round_1/train", "round 1"),
+    ],
+)
+def test_a_better_checkpoint_is_told_whatever_phase_it_is_of(told, phase, words):
+    run, found = told
+    better = run._replace(best=(phase, 0.7)), found
+    assert f"The model after {words} was better than the last one (70.0%)" in steps(better)
+    assert "--checkpoint=best" not in steps(better, over=False)
+    run.summary["rounds"] = []
+    assert "--checkpoint=best" in steps(better)
+
+
+@pytest.mark.parametrize("best", [None, ("round_1/train", 0.625)])  # the last is as good
+def test_without_a_better_checkpoint_none_is_told(told, best):
+    run, found = told
+    run.summary["rounds"][0]["miou"] = 0.9  # its checkpoint is not there
+    assert "--checkpoint=best" not in steps((run._replace(best=best), found))
+
+
+def test_a_clock_that_timed_a_part_is_told_so(told):
+    def sentence(basis):
+        return headline._cost_sentence([cost.cost_row(costs.THIS_RUN, basis, 7200.0, images=10)])
+
+    whole = "The labels cost 2.0 h of people's time by the labelling tool's clock"
+    assert sentence("measured") == f"{whole}."
+    assert sentence("partly measured") == f"{whole}, which timed a part of them."
 
 
 def test_a_failing_class_that_was_hardly_asked_is_to_be_asked(told):
