@@ -6,6 +6,7 @@ and a chart is as wide as a phone, so that its text is never scaled below what c
 """
 
 import io
+import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from labor_jax.experiment.report.page import Html, escaped, joined
 
 SERIES = 8
-"""How many colours there are for lines and bars; more series repeat them."""
+"""How many colours there are for lines and bars; more series repeat them, lines with dashes."""
 
 _WIDTH, _HEIGHT = 380, 250  # CSS pixels
 _FONT = 11
@@ -29,6 +30,7 @@ _BOTTOM = 40  # for numbers and name of the axis
 _VARIABLES = ("ink", "muted", "rule", "accent", *(f"series-{i + 1}" for i in range(SERIES)))
 _STAND_INS = {name: f"#fe01{number:02x}" for number, name in enumerate(_VARIABLES)}
 _MARKERS = "os^Dv<>p"
+_DASHES = ((), (5, 2), (2, 2), (7, 2, 2, 2))  # lengths on and off; () is solid
 
 
 class Line(NamedTuple):
@@ -79,7 +81,7 @@ def line_chart(
       levels: horizontal lines.
       boundaries: positions of vertical lines, and what begins there ("" for no words).
       percent: whether values are shares that are shown as percentages.
-      from_zero: whether the value axis starts at 0.
+      from_zero: whether the value axis starts at 0, or holds it if values are negative.
       format_x: how positions are written; None for plain numbers.
       x_range: the first and the last position that is shown; None for those of the lines.
     """
@@ -93,7 +95,9 @@ def line_chart(
             colour, x = _series(number), np.asarray(line.x, float)
             marker = _MARKERS[number % len(_MARKERS)]
             marked = slice(None) if line.points else _isolated(y)
-            axes.plot(x, factor * y, color=colour, linewidth=1.8)
+            dashes = _dashes(number)
+            style = (0, dashes) if dashes else "solid"
+            axes.plot(x, factor * y, color=colour, linewidth=1.8, linestyle=style)
             axes.plot(x[marked], factor * y[marked], marker, color=colour, markersize=5)
             if line.spread is not None:
                 band = _floats(line.spread)
@@ -109,7 +113,9 @@ def line_chart(
             axes.grid(False, axis="x")  # else its lines look like boundaries
         _draw_boundaries(axes, boundaries)
         if from_zero:
-            axes.set_ylim(bottom=0)
+            low, high = axes.get_ylim()
+            negative = any((each < 0).any() for each in values)
+            axes.set_ylim(low if negative else 0, max(high, 0))
         write = format_x or _plain
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
@@ -330,7 +336,7 @@ def _svg(figure: Figure, title: str) -> Html:
 
 def _framed(title: str, svg: Html, legend: Sequence[str], *, wide: bool = False) -> Html:
     entries = joined(
-        f'<li><i style="background:var(--series-{number % SERIES + 1})"></i>{escaped(name)}</li>'
+        f'<li><i style="background:{_legend_mark(number)}"></i>{escaped(name)}</li>'
         for number, name in enumerate(legend)
     )
     keys = f'<ul class="legend">{entries}</ul>' if legend else ""
@@ -362,6 +368,24 @@ def _plain(value: float) -> str:
 
 def _series(number: int) -> str:
     return _STAND_INS[f"series-{number % SERIES + 1}"]
+
+
+def _dashes(number: int) -> tuple[int, ...]:
+    return _DASHES[number // SERIES % len(_DASHES)]
+
+
+def _legend_mark(number: int) -> str:
+    """The CSS background of a series in a legend, dashed as its line."""
+    colour = f"var(--series-{number % SERIES + 1})"
+    dashes = _dashes(number)
+    if not dashes:
+        return colour
+    ends = list(itertools.accumulate(dashes, initial=0))
+    stops = ", ".join(
+        f"{'transparent' if place % 2 else colour} {start}px {end}px"
+        for place, (start, end) in enumerate(itertools.pairwise(ends))
+    )
+    return f"repeating-linear-gradient(90deg, {stops})"
 
 
 def _floats(values: Sequence[float | None]) -> np.ndarray:

@@ -26,6 +26,14 @@ LARGEST = 6_000_000
 """Characters that all pictures of a page may take; larger images are shown at half their size."""
 
 
+_PLACES = {
+    "mIoU": ("Best", "Median", "Worst"),
+    "uncertainty": ("Surest", "Median", "Least sure"),
+    "": ("", "", ""),
+}
+"""What the first, the middle and the last image are called, by what they are ordered by."""
+
+
 class Previewed(NamedTuple):
     """A pool image with what the run predicts of it.
 
@@ -52,38 +60,55 @@ def section(run: RunFiles) -> Html:
     chosen = choose(images)
     budget = LARGEST // max(len(chosen), 1)
     entries = [_entry(run, image, words, budget) for words, image in chosen]
-    known = any(image.miou is not None for image in images)
-    order = "mIoU" if known else "mean uncertainty, for want of ground truth"
+    order, ranked = _ranked(images)
+    by = {
+        "mIoU": ", ordered by mIoU",
+        "uncertainty": ", ordered by mean uncertainty, for want of ground truth",
+        "": "",
+    }[order]
+    without = len(images) - len(ranked)
+    left_out = f" {without} without {'labels' if order == 'mIoU' else 'it'} have no place."
     return page.section(
         "Images of the pool",
         *entries,
-        lead=f"Of the {len(images)} previewed images, ordered by {order}. Click on a picture to "
-        "see it in its own size. Uncertainty is the entropy of the predicted probabilities: dark "
-        "is sure, bright is unsure.",
+        lead=f"Of the {len(images)} previewed images{by}.{left_out if without else ''} Click on a "
+        "picture to see it in its own size. Uncertainty is the entropy of the predicted "
+        "probabilities: dark is sure, bright is unsure.",
     )
 
 
 def choose(images: list[Previewed]) -> list[tuple[str, Previewed]]:
     """The best, the median and the worst image, each once, with these words.
 
-    Without ground truth they are the surest, the median and the least sure.
+    Without ground truth they are the surest, the median and the least sure. An image whose truth is
+    void alone is none of them.
     """
     if not images:
         return []
-    known = any(image.miou is not None for image in images)
-    best, worst = ("Best", "Worst") if known else ("Surest", "Least sure")
-
-    def goodness(image: Previewed) -> float:
-        if image.miou is not None:
-            return image.miou
-        return 0.0 if image.uncertainty is None else -float(image.uncertainty.mean())
-
-    ordered = sorted(images, key=goodness, reverse=True)
+    order, ordered = _ranked(images)
+    best, median, worst = _PLACES[order]
     last = len(ordered) - 1
-    places = {0: best, last // 2: "Median", last: worst}
+    places = {0: best, last // 2: median, last: worst}
     if last < 2:  # of one or two images none is the median
         places = {0: best, last: worst} if last else {0: ""}
     return [(words, ordered[place]) for place, words in sorted(places.items())]
+
+
+def _ranked(images: list[Previewed]) -> tuple[str, list[Previewed]]:
+    """What images are ordered by, see `_PLACES`, and those that have it, the best first."""
+    goodness = {
+        "mIoU": [image.miou for image in images],
+        "uncertainty": [
+            None if image.uncertainty is None else -float(image.uncertainty.mean())
+            for image in images
+        ],
+    }
+    for order, values in goodness.items():
+        known = [place for place, value in enumerate(values) if value is not None]
+        if known:
+            known.sort(key=lambda place, values=values: values[place], reverse=True)
+            return order, [images[place] for place in known]
+    return "", images
 
 
 def image_miou(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> float | None:

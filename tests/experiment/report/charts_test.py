@@ -9,6 +9,7 @@ import pytest
 from labor_jax.experiment.report import charts
 from labor_jax.experiment.report.charts import Level, Line
 
+MINUS = "\N{MINUS SIGN}"
 HOSTILE = 'a <b> & "c" $x_1$ \\frac{'
 
 
@@ -127,7 +128,31 @@ def test_a_matrix_writes_whole_percents():
     assert {"100", "25", "75"} <= set(texts(chart)) and "0" not in texts(chart)
 
 
-def test_more_series_than_colours_repeat_them():
-    lines = [Line(str(number), [0, 1], [number, number]) for number in range(charts.SERIES + 1)]
+def test_more_series_than_colours_repeat_them_with_dashes():
+    count = 3 * charts.SERIES
+    lines = [Line(str(number), [0, 1], [number, number]) for number in range(count)]
     chart = charts.line_chart("t", lines, x_label="x")
-    assert chart.count("background:var(--series-1)") == 2
+    keys = re.findall(r'<i style="background:([^"]*)">', chart)
+    assert len(set(keys)) == count and keys[0] == "var(--series-1)"
+    assert keys[charts.SERIES] == (
+        "repeating-linear-gradient(90deg, var(--series-1) 0px 5px, transparent 5px 7px)"
+    )
+    drawn = {
+        each.get("style")
+        for each in svg_of(chart).iter("path")
+        if "stroke: var(--series-1)" in (each.get("style") or "") and each.get("clip-path")
+    }
+    assert len(drawn) == 3 and sum("stroke-dasharray" in style for style in drawn) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "not_shown"),
+    [
+        ([-0.2, -0.3], {"0.0", f"{MINUS}0.3"}, {"0.1"}),
+        ([0.2, 0.3], {"0.0", "0.3"}, {f"{MINUS}0.1"}),
+        ([-0.2, 0.2], {f"{MINUS}0.2", "0.0", "0.2"}, set()),
+    ],
+)
+def test_an_axis_from_zero_goes_below_it_for_negative_values(values, shown, not_shown):
+    chart = charts.line_chart("t", [Line("a", [0, 1], values)], x_label="x", from_zero=True)
+    assert shown <= set(texts(chart)) and not not_shown & set(texts(chart))

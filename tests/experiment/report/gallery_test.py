@@ -34,6 +34,19 @@ def test_without_ground_truth_the_surest_is_the_best():
     assert chosen == [("Surest", 1), ("Median", 0), ("Least sure", 2)]
 
 
+def test_an_image_without_what_others_are_ordered_by_has_no_place():
+    void = previewed(3, uncertainty=90)
+    images = [previewed(number, miou) for number, miou in enumerate((0.2, 0.5, 0.3))]
+    assert gallery.choose([void, *images]) == gallery.choose(images)
+    unsure = [previewed(number, uncertainty=value) for number, value in enumerate((90, 10))]
+    assert [image.number for _, image in gallery.choose([previewed(3), *unsure])] == [1, 0]
+
+
+def test_images_that_nothing_orders_have_no_words():
+    chosen = gallery.choose([previewed(number) for number in range(3)])
+    assert chosen == [("", previewed(number)) for number in range(3)]
+
+
 def test_image_miou_is_the_mean_over_the_classes_of_the_truth():
     truth = np.array([[0, 0, 1, 255]], np.uint8)
     prediction = np.array([[0, 2, 1, 1]], np.uint8)
