@@ -280,6 +280,40 @@ def test_inputs_keep_their_subfolders_and_tell_names_apart(tmp_path):
     assert [image.file for image in twice.images] == ["B.PNG", "a.png"]
 
 
+def test_a_name_is_no_other_inputs_nor_that_of_a_videos_frame(tmp_path):
+    for file in ("a.png.jpg", "a.png", "a.bmp", "b/b_000001.500.jpg", "c/b_000001.500.jpg"):
+        save_image(tmp_path / file, (2, 2))
+    for file in ("B.mp4", "c.mp4", "c.avi", "c.mp4.mkv"):
+        (tmp_path / file).touch()
+    named = (tmp_path, tmp_path / "*.mp4", tmp_path / "*.avi", tmp_path / "*.mkv")
+    found = inputs.find(list(map(str, named)))
+    images = ["a.bmp", "a.png", "a.png.jpg", "b/b_000001.500", "c/b_000001.500"]
+    assert [image.name for image in found.images] == images
+    assert [each.name for each in found.videos] == ["B.mp4", "c.avi", "c.mp4", "c.mp4.mkv"]
+
+
+def test_frames_of_two_videos_and_images_stay_apart(model, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_video(tmp_path / folder / "drive.mp4", brightening(2))
+    save_image(tmp_path / "one" / "drive" / "drive_000000.000.jpg", (20, 30))
+    named = [tmp_path / "one", tmp_path / "one" / "drive.mp4", tmp_path / "two" / "drive.mp4"]
+    job(model, named, tmp_path / "out", annotations="coco").run()
+    frames = [
+        f"{video}/drive_00000{time}"
+        for video in ("one/drive.mp4", "two/drive")
+        for time in ("0.000", "0.100")
+    ]
+    image = "one/drive/drive_000000.000"
+    maps = {name for name in content(tmp_path / "out") if name.endswith(".png")}
+    assert maps == {f"{name}.png" for name in (image, *frames)}
+    document = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    named = [each["file_name"] for each in document["images"]]
+    assert named == [f"{name}.jpg" for name in (image, *frames)]
+    with Image.open(tmp_path / "out" / f"{image}.png") as label_map:
+        assert label_map.size == (30, 20)  # the image's
+
+
 def test_what_is_left_out_is_told(photos, caplog):
     for file in ("a.heic", "b.AVIF", "c.heic", "notes.txt", "d.mov"):
         (photos / file).touch()

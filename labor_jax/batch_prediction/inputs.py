@@ -6,7 +6,7 @@ import collections
 import glob
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class Input(NamedTuple):
       path: the file.
       file: its path below the folder that all inputs share, with "/".
       name: what its outputs are called: `file` without extension; with it, if another input of the
-        same kind differs in the extension alone.
+        same kind would be called the same, or an image the same as a frame of the video.
     """
 
     path: Path
@@ -77,11 +77,9 @@ def find(named: Sequence[str]) -> Inputs:
                 protected.append(Path(os.path.commonpath(folders[-len(matching) :])))
     files = sorted({Path(os.path.abspath(path)) for path in files})
     base = Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
-    return Inputs(
-        images=_named([path for path in files if not _is_video(path)], base),
-        videos=_named([path for path in files if _is_video(path)], base),
-        protected=(*protected, *files),
-    )
+    images = _named([path for path in files if not _is_video(path)], base)
+    videos = _named([path for path in files if _is_video(path)], base, _holding_frames(images))
+    return Inputs(images, videos, protected=(*protected, *files))
 
 
 def _images_of(folder: Path, named: str) -> list[Path]:
@@ -178,12 +176,25 @@ def _is_video(path: Path) -> bool:
     return path.name.lower().endswith(video.VIDEO_EXTENSIONS)
 
 
-def _named(paths: Iterable[Path], base: Path) -> tuple[Input, ...]:
+def _named(paths: Iterable[Path], base: Path, taken: Iterable[str] = ()) -> tuple[Input, ...]:
+    """Inputs with a name each; none is one of those that are `taken`, in small letters."""
     files = {path: path.relative_to(base).as_posix() for path in paths}
     stems = {path: file.rpartition(".")[0] for path, file in files.items()}
     # Case doesn't tell names apart on the disks of many cameras and computers.
     count = collections.Counter(stem.casefold() for stem in stems.values())
-    return tuple(
-        Input(path, file, file if count[stems[path].casefold()] > 1 else stems[path])
-        for path, file in files.items()
-    )
+    count.update(file.casefold() for file in files.values())  # what another may be called
+    taken = set(taken)
+
+    def name(path: Path) -> str:
+        stem = stems[path].casefold()
+        return files[path] if count[stem] > 1 or stem in taken else stems[path]
+
+    return tuple(Input(path, file, name(path)) for path, file in files.items())
+
+
+def _holding_frames(images: Iterable[Input]) -> Iterator[str]:
+    """The folders, in small letters, that hold an image called as a frame of a video DIR.mp4 is."""
+    for image in images:
+        folder, _, name = image.name.casefold().rpartition("/")
+        if video.is_frame_name(name, folder.rpartition("/")[2]):
+            yield folder

@@ -11,7 +11,7 @@ from pathlib import Path
 from labor_jax.batch_prediction import outputs, pre_annotations, videos
 from labor_jax.batch_prediction.image_files import ImageFiles
 from labor_jax.batch_prediction.images import predict_images
-from labor_jax.batch_prediction.inputs import Inputs
+from labor_jax.batch_prediction.inputs import Input, Inputs
 from labor_jax.batch_prediction.pre_annotations import LabelledImage
 from labor_jax.data import DataError, class_table, messages
 from labor_jax.data.files import video
@@ -84,8 +84,11 @@ class Job:
                 continue
             predicted += result.predicted
             problems += [result.problem] if result.problem else []
+            by_name = self._shares_frame_names(item)
             labelled += [
-                LabelledImage(each.file, self._label_map(each.name)) for each in result.frames
+                LabelledImage(f"{each.name}.jpg" if by_name else each.file, label_map)
+                for each in result.frames
+                for label_map in [self._label_map(each.name)]
             ]
         self._annotate(labelled, annotations_key)
         self._report(predicted, len(labelled), time.monotonic() - started, problems)
@@ -99,22 +102,17 @@ class Job:
             number: self.wanted.files(self.inputs.images[number].name, image_sources[number])
             for number in split.readable()
         }
-        expected: dict[str, str] = {}
-        for number, keys in files.items():
-            twice = next((name for name in keys if name in expected), None)
-            if twice:
-                raise DataError(
-                    f"{self.inputs.images[number].path} and another image would both be written to "
-                    f"{twice}; rename one of them."
-                )
-            expected.update(keys)
+        expected = {name: key for keys in files.values() for name, key in keys.items()}
         expected.update(classes)
         if self.annotations:
             names = pre_annotations.FILES[self.annotations]
             expected.update(dict.fromkeys(names, annotations_key))
             pre_annotations.check_names(
                 self.annotations,
-                (*self.model.classes, *(image.file for image in self.inputs.images)),
+                (
+                    *self.model.classes,
+                    *(each.file for each in (*self.inputs.images, *self.inputs.videos)),
+                ),
             )
         left = set(self.folder.remaining(expected))
         for item, source in zip(self.inputs.videos, video_sources, strict=True):
@@ -144,8 +142,17 @@ class Job:
             )
         return {}
 
+    def _shares_frame_names(self, item: Input) -> bool:
+        """Whether frames of another video, or images, are called as this video's frames are."""
+        stem = item.path.stem.casefold()
+        alike = [each for each in self.inputs.videos if each.path.stem.casefold() == stem]
+        return len(alike) > 1 or any(
+            video.is_frame_name(image.file.casefold(), stem) for image in self.inputs.images
+        )
+
     def _annotations_key(self, sources: list[str]) -> str:
-        described = "\n".join([*sources, self.every, str(self.annotations)])
+        by_name = [each.name for each in self.inputs.videos if self._shares_frame_names(each)]
+        described = "\n".join([*sources, self.every, str(self.annotations), *by_name])
         return hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
 
     def _annotate(self, labelled: list[LabelledImage], key: str) -> None:

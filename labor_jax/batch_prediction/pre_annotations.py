@@ -25,7 +25,7 @@ class LabelledImage(NamedTuple):
     """An image whose label map is written.
 
     Attributes:
-      file: the image's name in the labelling tool.
+      file: the image's name in the labelling tool, which no other image of the document has.
       label_map: its label map.
     """
 
