@@ -201,6 +201,7 @@ def _parse(with_config: bool) -> tuple[Any, ...] | None:
     # Overrides and mistyped flags are left over at first: which fields there are depends on the
     # config, and which configs there are on the extensions.
     flags.FLAGS.set_gnu_getopt(True)
+    _accept_hyphens()
     try:
         arguments = flags.FLAGS(sys.argv, known_only=True)
     except flags.Error as error:
@@ -228,6 +229,14 @@ def _parse(with_config: bool) -> tuple[Any, ...] | None:
     except flags.Error as error:
         raise app.UsageError(str(error)) from error
     return (arguments, config) if with_config else (arguments,)
+
+
+def _accept_hyphens() -> None:
+    """Lets a flag's name be written with hyphens for its underscores, as --label-maps."""
+    for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
+        name = flag.name.replace("_", "-")
+        if name not in flags.FLAGS:
+            flags.FLAGS[name] = flag
 
 
 def _unknown_flag(name: str, config: ConfigDict | None) -> str:

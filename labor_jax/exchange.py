@@ -44,9 +44,9 @@ _ROUND = flags.DEFINE_integer(
     "The round's number; by default the newest. With --import, 0 is for labels that existed before "
     "the run; --clip and --annotator have no effect then.",
 )
-_NO_IMAGES = flags.DEFINE_bool("no-images", False, "With --export: leave out the images.")
+_NO_IMAGES = flags.DEFINE_bool("no_images", False, "With --export: leave out the images.")
 _SKIP_INVALID = flags.DEFINE_bool(
-    "skip-invalid", False, "With --import: store the valid answers even if others are invalid."
+    "skip_invalid", False, "With --import: store the valid answers even if others are invalid."
 )
 _CLIP = flags.DEFINE_bool(
     "clip",
@@ -175,7 +175,7 @@ def _check_violations(count: int) -> None:
     if count and not _SKIP_INVALID.value:
         raise DataError(
             f"{count} violations, listed above, so nothing was imported. Have them fixed, or "
-            "import the rest with --skip-invalid"
+            "import the rest with --skip_invalid"
         )
     if count:
         raise DataError(f"{count} violations, listed above; the rest was imported")

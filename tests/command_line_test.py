@@ -9,6 +9,7 @@ import sys
 import types
 
 import pytest
+from absl import flags
 
 from labor_jax import __main__ as labor_jax_command
 from labor_jax import command_line, recipes
@@ -65,6 +66,7 @@ def test_every_command_says_its_flags(command):
         (("exchange", "--rund=3"), "There is no flag --rund. Did you mean --round?"),
         (("annotate", "runs/mine"), "as in labor-jax annotate --workdir runs/mine"),
         (("annotate", "--workdir=x", "--port=80000"), "--port is 80000; it lies from 0 to 65535"),
+        (("frames", "drive", "--output=o", "--min-difference=999"), "--min_difference is 999.0"),
         (("frames", "drive", "--output=o"), "drive is a folder; name its videos"),
     ],
 )
@@ -237,6 +239,27 @@ def test_commands_are_written_as_the_process_was_started(monkeypatch):
     assert command_line.words("run") == ["python", "-m", "labor_jax.main"]
     monkeypatch.setattr(command_line, "called_by_name", True)
     assert command_line.words("run") == ["labor-jax", "run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--label_maps"], True),
+        (["--label-maps=false"], False),
+        (["--nolabel-maps"], False),
+        (["--nolabel_maps"], False),
+    ],
+)
+def test_hyphens_stand_for_the_underscores_of_a_flag(arguments, expected, monkeypatch):
+    known = flags.FlagValues()
+    flags.DEFINE_bool("label_maps", True, "", flag_values=known)
+    monkeypatch.setattr(command_line.flags, "FLAGS", known)
+    monkeypatch.setattr(sys, "argv", [sys.argv[0], *arguments])
+    known.register_key_flag_for_module(sys.argv[0], known["label_maps"])
+    for _ in range(2):  # also of a second command in one process
+        command_line._accept_hyphens()
+    known(sys.argv)
+    assert known.label_maps == expected
 
 
 @pytest.mark.parametrize("text", ["360,640", "360x640", "(360, 640)"])

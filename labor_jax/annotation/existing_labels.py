@@ -186,7 +186,7 @@ def check_complete(result: ExistingImport, path: Path) -> None:
             f"the labels of {path} can't be used as they are (sizes are width x height):\n  "
             f"{listed}\nMend or remove what is named. Or let the run start without these labels, "
             "and import the others: labor-jax exchange --workdir WORKDIR --import FORMAT "
-            f"--input {path} --round 0 --skip-invalid"
+            f"--input {path} --round 0 --skip_invalid"
         )
     if not result.imported and not result.unchanged:
         overlap = f", and {result.contradicting:,} pixels two classes" * bool(result.contradicting)

@@ -125,7 +125,7 @@ def test_what_is_wrong_is_told_by_cause_and_nothing_is_stored(store, folder):
     assert any("z_left.png: label value 9 in 48 pixels" in text for text in texts)
     with pytest.raises(
         DataError,
-        match=r"(?s)can't be used as they are.*not an image of the pool.*--skip-invalid",
+        match=r"(?s)can't be used as they are.*not an image of the pool.*--skip_invalid",
     ):
         check_complete(result, folder)
     assert bring_in(store, folder, skip_invalid=True).imported == ["a/x"]
