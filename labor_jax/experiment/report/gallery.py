@@ -61,17 +61,17 @@ def section(run: RunFiles) -> Html:
     budget = LARGEST // max(len(chosen), 1)
     entries = [_entry(run, image, words, budget) for words, image in chosen]
     order, ranked = _ranked(images)
-    by = {
-        "mIoU": ", ordered by mIoU",
-        "uncertainty": ", ordered by mean uncertainty, for want of ground truth",
-        "": "",
+    by, needed = {
+        "mIoU": (", ordered by mIoU", "labels"),
+        "uncertainty": (", ordered by mean uncertainty, for want of ground truth", "uncertainty"),
+        "": ("", ""),
     }[order]
     without = len(images) - len(ranked)
-    left_out = f" {without} without {'labels' if order == 'mIoU' else 'it'} have no place."
+    left_out = f" Left out: {without} without {needed}." if without else ""
     return page.section(
         "Images of the pool",
         *entries,
-        lead=f"Of the {len(images)} previewed images{by}.{left_out if without else ''} Click on a "
+        lead=f"Of the {len(images)} previewed images{by}.{left_out} Click on a "
         "picture to see it in its own size. Uncertainty is the entropy of the predicted "
         "probabilities: dark is sure, bright is unsure.",
     )

@@ -42,6 +42,16 @@ def test_an_image_without_what_others_are_ordered_by_has_no_place():
     assert [image.number for _, image in gallery.choose([previewed(3), *unsure])] == [1, 0]
 
 
+def test_the_page_says_how_many_images_have_no_place(run, monkeypatch):
+    images = [previewed(number, miou) for number, miou in enumerate((0.2, None, 0.3))]
+    monkeypatch.setattr(gallery, "_previewed", lambda run: images)
+    monkeypatch.setattr(gallery, "_entry", lambda run, image, words, budget: words)
+    text = gallery.section(run)
+    assert "Of the 3 previewed images, ordered by mIoU. Left out: 1 without labels." in text
+    images[1] = previewed(1, 0.1)
+    assert "ordered by mIoU. Click" in gallery.section(run)
+
+
 def test_images_that_nothing_orders_have_no_words():
     chosen = gallery.choose([previewed(number) for number in range(3)])
     assert chosen == [("", previewed(number)) for number in range(3)]
