@@ -36,6 +36,7 @@ class Asked(NamedTuple):
     Attributes:
       images: images that have a query, which may be empty.
       asked_images: those that were asked a pixel.
+      answered_images: those that have answers, or were asked nothing.
       pixels: asked pixels.
       answered_pixels: those that have an answer.
       void_pixels: those that were answered as void.
@@ -51,6 +52,7 @@ class Asked(NamedTuple):
 
     images: int
     asked_images: int
+    answered_images: int
     pixels: int
     answered_pixels: int
     void_pixels: int
@@ -68,8 +70,8 @@ class Asked(NamedTuple):
 
     @property
     def classes_per_image(self) -> float:
-        """Distinct classes among the answers of an image."""
-        return float(self.class_images.sum()) / max(self.images, 1)
+        """Distinct classes among the answers of an image, without images that wait for theirs."""
+        return float(self.class_images.sum()) / max(self.answered_images, 1)
 
     @property
     def effective_classes(self) -> float:
@@ -243,7 +245,7 @@ class _Image(NamedTuple):
 
 def _nothing(num_classes: int) -> Asked:
     classes, bins = np.zeros(num_classes, np.int64), np.zeros(SIZE_BINS, np.int64)
-    return Asked(0, 0, 0, 0, 0, classes, classes, bins, bins, 0.0, np.zeros(GRID))
+    return Asked(0, 0, 0, 0, 0, 0, classes, classes, bins, bins, 0.0, np.zeros(GRID))
 
 
 def _sum(one: Asked, other: Asked) -> Asked:
@@ -288,6 +290,7 @@ def _with_layout(asked: Asked, places: np.ndarray, shape: tuple[int, int]) -> As
     return asked._replace(
         images=1,
         asked_images=int(places.size > 0),
+        answered_images=int(asked.answered_pixels > 0 or not places.size),
         pixels=places.size,
         lumps=np.bincount(bins, minlength=SIZE_BINS),
         lump_pixels=np.bincount(bins, weights=sizes, minlength=SIZE_BINS).astype(np.int64),

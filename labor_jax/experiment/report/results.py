@@ -172,9 +172,10 @@ def _result(
     if last and last["pixels_per_image"]:
         source = costs.run_seconds(last)[0][0]
         try:
-            whole_images = strategies.method(config["acquisition"]["method"]).asks == "full"
+            asks = strategies.method(config["acquisition"]["method"]).asks
         except ValueError as error:
             raise ResultsError(f"{folder.path}: {error}") from error
+        whole_images = asks in ("images", "full")
     asked = [_stage(entry, whole_images) for entry in rounds]
     before = stages.before_rounds(summary)
     return Result(

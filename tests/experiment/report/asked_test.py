@@ -30,6 +30,19 @@ def test_rounds_and_their_sum(tmp_path):
     assert total.share_in_largest == pytest.approx((6 / 6 + 1 / 2) / 2)
 
 
+def test_classes_are_those_of_an_image_that_has_answers(tmp_path):
+    labels = np.array([[0, 1, UNASKED, 255]], np.uint8)
+    store = answered_store(tmp_path / "s", [[labels] * 3])
+    store.open_round(2, ["image 0", "image 1", "image 2"])
+    query = labels == UNASKED
+    for number, each in enumerate((query, query, np.zeros_like(query))):
+        store.ask(f"image {number}", 2, each)
+    store.answer("image 0", 2, np.where(query, 2, labels))
+    found = asked.statistics(store)
+    assert [each.classes_per_image for each in found.rounds.values()] == [2, 0.5]
+    assert (found.total.answered_images, found.total.classes_per_image) == (3, 7 / 3)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_rounds_make_no_difference_to_the_sum(tmp_path, seed):
     rng = np.random.default_rng(seed)

@@ -1,5 +1,7 @@
 """Finished runs, read from their workdirs."""
 
+import pytest
+
 from labor_jax.experiment.report import results
 from tests.finished_runs import write_run
 
@@ -33,6 +35,13 @@ def test_stages_begin_before_the_first_question(tmp_path):
 
 def test_a_run_that_asked_no_pixel_has_no_clicks(tmp_path):
     assert results.read(write_run(tmp_path / "a", pixels=0, clicks=0)).clicks_per_image == 0
+
+
+@pytest.mark.parametrize("method", ["all", "image_margin", "random_images"])
+def test_outlines_of_whole_images_are_no_clicks(tmp_path, method):
+    result = results.read(write_run(tmp_path / "a", acquisition__method=method))
+    assert [stage.clicks_per_image for stage in result.stages] == [0, None, None]
+    assert result.clicks_per_image is None and result.seconds_per_image == 1800
 
 
 def test_a_method_that_is_no_longer_there_is_told(tmp_path):
