@@ -8,12 +8,23 @@ from labor_jax.annotation.labelling_tool.item import Item
 from labor_jax.annotation.labelling_tool.item_reader import ItemReader
 from labor_jax.annotation.labelling_tool.leases import KNOWS_OTHER_OPINION
 
+# Opinion 2 of an image whose opinion 1 the annotator skipped and may still give: whoever gives it
+# may not give opinion 1 any more, and nobody else may be there to do so.
+_SKIPPED_FIRST = f"""(
+    opinion = 2
+    AND EXISTS (SELECT 1 FROM events e WHERE e.round = :round AND e.image = t.image
+        AND e.opinion = 1 AND e.annotator = :annotator AND e.kind = 'skip')
+    AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.round = :round AND a.image = t.image)
+    AND NOT {KNOWS_OTHER_OPINION.format(image="t.image", opinion="1")}
+)"""
+
 # Items that the annotator holds come first, or last if they come from one (`:after`): another page
 # of theirs may have the others open.
 _NEXT_ITEMS = f"""
     SELECT image, opinion FROM ({{items}}) t
     WHERE NOT done AND (holder IS NULL OR holder = :annotator)
         AND NOT {KNOWS_OTHER_OPINION.format(image="t.image", opinion="t.opinion")}
+        AND NOT {_SKIPPED_FIRST}
     ORDER BY
         image <> :prefer OR opinion <> :prefer_opinion,
         CASE WHEN :after = '' THEN holder IS NULL ELSE holder IS NOT NULL END,

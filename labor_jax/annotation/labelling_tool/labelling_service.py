@@ -89,7 +89,8 @@ class LabellingService:
         token. The others follow in their order: first opinions before second ones, and those that
         the annotator skipped last. Who comes from an item gets what they hold last: another page of
         theirs may have it open. Nobody gets both opinions of an image, unless they only skipped
-        one. Items that the file holds damaged are left out, with an error in the log.
+        one; who skipped the first one gets the second one when the first one is answered. Items
+        that the file holds damaged are left out, with an error in the log.
 
         Args:
           annotator: Their name, see `checked_annotator`.

@@ -588,6 +588,28 @@ def test_who_only_skipped_an_opinion_may_give_the_other(store, clock):
     assert service.next("ann").item == Item(1, "a", 2)
 
 
+def test_who_skipped_a_first_opinion_is_not_kept_from_it(store, clock):
+    service = asking(store, images=("a", "b"), clock=clock, second_opinion=1.0)
+    lease = service.next("ann")
+    service.skip(*lease, one())
+    finish(service, service.next("ann", after=lease.item))
+    lease = service.next("ann", after=Item(1, "b"))
+    assert lease.item == Item(1, "a", 1)
+    service.skip(*lease, one())
+    assert service.next("bob", prefer=Item(1, "a", 2)).item == Item(1, "a", 2)
+    finish(service, service.next("ann"))
+    assert service.next("ann") is None and service.progress.of_round(1).complete
+
+
+def test_who_skipped_a_first_opinion_and_began_the_second_may_go_on(store, clock):
+    service = asking(store, images=("a",), clock=clock, second_opinion=1.0)
+    service.skip(*service.next("ann"), one())
+    service.reopen(Item(1, "a", 2), "ann", one())
+    assert service.next("ann").item == Item(1, "a", 2)
+    clock.now += 1000
+    assert service.next("ann").item == Item(1, "a", 2)
+
+
 def test_a_lease_that_ran_out_is_lost_to_who_gave_the_other_opinion_since(store, clock):
     service = asking(store, images=("a",), clock=clock, second_opinion=1.0)
     first, _ = service.next("ann"), service.next("bob")
@@ -728,6 +750,7 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
         self.answers = {}
         self.submitted = {}
         self.knows = set()  # (annotator, item)
+        self.skipped = set()  # (annotator, item)
         self.repeatable = []  # (step, arguments, state)
         self.open(create=True)
 
@@ -767,6 +790,17 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
     def labels(self, item):
         return self.marks.setdefault(item, [(254,) * 4])[-1]
 
+    def may_get(self, name, item):
+        first = item._replace(opinion=1)
+        live = self.live(item)
+        return self.may_take(name, item) and (
+            item.opinion == 1
+            or (name, first) not in self.skipped
+            or self.is_done(first)
+            or (name, item) in self.knows
+            or (live is not None and live[0] == name)
+        )
+
     @stateful.rule(name=names)
     def next(self, name):
         open_items = [
@@ -774,7 +808,7 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
             for image in self.IMAGES
             for opinion in (1, 2)
             if not self.is_done(Item(1, image, opinion))
-            and self.may_take(name, Item(1, image, opinion))
+            and self.may_get(name, Item(1, image, opinion))
         ]
         lease = self.service.next(name)
         if lease is None:
@@ -869,6 +903,7 @@ class LabellingMachine(stateful.RuleBasedStateMachine):
         item = self.step(name, "skip")
         if item:
             del self.holders[item]
+            self.skipped.add((name, item))
 
     @stateful.rule(name=names, data=st.data())
     def fill_and_submit(self, name, data):

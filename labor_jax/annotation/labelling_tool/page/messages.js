@@ -87,6 +87,22 @@ function duration(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
+/** @param {any} progress Of a round that isn't complete. */
+function whyNothingOpen({ items, done, leased }) {
+  const held = Math.min(leased, items - done);
+  const rest = items - done - held;
+  const sentences = [];
+  if (held) {
+    const others = count(held, "item is", "items are");
+    sentences.push(`${others} being labelled by others. Any that they give back will appear here.`);
+  }
+  if (rest) {
+    const waiting = count(rest, "item waits", "items wait");
+    sentences.push(`${waiting} for somebody else: who gave one opinion of an image may not give the other.`);
+  }
+  return sentences.join(" ") || "The run has not asked about all images yet.";
+}
+
 /** Why nothing is open. @param {any} session @param {any} progress */
 export function showNothingOpen(session, progress) {
   if (session.round === null) {
@@ -95,10 +111,6 @@ export function showNothingOpen(session, progress) {
     const how = session.command ? "Continue the run with this command:" : session.continue;
     showMessage(`Round ${session.round} is labelled`, how, session.command ?? "");
   } else {
-    const others = count(progress.items - progress.done, "item is", "items are");
-    showMessage(
-      "Nothing is open right now",
-      `${others} being labelled by others. Any that they give back will appear here.`,
-    );
+    showMessage("Nothing is open right now", whyNothingOpen(progress));
   }
 }
