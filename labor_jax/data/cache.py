@@ -88,6 +88,16 @@ class CachedSplit:
         """The split's own reader of label files; None if it has none."""
         return getattr(self._split, "read_label", None)
 
+    @property
+    def image_suffix(self) -> str | None:
+        """Ending of image file names that the split's names lack; None if it knows none."""
+        return getattr(self._split, "image_suffix", None)
+
+    @property
+    def label_pattern(self) -> str | None:
+        """File name of the split's label files; None if it knows none."""
+        return getattr(self._split, "label_pattern", None)
+
     def label_coding(self) -> dict[str, str] | None:
         """Returns the split's own; None if it has none."""
         return self._split.label_coding() if hasattr(self._split, "label_coding") else None

@@ -28,7 +28,7 @@ _SOURCE = "existing_labels"
 
 
 def describe_pool(config: ConfigDict, pair: Pair, *, unknown: str) -> ExistingRound:
-    """Describes the pool's images for an import, as the config's fields of the pool say.
+    """Describes the pool's images for an import, named as the config says, or else as its files.
 
     Args:
       config: The run's.
@@ -36,10 +36,14 @@ def describe_pool(config: ConfigDict, pair: Pair, *, unknown: str) -> ExistingRo
       unknown: "void" if shapes of a name that is no class are void, "error" if they are an error.
     """
     fields = config.data.get("pool") or {}
+    label_pattern, image_suffix = (
+        fields.get(name) or getattr(pair.pool, name, None)
+        for name in ("label_pattern", "image_suffix")
+    )
     return pool_round(
         pair,
-        label_pattern=fields.get("label_pattern") or "{stem}.png",
-        image_suffix=fields.get("image_suffix") or "",
+        label_pattern=label_pattern or "{stem}.png",
+        image_suffix=image_suffix or "",
         unknown_is_void=unknown == "void",
     )
 

@@ -26,10 +26,12 @@ class RecordSplit:
     Attributes:
       names: as in the official folders.
       left_out: names of images that were found and left out on purpose.
+      image_suffix: of the official folders, see `folders.FolderLayout`.
     """
 
     names: tuple[str, ...]
     left_out: tuple[str, ...]
+    image_suffix: str
     _folder: pathlib.Path
     _records: Any
     _numbers: tuple[int, ...]
@@ -126,6 +128,7 @@ def read_split(
     found = RecordSplit(
         names=tuple(index["names"][i] for i in numbers),
         left_out=tuple(index["names"][i] for i in matching if index["names"][i] in skip),
+        image_suffix=layout.image_suffix,
         _folder=folder,
         _records=builder.as_data_source(split, decoders={"image": raw, "label": raw}),
         _numbers=numbers,

@@ -35,7 +35,7 @@ class FolderSplit:
       label_paths: the label files; None for a split without labels.
       sizes: (height, width) of each image.
       label_map: maps the values in label files to class numbers.
-      label_channel: see `FolderLayout`.
+      label_channel, image_suffix, label_pattern: see `FolderLayout`.
       left_out: names of images that were found and left out on purpose.
       folders: the folders that were searched for images and labels.
     """
@@ -48,6 +48,8 @@ class FolderSplit:
     label_channel: int | None = None
     left_out: tuple[str, ...] = ()
     folders: tuple[pathlib.Path, ...] = ()
+    image_suffix: str = ""
+    label_pattern: str = "{stem}.png"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -209,6 +211,8 @@ def read_split(
         label_channel=layout.label_channel,
         left_out=left_out,
         folders=tuple(root / below for below in (layout.images, layout.labels) if below),
+        image_suffix=layout.image_suffix,
+        label_pattern=layout.label_pattern,
     )
     if result.label_paths is not None:
         check_labels(
