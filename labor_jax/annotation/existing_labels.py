@@ -127,7 +127,8 @@ def read_existing(
 ) -> ReadLabels:
     """Reads labels of the pool, and checks them against the store. They are kept packed.
 
-    The folder of a round that another run exported is read by its own file names.
+    The folder of a round that another run exported is read by its own file names. Photos that are
+    not in the pool don't matter as long as a file gives them no label.
 
     Args:
       store: The run's label store.
@@ -146,6 +147,8 @@ def read_existing(
     """
     seen, result, prepared = set(), ExistingImport([], [], [], 0, 0, 0, []), []
     for image in _read(format, path, existing):
+        if image.number is None and image.unlabelled:
+            continue  # a task has more photos than the pool
         if image.number is not None and image.labels is not None:
             if image.number in seen:
                 name = existing.names[image.number]

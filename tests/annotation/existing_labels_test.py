@@ -207,6 +207,23 @@ def test_the_round_that_another_run_exported(store, folder, tmp_path, format):
     np.testing.assert_array_equal(store.asked("b/x"), query)  # void answers too
 
 
+@pytest.mark.parametrize("format", ["coco", "cvat", "label_studio"])
+def test_another_runs_round_may_ask_more_images(store, folder, tmp_path, format):
+    with LabelStore(tmp_path / "theirs.sqlite", classes=CLASSES) as theirs:
+        theirs.open_round(1, ["other", "z_left"])
+        for name in ("other", "z_left"):
+            theirs.ask(name, 1, np.ones(SIZE, bool))
+        theirs.answer("z_left", 1, LABELS[3])
+        exported = describe_round(theirs, CLASSES, PAIR.palette, 1)
+        export_round(theirs, exported, format, folder / "open", pool=None)
+        theirs.answer("other", 1, LABELS[0])
+        export_round(theirs, exported, format, folder / "answered", pool=None)
+    (violation,) = bring_in(store, folder / "answered", format).violations
+    assert violation.problem.cause == "is not an image of the pool"
+    assert bring_in(store, folder / "open", format).imported == ["z_left"]
+    np.testing.assert_array_equal(store.labels("z_left"), LABELS[3])
+
+
 @pytest.fixture
 def foreign(tmp_path, folder):
     """A function that exports a round of another run in a format, with other manifest entries."""
@@ -287,6 +304,65 @@ def test_coco_by_the_photos_names(store, folder):
     labels = store.labels("b/y")
     assert (labels[:2] == 1).all() and (labels[2] == 255).all() and (labels[3:] == 0).all()
     assert not store.asked("b/y")[2].any()  # the run may ask what the file contradicts
+
+
+def write_task(folder, format, photos):
+    """Writes a task of photos, by name; each has a rectangle of each of its labels."""
+    height, width = SIZE
+    corners = [(0, 0), (width, 0), (width, 3), (0, 3)]
+    if format == "coco":
+        names = ["asked", "tarmac", *CLASSES]
+        images = [
+            {"id": number, "file_name": name, "height": height, "width": width}
+            for number, name in enumerate(photos)
+        ]
+        annotations = [
+            {"image_id": number, "category_id": names.index(label), "segmentation": [TOP]}
+            for number, labels in enumerate(photos.values())
+            for label in labels
+        ]
+        categories = [{"id": number, "name": name} for number, name in enumerate(names)]
+        task = {"images": images, "categories": categories, "annotations": annotations}
+        (folder / "task.json").write_text(json.dumps(task))
+    elif format == "cvat":
+        points = ";".join(f"{x},{y}" for x, y in corners)
+        images = [
+            f'<image name="{name}" width="{width}" height="{height}"><tag label="checked"/>'
+            + "".join(f'<polygon label="{label}" points="{points}"/>' for label in labels)
+            + "</image>"
+            for name, labels in photos.items()
+        ]
+        (folder / "task.xml").write_text(f"<annotations>{''.join(images)}</annotations>")
+    elif format == "label_studio":
+        size = {"original_width": width, "original_height": height}
+        points = [(100 * x / width, 100 * y / height) for x, y in corners]
+        task = []
+        for name, labels in photos.items():
+            regions = [
+                {"type": "polygonlabels", "value": {"points": points, "polygonlabels": [label]}}
+                for label in labels
+            ]
+            checked = {"type": "choices", "value": {"choices": ["checked"]}}
+            result = [checked, *({**region, **size} for region in regions)]
+            annotations = [{"result": result}, {"result": [5], "was_cancelled": True}]
+            task.append({"data": {"image": name}, "annotations": annotations})
+        (folder / "task.json").write_text(json.dumps(task))
+    else:
+        for name, labels in photos.items():
+            objects = [(label, corners) for label in labels if label != "asked"]
+            polygons(folder / f"{name[:-4]}_gtFine_polygons.json", objects)
+
+
+@pytest.mark.parametrize("format", ["coco", "cvat", "label_studio", "cityscapes"])
+def test_photos_that_are_not_in_the_pool_matter_if_they_have_labels(store, folder, format):
+    write_task(folder, format, {"z_left.jpg": ["car"], "other.jpg": [], "more.jpg": ["asked"]})
+    result = bring_in(store, folder, format)
+    assert (result.imported, result.empty, result.violations) == (["z_left"], [], [])
+    assert (store.labels("z_left")[:3] == 2).all()
+    for label in ("road", "tarmac"):
+        write_task(folder, format, {"z_left.jpg": [], "other.jpg": ["asked", label]})
+        (violation,) = bring_in(store, folder, format).violations
+        assert violation.problem.cause == "is not an image of the pool"
 
 
 def test_an_image_of_overlaps_alone_is_told(store, folder):

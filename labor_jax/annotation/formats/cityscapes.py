@@ -85,7 +85,8 @@ def _read_file(file: Path, where: str, existing: ExistingRound) -> ImportedImage
     stem = next(filter(None, stems), None)
     number, problems = existing.identify(stem, size, is_file=False)
     if problems:
-        return ImportedImage(where, number, None, problems)
+        unlabelled = all(isinstance(each, dict) and each.get("deleted") for each in objects)
+        return ImportedImage(where, number, None, problems, unlabelled=unlabelled)
     canvas = Image.new("L", existing.sizes[number][::-1], UNANSWERED)
     draw, problems = ImageDraw.Draw(canvas), []
     for count, each in enumerate(objects, start=1):

@@ -130,7 +130,9 @@ def _read_image(
     size = (image.get("height"), image.get("width"))
     number, problems = exported.identify(image.get("file_name"), size)
     if problems:
-        return ImportedImage(where, number, None, problems)
+        asked = [each for each, name in categories.items() if exported.gives_none([name])]
+        unlabelled = all(each.get("category_id") in asked for each in annotations)
+        return ImportedImage(where, number, None, problems, unlabelled=unlabelled)
     canvas = Canvas(exported.sizes[number])
     for annotation in annotations:
         try:

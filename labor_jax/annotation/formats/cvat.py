@@ -186,13 +186,13 @@ def _read_image(where: str, exported: ExportedRound, image: ElementTree.Element)
     except ValueError:
         return ImportedImage(where, None, None, (Problem("its width and height are not numbers"),))
     number, problems = exported.identify(image.get("name"), size)
+    found = [shape for shape in image if shape.tag not in _NO_SHAPES]
     if problems:
-        return ImportedImage(where, number, None, problems)
+        unlabelled = exported.gives_none(shape.get("label") for shape in found)
+        return ImportedImage(where, number, None, problems, unlabelled=unlabelled)
     canvas = Canvas(size, layered=True)
     layers = []
-    for shape in image:
-        if shape.tag in _NO_SHAPES:
-            continue
+    for shape in found:
         try:
             layers.append((int(shape.get("z_order", "0")), shape))
         except ValueError as error:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -179,6 +179,10 @@ class ExportedRound:
             raise ValueError(f"{shortened(name)} is not one of the classes")
         return self.label_values[name]
 
+    def gives_none(self, names: Iterable[Any]) -> bool:
+        """Whether shapes of these names give no label: there are none, or all are "asked"."""
+        return all(name == self.label_names[UNANSWERED] for name in names)
+
     def color(self, label: int) -> str:
         """A label's colour, "#rrggbb"; white for void, and magenta for asked pixels."""
         if label == VOID:
@@ -200,6 +204,7 @@ class ImportedImage(NamedTuple):
       classes: Where a pixel may have several classes: all that it has, as numbers of
         `combinations`, `int64[H, W]`.
       combinations: The sets of classes; an empty one is void or unanswered.
+      unlabelled: Of an image that can't be read: whether the file gives it no label either.
     """
 
     where: str
@@ -209,6 +214,7 @@ class ImportedImage(NamedTuple):
     seconds: float | None = None
     classes: np.ndarray | None = None
     combinations: tuple[frozenset[int], ...] = ()
+    unlabelled: bool = False
 
 
 def file_number(name: str) -> int:

@@ -22,7 +22,7 @@ https://github.com/thi-ng/umbrella (packages/rle-pack).
 """
 
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -163,12 +163,15 @@ def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> Im
     image = entry["data"].get("image")
     image = urllib.parse.unquote(image) if isinstance(image, str) else image
     number, problems = exported.identify(image, None)
-    if problems:
-        return ImportedImage(where, number, None, problems)
     try:
         annotations = [
             each for each in entry.get("annotations") or () if not each.get("was_cancelled")
         ]
+        if problems:
+            regions = (region for each in annotations for region in each["result"])
+            names = (name for region in regions for name in _names(region) or ())
+            unlabelled = exported.gives_none(names)
+            return ImportedImage(where, number, None, problems, unlabelled=unlabelled)
         first = found = seconds = None
         told = {}  # the problems of all annotations, each once
         for each in annotations:  # keeps only two label maps in memory
@@ -182,7 +185,8 @@ def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> Im
                 text = f"its {len(annotations)} annotations differ; keep one of them"
                 return ImportedImage(where, number, None, (Problem(text, differing),))
     except _FOREIGN as error:
-        return ImportedImage(where, number, None, (Problem(f"its annotations: {error!r}"),))
+        problems = problems or (Problem(f"its annotations: {error!r}"),)
+        return ImportedImage(where, number, None, problems)
     if found is None:
         return Canvas(exported.sizes[number]).finish(where, number)
     return found._replace(problems=tuple(told), seconds=seconds)
@@ -220,13 +224,20 @@ def _read_annotation(
     return canvas.finish(where, number, float(seconds) if is_valid else None)
 
 
+def _names(region: dict[str, Any]) -> Sequence[Any] | None:
+    """The labels of a region; None of a choice or a text about the whole image."""
+    value = region.get("value")
+    if "original_width" not in region or not isinstance(value, dict):
+        return None
+    return value.get(region.get("type")) or value.get("labels") or ()
+
+
 def _paint(
     canvas: Canvas, exported: ExportedRound, region: dict[str, Any], holds_several: bool
 ) -> None:
-    kind, value = region.get("type"), region.get("value")
-    if "original_width" not in region or not isinstance(value, dict):
-        return  # a choice or a text about the whole image
-    names = value.get(kind) or value.get("labels") or ()
+    names = _names(region)
+    if names is None:
+        return
     if not names or (len(names) > 1 and not holds_several):
         raise ValueError(f"it has {len(names)} labels instead of one")
     labels = [exported.label_named(name) for name in names]
@@ -236,6 +247,7 @@ def _paint(
     if region.get("image_rotation"):
         raise ValueError("its image is rotated")
     height, width = size
+    kind, value = region.get("type"), region["value"]
     if "rle" in value:
         pixels = decode_mask(value["rle"], height * width)
     elif kind == "keypointlabels":
