@@ -131,7 +131,7 @@ def _import_existing(folder: Workdir) -> None:
     )
     for count, why in (
         (result.asked, "a round asks them already"),
-        (result.contradicting, "the file gives them two classes"),
+        (result.contradicting, "the file gives them several classes"),
     ):
         if count:
             print(f"Left out {count:,} pixels, because {why}")

@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from labor_jax.annotation.cost import Kind
 from labor_jax.annotation.formats import EXISTING_FORMATS, FORMATS, documents
 from labor_jax.annotation.formats.canvas import CONTRADICTION
 from labor_jax.annotation.formats.existing_round import ExistingRound
@@ -40,7 +41,7 @@ class ExistingImport(NamedTuple):
       empty: Names of those that have no label in the file.
       pixels: How many pixels of `imported` and `unchanged` have a label.
       asked: How many pixels were left out, because a round asks them already.
-      contradicting: How many pixels were left out, because the file gives them two classes.
+      contradicting: How many pixels were left out, because the file gives them several classes.
       violations: What is wrong with the other images.
     """
 
@@ -192,7 +193,8 @@ def check_complete(result: ExistingImport, path: Path) -> None:
             f"--input {path} --round 0 --skip_invalid"
         )
     if not result.imported and not result.unchanged:
-        overlap = f", and {result.contradicting:,} pixels two classes" * bool(result.contradicting)
+        count = result.contradicting
+        overlap = f", and {count:,} pixels several classes" if count else ""
         raise DataError(f"{path} gives no pixel of the pool a label{overlap}")
 
 
@@ -262,7 +264,19 @@ def _read_export(format: str, path: Path, existing: ExistingRound) -> Iterator[I
     exported = _described(path / documents.MANIFEST, existing)
     for image in FORMATS[format].read(path, exported):
         in_pool = None if image.number is None else exported.in_pool[image.number][0]
-        yield image._replace(number=in_pool)
+        yield _of_one_class(image)._replace(number=in_pool)
+
+
+def _of_one_class(image: ImportedImage) -> ImportedImage:
+    """The image without its parts of several classes, which no label map can hold."""
+    if image.labels is None or image.classes is None:
+        return image
+    several = np.array([len(each) > 1 for each in image.combinations])[image.classes]
+    if not several.any():
+        return image
+    problem = Problem(CONTRADICTION, int(np.count_nonzero(several)))
+    labels = np.where(several, np.uint8(UNANSWERED), image.labels)
+    return image._replace(labels=labels, problems=(*image.problems, problem))
 
 
 def _described(file: Path, existing: ExistingRound) -> _TheirRound:
@@ -270,6 +284,9 @@ def _described(file: Path, existing: ExistingRound) -> _TheirRound:
     names, sizes = {}, {}
     try:
         round = _whole(manifest["round"], "its round is", least=0)
+        kind = manifest.get("kind")  # earlier exports have none
+        if kind not in (None, *get_args(Kind)):
+            raise ValueError(f"its kind is {shortened(kind)}")
         for count, each in enumerate(manifest["images"], start=1):
             number = file_number(each["file"])
             if number in names:
@@ -286,7 +303,7 @@ def _described(file: Path, existing: ExistingRound) -> _TheirRound:
     described = {
         field.name: getattr(existing, field.name) for field in dataclasses.fields(ExportedRound)
     }
-    described.update(round=round, names=names, sizes=sizes)
+    described.update(round=round, names=names, sizes=sizes, kind=kind)
     in_pool = {
         number: existing.identify(name, sizes[number], is_file=False)
         for number, name in names.items()

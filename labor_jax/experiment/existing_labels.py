@@ -100,7 +100,7 @@ def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: Labe
         )
         if result.contradicting:
             logger.warning(
-                "%s gives %s pixels two classes; they count as not labelled.",
+                "%s gives %s pixels several classes; they count as not labelled.",
                 path,
                 f"{result.contradicting:,}",
             )

@@ -224,11 +224,28 @@ def test_another_runs_round_may_ask_more_images(store, folder, tmp_path, format)
     np.testing.assert_array_equal(store.labels("z_left"), LABELS[3])
 
 
+def test_parts_of_several_classes_of_another_run_are_not_labelled(store, folder, tmp_path):
+    parts = np.repeat([[0], [0], [1], [1], [2], [2]], SIZE[1], axis=1)
+    candidates = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]], bool)
+    with LabelStore(tmp_path / "theirs.sqlite", classes=CLASSES) as theirs:
+        theirs.open_round(1, ["z_left"])
+        theirs.ask("z_left", 1, np.ones(SIZE, bool), kind="classes", parts=parts)
+        answer = np.where(parts == 0, 0, 255).astype(np.uint8)
+        theirs.answer("z_left", 1, answer, candidates=candidates)
+        exported = describe_round(theirs, CLASSES, PAIR.palette, 1)
+        export_round(theirs, exported, "label_studio", folder / "out", pool=None)
+    result = bring_in(store, folder / "out", "label_studio")
+    assert (result.imported, result.violations) == (["z_left"], [])
+    assert result.contradicting == np.count_nonzero(parts == 1)
+    np.testing.assert_array_equal(store.labels("z_left"), answer)
+    np.testing.assert_array_equal(store.asked("z_left"), parts != 1)  # the run may ask them
+
+
 @pytest.fixture
 def foreign(tmp_path, folder):
     """A function that exports a round of another run in a format, with other manifest entries."""
 
-    def export(format, *, round=3, **image):
+    def export(format, *, round=3, kind="mask", **image):
         with LabelStore(tmp_path / "theirs.sqlite", classes=CLASSES) as theirs:
             theirs.open_round(3, NAMES[1:2])
             theirs.ask("b/x", 3, np.ones(SIZE, bool))
@@ -238,7 +255,8 @@ def foreign(tmp_path, folder):
         file = folder / "out" / "manifest.json"
         manifest = json.loads(file.read_text())
         manifest["images"][0].update(image)
-        manifest["round"] = round
+        assert manifest["kind"] == "mask"
+        manifest.update(round=round, kind=kind)
         file.write_text(json.dumps(manifest))
         return folder / "out"
 
@@ -256,6 +274,7 @@ def foreign(tmp_path, folder):
         ({"width": True}, "image 1 has the width True"),
         ({"round": float("inf")}, "its round is inf"),
         ({"round": -1}, "its round is -1"),
+        ({"kind": ["mask"]}, r"its kind is \['mask'\]"),
         ({"file": 5}, "TypeError"),
     ],
 )
@@ -369,7 +388,7 @@ def test_an_image_of_overlaps_alone_is_told(store, folder):
     coco(folder, "b/y.jpg", [(1, TOP), (0, TOP)])
     result = bring_in(store, folder, "coco")
     assert (result.empty, result.contradicting) == (["b/y"], 24)
-    with pytest.raises(DataError, match="no pixel of the pool a label, and 24 pixels two classes"):
+    with pytest.raises(DataError, match="pool a label, and 24 pixels several classes"):
         check_complete(result, folder)
 
 

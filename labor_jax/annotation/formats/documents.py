@@ -65,6 +65,7 @@ def write_manifest(folder: Path, exported: ExportedRound, format: str) -> None:
         "format": format,
         "version": 1,
         "round": exported.round,
+        "kind": exported.kind,
         "classes": [
             {"number": number, "name": name, "color": exported.color(number)}
             for number, name in enumerate(exported.classes)
