@@ -14,6 +14,9 @@ _GREY = np.repeat(np.arange(256), 3).reshape(256, 3)
 _VOC = np.concatenate([np.zeros((1, 3), np.uint8), default_palette(255)])
 """PASCAL VOC's palette, which many tools give any numbers. Ours has the same colours elsewhere."""
 
+_OF_UNLABELLED = ((255, 255, 255), (0, 0, 0), tuple(_VOC[IGNORE_LABEL].tolist()))
+"""The colours that 255, pixels without a label, usually has."""
+
 
 def exported(classes: np.ndarray) -> np.ndarray:
     """The palette of exported label maps, uint8[256, 3], by the classes' colours, uint8[C, 3].
@@ -93,6 +96,8 @@ def contradictions(
 ) -> tuple[Problem, ...]:
     """The problems of a label map whose palette has the classes' colours, but at other numbers.
 
+    A palette of the used colours alone may also have that of unlabelled pixels at a class's number.
+
     Args:
       image: The label map.
       labels: The classes that its numbers say, uint8[H, W], 255 for void.
@@ -106,22 +111,22 @@ def contradictions(
     if _is_voc(values, file):
         return ()
     is_packed = _is_packed(values, file)
-    said, shown, others, problems = set(), set(), 0, []
+    said, shown, others, problems = set(), set(), [], []
+    cause = (
+        "a program may have reordered the palette; save the label map with the classes' "
+        "colours in their order, or as grey numbers"
+    )
     found = labels.reshape(-1)[first].tolist()
     for value, label, count in zip(values.tolist(), found, counts.tolist(), strict=True):
         if label == IGNORE_LABEL:
             continue
         meant = [number for number, own in enumerate(palette) if _same(file, value, own)]
         if not meant:
-            others += 1
+            others.append((value, label, count))
             continue
         said.add(label)
         shown.add(label if label in meant else meant[0])
         if label not in meant:
-            cause = (
-                "a program may have reordered the palette; save the label map with the classes' "
-                "colours in their order, or as grey numbers"
-            )
             text = (
                 f"the value {value} is {classes[label]!r}, and its colour in the palette that of "
                 f"{classes[meant[0]]!r}: {cause}"
@@ -129,10 +134,21 @@ def contradictions(
             problems.append(Problem(text, count, cause))
     # In a palette of the used colours alone, one is no class's: that of unlabelled pixels. With
     # more of them it is another palette, which says nothing.
-    if others > is_packed:
+    if len(others) > is_packed:
         return ()
     # A tool's own palette may share some colours with the classes.
-    return tuple(problems) if said == shown or is_packed else ()
+    if said != shown and not is_packed:
+        return ()
+    # All palettes share black.
+    if palette[sorted(shown)].any():
+        for value, label, count in others:
+            if _is_of_unlabelled(file, value):
+                text = (
+                    f"the value {value} is {classes[label]!r}, and its colour in the palette is "
+                    f"no class's, but as that of pixels without a label: {cause}"
+                )
+                problems.append(Problem(text, count, cause))
+    return tuple(problems)
 
 
 def _keeps_numbers(used: np.ndarray, palette: np.ndarray, own: np.ndarray) -> bool:
@@ -152,6 +168,14 @@ def _keeps_numbers(used: np.ndarray, palette: np.ndarray, own: np.ndarray) -> bo
 
 def _same(palette: np.ndarray, value: int, colour: np.ndarray) -> bool:
     return value < len(palette) and np.array_equal(palette[value], colour)
+
+
+def _is_of_unlabelled(palette: np.ndarray, value: int) -> bool:
+    """Whether a number has a colour of unlabelled pixels. Black at 0 is a tool's background."""
+    if value >= len(palette):
+        return False
+    colour = tuple(palette[value].tolist())
+    return colour in _OF_UNLABELLED and (value > 0 or any(colour))
 
 
 def _is_voc(used: np.ndarray, palette: np.ndarray) -> bool:

@@ -126,3 +126,38 @@ def test_a_palette_of_the_used_colours_is_refused_also_with_unlabelled_pixels(tm
     image.remap_palette(order).save(tmp_path / "photo.png")
     (imported,) = read(tmp_path)
     assert imported.problems and "may have reordered the palette" in imported.problems[0].text
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (224, 224, 192)])
+@pytest.mark.parametrize("order", [(0, 1, 255), (0, 255)])
+def test_unlabelled_pixels_that_a_packed_palette_makes_a_class_are_refused(tmp_path, colour, order):
+    values = np.resize(np.array(order, np.uint8), LABELS.shape)
+    image = Image.fromarray(values)
+    palette = np.full((256, 3), colour, np.uint8)
+    palette[:3] = PAIR.palette
+    image.putpalette(palette.tobytes())
+    image.remap_palette(order).save(tmp_path / "photo.png")
+    (imported,) = read(tmp_path)
+    (problem,) = imported.problems
+    assert "no class's, but as that of pixels without a label" in problem.text
+    assert problem.pixels == np.count_nonzero(values == 255)
+
+
+@pytest.mark.parametrize(
+    ("palette", "classes"),
+    [
+        ([(0, 0, 0), (255, 255, 255)], [(0, 0, 0), *COLOURS[:2]]),  # a mask's
+        ([(0, 0, 0), *COLOURS[1:]], COLOURS),  # black is the background's
+        ([*COLOURS[:2], (60, 40, 222)], COLOURS),  # an older colour of a class
+        ([*COLOURS[:2], (255, 255, 255)], [*COLOURS[:2], (255, 255, 255)]),  # a white class
+        (VOC[:3], VOC[[0, 1, 5]]),
+        (np.repeat(np.arange(3), 3).reshape(3, 3), [(0, 0, 0), (1, 1, 1), (9, 9, 9)]),  # grey
+    ],
+)
+def test_palettes_of_tools_and_masks_stay_readable(tmp_path, palette, classes):
+    values = np.resize(np.arange(len(palette)), LABELS.shape)
+    save(tmp_path, values, palette)
+    pair = dataclasses.replace(PAIR, palette=np.array(classes, np.uint8))
+    (imported,) = label_maps.read(tmp_path, pool_round(pair))
+    assert not imported.problems
+    np.testing.assert_array_equal(imported.labels, values)
