@@ -101,6 +101,7 @@ def test_a_round_is_labelled_through_kills_by_two_servers(tmp_path):
         assert store.database.read("SELECT COUNT(*) FROM events") == [(7,)]
 
 
+@pytest.mark.slow
 def test_off_loopback_it_makes_up_a_token(tmp_path):
     folder = write_run(tmp_path / "run")
     with serving("--workdir", folder.path, "--host=0.0.0.0") as (_, line, client):

@@ -130,7 +130,7 @@ def assert_equal(actual, expected):
 @pytest.mark.parametrize(
     "method",
     all_but(
-        ("spl", "ppl", "entropy", "bald", "multi_hot"),
+        ("ppl", "entropy", "multi_hot"),
         [
             *("spl", "ppl", "random", "entropy", "impurity", "core_set", "max_herding", "bald"),
             *("superpixels", "multi_hot", "image_entropy"),

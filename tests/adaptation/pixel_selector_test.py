@@ -122,6 +122,7 @@ def test_without_noise_it_starts_as_exact_copies():
         assert_equal(head, model()["params"]["head"])
 
 
+@pytest.mark.slow
 def test_a_heads_statistics_are_copied_too():
     segmenter = models.build_segmenter(
         {

@@ -56,6 +56,7 @@ def test_its_model_predicts_without_its_data(run):
     assert (predicted.shape, predicted.dtype) == ((20, 30), np.uint8)
 
 
+@pytest.mark.slow
 def test_resuming_it_needs_the_pair_again(run):
     workdir, summary = run
     assert labor_jax.run(tiny_config("random"), workdir, weather()) == summary

@@ -180,6 +180,7 @@ def test_another_number_of_processes_resumes(alone, killed, given):
     assert_equal_to(alone, killed)
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_all_processes(given, tmp_path):
     """The first process finds the workdir taken; the second must not wait for it."""
     workdir = tmp_path / "run"

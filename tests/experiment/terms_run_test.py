@@ -142,6 +142,7 @@ def test_a_stage_of_retraining_resumes_with_what_it_keeps_of_each_image(tmp_path
     assert comparable(experiment.run(config(), tmp_path / "cut")) == comparable(summary)
 
 
+@pytest.mark.slow
 def test_a_discriminator_goes_on_from_the_warm_up_through_the_rounds(tmp_path, monkeypatch):
     train, kept = phase_training.train, {}
 

@@ -311,7 +311,7 @@ def save_ripu(path, module, prefix=""):
     ("head", "frozen", "prefix"),
     [
         pytest.param("deeplab_v2", True, "module.", marks=pytest.mark.slow),
-        ("deeplab_v2", False, ""),
+        pytest.param("deeplab_v2", False, "", marks=pytest.mark.slow),
         ("deeplab_v3plus", True, ""),
     ],
 )
