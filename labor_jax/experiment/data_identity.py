@@ -12,6 +12,7 @@ from labor_jax.experiment.workdir import Workdir
 logger = logging.getLogger(__name__)
 
 _CODINGS = "label_codings"  # in data.json, beside the roles
+_OF_EVERY_RUN = ("pool", "evaluation")  # the source is read as long as a phase needs it
 
 
 class RunData(NamedTuple):
@@ -48,7 +49,7 @@ def check_and_keep(
     """
     before = read(folder) if begun else _UNKNOWN
     found = _describe(pair, verify, roles)
-    _compare(folder, before, found, accept_changes)
+    _compare(folder, _with_absent(before), _with_absent(found), accept_changes)
     described = {
         role: _merged(before.images.get(role, {}), images) for role, images in found.images.items()
     }
@@ -108,6 +109,17 @@ def read(folder: Workdir) -> RunData:
         logger.warning("%s is damaged (%s), so the data can't be compared.", folder.data, error)
         return _UNKNOWN
     return RunData(images, codings)
+
+
+def _with_absent(data: RunData) -> RunData:
+    """The data with an empty split for each that every run reads and that isn't there.
+
+    So all images of a split count as missing if its folder is gone, as an unmounted disk's is.
+    Nothing is added to data that are unknown.
+    """
+    if not data.images:
+        return data
+    return data._replace(images={**{role: {} for role in _OF_EVERY_RUN}, **data.images})
 
 
 def differences(before: RunData, found: RunData) -> dict[str, list[str]]:

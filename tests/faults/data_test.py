@@ -1,5 +1,6 @@
 """Data that changed between two runs of one workdir, or while it ran."""
 
+import dataclasses
 import json
 import shutil
 
@@ -107,6 +108,23 @@ def test_other_data_are_refused_by_name(folder, data, change):
     with pytest.raises(DataError, match=message):
         data_identity.check(folder, read(data))
     keep(folder, data, begun=False)  # nothing was computed yet
+    keep(folder, data)
+
+
+def test_a_split_that_is_gone_or_new_is_told(folder, data, caplog):
+    without = dataclasses.replace(read(data), evaluation=None)
+    with pytest.raises(DataError, match=r"evaluation: 3 missing now \(0, 1, 2\)"):
+        keep(folder, without)
+    data_identity.check(folder, without)  # people may label meanwhile
+    keep(folder, without, accept_changes=True)
+    assert "evaluation: 3 missing now" in caplog.text
+    keep(folder, without)
+    with pytest.raises(DataError, match=r"evaluation: 3 new \(0, 1, 2\)"):
+        keep(folder, data)
+
+
+def test_the_source_may_be_read_by_later_phases_alone(folder, data):
+    keep(folder, dataclasses.replace(read(data), source=None), begun=False)
     keep(folder, data)
 
 
