@@ -63,15 +63,22 @@ class Coding:
         return [code for code, number in (self.codes or {}).items() if number == base.IGNORE_LABEL]
 
 
-def guess_coding(contents: LabelContents, names: str = "", formats: Collection[str] = ()) -> Coding:
+def guess_coding(
+    contents: LabelContents,
+    names: str = "",
+    formats: Collection[str] = (),
+    *,
+    has_table: bool = False,
+) -> Coding:
     """Guesses the coding of label files.
 
     Args:
       contents: what is in a sample of them.
       names: what their names have in common ("_gtFine_labelIds"); it may tell the coding.
       formats: their formats.
+      has_table: whether a class table tells each class's number and colour.
     """
-    coding = _guess(contents, names.lower())
+    coding = _guess(contents, names.lower(), has_table)
     if {"JPEG", "MPO"} & set(formats):
         problem = (
             "labels are JPEGs, whose compression changes values. Take the original PNGs, or write "
@@ -81,18 +88,19 @@ def guess_coding(contents: LabelContents, names: str = "", formats: Collection[s
     return coding
 
 
-def _guess(contents: LabelContents, names: str) -> Coding:
+def _guess(contents: LabelContents, names: str, has_table: bool) -> Coding:
     indexed = sum(count.pixels for count in contents.indexed.values())
     if contents.numbers and contents.colours:
         if indexed == sum(count.pixels for count in contents.numbers.values()):
             counts = label_contents.sum_counts(contents.colours, contents.indexed)
             return dataclasses.replace(_colours(counts, contents), from_palettes=True)
-        return Coding(
-            NUMBERS,
-            "some files hold numbers, some colours",
-            problem="labels are of two kinds, single-channel numbers and colours. Write all of "
-            "them in one way.",
+        problem = (
+            "labels are of two kinds, single-channel numbers and colours. Write all of them in one "
+            "way, or put a class table classes.csv with each class's number and colour into the "
+            "folder."
         )
+        title = "some files hold numbers, some colours"
+        return Coding(COLOURS, title, problem="" if has_table else problem)
     if contents.colours:
         return _colours(contents.colours, contents)
     if indexed and _use_colours(contents):
@@ -238,6 +246,18 @@ def _class_numbers(contents: LabelContents, main: list[int], void: str) -> Codin
         main=main,
         remarks=tuple(remarks),
     )
+
+
+def contradicts(own: Coding, common: Coding) -> bool:
+    """Whether labels by themselves are taken for other numbers than with further labels.
+
+    They are those of a known data set, or start at 1. Others tell nothing: a class may be unseen.
+    """
+    if own.problem or common.problem or not own.kind == common.kind == NUMBERS:
+        return False
+    if own.named:
+        return own.codes != common.codes
+    return own.codes is not None and _from_one(own.codes) and common.codes is None
 
 
 def _from_one(values: Collection[int]) -> bool:

@@ -32,6 +32,7 @@ class Inspection:
       labels: the labels.
       roles: which photos a run would take as source, pool and evaluation, a guess.
       coding: how the labels of the roles code classes; None if there are none.
+      role_codings: how those of a role alone seem to, where that contradicts `coding`.
       problems: what would stop a run, a sentence or two each.
       remarks: what else is worth knowing.
     """
@@ -41,6 +42,7 @@ class Inspection:
     labels: Sequence[LabelSet]
     roles: Mapping[str, PhotoSet]
     coding: Coding | None
+    role_codings: Mapping[str, Coding]
     problems: Sequence[str]
     remarks: Sequence[str]
 
@@ -74,7 +76,8 @@ def inspect(
     ]
     photo_sets = pairing.pair_series(series)
     roles = pairing.guess_roles(photo_sets)
-    coding = label_sets.common_coding(labels, roles)
+    coding = label_sets.common_coding(root, labels, roles)
+    alone = label_sets.contradicting_codings(labels, roles, coding)
     same = duplicates.find_duplicates(root, [f for one in photo_sets for f in one.photos.files])
     found, remarks = problems.find(scanned, photo_sets, labels, roles, coding, same)
-    return Inspection(scanned, photo_sets, labels, roles, coding, found, remarks)
+    return Inspection(scanned, photo_sets, labels, roles, coding, alone, found, remarks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import pathlib
@@ -39,15 +38,19 @@ def read(
     """Reads a sample of labels, evenly chosen, and guesses their coding."""
     chosen = sample(labels.files, num_samples)
     contents = label_contents.read_contents([root / file.path for file in chosen], progress)
-    return LabelSet(labels, contents, _coding(labels, contents))
+    return LabelSet(labels, contents, _coding(root, [labels], contents))
 
 
-def _coding(labels: Series, contents: LabelContents) -> Coding:
-    formats = collections.Counter(file.format for file in labels.files)
-    return codings.guess_coding(contents, f"{labels.folder}/{labels.ending}", formats)
+def _coding(root: pathlib.Path, labels: Sequence[Series], contents: LabelContents) -> Coding:
+    names = " ".join(f"{one.folder}/{one.ending}" for one in labels)
+    formats = {file.format for one in labels for file in one.files}
+    has_table = (root / "classes.csv").is_file()
+    return codings.guess_coding(contents, names, formats, has_table=has_table)
 
 
-def common_coding(labels: Sequence[LabelSet], roles: Mapping[str, PhotoSet]) -> Coding | None:
+def common_coding(
+    root: pathlib.Path, labels: Sequence[LabelSet], roles: Mapping[str, PhotoSet]
+) -> Coding | None:
     """Guesses one coding for all labels that the roles use, or else for all labels there are."""
     wanted = [one.labels for one in roles.values() if one.labels is not None]
     used = [one for one in labels if any(one.labels is other for other in wanted)]
@@ -55,6 +58,21 @@ def common_coding(labels: Sequence[LabelSet], roles: Mapping[str, PhotoSet]) -> 
     if not used:
         return None
     contents = functools.reduce(label_contents.joined, [one.contents for one in used])
-    names = " ".join(f"{one.labels.folder}/{one.labels.ending}" for one in used)
-    formats = {file.format for one in used for file in one.labels.files}
-    return codings.guess_coding(contents, names, formats)
+    return _coding(root, [one.labels for one in used], contents)
+
+
+def contradicting_codings(
+    labels: Sequence[LabelSet], roles: Mapping[str, PhotoSet], common: Coding | None
+) -> dict[str, Coding]:
+    """The guesses for single roles whose labels alone are taken for others than all together."""
+    own = {
+        role: labelled.coding
+        for role, one in roles.items()
+        for labelled in labels
+        if labelled.labels is one.labels
+    }
+    return {
+        role: coding
+        for role, coding in own.items()
+        if common is not None and codings.contradicts(coding, common)
+    }

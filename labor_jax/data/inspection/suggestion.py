@@ -43,6 +43,9 @@ def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
     fields = {"data.root": str(root)}
     if inspection.coding is not None and not inspection.coding.problem:
         fields |= _coding(inspection.coding, class_table)
+        if _is_read_by_role(inspection, class_table):
+            fields.pop("data.label_map", None)
+            fields |= _label_maps(inspection)
     else:
         fields["data.classes"] = class_table or UNKNOWN_CLASSES
     for role in base.ROLES:
@@ -106,6 +109,7 @@ def describe(
     has_source = "source" in inspection.roles
     name = "ppl:folders" if has_source else "active:margin,photos"
     lines = [title, "", command(fields, name, _outside_workdir(inspection)), ""]
+    lines += _about_role_codings(inspection, class_table)
     lines += _about_more_photos(inspection, fields)
     if is_new or not class_table:
         lines += _about_classes(inspection, class_table)
@@ -163,6 +167,21 @@ def _about_more_photos(inspection: Inspection, fields: Fields) -> list[str]:
     ]
 
 
+def _about_role_codings(inspection: Inspection, class_table: str) -> list[str]:
+    """Tells roles whose labels seem to be coded otherwise than all labels together."""
+    if not inspection.role_codings:
+        return []
+    alone = "; ".join(f"{role}: {one.title}" for role, one in inspection.role_codings.items())
+    lines = [
+        f"Labels look different by themselves ({alone}) than all together",
+        f"({inspection.coding.title}).",
+    ]
+    if _is_read_by_role(inspection, class_table):
+        return [*lines, "The command reads each role by its own."]
+    fields = " and ".join(f"data.{role}.label_map" for role in inspection.role_codings)
+    return [*lines, f"The command reads all of them alike; if that is wrong, set {fields} too."]
+
+
 def _about_classes(inspection: Inspection, class_table: str) -> list[str]:
     coding = inspection.coding
     if coding is None or coding.problem:
@@ -189,11 +208,34 @@ def _coding(coding: Coding, class_table: str) -> Fields:
             if coding.void:
                 fields["data.label_map"] = ",".join(f"{colours.text(c)}:void" for c in coding.void)
     elif coding.codes is not None and not class_table:
-        entries = [f"{value}:{number}" for value, number in coding.codes.items()]
-        if coding.other_is_void:
-            entries.append("other:void")
-        fields["data.label_map"] = ",".join(entries)
+        fields["data.label_map"] = _label_map(coding)
     return fields
+
+
+def _label_map(coding: Coding) -> str:
+    entries = [f"{value}:{number}" for value, number in coding.codes.items()]
+    return ",".join([*entries, "other:void"] if coding.other_is_void else entries)
+
+
+def _is_read_by_role(inspection: Inspection, class_table: str) -> bool:
+    """Whether labels of the roles are coded in different ways for the same known classes."""
+    alone = inspection.role_codings.values()
+    known = [one.named and one.classes == inspection.coding.classes for one in alone]
+    return bool(known) and all(known) and not class_table
+
+
+def _label_maps(inspection: Inspection) -> Fields:
+    """Label maps of the roles, where those of all labels are for some of them alone."""
+    by_role = {
+        role: inspection.role_codings.get(role, inspection.coding)
+        for role, one in inspection.roles.items()
+        if one.match is not None
+    }
+    return {
+        f"data.{role}.label_map": _label_map(coding)
+        for role, coding in by_role.items()
+        if coding.codes is not None
+    }
 
 
 def _layout(role: str, one: PhotoSet, inspection: Inspection) -> Fields:

@@ -63,6 +63,48 @@ def test_class_numbers(tmp_path, values, numbers, classes, with_table):
         pair.pool.label(0)
 
 
+def test_label_ids_and_train_ids_are_read_each_by_its_own(tmp_path):
+    for role, values, ending in (
+        ("source", [0, 7, 8, 11, 33], "labelIds"),
+        ("evaluation", [0, 1, 2, 255], "labelTrainIds"),
+    ):
+        builders.write_photos(tmp_path / role / "images", 3, "{}_leftImg8bit.png")
+        builders.write_labels(tmp_path / role / "labels", values, 3, f"{{}}_gtFine_{ending}.png")
+    builders.write_photos(tmp_path / "pool" / "images", 3, "{}_leftImg8bit.png")
+    pair, _ = load(tmp_path)
+    assert pair.classes == cityscapes.CLASSES
+    np.testing.assert_array_equal(pair.source.label(1), builders.bands([255, 0, 1, 2, 18]))
+    np.testing.assert_array_equal(pair.evaluation.label(1), builders.bands([0, 1, 2, 255]))
+    fields, inspection = suggested(tmp_path)
+    text = suggestion.describe(inspection, fields)
+    assert "evaluation: Cityscapes train ids" in text and "each role by its own" in text
+
+
+def test_numbers_that_may_be_shifted_are_told(tmp_path):
+    builders.write_roles(tmp_path, [0, 1, 2])
+    builders.write_labels(tmp_path / "source" / "labels", [1, 2, 3], 3)
+    fields, inspection = suggested(tmp_path)
+    text = suggestion.describe(inspection, fields)
+    assert "source: class numbers that start at 1 (1 to 3)" in text
+    assert "if that is wrong, set data.source.label_map too" in text
+
+
+def test_numbers_and_colours_are_read_by_a_table_of_both(tmp_path):
+    builders.write_roles(tmp_path, [0, 1])
+    builders.write_labels(tmp_path / "evaluation" / "labels", [(1, 2, 3), (4, 5, 6)], 3)
+    (problem,) = inspect(tmp_path).problems
+    assert "two kinds" in problem and "classes.csv" in problem
+    (tmp_path / "classes.csv").write_text("number,name,colour\n0,road,#010203\n1,sky,#040506\n")
+    inspection = inspect(tmp_path)
+    assert not inspection.problems
+    fields = suggestion.suggest_fields(inspection, suggestion.existing_class_table(inspection))
+    config = config_argument.load("ppl:folders")
+    config_argument.override(config, ["run", *(f"--config.{n}={v}" for n, v in fields.items())])
+    pair = data.load_pair(config.pair, config.data)
+    for split in (pair.source, pair.evaluation):
+        np.testing.assert_array_equal(split.label(1), builders.bands([0, 1]))
+
+
 def test_only_the_fields_that_are_needed(tmp_path):
     builders.write_roles(tmp_path, [0, 1])
     fields, _ = suggested(tmp_path)
