@@ -22,8 +22,10 @@ def write(coding: Coding | None, path: pathlib.Path) -> None:
     Raises:
       DataError: there are no labels, or none that can be read.
     """
-    if coding is None or coding.problem:
-        why = coding.problem if coding else "there are no labels that can be read."
+    if coding is None or coding.problem or not coding.classes:
+        why = "there are no labels that can be read."
+        if coding is not None:
+            why = coding.problem or "classes.csv holds them already."
         raise base.DataError(f"There are no classes to write to {path}: {why}")
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
