@@ -30,6 +30,7 @@ from ml_collections import ConfigDict
 
 from labor_jax import models
 from labor_jax.adaptation.registry import register, register_method, retrain
+from labor_jax.adaptation.target_answers import is_void
 from labor_jax.adaptation.things import THINGS, things_among
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.ops import connected_components, resize_bilinear_align_corners
@@ -122,6 +123,7 @@ class InstanceMatching:
     pass_images: int = 500
 
     reads = ("source", "target")
+    labels_target = True
 
     def __post_init__(self):
         """Checks the settings."""
@@ -152,15 +154,16 @@ class InstanceMatching:
         """Fills the prototypes with features of the first source images that have any."""
         is_thing = tuple(np.asarray(memory["is_thing"]).tolist())
         source_regions = _right_regions_of(is_thing, self.instances)
-        found, filled = np.zeros(memory["prototypes"].shape, np.float32), 0
+        found, left = np.zeros(memory["prototypes"].shape, np.float32), self.pass_images
         counts = np.zeros(len(found), int)
         for numbers, rows in passes.images("source", source_regions, with_labels=True):
-            for image, c, k in np.argwhere(rows.weights > 0):
+            # Not the whole batch: how large one is depends on the number of devices.
+            for image, c, k in np.argwhere(rows.weights[:left] > 0):
                 if counts[c] < self.prototypes:
                     found[c, counts[c]] = rows.means[image, c, k]
                     counts[c] += 1
-            filled += len(numbers)
-            if filled >= self.pass_images or np.all(counts == self.prototypes):
+            left -= len(numbers)
+            if left <= 0 or np.all(counts == self.prototypes):
                 break
         valid = np.arange(self.prototypes) < counts[:, None]
         return {**memory, "prototypes": jnp.asarray(found), "valid": jnp.asarray(valid)}
@@ -168,9 +171,11 @@ class InstanceMatching:
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over images of the sum over classes of the mean over a class's regions.
 
-        A region's distance is a mean over the features' channels.
+        A region's distance is a mean over the features' channels. Void is in no region.
         """
         classes, features = _coarse(outputs["target"])
+        void = _nearest_pixels(is_void(batch["target"]), classes.shape[1:])
+        classes = jnp.where(void, IGNORE_LABEL, classes)
         found = regions(classes, features, memory["is_thing"], self.instances)
         prototypes, weights = self._pulls(found, memory)
         difference = found.means - jax.lax.stop_gradient(prototypes)
@@ -218,13 +223,13 @@ def _coarse(outputs: models.Outputs) -> tuple[jax.Array, jax.Array]:
     return jnp.argmax(coarse, axis=-1).astype(jnp.int32), features
 
 
-def _nearest_pixels(labels: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Labels [B, H, W] at a size, each from the nearest pixel, with corners in place."""
+def _nearest_pixels(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Maps [B, H, W] at a size, each from the nearest pixel, with corners in place."""
     rows, columns = (
         np.rint(np.linspace(0, old - 1, new)).astype(int)
-        for old, new in zip(labels.shape[1:], size, strict=True)
+        for old, new in zip(maps.shape[1:], size, strict=True)
     )
-    return labels[:, rows[:, None], columns]
+    return maps[:, rows[:, None], columns]
 
 
 @register_method("sim")

@@ -10,7 +10,7 @@ from labor_jax import acquisition
 from labor_jax.active import strategies
 from labor_jax.annotation.formats import EXISTING_FORMATS
 from labor_jax.data import PAIRS, DataError, class_sampling
-from labor_jax.experiment.plan import plan
+from labor_jax.experiment.plan import before_rounds, plan
 from labor_jax.experiment.workdir import ConfigError
 from labor_jax.training import optimizers
 from labor_jax.training.terms import RUNNING_STATISTICS
@@ -240,6 +240,7 @@ def _check_phases(config: ConfigDict, require: Require) -> None:
     )
     if config.rounds and config.protocol == "staged":
         require(config.round.steps > 0, "round.steps", "rounds without steps learn nothing")
+    without_answers = {phase.section for phase in before_rounds(phases)}
     for section in sorted({phase.section for phase in phases} - {""}):
         terms = {name for name, weight in config[section].terms.items() if weight}
         require(
@@ -248,10 +249,11 @@ def _check_phases(config: ConfigDict, require: Require) -> None:
             "every weight in it is 0, so that its steps would learn nothing",
         )
         require(
-            section == "round" or not terms or not terms.issubset(_OF_ANSWERS),
+            section not in without_answers or not terms or not terms.issubset(_OF_ANSWERS),
             f"{section}.terms",
             f"only {', '.join(sorted(terms))} has a weight, and there are no answers before the "
-            "rounds, so that its steps would learn nothing (existing labels train from round 1 on)",
+            "rounds, so that its steps would learn nothing (existing labels train from round 1 on)"
+            + ("; let config.joint.query_steps start at 0" if section == "round" else ""),
         )
     method = acquisition.METHODS.get(config.acquisition.method)
     if config.rounds and method is not None and method.asks == "classes":

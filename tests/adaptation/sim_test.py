@@ -101,7 +101,8 @@ def both(count=2):
         for number, name in enumerate(("source", "target"))
     }
     labels = np.where(np.random.default_rng(5).random(maps[0].shape) < 0.7, maps[0], 255)
-    return outputs, {"source": {"label": labels}, "target": {"label": np.full_like(labels, 255)}}
+    target = {"label": np.full_like(labels, 255), "void": np.zeros(labels.shape, bool)}
+    return outputs, {"source": {"label": labels}, "target": target}
 
 
 def nearest_twin(mean, kept, c):
@@ -122,6 +123,24 @@ def test_each_target_region_is_drawn_to_the_nearest_prototype_of_its_class():
                     total += weight * np.abs(mean - chosen).mean()
     term = TERM.loss(outputs, batch, kept)
     np.testing.assert_allclose(term.total / term.count, total / 2, rtol=1e-4)
+
+
+def test_void_of_the_target_is_in_no_region():
+    outputs, batch = both()
+    kept, features = memory(), outputs["target"].features[-1]
+    void = np.zeros((2, 2 * SIZE[0], 2 * SIZE[1]), bool)  # of the images' resolution
+    void[:, :, SIZE[1] :] = True
+
+    @jax.jit
+    @jax.grad
+    def gradient(values):
+        stages = models.Features.of_stages([values], (1,))
+        found = {"target": outputs["target"]._replace(features=stages)}
+        return TERM.loss(found, {"target": {**batch["target"], "void": void}}, kept).total
+
+    found = np.asarray(gradient(features))
+    half = SIZE[1] // 2
+    assert np.any(found[:, :, :half]) and not np.any(found[:, :, half:])
 
 
 def test_descending_draws_features_to_the_prototypes():
@@ -187,21 +206,24 @@ def test_means_are_exact_however_a_batch_is_cut():
 
 
 class FakePasses:
-    """A source of three batches, of which each image has its number as feature."""
+    """A source whose images have their numbers as features."""
 
-    def __init__(self, maps):
-        self.maps, self.seen = maps, 0
+    def __init__(self, maps, batch_size=1):
+        self.maps, self.batch_size, self.seen = maps, batch_size, 0
 
     def images(self, domain, function, *, with_labels):
         assert domain == "source" and with_labels
-        for number, classes in enumerate(self.maps):
-            self.seen += 1
-            features = np.full((1, *SIZE, CHANNELS), 1.0 + number, np.float32)
-            labels = classes[None].repeat(2, 1).repeat(2, 2)  # of another resolution
+        for start in range(0, len(self.maps), self.batch_size):
+            classes = self.maps[start : start + self.batch_size]
+            numbers = start + np.arange(len(classes))
+            self.seen += len(classes)
+            features = np.ones((*classes.shape, CHANNELS)) * (1.0 + numbers)[:, None, None, None]
+            labels = classes.repeat(2, 1).repeat(2, 2)  # of another resolution
             rows = function(
-                outputs_of(np.where(classes == 255, 0, classes)[None], features), labels
+                outputs_of(np.where(classes == 255, 0, classes), features.astype(np.float32)),
+                labels,
             )
-            yield np.array([number]), jax.tree.map(np.asarray, rows)
+            yield numbers, jax.tree.map(np.asarray, rows)
 
 
 def test_a_phase_starts_with_features_of_source_images():
@@ -221,15 +243,16 @@ def test_a_phase_starts_with_features_of_source_images():
     np.testing.assert_array_equal(found["prototypes"][2, :, 0], [2.0, 0.0])
 
 
-def test_the_pass_ends_after_enough_images():
-    passes = FakePasses(np.zeros((3, *SIZE), np.int32))
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_pass_ends_after_enough_images(batch_size):
+    passes = FakePasses(np.zeros((4, *SIZE), np.int32), batch_size)
     kept = {
         **memory(),
         "prototypes": jnp.zeros((CLASSES, 9, CHANNELS)),
         "valid": jnp.zeros((CLASSES, 9), bool),
     }
-    sim.InstanceMatching(prototypes=9, pass_images=2).before_phase(passes, kept)
-    assert passes.seen == 2
+    found = sim.InstanceMatching(prototypes=9, pass_images=2).before_phase(passes, kept)
+    assert passes.seen < 4 and found["valid"].sum() == 2
 
 
 def setup_of(classes):

@@ -121,6 +121,11 @@ def no_terms(section):
             "warmup.terms is .*only answers has a weight, .*no answers before the rounds",
         ),
         ("ripu_ra", {"rounds": 0, **no_terms("round")}, "round.terms is .*learn nothing"),
+        (
+            "ripu_ra",
+            {**no_terms("round"), "round.terms.answers": 1.0},
+            "round.terms is .*only answers has a weight, .*let config.joint.query_steps start at 0",
+        ),
         ("random", {"round.steps": 0}, "round.steps is 0; rounds without steps learn nothing"),
         ("spl", {"selector.steps": 0}, "selector.steps is 0; spl needs a trained pixel selector"),
         (
