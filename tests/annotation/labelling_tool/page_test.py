@@ -98,6 +98,8 @@ def page(chromium, address, request):
 def _visit(chromium, address, annotator):
     origin = {"origin": address.rstrip("/"), "storageTypes": "all"}
     chromium.execute_cdp_cmd("Storage.clearDataForOrigin", origin)
+    chromium.get("about:blank")
+    chromium.get_log("browser")  # what an earlier page says of its server, which is gone
     return browser.Page(chromium, address, annotator)
 
 
