@@ -90,6 +90,8 @@ class Clan(Adversarial):
     local_weight: float = 40.0
     start: float = 0.05
 
+    follows_steps = True
+
     def __post_init__(self):
         """Checks the settings."""
         super().__post_init__()

@@ -39,7 +39,8 @@ class ClassMix:
       jitter: strength of the change of colours, see `mixing.color_jitter`; 0 is off.
       blur: largest σ of the blur, in pixels, which half of the images get; 0 is off.
       statistics: the view that trained batch norm's running statistics follow where no term reads
-        the target: "target", which costs a forward pass, or "mixed".
+        the target and no other one asks for its statistics, as `mean_teacher` does: "target", which
+        costs a forward pass, or "mixed".
     """
 
     paste: str = "source"

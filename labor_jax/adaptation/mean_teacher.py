@@ -20,7 +20,13 @@ from ml_collections import ConfigDict
 
 from labor_jax import mixing, models, pseudo_labels
 from labor_jax.adaptation.labels import cross_entropy
-from labor_jax.adaptation.registry import check_start, one_of, register, register_method
+from labor_jax.adaptation.registry import (
+    check_start,
+    first_step,
+    one_of,
+    register,
+    register_method,
+)
 from labor_jax.adaptation.target_answers import given_answers, is_void, with_answers
 from labor_jax.data import IGNORE_LABEL
 from labor_jax.training.terms import Setup, Term
@@ -72,6 +78,11 @@ class MeanTeacher:
     statistics_of = "target"
     labels_target = True
 
+    @property
+    def follows_steps(self) -> bool:
+        """Whether a longer phase starts to learn later."""
+        return self.start > 0
+
     def __post_init__(self):
         """Checks the settings."""
         one_of("confidence", self.confidence, _CONFIDENCES)
@@ -86,7 +97,7 @@ class MeanTeacher:
         memory = {
             "teacher": model,
             "steps": jnp.zeros((), jnp.int32),
-            "start": jnp.asarray(round(self.start * setup.steps), jnp.int32),
+            "start": jnp.asarray(first_step(self.start, setup.steps), jnp.int32),
         }
         if self.confidence == "class_balanced":
             shape = (setup.num_classes, pseudo_labels.CONFIDENCE_BINS)

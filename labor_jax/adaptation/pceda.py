@@ -18,6 +18,7 @@ from labor_jax.adaptation.labels import cross_entropy
 from labor_jax.adaptation.registry import (
     above_zero,
     check_start,
+    first_step,
     not_negative,
     register,
     register_method,
@@ -98,6 +99,7 @@ class ConditionalPrior:
     reads = ("target",)
     makes = {"permuted": ("source",)}  # noqa: RUF012, never changed
     labels_target = True
+    follows_steps = True
 
     def __post_init__(self):
         """Checks the settings."""
@@ -119,7 +121,7 @@ class ConditionalPrior:
 
     def memory(self, model: models.Model, setup: Setup) -> dict[str, Any]:
         """Counts the steps until the model learns from the prior."""
-        return {"steps_to_wait": jnp.asarray(round(self.start * setup.steps), jnp.int32)}
+        return {"steps_to_wait": jnp.asarray(first_step(self.start, setup.steps), jnp.int32)}
 
     def update(self, memory, model) -> dict[str, Any]:
         """One step less to wait."""

@@ -257,6 +257,11 @@ def check_start(start: float) -> None:
         raise ValueError(f"start is {start}; it is a share of the steps, from 0 to below 1.")
 
 
+def first_step(start: float, steps: int) -> int:
+    """The step at which a term starts: after that share of the steps, but before the last ends."""
+    return min(round(start * steps), max(steps - 1, 0))
+
+
 def one_of(field: str, value: str, valid: tuple[str, ...]) -> None:
     """Raises a ValueError unless a term's setting is one of the valid values."""
     if value not in valid:

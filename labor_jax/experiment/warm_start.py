@@ -139,7 +139,12 @@ def _fields_up_to(config: ConfigDict, last: str) -> dict[str, Any]:
     if any(phase.joint for phase in phases):
         joint = effective["joint"]
         fields["joint"] = {**joint, "query_steps": joint["query_steps"][0]}
-        del fields["joint"]["steps"]
+        settings = effective["terms"]
+        if not any(
+            getattr(adaptation.build(name, settings), "follows_steps", False)
+            for name in used & adaptation.TERMS.keys()
+        ):
+            del fields["joint"]["steps"]
         # Of the rounds, training before the first query shares these.
         fields["round"] = {
             name: effective["round"][name] for name in ("terms", "running_statistics")

@@ -23,6 +23,7 @@ reads and computes a `Term` from the network's outputs on them. It may also brin
 | `whole_images`                                  | whether it needs target images without crops  |
 | `uses_auxiliary_head`                           | whether it reads `Outputs.auxiliary_logits`   |
 | `labels_target`                                 | whether it has to know what is void           |
+| `follows_steps`                                 | whether its memory depends on `setup.steps`   |
 
 `reads` and `loss` are all that a simple term has. "source" and "target" are the views that come
 from files: `{"image": uint8[B, h, w, 3], "label": int32[B, h, w], "index": int32[B]}`, where a

@@ -92,6 +92,25 @@ def test_joint_training_shares_terms_and_statistics_with_the_rounds():
     }
 
 
+@pytest.mark.parametrize(
+    ("term", "settings", "matters"),
+    [
+        ("clan", {}, True),
+        ("conditional_prior", {}, True),
+        ("class_mix", {}, False),
+        ("class_mix", {"mean_teacher.start": 0.3}, True),
+    ],
+)
+def test_the_length_of_joint_training_matters_to_terms_that_follow_it(term, settings, matters):
+    ours, theirs = tiny_config("ripu_ra"), tiny_config("ripu_ra")
+    for config in (ours, theirs):
+        config.round.terms[term] = 1.0
+        config.terms.update_from_flattened_dict(settings)
+    theirs.joint.steps += 1
+    first = before_rounds(plan(ours))[-1].name
+    assert set(warm_start.differences(ours, theirs, first)) == ({"joint.steps"} if matters else set())
+
+
 @pytest.mark.slow
 def test_a_run_that_started_from_another_resumes_without_its_folder(warm, source_only, tmp_path):
     shutil.copytree(source_only, tmp_path / "start")
