@@ -20,7 +20,7 @@ def _bounded(steps: float, least: int, most: int) -> int:
 
 def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     """Chooses the steps of all phases; under "joint", of joint training too."""
-    from labor_jax.adaptation import METHODS  # its modules import labor_jax.data
+    from labor_jax import adaptation  # its modules import labor_jax.data
 
     source, pool = facts.count("source"), facts.count("pool")
     source_passes = source / config.source_batch_size  # steps that see each image once
@@ -28,15 +28,15 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     supervised = _bounded(10 * source_passes, 400, 3000)
     before = config.supervised.steps or supervised
     # A warm-up is a fifth of it, a method of adaptation that is all of a run as long.
-    alone = config.rounds == 0 and set(config.method.split("+")) <= set(METHODS)
-    adaptation = before if alone else _bounded(before / 5, 100, 400)
-    moved = round(config.retraining.share * adaptation)
+    alone = config.rounds == 0 and adaptation.is_method(config.method)
+    adapting = before if alone else _bounded(before / 5, 100, 400)
+    moved = round(config.retraining.share * adapting)
     # A method that moves none has no retraining, or wrote its steps down by itself.
-    stage = -(-(moved or adaptation) // max(config.retraining.stages, 1))
+    stage = -(-(moved or adapting) // max(config.retraining.stages, 1))
     yield Choice(
         {
             "supervised.steps": supervised,
-            "warmup.steps": adaptation - moved,
+            "warmup.steps": adapting - moved,
             "retraining.steps": stage,
         },
         f"{source:,} images of the source",
