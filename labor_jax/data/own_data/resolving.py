@@ -54,7 +54,8 @@ def open_fields(config: ConfigDict) -> tuple[str, ...]:
     A phase of 0 steps is one that the method leaves out; its steps aren't open.
     """
     steps_fields = tuple(field for field in _STEPS if config[field] != 0)
-    return _FIELDS + steps_fields + _PARTS.get(config.acquisition.method, ())
+    weights = network.open_weights(config)
+    return _FIELDS + steps_fields + weights + _PARTS.get(config.acquisition.method, ())
 
 
 def resolve(config: ConfigDict, facts: Facts) -> tuple[Choice, ...]:
