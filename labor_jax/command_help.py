@@ -81,8 +81,8 @@ def _sections(
     inner = [name for name in names if isinstance(section[name], ConfigDict)]
     own = [name for name in names if name not in inner]
     if path.endswith(".terms"):
-        rows = [(_setting(below(name), section[name]), "") for name in own if section[name]]
-        off = ", ".join(name for name in own if not section[name])
+        rows = [(_setting(below(name), section[name]), "") for name in own if section[name] != 0]
+        off = ", ".join(name for name in own if section[name] == 0)
         yield listed(title, [*rows, (f"--config.{path}.NAME=0.0", off)] if off else rows)
     elif own:
         told = ["", *(meanings.get(below(name), "") for name in own)]

@@ -8,7 +8,7 @@ A config is the fields of `base_config`, then the data pair's settings, then the
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -130,16 +130,48 @@ def _switch(field: str, config: LockedConfig, value: str) -> None:
     name = recipes.name_of(config)
     before = get_config(name, config.pair, **chosen)
     after = get_config(name, config.pair, **{**chosen, field: value})
-    for path, own in list(flat(after)):
-        if path in _SWITCHES or before[path] == own or config[path] != before[path]:
+    fields = [path for path, _ in flat(after) if path not in _SWITCHES]
+    _take_over(config, before, after, fields)
+
+
+def _take_over(
+    config: LockedConfig, before: LockedConfig, after: LockedConfig, fields: Iterable[str]
+) -> None:
+    """Sets those of the fields in which two configs differ, where nobody has set them."""
+    for path in fields:
+        if before[path] == after[path] or config[path] != before[path]:
             continue
-        if own is None:
+        if after[path] is None:
             _leave_open(config, path)
         else:
-            config.update_from_flattened_dict({path: own})
+            config.update_from_flattened_dict({path: after[path]})
 
 
 ON_CHANGE.update({f"config.{name}": functools.partial(_switch, name) for name in _SWITCHES})
+
+
+def prepare_for(config: LockedConfig, method: str) -> None:
+    """Sets the fields of `config.acquisition` that go with another method on the config's pair.
+
+    These are the sizes of a query's parts, say, as `active:METHOD` has them. The budget stays, and
+    so does what somebody has set. `config.acquisition.method` itself isn't set.
+
+    Args:
+      config: changed in place.
+      method: the acquisition method. Nothing is set for one that isn't registered.
+    """
+    from labor_jax.active import strategies  # `active` imports the network's libraries
+
+    own = config.acquisition.method
+    if config.pair not in registry.PAIRS or not {own, method} <= acquisition_lib.METHODS.keys():
+        return
+    switches = {name: config[name] for name in _SWITCHES}
+    before, after = (
+        get_config(f"active:{name}", config.pair, **switches) for name in (own, method)
+    )
+    kept = ("method", "max_fraction", *strategies.BUDGET_FIELDS)
+    fields = [f"acquisition.{name}" for name in after.acquisition if name not in kept]
+    _take_over(config, before, after, fields)
 
 
 def _refuse_pair(config: LockedConfig, pair: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import app, flags
@@ -124,6 +124,8 @@ def _from_file(path: Path, argument: str) -> LockedConfig:
 def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
     """Sets the fields of a config that arguments name.
 
+    With `acquisition.method` go the sizes of the parts that it asks, see `config.prepare_for`.
+
     Args:
       config: changed in place.
       arguments: the program's name and its arguments, of which `--config.FIELD=VALUE` are used.
@@ -140,6 +142,7 @@ def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
             _check_field(config, name, value)
     _set_leading(config, arguments)
     method, acquisition_method = config.method, config.get("acquisition.method")
+    _prepare_for_method(config, arguments)
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
@@ -155,13 +158,29 @@ def override(config: LockedConfig, arguments: Sequence[str]) -> list[str]:
 
 def _set_leading(config: LockedConfig, arguments: Sequence[str]) -> None:
     """Sets the fields that others follow before these, wherever they stand among the arguments."""
-    for argument, following in itertools.zip_longest(arguments, arguments[1:]):
-        flag, equals, value = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and flag in ON_CHANGE:
+    for flag, value in _flags(arguments):
+        if flag in ON_CHANGE:
             try:
-                config[flag.removeprefix("config.")] = value if equals else following
+                config[flag.removeprefix("config.")] = value
             except ValueError as error:
                 raise app.UsageError(str(error)) from error
+
+
+def _prepare_for_method(config: LockedConfig, arguments: Sequence[str]) -> None:
+    """Sets what goes with an acquisition method, before the fields that the arguments set."""
+    methods = [value for flag, value in _flags(arguments) if flag == "config.acquisition.method"]
+    if methods:
+        from labor_jax.config import prepare_for  # this imports JAX, which takes time
+
+        prepare_for(config, methods[-1])
+
+
+def _flags(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """The flags among arguments, with the value that each has if it takes one."""
+    for argument, following in itertools.zip_longest(arguments, arguments[1:]):
+        flag, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-"):
+            yield flag, value if equals else following
 
 
 def _check_field(config: LockedConfig, name: str, value: str) -> None:

@@ -323,12 +323,14 @@ def name_of(config: ConfigDict) -> str:
     Raises:
       ValueError: `config.method` is none of the recipes' or methods' names.
     """
+    from labor_jax import adaptation  # imports JAX, which takes a second
+
     method = config.method
     if config.protocol == "joint" and method not in ("ripu_ra", "ripu_pa", "ripu_source_free"):
         return f"active:{method}"
     if method in _RECIPES:
         return method
-    if set(method.split("+")) <= set(_adaptation_methods()):
+    if adaptation.is_method(method):
         return f"uda:{method}"
     if method in _acquisition_methods():  # a pair may train it in rounds
         return f"active:{method}"

@@ -94,6 +94,11 @@ def test_a_flag_as_it_is_shown_sets_the_field():
     assert not changed
 
 
+def test_a_weight_that_is_open_is_shown_as_such():
+    shown = command_help.fields(labor_jax.get_config("uda:mic", "folders"), {}).split()
+    assert "--config.warmup.terms.feature_distance=None" in shown
+
+
 def test_a_list_wraps_descriptions(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     shown = command_help.listed(

@@ -5,7 +5,7 @@ from absl import app
 
 import labor_jax
 from labor_jax import config_argument
-from labor_jax.locked_config import RENAMED
+from labor_jax.locked_config import RENAMED, flat
 from tests.conftest import ROOT
 
 USERS = """
@@ -168,6 +168,54 @@ def test_placeholders_can_be_overridden_by_none():
 def test_a_method_given_as_a_field_names_the_run(name, method):
     config = overridden(name, "--config.acquisition.method=entropy")
     assert (config.method, config.acquisition.method) == (method, "entropy")
+
+
+_PART_SIZES = ("radius", "superpixel_size", "random_rounds")
+
+
+@pytest.mark.parametrize("pair", ["street", "camvid", "folders"])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("active:margin", "superpixels"),
+        ("active:superpixels", "ripu_pa"),
+        ("ripu_pa", "ripu_ra"),
+        ("spl", "multi_hot"),
+        ("uda:min_entropy", "superpixels"),
+    ],
+)
+def test_a_method_given_as_a_field_has_parts_of_its_own_size(name, method, pair):
+    before = config_argument.load(f"{name},{pair}" if ":" in name else f"{name}:{pair}")
+    found = before.copy_and_resolve_references()
+    rounds = before.rounds + 1
+    config_argument.override(
+        found, ["main", "--config.acquisition.method", method, f"--config.rounds={rounds}"]
+    )
+    own = labor_jax.get_config(f"active:{method}", pair)
+    differing = {field for field, value in flat(found) if value != before[field]}
+    assert differing - {f"acquisition.{field}" for field in _PART_SIZES} <= {
+        "acquisition.method",
+        "method",
+        "rounds",
+    }
+    for field in _PART_SIZES:
+        assert found.acquisition[field] == own.acquisition[field]
+
+
+def test_without_a_source_a_method_given_as_a_field_asks_at_random_where_it_can():
+    config = overridden("active:margin,photos", "--config.acquisition.method=superpixels")
+    assert config.acquisition.random_rounds == 0
+    config_argument.override(config, ["main", "--config.acquisition.method=entropy"])
+    assert config.acquisition.random_rounds == 1
+
+
+def test_a_size_of_parts_that_somebody_set_stays(tmp_path):
+    arguments = ["--config.acquisition.superpixel_size=32", "--config.acquisition.method=multi_hot"]
+    for given in (arguments, arguments[::-1]):
+        assert overridden("active:margin", *given).acquisition.superpixel_size == 32
+    (tmp_path / "mine.py").write_text(USERS.replace("rounds", "acquisition.superpixel_size"))
+    config = overridden(f"{tmp_path}/mine.py", arguments[1])
+    assert config.acquisition.superpixel_size == 7
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from labor_jax.adaptation.registry import register
 from labor_jax.adaptation.things import THINGS, things_among
 from labor_jax.training.terms import Setup, Term
 
+WEIGHT = 0.005
+"""DAFormer's weight of the term."""
+
 
 @register("feature_distance")
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +26,7 @@ class FeatureDistance:
     """The L2 distance of the backbone's last features to those before the run's first step.
 
     Those are ImageNet's where `config.model.pretrained` says so; from random weights the term makes
-    no sense. Weight 0.005 in DAFormer. The source's images pass the first network once more.
+    no sense. The source's images pass the first network once more.
 
     Attributes:
       things: names of classes that count. Names that no class has are an error, but not in the

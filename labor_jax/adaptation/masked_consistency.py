@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from labor_jax import mixing, models
+from labor_jax.adaptation import feature_distance
 from labor_jax.adaptation.mean_teacher import check_jitter, jittered, taught_cross_entropy
 from labor_jax.adaptation.registry import register, register_method, share
 from labor_jax.training.terms import Term
@@ -80,10 +81,12 @@ class MaskedConsistency:
 def mic(config: ConfigDict) -> None:
     """MIC: DACS, masked target images, and DAFormer's recipe (Hoyer et al., CVPR 2023).
 
-    On `street`, whose network begins with random weights, it goes without the feature distance.
+    It goes without the feature distance where the network begins with random weights: on `street`,
+    and on your own images without installed weights.
     """
     # DAFormer keeps to the first features from the first step on.
-    config.supervised.terms.feature_distance = config.warmup.terms.feature_distance = 0.005
+    for section in (config.supervised, config.warmup):
+        section.terms.feature_distance = feature_distance.WEIGHT
     config.warmup.terms.update(class_mix=1.0, masked_consistency=1.0)
     config.terms.mean_teacher.decay = 0.999
     config.data.source_sampling = "rare_classes"

@@ -215,6 +215,11 @@ def register_method(
     return add
 
 
+def is_method(name: str) -> bool:
+    """Whether a name is that of a method, or of several joined by "+"."""
+    return set(name.split("+")) <= METHODS.keys()
+
+
 def retrain(config: ConfigDict, *, stages: int, share: float = 1.0) -> None:
     """Gives steps of a method's warm-up to retraining, so that the method takes as many in all.
 

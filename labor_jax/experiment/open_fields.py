@@ -1,6 +1,7 @@
 """Fills in the fields that a config leaves open, before anything is built or written."""
 
 import contextlib
+import functools
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -45,7 +46,6 @@ def filled(
     if all(config[field] is not None for field in fields):
         return config
     config = config.copy_and_resolve_references()
-    open_queries = config.joint.query_steps is None
     if recorded is not None:
         _set(config, {field: _value(recorded, field) for field in fields})
         logger.info("The settings that were chosen when the run started are kept.")
@@ -65,20 +65,17 @@ def filled(
             if role != "source" or registered is None or registered.has_source
         }
         facts = own_data.facts_of(pair, weights) if pair else own_data.Facts(sizes, weights)
+        resolve = functools.partial(own_data.resolve, facts=facts, first_query=first_query)
         if kept:
             chosen = {
-                field: value
-                for choice in own_data.resolve(config, facts)
-                for field, value in choice.fields.items()
+                field: value for choice in resolve(config) for field, value in choice.fields.items()
             }
             # What would be chosen here too stays open, as later phases are chosen along with it.
             _set(config, {f: value for f, value in kept.items() if value != chosen.get(f)})
-        choices = own_data.resolve(config, facts)
+        choices = resolve(config)
         _set(config, kept)
         for choice in choices:
             _set(config, choice.fields)
-        if first_query is not None and open_queries:
-            config.joint.query_steps = (first_query, *config.joint.query_steps[1:])
         if pair is not None and choices:
             logger.info("The config leaves these fields open; set one to choose it yourself:")
             for choice in choices:

@@ -62,10 +62,12 @@ def check_whole_images(components: Components, phases: Iterable[Phase]) -> None:
         for name, term in terms.terms.items():
             cut = _cut_image(components) if getattr(term, "whole_images", False) else None
             if cut:
+                image, crop = cut
                 raise ValueError(
-                    f"config.data.augment.crop cuts parts of {cut}, but the term {name} of "
+                    f"config.data.augment.crop cuts parts of {image}, but the term {name} of "
                     f"config.{section}.terms, as config.terms.{name} sets it, needs whole images. "
-                    f"Set config.data.augment.crop to None, or config.terms.{name} otherwise."
+                    f"Set config.data.augment.crop to {crop}, which holds all of them, or "
+                    f"config.terms.{name} otherwise."
                 )
 
 
@@ -75,17 +77,23 @@ def _losses(components: Components, phases: Iterable[Phase]) -> Iterator[tuple[s
         yield section, components_lib.terms(components.config, section)
 
 
-def _cut_image(components: Components) -> str | None:
-    """A target image of which a random crop leaves something out; None if there is none."""
+def _cut_image(components: Components) -> tuple[str, tuple[int, int]] | None:
+    """A target image of which a random crop leaves something out, and a crop that cuts none.
+
+    None if no image is cut.
+    """
     images = batch_inputs.training_images(components, "target")
     if images.augment is None or not images.augment.crop:
         return None
     crop, size = images.augment.crop, batch_inputs.training_spec(components, "target").size
     largest = max(images.augment.scale) if images.augment.scale else 1.0
-    for number, name in enumerate(images.split.names):
-        sides = size or images.split.size(number)
-        if any(round(side * largest) > most for side, most in zip(sides, crop, strict=True)):
-            return f"the target image {name}"
+    shown = [
+        tuple(round(side * largest) for side in size or images.split.size(number))
+        for number in range(len(images.split))
+    ]
+    for name, sides in zip(images.split.names, shown, strict=True):
+        if any(side > most for side, most in zip(sides, crop, strict=True)):
+            return f"the target image {name}", tuple(map(max, *shown, crop))
     return None
 
 

@@ -163,6 +163,11 @@ def test_a_method_can_be_registered_once():
             registry.register_method(name)
 
 
+def test_joined_methods_are_one_if_each_is():
+    assert adaptation.is_method("fda") and adaptation.is_method("fda+cbst")
+    assert not any(adaptation.is_method(name) for name in ("spl", "fda+spl", "fda+", ""))
+
+
 @pytest.mark.parametrize(("stages", "share", "left"), [(1, 1.0, 0), (3, 1.0, 0), (2, 0.25, 75)])
 def test_retraining_takes_steps_of_the_warmup(stages, share, left):
     config = labor_jax.get_config("warmup")

@@ -1,5 +1,6 @@
 """Fields that a config leaves open: filled in at a run's start, kept when it is resumed."""
 
+import dataclasses
 import json
 import logging
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from labor_jax import data, experiment, get_config, models
-from labor_jax.experiment import open_fields, warm_start
+from labor_jax.experiment import config_checks, open_fields, warm_start
 from labor_jax.experiment.workdir import ConfigError, differing_fields
 from tests.tiny import tiny_config
 
@@ -148,6 +149,31 @@ def test_a_run_takes_from_its_start_only_what_counts_up_to_there(
     assert {name: value for name, (_, value) in differing.items()} == {
         "supervised.learning_rate": 0.125
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "images"),
+    [
+        ({"joint.steps": 500}, (3, 3)),
+        ({"joint.query_steps": (400, 1000, 1100, 1200, 1300)}, (3, 3)),
+        ({}, (3, 200)),  # a larger pool would be trained on beyond the start's schedule
+        ({}, (400, 3)),  # a larger source would be trained on for longer before the first query
+    ],
+)
+def test_joint_training_goes_on_from_its_starts_first_query_in_its_schedule(fields, images):
+    source, pool = (pair_of(count=count) for count in images)
+    pair = dataclasses.replace(pool, source=source.source)
+    theirs = get_config("ripu_ra", "folders")
+    theirs.rounds = 0
+    theirs = open_fields.filled(theirs, pair_of())
+    config = get_config("ripu_ra", "folders")
+    config.update_from_flattened_dict(fields)
+    found = open_fields.filled(config, pair, start=theirs)
+    config_checks.check_config(found)
+    assert warm_start.shared_phase(found, theirs) == "joint"
+    assert found.joint.query_steps[0] == 400
+    if "joint.query_steps" not in fields:
+        assert len(set(np.diff(found.joint.query_steps))) == 1
 
 
 def test_rates_are_not_mixed_with_a_starts_other_optimizer():

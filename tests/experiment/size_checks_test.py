@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from labor_jax import data, experiment
-from labor_jax.experiment import components, plan, size_checks
+from labor_jax.experiment import components, open_fields, plan, size_checks
 from labor_jax.experiment.workdir import ConfigError
 from tests.tiny import tiny_config
 
@@ -61,22 +61,38 @@ def test_answers_are_pasted_only_where_a_device_takes_two_images_at_once():
 
 
 @pytest.mark.parametrize(
-    ("crop", "scale", "cuts"),
+    ("crop", "scale", "enough"),
     [
-        (None, None, False),
-        ((64, 64), None, False),
-        ((64, 63), None, True),
-        ((64, 64), (0.5, 1.0), False),
-        ((64, 64), (0.5, 1.1), True),
+        (None, None, None),
+        ((64, 64), None, None),
+        ((64, 63), None, (64, 64)),
+        ((32, 80), None, (64, 80)),
+        ((64, 64), (0.5, 1.0), None),
+        ((64, 64), (0.5, 1.1), (70, 70)),
     ],
 )
-def test_answers_are_complete_in_whole_images_alone(crop, scale, cuts):
+def test_answers_are_complete_in_whole_images_alone(crop, scale, enough):
     config, pair = tiny_config("uda:wda"), _pair((32, 32), (64, 64))
     config.data.augment.update(crop=crop, scale=scale)
     config.data.target_size = None
     built = components.build(config, pair)
     size_checks.check_whole_images(built, plan.plan(config))
     config.terms.weak_labels.complete_answers = True
-    says = r"crop cuts parts of the target image pool_0001, but the term weak_labels .*whole images"
-    with pytest.raises(ValueError, match=says) if cuts else contextlib.nullcontext():
-        size_checks.check_whole_images(built, plan.plan(config))
+    if enough:
+        says = "crop cuts parts of the target image pool_0001, but the term weak_labels .*whole "
+        with pytest.raises(ValueError, match=rf"{says}images.*crop to \({enough[0]}, {enough[1]}"):
+            size_checks.check_whole_images(built, plan.plan(config))
+        config.data.augment.crop = enough
+    size_checks.check_whole_images(components.build(config, pair), plan.plan(config))
+
+
+def test_own_images_may_be_trained_whole_as_the_error_says():
+    """None would be a crop that own images choose."""
+    config, pair = tiny_config("uda:wda", "folders"), _pair((672, 32))
+    config.data.update(long_side=1024, target_size=None)
+    config.terms.weak_labels.complete_answers = True
+    for crop, says in ((None, r"augment\.crop to \(672, 32\), which"), ((672, 32), None)):
+        config.data.augment.crop = crop
+        built = components.build(open_fields.filled(config, pair), pair)
+        with pytest.raises(ValueError, match=says) if says else contextlib.nullcontext():
+            size_checks.check_whole_images(built, plan.plan(built.config))

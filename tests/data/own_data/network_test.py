@@ -2,7 +2,7 @@
 
 import pytest
 
-from labor_jax import get_config
+from labor_jax import adaptation, get_config
 from labor_jax.data import own_data
 
 SIZES = {role: ((64, 64),) for role in ("source", "pool", "evaluation")}
@@ -53,6 +53,40 @@ def test_a_small_network_where_they_are_not():
 def test_a_methods_discriminator_is_as_wide_as_on_the_pair(method, term, installed, pair):
     fields, _ = resolved(get_config(f"uda:{method}", "folders"), installed)
     assert fields[f"terms.{term}.width"] == get_config(f"uda:{method}", pair).terms[term].width
+
+
+@pytest.mark.parametrize(
+    ("set_fields", "installed", "weight"),
+    [
+        ({}, INSTALLED, 0.005),
+        ({}, (), 0.0),
+        ({"model.pretrained": ""}, INSTALLED, 0.0),
+        ({"model.pretrained": "mine.pth"}, (), 0.005),
+        ({"model.backbone": "efficientnet_lite2"}, (), 0.005),
+        ({"model.backbone": "resnet50"}, INSTALLED, 0.0),
+    ],
+)
+def test_features_stay_like_those_of_weights_that_were_trained(set_fields, installed, weight):
+    fields = [f"{section}.terms.feature_distance" for section in ("supervised", "warmup")]
+    for method in ("uda:mic", "uda:mic+fda"):
+        config = get_config(method, "folders")
+        config.update_from_flattened_dict(set_fields)
+        found, _ = resolved(config, installed)
+        assert [found.get(field) for field in fields] == [weight, weight]
+        config.warmup.terms.feature_distance = 0.005
+        found, _ = resolved(config, installed)
+        assert [found.get(field) for field in fields] == [weight, None]
+    assert not set(fields) & set(resolved(get_config("spl", "folders"), installed)[0])
+
+
+def test_another_weight_of_a_feature_distance_is_no_question(monkeypatch):
+    def mine(config):
+        config.warmup.terms.feature_distance = 0.01
+
+    monkeypatch.setitem(adaptation.METHODS, "mine", mine)
+    config = get_config("uda:mine", "folders")
+    assert "warmup.terms.feature_distance" not in own_data.open_fields(config)
+    assert config.warmup.terms.feature_distance == 0.01
 
 
 @pytest.mark.parametrize(

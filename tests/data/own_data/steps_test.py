@@ -83,20 +83,26 @@ def test_what_is_set_and_what_a_method_leaves_out_stays():
 @pytest.mark.parametrize("rounds", [0, 1, 5, 9])
 @pytest.mark.parametrize(
     "given",
-    [{}, {"steps": 40}, {"query_steps": tuple(range(10, 100, 10))}, {"schedule_steps": 9999}],
+    [
+        {},
+        {"steps": 40},
+        {"query_steps": tuple(range(10, 100, 10))},
+        {"schedule_steps": 9999},
+        {"schedule_steps": 300},
+    ],
 )
 def test_joint_training_asks_in_time(method, rounds, given):
     config = get_config(method, "folders")
     config.rounds = rounds
     config.joint.update(given)
     found = steps(config, 305, 62)
-    joint = {name: found.get(f"joint.{name}", given.get(name)) for name in ("steps", *given)}
-    joint["query_steps"] = found.get("joint.query_steps", given.get("query_steps"))
+    fields = ("steps", "schedule_steps", "query_steps")
+    joint = {name: found.get(f"joint.{name}", given.get(name)) for name in fields}
     asking = joint["query_steps"][:rounds]
     assert len(asking) == rounds
     assert all(early < late for early, late in itertools.pairwise(asking))
     assert all(0 <= step < joint["steps"] for step in asking)
-    assert found.get("joint.schedule_steps", 9999) >= joint["steps"]
+    assert joint["schedule_steps"] >= joint["steps"]
     assert not any(f"joint.{name}" in found for name in given)
 
 
