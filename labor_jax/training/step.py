@@ -44,8 +44,8 @@ def make_train_step(
       players: the terms', by term and name.
       microbatches: into how many microbatches the step cuts a device's batch, for less memory; the
         number must divide it. Means are over the whole batch, so this changes nothing but random
-        draws, which images are paired, and trained batch norm, which normalises each microbatch by itself. A term whose count
-        depends on the outputs needs one extra forward pass to count.
+        draws, which images are paired, and trained batch norm, which normalises each microbatch by
+        itself. A term whose count depends on the outputs needs one extra forward pass to count.
       axis_name: the device axis of means and batch norm; None outside of one.
       apply: what takes the place of `network.apply`, such as zeros in the shapes of its results for
         a check of the terms; None for itself.

@@ -108,7 +108,8 @@ def test_the_length_of_joint_training_matters_to_terms_that_follow_it(term, sett
         config.terms.update_from_flattened_dict(settings)
     theirs.joint.steps += 1
     first = before_rounds(plan(ours))[-1].name
-    assert set(warm_start.differences(ours, theirs, first)) == ({"joint.steps"} if matters else set())
+    differing = warm_start.differences(ours, theirs, first)
+    assert set(differing) == ({"joint.steps"} if matters else set())
 
 
 @pytest.mark.slow
