@@ -108,7 +108,7 @@ def active(config: ConfigDict, method: str) -> None:
         config.round.terms.update(candidate_classes=8 / 16, prototypical_pixels=1 / 16)
     if method == "halo":
         config.model.head = "hyperbolic"
-    if method == "ripu_pa":
+    if method in ("ripu_pa", "ripu_pa_code"):
         acquisition.radius = 32  # RIPU's, at the 1024 rows of Cityscapes
 
 

@@ -28,10 +28,10 @@ def query(
 ) -> jax.Array:
     """Asks pixels of a batch of images for one round.
 
-    Any method that needs logits alone: `ripu_ra`, `ripu_pa`, `impurity`, `uncertainty`, `entropy`,
-    `least_confidence`, `margin`, `duc`, `pixel_pick`, `corrections`, `random`, `random_regions`,
-    `all`, and registered functions of logits. Safe under jit with static `method`, `fraction`,
-    `points` and `radius`.
+    Any method that needs logits alone: `ripu_ra`, `ripu_pa`, `ripu_pa_code`, `impurity`,
+    `uncertainty`, `entropy`, `least_confidence`, `margin`, `duc`, `pixel_pick`, `corrections`,
+    `random`, `random_regions`, `all`, and registered functions of logits. Safe under jit with
+    static `method`, `fraction`, `points` and `radius`.
 
         asked = acquisition.query(logits, "ripu_ra", fraction=0.022)
         ... # label these pixels, train

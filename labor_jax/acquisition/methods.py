@@ -61,10 +61,20 @@ def ripu_regions(logits, radius):
 def ripu_points(logits, radius):
     """RIPU-PA: pixels of largest impurity times uncertainty, more than `radius` apart.
 
-    RIPU's code does not divide PA's entropies by log C. That is one factor for all pixels, so the
-    same pixels are asked.
+    Uncertainty is the mean over the window, as in the paper's formula; see `ripu_code_points`.
     """
     return ScoredPixels(scores.ripu(logits, radius), suppression_radius=radius)
+
+
+@register("ripu_pa_code")
+def ripu_code_points(logits, radius):
+    """RIPU-PA as in RIPU's code: impurity is of the window, and entropy of the pixel alone.
+
+    Its entropies are not divided by log C. That is one factor for all pixels, so the same ones are
+    asked.
+    """
+    score = scores.region_impurity(logits, radius) * scores.softmax_entropy(logits)
+    return ScoredPixels(score, suppression_radius=radius)
 
 
 @register("impurity", asks="regions")

@@ -44,10 +44,17 @@ def test_regions_of_largest_score_are_asked(method, radius):
     np.testing.assert_array_equal(found, best)
 
 
-def test_the_radius_keeps_ripus_points_apart():
+_OWN_ENTROPY = acquisition.region_impurity(LOGITS, 2) * acquisition.softmax_entropy(LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("method", "score"),
+    [("ripu_pa", acquisition.ripu(LOGITS, 2)), ("ripu_pa_code", _OWN_ENTROPY)],
+)
+def test_the_radius_keeps_ripus_points_apart(method, score):
     select = functools.partial(acquisition.select_points, count=5, suppression_radius=2)
-    best = jax.vmap(select)(acquisition.ripu(LOGITS, 2), jnp.ones(SHAPE, bool)).query
-    found = acquisition.query(LOGITS, "ripu_pa", points=5, radius=2)
+    best = jax.vmap(select)(score, jnp.ones(SHAPE, bool)).query
+    found = acquisition.query(LOGITS, method, points=5, radius=2)
     np.testing.assert_array_equal(found, best)
 
 

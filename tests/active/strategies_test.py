@@ -20,7 +20,7 @@ REGIONS = {
     "random_regions": lambda image, _: acquisition.random_score(image.key, SHAPE),
 }
 SINGLE_PIXELS = [
-    *("random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa"),
+    *("random", "entropy", "least_confidence", "margin", "core_set", "ripu_pa", "ripu_pa_code"),
     *("max_herding", "bald", "duc", "pixel_pick"),
 ]
 IMAGES = [m for m, each in acquisition.METHODS.items() if each.asks == "images"]

@@ -44,6 +44,7 @@ _FIELDS = (
 # The sizes of a query's parts, by its method.
 _PARTS = {
     "ripu_pa": ("acquisition.radius",),
+    "ripu_pa_code": ("acquisition.radius",),
     "superpixels": ("acquisition.superpixel_size",),
     "multi_hot": ("acquisition.superpixel_size",),
 }

@@ -103,7 +103,12 @@ def _superpixels(config: ConfigDict) -> None:
     config.acquisition.superpixel_size = 12  # about 32 at 1024 rows, scaled to 360
 
 
-METHOD_DEFAULTS = {"ripu_pa": _ripu_pa, "superpixels": _superpixels, "multi_hot": _superpixels}
+METHOD_DEFAULTS = {
+    "ripu_pa": _ripu_pa,
+    "ripu_pa_code": _ripu_pa,
+    "superpixels": _superpixels,
+    "multi_hot": _superpixels,
+}
 
 
 @register_pair(

@@ -68,6 +68,7 @@ def _mic(config: ConfigDict) -> None:
     joint_defaults=joint_defaults,
     method_defaults={
         "ripu_pa": _ripu_pa,
+        "ripu_pa_code": _ripu_pa,
         "superpixels": _superpixels,
         "multi_hot": _superpixels,
         "mic": _mic,
