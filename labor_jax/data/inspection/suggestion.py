@@ -177,7 +177,7 @@ def _about_role_codings(inspection: Inspection, class_table: str) -> list[str]:
         f"({inspection.coding.title}).",
     ]
     if _is_read_by_role(inspection, class_table):
-        return [*lines, "The command reads each role by its own."]
+        return [*lines, "The command reads each role by its own coding."]
     fields = " and ".join(f"data.{role}.label_map" for role in inspection.role_codings)
     return [*lines, f"The command reads all of them alike; if that is wrong, set {fields} too."]
 

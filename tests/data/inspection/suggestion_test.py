@@ -77,7 +77,7 @@ def test_label_ids_and_train_ids_are_read_each_by_its_own(tmp_path):
     np.testing.assert_array_equal(pair.evaluation.label(1), builders.bands([0, 1, 2, 255]))
     fields, inspection = suggested(tmp_path)
     text = suggestion.describe(inspection, fields)
-    assert "evaluation: Cityscapes train ids" in text and "each role by its own" in text
+    assert "evaluation: Cityscapes train ids" in text and "each role by its own coding" in text
 
 
 def test_numbers_that_may_be_shifted_are_told(tmp_path):
