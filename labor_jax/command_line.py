@@ -264,8 +264,14 @@ def _print_help(config: ConfigDict | None, with_config: bool) -> None:
     print(command_help.command("run" if module == "main" else module))
     if config is not None:
         from labor_jax import config_comments
+        from labor_jax.data import PAIRS
 
-        print(f"\n{command_help.fields(config, config_comments.read(config))}")
+        note = ""
+        if config.pair in PAIRS and PAIRS[config.pair].chosen_from_data:
+            note = (
+                "; None is\nchosen from your images when the run starts, unless a field says more"
+            )
+        print(f"\n{command_help.fields(config, config_comments.read(config), note)}")
     elif with_config:
         print("\nlabor-jax run CONFIG --help lists the fields of a config; labor-jax --help the")
         print("names of configs.")

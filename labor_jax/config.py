@@ -200,8 +200,8 @@ def base_config() -> ConfigDict:
     config.method = ""  # the method's name in tables, and in the name of the default workdir
     config.pair = ""  # the data pair, which is chosen with the config: spl:PAIR
     # "paper": as published. "today": the same question and budget, but training also learns from
-    # the target's unlabelled pixels, without the adversarial warm-up (docs/adaptation.md); for
-    # methods with rounds, on pairs with a source. Other fields follow when it is set.
+    # the target's unlabelled pixels, without the adversarial warm-up; for methods with rounds, on
+    # pairs with a source. Other fields follow when it is set.
     config.recipe = "paper"
     # "full": that of the tables. "short", of street and CamVid's pairs: for a first look; its
     # numbers are lower, and compare how fast methods learn. Other fields follow when it is set.
@@ -312,8 +312,8 @@ def base_config() -> ConfigDict:
     config.protocol = "staged"
     config.rounds = 3  # of asking people and training on their answers
 
-    # Then training on pseudo labels, anew in each stage: methods of self-training, see
-    # docs/adaptation.md. LabOR and RIPU have none.
+    # Then training on pseudo labels, anew in each stage: methods of self-training, such as CBST.
+    # LabOR and RIPU have none.
     config.retraining = retraining = ConfigDict()
     retraining.stages = 1  # at each start the terms look at the pool again
     retraining.steps = 0  # of a stage; 0 leaves the phase out
@@ -352,7 +352,7 @@ def base_config() -> ConfigDict:
         terms[name] = _section(adaptation.settings(name))
 
     config.acquisition = acquisition = ConfigDict()
-    acquisition.method = "spl"  # or another registered name, see docs/acquisition.md
+    acquisition.method = "spl"  # or another registered name; a wrong one lists them all
     # The first so many rounds ask at random instead, under the same budget: for a model that has
     # learnt nothing yet. For methods that ask points, regions or whole images.
     acquisition.random_rounds = 0

@@ -113,7 +113,7 @@ def active(config: ConfigDict, method: str) -> None:
 
 
 def uda(config: ConfigDict, method: str) -> None:
-    """Any method of adaptation, trained at least as long as the source model before it."""
+    """Any method of adaptation to unlabelled images, before the rounds or without them."""
     from labor_jax import adaptation  # imports JAX, which takes a second
 
     config.warmup.steps = max(config.warmup.steps, config.supervised.steps)

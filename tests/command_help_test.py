@@ -18,7 +18,6 @@ def test_every_field_has_a_meaning(pair):
     config = labor_jax.get_config(name, pair)
     meanings = config_comments.read(config)
     missing = {name for name in flat(config) if ".terms." not in name and not meanings.get(name)}
-    missing -= {f"data.{role}.classes" for role in ROLES}  # set for all roles in a loop
     assert not missing
 
 
@@ -97,6 +96,13 @@ def test_a_flag_as_it_is_shown_sets_the_field():
 def test_a_weight_that_is_open_is_shown_as_such():
     shown = command_help.fields(labor_jax.get_config("uda:mic", "folders"), {}).split()
     assert "--config.warmup.terms.feature_distance=None" in shown
+
+
+def test_the_coding_of_a_role_is_told_as_its_own():
+    meanings = config_comments.read(labor_jax.get_config("ppl", "folders"))
+    for role in ROLES:
+        assert meanings[f"data.{role}.label_map"] == "empty: as data.label_map"
+    assert "data.long_side" in meanings["data.source_size"]
 
 
 def test_a_list_wraps_descriptions(monkeypatch):

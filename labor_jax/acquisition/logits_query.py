@@ -41,8 +41,8 @@ def query(
       logits: f32[B, H, W, C], `C >= 2`.
       method: The name of an acquisition method.
       fraction: Share of each image's pixels to ask, from 0 to 1. The budget of regions.
-      points: Number of pixels or superpixels to ask of each image. Methods of single pixels take
-        either `fraction` or `points`.
+      points: Number of pixels to ask of each image. Methods of single pixels take either `fraction`
+        or `points`.
       available: bool[B, H, W], the pixels that may be asked; None for all.
       key: A JAX random key, for `pixel_pick`, `random` and `random_regions`.
       radius: RIPU's k, static, >= 0: the radius of its windows and of regions.

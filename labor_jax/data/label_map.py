@@ -39,6 +39,7 @@ class LabelMap:
         *,
         table: ClassTable | None = None,
         coding: str = "auto",
+        advice: str = "",
     ):
         """Reads a label map.
 
@@ -54,6 +55,7 @@ class LabelMap:
           table: the classes' names and colours, and the values that stand for them if `entries`
             names no value; None if they have neither.
           coding: one of `CODINGS`.
+          advice: what the error of an unknown value tells to do; empty for advice on the fields.
 
         Raises:
           ValueError: invalid entry or coding; the error names it. Or 0 is void and nothing says
@@ -69,6 +71,10 @@ class LabelMap:
         by_colour = {code: number for code, number in named.items() if isinstance(code, tuple)}
         by_value = {code: number for code, number in named.items() if isinstance(code, int)}
         self.coding = coding
+        self._advice = advice or (
+            "Correct the file, name all classes in `classes`, or map the value in `label_map` "
+            "(other:void makes all further values void)."
+        )
         self.table_path = table.path
         self.colours = ColourMap(table, by_colour, other)
         self._table = np.full(_VALUES, _UNKNOWN if other is None else other, np.uint8)
@@ -143,9 +149,7 @@ class LabelMap:
             raise base.DataError(
                 f"{problem} {self._why_unknown}; "
                 f"valid here: {_ranges(np.flatnonzero(self._table != _UNKNOWN))}"
-                f"{' (255 is void)' if self.implies_void else ''}. "
-                "Correct the file, name all classes in `classes`, or map the value in `label_map` "
-                "(other:void makes all further values void)."
+                f"{' (255 is void)' if self.implies_void else ''}. {self._advice}"
             )
         return label
 

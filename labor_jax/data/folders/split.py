@@ -179,6 +179,7 @@ def read_split(
         layout.label_map_field or f"data.{split}.label_map",
         table=table,
         coding=layout.label_coding,
+        advice=layout.advice,
     )
     root = pathlib.Path(root).expanduser()
     found, stems = matching.find_images(root, split, layout)

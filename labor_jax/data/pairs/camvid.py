@@ -48,10 +48,22 @@ PALETTE = np.array(
 )
 """uint8[11, 3], CamVid's colours; "pavement" has that of Sidewalk, "pole" that of Column_Pole."""
 
+ADVICE = (
+    "CamVid lies below data.root in images/train, labels/train and so on, with classes 0 to 10 and "
+    "255 for void. SegNet's copy has train and trainannot, with 11 for void: move the folders, and "
+    "write 255 in place of 11."
+)
+"""What errors tell about the files."""
+
+
+def _layout(split: str, pattern: str | tuple[str, ...]) -> folders.FolderLayout:
+    return folders.FolderLayout(f"images/{split}", f"labels/{split}", pattern, advice=ADVICE)
+
+
 LAYOUTS = {
-    "source": folders.FolderLayout("images/train", "labels/train", ("0006R0*", "0016E5*")),
-    "pool": folders.FolderLayout("images/train", "labels/train", "0001TP*"),
-    "evaluation": folders.FolderLayout("images/test", "labels/test", "0001TP*"),
+    "source": _layout("train", ("0006R0*", "0016E5*")),
+    "pool": _layout("train", "0001TP*"),
+    "evaluation": _layout("test", "0001TP*"),
 }
 """Where each role's files are, below `data.root`."""
 

@@ -15,8 +15,8 @@ from labor_jax.data.pairs import camvid
 from labor_jax.data.registry import register_pair
 
 LAYOUTS = {
-    "pool": folders.FolderLayout("images", "labels", ("train/*", "val/*")),
-    "evaluation": folders.FolderLayout("images", "labels", "test/*"),
+    "pool": folders.FolderLayout("images", "labels", ("train/*", "val/*"), advice=camvid.ADVICE),
+    "evaluation": folders.FolderLayout("images", "labels", "test/*", advice=camvid.ADVICE),
 }
 """Where each role's files are, below `data.root`."""
 

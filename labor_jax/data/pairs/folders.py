@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -44,6 +45,9 @@ def defaults(config: ConfigDict) -> None:
     # The longest side, in pixels, of the sizes that are chosen; 0: the images' own sizes. Twice as
     # long a side takes four times as long to train.
     data.long_side = own_data.LONG_SIDE
+    # (height, width) to resize images to; None: that of the images, at most data.long_side long.
+    data.source_size = data.target_size = data.evaluation_size = None
+    config.model.dropout = None  # share of channels that the head drops; None: as the network needs
     data.augment.update(brightness=0.3, contrast=0.3, saturation=0.3)
     config.selector.terms.discrepancy = 0.05  # as for street and camvid
     # Names in label order, road,sky,tree; or a table file: classes.txt (a name a line) or
@@ -58,12 +62,21 @@ def defaults(config: ConfigDict) -> None:
     # Class of each value or colour in the label files, "7:0,8:sky,#000000:void,other:255"; empty:
     # values are class numbers, 255 void.
     data.label_map = ""
-    for role in base.ROLES:
-        # Images and labels are below data.root, or absolute. For each field see `FolderLayout`.
-        layout = folders.FolderLayout(**_default_folders(role), label_coding="")
-        data[role] = ConfigDict({field: getattr(layout, field) for field in _LAYOUT_FIELDS})
-        # If a role's files are coded in another way: the same names, or a table of them.
-        data[role].classes = FieldReference((), field_type=object)
+    # Images and labels are below data.root, or absolute. For each field see `FolderLayout`.
+    data.source = ConfigDict(_default_layout("source"))
+    data.pool = ConfigDict(_default_layout("pool"))
+    data.evaluation = ConfigDict(_default_layout("evaluation"))
+    _set_coding(data.source)
+    _set_coding(data.pool)
+    _set_coding(data.evaluation)
+
+
+def _set_coding(role: ConfigDict) -> None:
+    """How a role's label files are coded, if otherwise than the others'."""
+    role.label_coding = ""  # empty: as data.label_coding
+    role.label_map = ""  # empty: as data.label_map
+    # The same names as data.classes, or a table of them: of another coding; empty: data.classes.
+    role.classes = FieldReference((), field_type=object)
 
 
 @register_pair("folders", defaults=defaults, chosen_from_data=True)
@@ -133,6 +146,11 @@ def read(
     if "evaluation" in set(roles) - layouts.keys() and not config.get("evaluation_from_answers"):
         logging.info(_NO_EVALUATION, config.root)
     return pair
+
+
+def _default_layout(role: str) -> dict[str, Any]:
+    layout = folders.FolderLayout(**_default_folders(role))
+    return {field: getattr(layout, field) for field in _LAYOUT_FIELDS}
 
 
 def _default_folders(role: str) -> dict[str, str]:

@@ -58,6 +58,9 @@ def test_layout_in_another_root(tmp_path, write_image):
     assert pair.source.names == ("0006R0_1", "0016E5_1")
     assert pair.pool.names == ("0001TP_1",)
     assert pair.evaluation.names == ("0001TP_2",)
+    write_image(tmp_path / "labels/test/0001TP_2.png", np.full((4, 6), 11, np.uint8))
+    with pytest.raises(DataError, match="label value 11.*write 255 in place of 11"):
+        camvid.load(_config(tmp_path)).evaluation.label(0)
 
 
 def test_a_root_that_is_not_camvid(tmp_path):
