@@ -59,7 +59,7 @@ def test_layout_in_another_root(tmp_path, write_image):
     assert pair.pool.names == ("0001TP_1",)
     assert pair.evaluation.names == ("0001TP_2",)
     write_image(tmp_path / "labels/test/0001TP_2.png", np.full((4, 6), 11, np.uint8))
-    with pytest.raises(DataError, match="label value 11.*write 255 in place of 11"):
+    with pytest.raises(DataError, match=r"label value 11.*write 255 in place of 11"):
         camvid.load(_config(tmp_path)).evaluation.label(0)
 
 
