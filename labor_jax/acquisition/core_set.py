@@ -32,9 +32,9 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
     then the lowest row. Distances are compared in float32.
 
     A pixel's vector is the bilinear interpolation of `features` with aligned corners. A pixel whose
-    vector holds NaN covers no other, and comes last. Each pick, and each pixel asked earlier, costs
-    O(h w D + H W). Use this for budgets of single points, not for large shares of an image or where
-    large areas are labelled.
+    vector holds NaN or inf covers no other, and comes last. Each pick, and each pixel asked
+    earlier, costs O(h w D + H W). Use this for budgets of single points, not for large shares of an
+    image or where large areas are labelled.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
     Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1. There a point is an image; here it is a
@@ -162,6 +162,7 @@ def _pixel_vectors(features: jax.Array, shape: tuple[int, int]) -> _PixelVectors
     features = features.astype(jnp.float32).swapaxes(0, 1)
     # The distances don't depend on the origin, but their rounding errors do. With one of the
     # image's own vectors as the origin the numbers are small, and equal vectors become exactly 0.
+    features = jnp.where(jnp.isfinite(features), features, jnp.nan)  # inf - inf is NaN everywhere
     vectors = features.reshape(-1, features.shape[-1])
     features = features - vectors[jnp.argmax(~jnp.any(jnp.isnan(vectors), axis=-1))]
     return _PixelVectors(features, _squared_norms(features, columns, rows), columns, rows)

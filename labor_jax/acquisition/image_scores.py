@@ -138,7 +138,7 @@ def best_images(scores: np.ndarray, count: int, *, vectors: np.ndarray | None = 
     """
     if vectors is not None:
         picks, _ = select_image_core_set(
-            jnp.asarray(vectors), jnp.asarray(scores > -np.inf), count=min(count, len(scores))
+            jnp.asarray(vectors), jnp.asarray(~np.isneginf(scores)), count=min(count, len(scores))
         )
         picks = np.asarray(picks, np.int64)
         return picks[picks >= 0]

@@ -26,8 +26,9 @@ def select_representative_points(
     """LabOR's SelectPt (PPL): at most one point for each predicted class in the mask.
 
     Groups the masked pixels by predicted class. The prototype of a group is its mean probability
-    vector. Asks the pixel of each group whose vector is nearest to the prototype. Distances within
-    1e-6 of the smallest are ties, which go to the lowest column, then the lowest row.
+    vector, without pixels of NaN, which are asked only where a group has no others. Asks the pixel
+    of each group whose vector is nearest to the prototype. Distances within 1e-6 of the smallest
+    are ties, which go to the lowest column, then the lowest row.
 
     Reference: Shin et al., LabOR, ICCV 2021, arXiv 2108.05570, Algorithm 1. The paper does not say
     which distance it uses.
@@ -53,7 +54,11 @@ def select_representative_points(
     predicted = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
     group = jnp.where(mask, predicted, num_classes)
 
-    prototypes = _group_means(probabilities, group)
+    # A NaN times 0 is NaN, so it would spoil the means of all groups.
+    sound = ~jnp.any(jnp.isnan(probabilities), axis=-1)
+    prototypes = _group_means(
+        jnp.where(sound[..., None], probabilities, 0.0), jnp.where(sound, group, num_classes)
+    )
     distances = _distances(probabilities, prototypes, predicted, unit=distance == "cosine")
     smallest = jax.ops.segment_min(distances.ravel(), group.ravel(), num_classes + 1)
     tied = mask & (distances <= smallest[group] + _TIE)

@@ -112,7 +112,8 @@ def pixbal(logits: jax.Array, shares: jax.Array, temperature: float = 0.1) -> ja
     Args:
       logits: f32[..., C], `C >= 2`; ties in the prediction go to the lowest class.
       shares: f32[C], the classes' mean probabilities, such as in the pool.
-      temperature: Static, above 0.
+      temperature: Static, above 0. MulActSeg's 0.1 is of a model whose logits are cosines and that
+        is trained at it; of ordinary logits it takes `p_2 / p_1` to the tenth power.
 
     Returns:
       f32[...] in [0, 1].
@@ -163,7 +164,9 @@ def halo(radii: jax.Array, logits: jax.Array, radius: int) -> jax.Array:
     """HALO's score: the hyperbolic radius times `prediction_uncertainty`.
 
     Both are first scaled to 0 to 1 within the image: (s - min s) / (max s - min s), 0 where all are
-    equal. A NaN stays one, and leaves the other pixels as they are.
+    equal. A NaN stays one, and leaves the other pixels as they are. At the image's border the
+    uncertainty is the mean over the window's pixels inside; HALO's code divides by those outside
+    too, so that pixels there score lower.
 
     Args:
       radii: f32[..., H, W], such as `models.Hyperbolic` gives them.

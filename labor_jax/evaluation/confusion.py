@@ -16,15 +16,20 @@ def confusion_matrix(
     """Counts pixels by label and predicted class.
 
     Args:
-      predictions: int32[...], classes 0 to C - 1.
-      labels: int32[...], classes or `ignore_label`; ignored pixels are not counted.
+      predictions: integers [...], classes 0 to C - 1.
+      labels: integers [...], classes or `ignore_label`; ignored pixels are not counted, nor are
+        those whose label or prediction is no class.
       num_classes: C.
       ignore_label: the label that does not count.
 
     Returns:
       int32[C, C]; row = label, column = prediction. Exact up to 2^31 pixels.
     """
+    # In uint8, that of label files, the number of a cell would overflow.
+    predictions, labels = (jnp.asarray(each).astype(jnp.int32) for each in (predictions, labels))
     counted = labels != ignore_label
+    for each in (predictions, labels):
+        counted &= (each >= 0) & (each < num_classes)
     cell = jnp.where(counted, labels * num_classes + predictions, num_classes**2)
     counts = jnp.bincount(cell.ravel(), length=num_classes**2 + 1)
     return counts[:-1].reshape(num_classes, num_classes)

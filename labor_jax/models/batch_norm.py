@@ -41,8 +41,14 @@ class BatchNorm(nn.Module):
         """Normalises `inputs`, floating [..., C], to `dtype` of the same shape.
 
         Raises:
-          ValueError: It is to normalise by the batch, which has one value a channel.
+          ValueError: The mode is none of the two. Or it is to normalise by the batch, which has one
+            value a channel.
         """
+        if self.mode not in BATCH_NORM_MODES:
+            raise ValueError(
+                f"the mode of batch norm is {self.mode!r}; choose one of: "
+                f"{', '.join(BATCH_NORM_MODES)}"
+            )
         channels = inputs.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from labor_jax.ops.varying import vary_together
+
 
 def connected_components(classes: jax.Array, *, sweeps: int = 8) -> jax.Array:
     """Numbers the 8-connected regions of equal class.
@@ -50,5 +52,6 @@ def _components(classes: jax.Array, sweeps: int) -> jax.Array:
         parents = jnp.minimum(parents.at[parents].min(least), least)
         return parents[parents]
 
-    parents = jax.lax.fori_loop(0, sweeps, sweep, jnp.arange(last, dtype=jnp.int32))
+    parents, _ = vary_together(jnp.arange(last, dtype=jnp.int32), classes)
+    parents = jax.lax.fori_loop(0, sweeps, sweep, parents)
     return parents.reshape(height, width)

@@ -156,8 +156,8 @@ def test_lower_precision_features_are_accepted():
     np.testing.assert_array_equal(selection.centers, _twin(features, available, 5))
 
 
-@pytest.mark.parametrize("asked", [False, True])
-def test_pixels_of_nan_features_decide_nothing_and_come_last(asked):
+@pytest.mark.parametrize(("asked", "value"), [(False, np.nan), (True, np.nan), (False, np.inf)])
+def test_pixels_of_nan_or_inf_features_decide_nothing_and_come_last(asked, value):
     features = np.random.default_rng(5).normal(size=(6, 6, 2)).astype(np.float32)
     features[0, 0] = features[5, 5, 0] = np.nan
     # A pixel at the border of a broken cell of the map counts as broken.
@@ -165,7 +165,8 @@ def test_pixels_of_nan_features_decide_nothing_and_come_last(asked):
     broken[0, 0] = broken[4:, 4:] = True
     available = np.ones((6, 6), bool)
     available[0, 0] = not asked
-    found = acquisition.select_core_set(features, available, count=36)
+    spoilt = np.where(np.isnan(features), np.float32(value), features)
+    found = acquisition.select_core_set(spoilt, available, count=36)
     _assert_consistent(found, available)
     centers = np.asarray(found.centers)[: available.sum()]
     sound = (~broken).sum()

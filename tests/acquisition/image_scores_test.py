@@ -77,6 +77,8 @@ def test_images_with_vectors_are_chosen_by_k_centres_and_never_those_with_nothin
     asked = np.array([-np.inf, 0, 0, 0], np.float32)
     assert acquisition.best_images(asked, 2, vectors=vectors).tolist() == [3, 2]
     assert acquisition.best_images(asked, 9, vectors=vectors).tolist() == [3, 2, 1]
+    unknown = np.full(4, np.nan, np.float32)  # a score that is NaN may be chosen
+    assert len(acquisition.best_images(unknown, 9, vectors=vectors)) == 4
 
 
 @pytest.mark.parametrize("asked", [False, True])

@@ -117,6 +117,19 @@ def test_a_spoilt_group_still_gets_its_point():
     assert selection.valid[0]
 
 
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_nan_spoils_no_other_pixel(distance, masked):
+    probabilities = _probabilities(5)
+    mask = jnp.ones(probabilities.shape[:2], bool).at[2, 3].set(False)
+    expected = acquisition.select_representative_points(mask, probabilities, distance=distance)
+    spoilt = probabilities.at[2, 3].set(jnp.nan)
+    found = acquisition.select_representative_points(
+        mask.at[2, 3].set(masked), spoilt, distance=distance
+    )
+    np.testing.assert_array_equal(found.centers, expected.centers)
+
+
 def test_wrong_input_is_explained():
     probabilities, mask = _probabilities(0), jnp.ones((9, 11), bool)
     select = acquisition.select_representative_points

@@ -4,6 +4,7 @@ import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -48,6 +49,19 @@ def test_equals_twins(predictions, labels):
     else:
         with pytest.raises(ValueError, match="no labelled pixel"):
             confusion.mean_iou(counts)
+
+
+@pytest.mark.parametrize("make", [np.asarray, jnp.asarray])
+def test_types_of_label_files_do_not_overflow(make):
+    predictions, labels = make(np.full(16, 15, np.uint8)), make(np.full(16, 14, np.uint8))
+    for each in (predictions, predictions.astype(np.int32)):
+        counts = np.asarray(confusion.confusion_matrix(each, labels, 19))
+        assert counts[14, 15] == counts.sum() == 16
+
+
+def test_what_is_no_class_is_not_counted():
+    predictions, labels = np.array([0, CLASSES, 1, -1]), np.array([-1, 0, CLASSES, 1])
+    assert not compiled(predictions, labels, CLASSES, 255).any()
 
 
 def test_another_ignore_label():

@@ -163,6 +163,11 @@ def test_batch_norm_averages_over_the_device_axis():
     np.testing.assert_allclose(sharded(x)[0], whole, atol=1e-5)
 
 
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match="batch norm is 'freeze'; choose one of: trained, frozen"):
+        BatchNorm("freeze").init(jax.random.key(0), jnp.ones((2, 1, 1, 3)), True)
+
+
 def test_a_single_value_a_channel_cannot_be_normalised():
     pooled = jnp.ones((1, 1, 1, 3))
     module = BatchNorm()

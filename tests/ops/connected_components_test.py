@@ -67,3 +67,11 @@ def test_any_leading_shape():
     found = connected_components(classes)
     np.testing.assert_array_equal(found[2, 1], twin(classes[2, 1]))
     np.testing.assert_array_equal(connected_components(classes[0, 0]), twin(classes[0, 0]))
+
+
+def test_under_shard_map():
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("batch")
+    sharded = jax.shard_map(connected_components, mesh=mesh, in_specs=spec, out_specs=spec)
+    classes = np.random.default_rng(1).integers(0, 2, (2, 4, 5))
+    np.testing.assert_array_equal(jax.jit(sharded)(classes)[1], twin(classes[1]))
