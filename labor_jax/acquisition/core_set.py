@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from labor_jax.acquisition import pixel_order
+from labor_jax.acquisition import loop_carry, pixel_order
 from labor_jax.acquisition.argument_checks import check_image_features, check_natural
 from labor_jax.acquisition.selection import Selection
 
@@ -59,7 +59,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
     height = available.shape[0]
     vectors = _pixel_vectors(lax.stop_gradient(features), available.shape)
     # Columns first, as in the vectors, so that the lowest number wins a tie.
-    free = available.T
+    free = loop_carry.initial_carry(available, features).T
     size = free.size
     number = lax.broadcasted_iota(jnp.int32, (size,), 0).reshape(free.shape)
 
@@ -72,6 +72,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
 
     # A pixel of a vector with NaN has no distance to any other, and comes last.
     nearest = jnp.where(jnp.isnan(vectors.squared_norms), jnp.nan, jnp.float32(jnp.inf))
+    nearest = loop_carry.initial_carry(nearest, free)
     # Where nothing is left to ask, it does not matter what the asked pixels cover.
     first_asked = jnp.where(jnp.any(free), next_asked(-1), size)
     _, nearest = lax.while_loop(lambda state: state[0] < size, cover_asked, (first_asked, nearest))

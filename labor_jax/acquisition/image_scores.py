@@ -105,7 +105,8 @@ def select_image_core_set(
         covered = jnp.fmin(nearest, distances_to(vectors[index]))
         return jnp.where(available[index], nearest, covered)
 
-    nearest = loop_carry.initial_carry(jnp.full(number.shape, jnp.inf, jnp.float32), vectors)
+    available = loop_carry.initial_carry(available, vectors)
+    nearest = loop_carry.initial_carry(jnp.full(number.shape, jnp.inf, jnp.float32), available)
     nearest = lax.fori_loop(0, number.size, cover, nearest)
     nearest = jnp.where(broken, jnp.nan, nearest)
     to_mean = -distances_to(jnp.mean(vectors, axis=0, where=~broken[:, None]))

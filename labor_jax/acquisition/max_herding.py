@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from labor_jax import ops
+from labor_jax.acquisition import loop_carry
 from labor_jax.acquisition.argument_checks import check_image_features, check_natural
 from labor_jax.acquisition.selection import Selection
 
@@ -66,6 +67,7 @@ def select_max_herding(
       https://arxiv.org/abs/2407.12212. There x and y are images; here they are pixels of one.
     """
     count = _check(features, available, count, lengthscale, positions)
+    available = loop_carry.initial_carry(available, features)
     rows, columns = _position_lines(available.shape, positions)
     # Columns first, so that the lowest number wins a tie.
     places = np.stack(np.meshgrid(rows, columns), axis=-1).reshape(-1, 2)

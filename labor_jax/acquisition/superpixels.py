@@ -141,7 +141,7 @@ def merge_alike(
     joined = (between < divergence) & jnp.all(certain[pairs], axis=-1) & (pairs[:, 0] >= 0)
     # A pair that is not joined points to itself, which changes nothing.
     ends = jnp.where(joined, pairs.T, 0)
-    parents = loop_carry.initial_carry(jnp.arange(bound, dtype=jnp.int32), superpixels)
+    parents = loop_carry.initial_carry(jnp.arange(bound, dtype=jnp.int32), means)
 
     def lower(state):
         parents, _ = state
@@ -218,6 +218,7 @@ def _means(
     Row by row, so that what it makes is never in memory for the whole image.
     """
     numbers = jnp.where(_inside(superpixels, bound), superpixels, bound)
+    numbers = loop_carry.initial_carry(numbers, values)
 
     def add(state, row):
         totals, counts = state
@@ -227,6 +228,6 @@ def _means(
 
     depth = jax.eval_shape(row_values, values[0]).shape[-1]
     state = (jnp.zeros((bound, depth), jnp.float32), jnp.zeros(bound, jnp.int32))
-    state = tuple(loop_carry.initial_carry(each, values) for each in state)
+    state = tuple(loop_carry.initial_carry(each, numbers) for each in state)
     (totals, counts), _ = lax.scan(add, state, (values, numbers))
     return totals / jnp.maximum(counts, 1)[:, None]
