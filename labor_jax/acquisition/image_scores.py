@@ -70,7 +70,7 @@ def select_image_core_set(
     distance) from its nearest asked image. Images that are not available count as asked in earlier
     rounds. If there are none, the first pick is the image nearest to the mean vector. Ties go to
     the lowest number. Distances are computed in float32, one asked image at a time: O(N D) each. An
-    image whose vector holds NaN covers no other, and comes last.
+    image whose vector holds NaN or inf covers no other, and comes last.
 
     Reference: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
     Approach", ICLR 2018, arXiv 1708.00489, Algorithm 1.
@@ -95,6 +95,7 @@ def select_image_core_set(
     check_mask("available", available, vectors.shape[:1])
     count = check_natural("count", count)
     vectors = lax.stop_gradient(vectors).astype(jnp.float32)
+    vectors = jnp.where(jnp.isfinite(vectors), vectors, jnp.nan)
     broken = jnp.any(jnp.isnan(vectors), axis=-1)
     number = jnp.arange(vectors.shape[0], dtype=jnp.int32)
 

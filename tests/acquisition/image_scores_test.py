@@ -107,3 +107,10 @@ def test_the_best_images_come_in_order_and_never_those_with_nothing_left():
     assert acquisition.best_images(scores, 9).tolist() == [2, 0, 4, 5, 1]
     assert acquisition.best_images(scores, 2).tolist() == [2, 0]
     assert acquisition.best_images(scores, 0).tolist() == []
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_an_image_of_broken_features_comes_last(broken):
+    vectors = np.asarray([[0.0], [broken], [1.0], [9.0]], np.float32)
+    picks, _ = acquisition.select_image_core_set(vectors, np.ones(4, bool), count=4)
+    np.testing.assert_array_equal(picks, [2, 3, 0, 1])
