@@ -36,7 +36,7 @@ def window_sum(x: jax.Array, radius: int, axis: int) -> jax.Array:
     """
     size = x.shape[axis]
     # A larger radius than this reaches past both ends of the axis from everywhere.
-    radius = min(radius, size - 1)
+    radius = max(min(radius, size - 1), 0)
     span = _pad(x, radius, radius, axis, jnp.zeros((), x.dtype))
     remaining, start, width = 2 * radius + 1, 0, 1
     total = None
@@ -92,7 +92,7 @@ def column_window_sum(x: jax.Array, radius: int) -> jax.Array:
     fit the dtype.
     """
     height = x.shape[0]
-    radius = min(radius, height - 1)
+    radius = max(min(radius, height - 1), 0)
     sums = column_sums(x)
     upto = jnp.concatenate([sums[radius:], jnp.broadcast_to(sums[-1:], (radius, *x.shape[1:]))])
     before = _pad(sums[: height - radius - 1], radius + 1, 0, 0, jnp.zeros((), x.dtype))
@@ -119,7 +119,7 @@ def _window_idempotent(
     """A window reduction by an operation that may count an element twice."""
     for axis in (x.ndim - 1, x.ndim - 2):
         size = x.shape[axis]
-        reach = min(radius, size - 1)
+        reach = max(min(radius, size - 1), 0)
         span = _pad(x, reach, reach, axis, neutral)
         width, target = 1, 2 * reach + 1
         while 2 * width <= target:

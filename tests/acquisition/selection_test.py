@@ -294,3 +294,13 @@ def test_wrong_masks_are_explained():
         acquisition.select_inconsistent(discrepancy, discrepancy, mask)
     with pytest.raises(ValueError, match="max_pixels must be 0 or more"):
         acquisition.select_inconsistent(mask, discrepancy, mask, max_pixels=-1)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0)], ids=str)
+def test_nothing_is_asked_of_an_empty_image(shape):
+    free = jnp.ones(shape, bool)
+    found = acquisition.select_regions(
+        jnp.zeros(shape), free, count=2, radius=1, suppression_radius=2
+    )
+    assert not found.valid.any()
+    assert found.query.shape == found.available.shape == shape
