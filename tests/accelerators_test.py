@@ -55,6 +55,7 @@ def traced_step(request):
     return jax.jit(step).trace(state, both_domains(size=SIZE)), of_head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ACCELERATORS)
 def test_a_training_step(traced_step, platform):
     traced, of_head = traced_step

@@ -7,7 +7,6 @@ from labor_jax import experiment
 from labor_jax.annotation import LabelStore
 from labor_jax.data import street
 from tests.runs import comparable, interrupt_query
-from tests.slow import all_but
 from tests.tiny import tiny_config
 
 KINDS = {
@@ -32,7 +31,8 @@ def config_of(method):
     return config
 
 
-@pytest.mark.parametrize("method", all_but(["multi_hot"], KINDS))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", KINDS)
 def test_a_way_of_asking_runs_to_its_end(method, tmp_path):
     summary = experiment.run(config_of(method), tmp_path)
     last = summary["rounds"][-1]
