@@ -59,15 +59,14 @@ def command(name: str) -> str:
     return "\n\n".join((f"Usage: {shown} [FLAGS]", *paragraphs, listed("Flags:", rows)))
 
 
-def fields(config: ConfigDict, meanings: dict[str, str], note: str = "") -> str:
+def fields(config: ConfigDict, meanings: dict[str, str]) -> str:
     """Returns the flags of all fields of a config with their values and meanings.
 
     Args:
       config: the values.
       meanings: of fields and sections, see `config_comments.read`.
-      note: stands in the title, behind what it says.
     """
-    title = f"Fields of {config.method} on {config.pair}, with their values{note}:"
+    title = f"Fields of {config.method} on {config.pair}, with their values:"
     order = {path: number for number, path in enumerate(meanings)}
     return "\n\n".join(_sections(config, "", title, meanings, order))
 

@@ -266,12 +266,10 @@ def _print_help(config: ConfigDict | None, with_config: bool) -> None:
         from labor_jax import config_comments
         from labor_jax.data import PAIRS
 
-        note = ""
         if config.pair in PAIRS and PAIRS[config.pair].chosen_from_data:
-            note = (
-                "; None is\nchosen from your images when the run starts, unless a field says more"
-            )
-        print(f"\n{command_help.fields(config, config_comments.read(config), note)}")
+            print("\nNone stands for a value that is chosen from your images when the run starts,")
+            print("unless the field says otherwise.")
+        print(f"\n{command_help.fields(config, config_comments.read(config))}")
     elif with_config:
         print("\nlabor-jax run CONFIG --help lists the fields of a config; labor-jax --help the")
         print("names of configs.")

@@ -35,8 +35,7 @@ def window_sum(x: jax.Array, radius: int, axis: int) -> jax.Array:
       The sums, same shape and dtype as `x`.
     """
     size = x.shape[axis]
-    # A larger radius than this reaches past both ends of the axis from everywhere.
-    radius = max(min(radius, size - 1), 0)
+    radius = _reach(radius, size)
     span = _pad(x, radius, radius, axis, jnp.zeros((), x.dtype))
     remaining, start, width = 2 * radius + 1, 0, 1
     total = None
@@ -92,7 +91,7 @@ def column_window_sum(x: jax.Array, radius: int) -> jax.Array:
     fit the dtype.
     """
     height = x.shape[0]
-    radius = max(min(radius, height - 1), 0)
+    radius = _reach(radius, height)
     sums = column_sums(x)
     upto = jnp.concatenate([sums[radius:], jnp.broadcast_to(sums[-1:], (radius, *x.shape[1:]))])
     before = _pad(sums[: height - radius - 1], radius + 1, 0, 0, jnp.zeros((), x.dtype))
@@ -119,7 +118,7 @@ def _window_idempotent(
     """A window reduction by an operation that may count an element twice."""
     for axis in (x.ndim - 1, x.ndim - 2):
         size = x.shape[axis]
-        reach = max(min(radius, size - 1), 0)
+        reach = _reach(radius, size)
         span = _pad(x, reach, reach, axis, neutral)
         width, target = 1, 2 * reach + 1
         while 2 * width <= target:
@@ -140,6 +139,11 @@ def _double(span: jax.Array, width: int, axis: int, combine: Callable) -> jax.Ar
         lax.slice_in_dim(span, 0, length - width, axis=axis),
         lax.slice_in_dim(span, width, length, axis=axis),
     )
+
+
+def _reach(radius: int, size: int) -> int:
+    """The largest radius that matters: a larger one reaches past both ends from everywhere."""
+    return max(min(radius, size - 1), 0)
 
 
 def _pad(x: jax.Array, before: int, after: int, axis: int, value: jax.Array) -> jax.Array:

@@ -171,8 +171,8 @@ class Clan(Adversarial):
 
 
 def _share_taken(memory) -> jax.Array:
-    """Which share of the phase's steps lies behind; 1 in joint training that goes on for longer."""
-    return jnp.minimum(memory["step"] / jnp.maximum(memory["steps"], 1), 1.0)
+    """Which share of the phase's steps lies behind."""
+    return memory["step"] / jnp.maximum(memory["steps"], 1)
 
 
 @register_method("clan")

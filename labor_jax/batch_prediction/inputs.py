@@ -23,8 +23,8 @@ class Input(NamedTuple):
     Attributes:
       path: the file.
       file: its path below the folder that all inputs share, with "/".
-      name: what its outputs are called: `file` without extension; with it, if another input of the
-        same kind would be called the same, or an image the same as a frame of the video.
+      name: what its outputs are called: `file` without its extension. It keeps the extension if
+        another input of the same kind, or an image and a frame of the video, would be called alike.
     """
 
     path: Path
@@ -193,7 +193,7 @@ def _named(paths: Iterable[Path], base: Path, taken: Iterable[str] = ()) -> tupl
 
 
 def _holding_frames(images: Iterable[Input]) -> Iterator[str]:
-    """The folders, in small letters, that hold an image called as a frame of a video DIR.mp4 is."""
+    """The folders DIR, in small letters, that hold an image named like a frame of DIR.mp4."""
     for image in images:
         folder, _, name = image.name.casefold().rpartition("/")
         if video.is_frame_name(name, folder.rpartition("/")[2]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import logging
@@ -11,7 +12,7 @@ from pathlib import Path
 from labor_jax.batch_prediction import outputs, pre_annotations, videos
 from labor_jax.batch_prediction.image_files import ImageFiles
 from labor_jax.batch_prediction.images import predict_images
-from labor_jax.batch_prediction.inputs import Input, Inputs
+from labor_jax.batch_prediction.inputs import Inputs
 from labor_jax.batch_prediction.pre_annotations import LabelledImage
 from labor_jax.data import DataError, class_table, messages
 from labor_jax.data.files import video
@@ -55,7 +56,8 @@ class Job:
         key = outputs.model_key(self.model)
         image_sources = [outputs.source(key, image.path) for image in self.inputs.images]
         video_sources = [outputs.source(key, each.path) for each in self.inputs.videos]
-        annotations_key = self._annotations_key([*image_sources, *video_sources])
+        sharing = self._sharing_frame_names() if self.annotations else []
+        annotations_key = self._annotations_key([*image_sources, *video_sources], sharing)
         classes = self._classes()
         remaining = self._remaining(split, image_sources, video_sources, annotations_key, classes)
         if split.readable() or self.inputs.videos:
@@ -84,11 +86,12 @@ class Job:
                 continue
             predicted += result.predicted
             problems += [result.problem] if result.problem else []
-            by_name = self._shares_frame_names(item)
             labelled += [
-                LabelledImage(f"{each.name}.jpg" if by_name else each.file, label_map)
+                LabelledImage(
+                    f"{each.name}.jpg" if item.name in sharing else each.file,
+                    self._label_map(each.name),
+                )
                 for each in result.frames
-                for label_map in [self._label_map(each.name)]
             ]
         self._annotate(labelled, annotations_key)
         self._report(predicted, len(labelled), time.monotonic() - started, problems)
@@ -142,17 +145,19 @@ class Job:
             )
         return {}
 
-    def _shares_frame_names(self, item: Input) -> bool:
-        """Whether frames of another video, or images, are called as this video's frames are."""
-        stem = item.path.stem.casefold()
-        alike = [each for each in self.inputs.videos if each.path.stem.casefold() == stem]
-        return len(alike) > 1 or any(
-            video.is_frame_name(image.file.casefold(), stem) for image in self.inputs.images
-        )
+    def _sharing_frame_names(self) -> list[str]:
+        """The names of videos whose frames are called as another video's frames, or as images."""
+        stems = [each.path.stem.casefold() for each in self.inputs.videos]
+        count = collections.Counter(stems)
+        files = [image.file.casefold() for image in self.inputs.images]
+        return [
+            each.name
+            for each, stem in zip(self.inputs.videos, stems, strict=True)
+            if count[stem] > 1 or any(video.is_frame_name(file, stem) for file in files)
+        ]
 
-    def _annotations_key(self, sources: list[str]) -> str:
-        by_name = [each.name for each in self.inputs.videos if self._shares_frame_names(each)]
-        described = "\n".join([*sources, self.every, str(self.annotations), *by_name])
+    def _annotations_key(self, sources: list[str], sharing: list[str]) -> str:
+        described = "\n".join([*sources, self.every, str(self.annotations), *sharing])
         return hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()
 
     def _annotate(self, labelled: list[LabelledImage], key: str) -> None:

@@ -57,8 +57,8 @@ class Augment:
     crop: tuple[int, int] | None = _setting(
         None,
         "(height, width) in pixels of a window: cut it out at a random place, padded where the "
-        "image is smaller; None is off, but on pairs of your own images, such as folders, what "
-        "suits their size: there, a window as large as the images cuts nothing",
+        "image is smaller; None is off. On pairs of your own images, such as folders, None is "
+        "chosen by their size; to cut nothing there, give a window as large as the images",
         _is_size,
     )
     brightness: float = _setting(

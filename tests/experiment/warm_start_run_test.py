@@ -147,15 +147,21 @@ def test_a_start_that_was_measured_another_way_is_measured_anew(
     assert comparable(experiment.run(started, tmp_path / "started")) == comparable(whole)
 
 
-def test_a_start_that_was_measured_on_other_images_is_measured_anew(source_only, tmp_path, caplog):
+def warmup_from_other_data(source_only, tmp_path, role, part):
+    """The config of a warm-up from a run that began with other images or labels of a role."""
     start = tmp_path / "start"
     shutil.copytree(source_only, start)
     data = json.loads((start / "data.json").read_text())
-    for image in data["evaluation"].values():
-        image["label"]["sha256"] = "0"
+    for image in data[role].values():
+        image[part]["sha256"] = "0"
     (start / "data.json").write_text(json.dumps(data))
     config = tiny_config("warmup")
     config.warm_start = str(start)
+    return config
+
+
+def test_a_start_that_was_measured_on_other_images_is_measured_anew(source_only, tmp_path, caplog):
+    config = warmup_from_other_data(source_only, tmp_path, "evaluation", "label")
     with caplog.at_level("WARNING"):
         found = experiment.run(config, tmp_path / "run")
     assert "measures another way (the evaluation images or labels)" in caplog.text
@@ -226,14 +232,7 @@ def test_a_start_that_has_not_finished_is_refused(tmp_path):
 
 
 def test_a_changed_pool_may_be_accepted(source_only, tmp_path, caplog):
-    start = tmp_path / "start"
-    shutil.copytree(source_only, start)
-    data = json.loads((start / "data.json").read_text())
-    for image in data["pool"].values():
-        image["image"]["sha256"] = "0"
-    (start / "data.json").write_text(json.dumps(data))
-    config = tiny_config("warmup")
-    config.warm_start = str(start)
+    config = warmup_from_other_data(source_only, tmp_path, "pool", "image")
     with pytest.raises(DataError, match="accept_changes=True"):
         experiment.run(config, tmp_path / "run")
     config.data.accept_changes = True

@@ -249,9 +249,10 @@ def _class_numbers(contents: LabelContents, main: list[int], void: str) -> Codin
 
 
 def contradicts(own: Coding, common: Coding) -> bool:
-    """Whether labels by themselves are taken for other numbers than with further labels.
+    """Whether the guess for some of the labels contradicts that for all of them.
 
-    They are those of a known data set, or start at 1. Others tell nothing: a class may be unseen.
+    Numbers of a known data set may, and numbers that start at 1. Others tell nothing, since a class
+    may be unseen.
     """
     if own.problem or common.problem or not own.kind == common.kind == NUMBERS:
         return False

@@ -64,7 +64,7 @@ def common_coding(
 def contradicting_codings(
     labels: Sequence[LabelSet], roles: Mapping[str, PhotoSet], common: Coding | None
 ) -> dict[str, Coding]:
-    """The guesses for single roles whose labels alone are taken for others than all together."""
+    """The guess for each role whose labels, taken alone, look coded otherwise than all together."""
     own = {
         role: labelled.coding
         for role, one in roles.items()

@@ -42,10 +42,7 @@ def suggest_fields(inspection: Inspection, class_table: str = "") -> Fields:
     root = inspection.scan.root.resolve()
     fields = {"data.root": str(root)}
     if inspection.coding is not None and not inspection.coding.problem:
-        fields |= _coding(inspection.coding, class_table)
-        if _is_read_by_role(inspection, class_table):
-            fields.pop("data.label_map", None)
-            fields |= _label_maps(inspection)
+        fields |= _coding(inspection, class_table)
     else:
         fields["data.classes"] = class_table or UNKNOWN_CLASSES
     for role in base.ROLES:
@@ -173,8 +170,8 @@ def _about_role_codings(inspection: Inspection, class_table: str) -> list[str]:
         return []
     alone = "; ".join(f"{role}: {one.title}" for role, one in inspection.role_codings.items())
     lines = [
-        f"Labels look different by themselves ({alone}) than all together",
-        f"({inspection.coding.title}).",
+        f"Taken alone, labels of some roles look coded in another way ({alone})",
+        f"than all labels together ({inspection.coding.title}).",
     ]
     if _is_read_by_role(inspection, class_table):
         return [*lines, "The command reads each role by its own coding."]
@@ -198,7 +195,8 @@ def _about_classes(inspection: Inspection, class_table: str) -> list[str]:
     ]
 
 
-def _coding(coding: Coding, class_table: str) -> Fields:
+def _coding(inspection: Inspection, class_table: str) -> Fields:
+    coding = inspection.coding
     fields = {"data.classes": class_table or ",".join(coding.classes)}
     if coding.kind == COLOURS:
         if coding.from_palettes:
@@ -207,6 +205,8 @@ def _coding(coding: Coding, class_table: str) -> Fields:
             fields["data.palette"] = ",".join(map(colours.text, coding.colours))
             if coding.void:
                 fields["data.label_map"] = ",".join(f"{colours.text(c)}:void" for c in coding.void)
+    elif _is_read_by_role(inspection, class_table):
+        fields |= _label_maps(inspection)
     elif coding.codes is not None and not class_table:
         fields["data.label_map"] = _label_map(coding)
     return fields
@@ -225,7 +225,7 @@ def _is_read_by_role(inspection: Inspection, class_table: str) -> bool:
 
 
 def _label_maps(inspection: Inspection) -> Fields:
-    """Label maps of the roles, where those of all labels are for some of them alone."""
+    """The label map of each role that needs one."""
     by_role = {
         role: inspection.role_codings.get(role, inspection.coding)
         for role, one in inspection.roles.items()

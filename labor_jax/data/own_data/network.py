@@ -101,9 +101,9 @@ def choose(config: ConfigDict, facts: Facts) -> Iterator[Choice]:
 
 
 def open_weights(config: ConfigDict) -> tuple[str, ...]:
-    """The weights of terms that depend on the network's: those of a feature distance as published.
+    """The fields of a feature distance's weight that are open: None, or the published weight.
 
-    A method sets them, such as MIC; one with another weight has decided.
+    Methods such as MIC set the published weight. Any other is somebody's choice.
     """
     from labor_jax.adaptation import feature_distance  # its modules import labor_jax.data
 

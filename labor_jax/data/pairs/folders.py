@@ -75,7 +75,8 @@ def _set_coding(role: ConfigDict) -> None:
     """How a role's label files are coded, if otherwise than the others'."""
     role.label_coding = ""  # empty: as data.label_coding
     role.label_map = ""  # empty: as data.label_map
-    # The same names as data.classes, or a table of them: of another coding; empty: data.classes.
+    # The names of data.classes, or a table that says how this role's files code them; empty: as
+    # data.classes.
     role.classes = FieldReference((), field_type=object)
 
 
