@@ -1,10 +1,13 @@
 """Which predictions to trust as labels: pure functions of logits, or of confidences and classes."""
 
+import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from labor_jax.acquisition.window_reductions import window_sum
 
@@ -76,7 +79,7 @@ def class_balanced_thresholds(
     group = jnp.where(valid, prediction, num_classes)
     order = jnp.lexsort((-confidence, group))
     counts = jnp.bincount(group, length=num_classes + 1)[:num_classes]
-    rank = jnp.floor(portion * counts.astype(jnp.float32)).astype(jnp.int32)
+    rank = _share_of_counts(portion, counts)
     place = jnp.cumsum(counts) - counts + jnp.maximum(rank, 1) - 1
     found = confidence[order][jnp.clip(place, 0, confidence.size - 1)]
     return jnp.where(rank > 0, found, 1.0)
@@ -131,9 +134,28 @@ def histogram_thresholds(histogram: np.ndarray, portion: float) -> np.ndarray:
       Zou et al., CBST, ECCV 2018, https://arxiv.org/abs/1810.07911, Algorithm 2.
     """
     so_far = np.cumsum(np.asarray(histogram), axis=-1, dtype=np.int64)
-    rank = np.floor(portion * so_far[:, -1])
+    share = _exact(portion)
+    rank = np.array([math.floor(share * int(count)) for count in so_far[:, -1]])
     found = np.argmax(so_far >= np.maximum(rank, 1)[:, None], axis=-1)
     return np.where(rank > 0, LEAST_CONFIDENCE[found], np.float32(1.0))
+
+
+def _exact(portion: float) -> Fraction:
+    """The portion as it is written, or next to it: three of its denominator fit into 32 bits."""
+    return Fraction(str(float(portion))).limit_denominator(2**29)
+
+
+def _share_of_counts(portion: float, counts: jax.Array) -> jax.Array:
+    """floor(portion * counts), int32[C]: 0.59 of 100 is 59, where floating point gives 58."""
+    share = _exact(portion)
+
+    def divide(place, state):
+        """Long division, a binary digit of the counts at a time."""
+        quotient, rest = state
+        rest = 2 * rest + ((counts >> (30 - place)) & 1) * share.numerator
+        return 2 * quotient + rest // share.denominator, rest % share.denominator
+
+    return lax.fori_loop(0, 31, divide, (counts * 0, counts * 0))[0]
 
 
 def class_balanced_labels(logits: jax.Array, thresholds: jax.Array) -> jax.Array:

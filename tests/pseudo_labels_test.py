@@ -1,6 +1,8 @@
 """Thresholds of pseudo labels against NumPy."""
 
 import functools
+import math
+from fractions import Fraction
 
 import jax
 import numpy as np
@@ -22,7 +24,7 @@ def twin(confidence, prediction, portion):
     found = np.ones(CLASSES, np.float32)
     for number in range(CLASSES):
         own = np.sort(confidence[prediction == number])[::-1]
-        rank = int(np.floor(np.float32(portion) * np.float32(len(own))))
+        rank = math.floor(Fraction(str(portion)) * len(own))
         if rank:
             found[number] = own[rank - 1]
     return found
@@ -37,7 +39,27 @@ def test_thresholds_are_cbsts(seed, portion):
     np.testing.assert_array_equal(found, twin(confidence, prediction, portion))
     for number in range(CLASSES):
         own = confidence[prediction == number]
-        assert (own >= found[number]).sum() == int(np.float32(portion) * np.float32(len(own)))
+        assert (own >= found[number]).sum() == math.floor(Fraction(str(portion)) * len(own))
+
+
+@pytest.mark.parametrize(
+    ("portion", "count", "labelled"),
+    [
+        (0.59, 100, 59),
+        (0.29, 100, 29),
+        (0.42, 150, 63),
+        (0.1 + 0.2, 10, 3),
+        (0.99999, 100_000, 99_999),
+    ],
+)
+def test_a_share_that_floating_point_misses_is_exact(portion, count, labelled):
+    confidence = (1 - np.arange(1, count + 1) / 2**20).astype(np.float32)
+    prediction = np.zeros(count, int)
+    found = np.asarray(thresholds(confidence, prediction, portion))[0]
+    assert (confidence >= found).sum() == labelled
+    rounded = pseudo_labels.histogram_thresholds(histogram(confidence, prediction), portion)[0]
+    bins = pseudo_labels.LEAST_CONFIDENCE
+    assert rounded == bins[bins <= found].max()
 
 
 @pytest.mark.parametrize("portion", [-0.1, 1.1])
@@ -110,7 +132,7 @@ def test_thresholds_from_a_histogram_label_the_portion_of_each_class(seed, porti
             assert found[number] == 1
             continue
         labelled = (own >= found[number]).sum()
-        assert labelled >= int(np.float32(portion) * np.float32(len(own)))
+        assert labelled >= math.floor(Fraction(str(portion)) * len(own))
         assert abs(labelled / len(own) - portion) < 0.01 + 1 / len(own)
         assert found[number] <= exact[number]
         assert 1 - found[number] <= (1 - exact[number]) * (1 + 1 / 256)

@@ -66,6 +66,7 @@ from labor_jax.acquisition.scores import (
 )
 from labor_jax.acquisition.selection import (
     MaskSelection,
+    ScoredSelection,
     Selection,
     clear_of_asked,
     select_inconsistent,
@@ -98,6 +99,7 @@ __all__ = [
     "Ranker",
     "Ranking",
     "ScoredPixels",
+    "ScoredSelection",
     "Selection",
     "Strategy",
     "adjacent_superpixels",

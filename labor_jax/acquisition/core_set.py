@@ -18,11 +18,11 @@ from jax import lax
 
 from labor_jax.acquisition import loop_carry, pixel_order
 from labor_jax.acquisition.argument_checks import check_image_features, check_natural
-from labor_jax.acquisition.selection import Selection
+from labor_jax.acquisition.selection import ScoredSelection
 
 
 @functools.partial(jax.jit, static_argnames="count")
-def select_core_set(features: jax.Array, available: jax.Array, *, count: int) -> Selection:
+def select_core_set(features: jax.Array, available: jax.Array, *, count: int) -> ScoredSelection:
     """Greedy k-centre choice of single pixels: a core-set of the image in feature space.
 
     Repeats `count` times: ask the available pixel whose feature vector is farthest (squared
@@ -46,7 +46,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
       count: Number of pixels, static, >= 0; may exceed the number of pixels.
 
     Returns:
-      A `Selection` of `count` picks. If fewer pixels are available, the remaining picks are
+      A `ScoredSelection` of `count` picks. If fewer pixels are available, the remaining picks are
       invalid. A pick's score is its squared distance to the nearest pixel asked before, inf for the
       first of all.
 
@@ -92,7 +92,7 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
     (_, left), (picks, distances) = lax.scan(pick, (nearest, free), jnp.arange(count))
     valid = picks >= 0
     centers = jnp.stack([picks % height, picks // height], axis=-1)
-    return Selection(
+    return ScoredSelection(
         centers=jnp.where(valid[:, None], centers, -1),
         valid=valid,
         query=(free & ~left).T,

@@ -117,7 +117,7 @@ def select_in_two_steps(
     key = pixel_order.sort_key(jax.lax.stop_gradient(first_score), available)
     left = pixel_order.best_mask(key, factor * count)
     chosen = select_points(second_score, left, count=count)
-    return chosen._replace(available=available & ~chosen.query, scores=None)
+    return chosen._replace(available=available & ~chosen.query)
 
 
 def _mass(a: jax.Array) -> tuple[jax.Array, jax.Array]:

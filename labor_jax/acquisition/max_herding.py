@@ -13,7 +13,7 @@ from jax import lax
 from labor_jax import ops
 from labor_jax.acquisition import loop_carry
 from labor_jax.acquisition.argument_checks import check_image_features, check_natural
-from labor_jax.acquisition.selection import Selection
+from labor_jax.acquisition.selection import ScoredSelection
 
 # Gains that are smaller by less than this share of the largest count as equal: of two positions
 # that cover nothing but each other, both gain the same, and rounding would choose between them.
@@ -29,7 +29,7 @@ def select_max_herding(
     count: int,
     lengthscale: float = 1.0,
     positions: int = _POSITIONS,
-) -> Selection:
+) -> ScoredSelection:
     """Greedy choice of pixels that cover the image in a kernel of its features.
 
     Pixels are compared at positions spread over the image: every n-th pixel in both directions,
@@ -54,8 +54,8 @@ def select_max_herding(
         so memory grows with its square: 16 MB for 2048.
 
     Returns:
-      A `Selection` of `count` picks with their gains. If fewer positions are available, the
-      remaining picks are invalid.
+      A `ScoredSelection` of `count` picks; their scores are their gains. If fewer positions are
+      available, the remaining picks are invalid.
 
     Raises:
       ValueError: If the shapes are not [h, w, D] and [H, W], an array is empty, `available` is not
@@ -93,7 +93,7 @@ def select_max_herding(
     centers = jnp.where(valid[:, None], jnp.asarray(places)[picks], -1)
     marked = jnp.where(valid, centers[:, 0], available.shape[0])
     query = jnp.zeros(available.shape, bool).at[marked, centers[:, 1]].set(True, mode="drop")
-    return Selection(centers, valid, query, available & ~query, gains)
+    return ScoredSelection(centers, valid, query, available & ~query, gains)
 
 
 def herding_positions(size: tuple[int, int]) -> int:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from labor_jax.acquisition import pixel_order
 from labor_jax.acquisition.pool_image import PoolImage, Query, Ranking, ScoredPixels
 from labor_jax.acquisition.registry import Method, function_name
-from labor_jax.acquisition.selection import Selection
+from labor_jax.acquisition.selection import ScoredSelection
 from labor_jax.acquisition.strategy import pick, run_method, weigh
 
 Ranker = Callable[..., Ranking]
@@ -62,10 +62,8 @@ def bind_ranking(
         if isinstance(found, Query) and found.parts is not None and found.scores is not None:
             valid = jnp.arange(found.scores.size) < found.picks
             return Ranking(found.scores, valid, None, found.candidates, parts=found.parts)
-        if not isinstance(found, Selection) or found.scores is None:
-            takes = (
-                "a score, ScoredPixels, a Selection with scores or a Query with parts and scores"
-            )
+        if not isinstance(found, ScoredSelection):
+            takes = "a score, ScoredPixels, a ScoredSelection or a Query with parts and scores"
             raise _without_score(method, takes)
         return Ranking(found.scores, found.valid, found.centers, candidates)
 

@@ -29,7 +29,7 @@ def select_random_of_best(
         then the lowest row.
 
     Returns:
-      A `Selection` of `count` picks, which have no scores.
+      A `Selection` of `count` picks.
 
     Raises:
       ValueError: If the shapes differ or are not [H, W], `available` is not bool, the share is out
@@ -49,4 +49,4 @@ def select_random_of_best(
     order = pixel_order.sort_key(jax.lax.stop_gradient(score), available)
     best = pixel_order.best_mask(order, pixels)
     chosen = select_points(scores.random_score(key, score.shape), best, count=count)
-    return chosen._replace(available=available & ~chosen.query, scores=None)
+    return chosen._replace(available=available & ~chosen.query)

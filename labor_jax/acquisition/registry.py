@@ -137,9 +137,10 @@ def register(
       - a score f32[] (`asks` "images"). The images with the highest scores are asked as a whole.
       - a vector f32[D] (`asks` "images"). Each image that is asked is the farthest from all that
         were asked before, see `select_image_core_set`.
-      - a mask bool[H, W] (`asks` "mask" or "full"). Its available pixels are asked.
+      - a mask bool[H, W] (`asks` "mask" or "full"). Its available pixels are asked, all of them: a
+        budget that limits their number needs one of the following.
       - `ScoredPixels`: a score with the pixels to choose from, or with another distance to keep.
-      - a `Selection` or `MaskSelection`, for a function that selects for itself.
+      - a `Selection`, `ScoredSelection` or `MaskSelection`, for a function that selects for itself.
       - a `Query`, which also says among which candidates the function chose. With `asks`
         "superpixels", "classes" or "corrections" it has `parts`, such as `select_superpixels`
         returns.
@@ -159,7 +160,7 @@ def register(
         there are pixels or parts.
 
     A function that returns a score or `ScoredPixels` also works with class weights and with a
-    budget over the pool. For the latter a `Selection` must hold the picks' scores.
+    budget over the pool. For the latter one that selects for itself returns a `ScoredSelection`.
 
     Returns:
       A decorator that returns the function unchanged.

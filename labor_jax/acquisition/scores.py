@@ -260,6 +260,8 @@ def region_impurity(logits: jax.Array, radius: int) -> jax.Array:
     radius = _check_window(logits, radius)
     num_classes = logits.shape[-1]
     *batch, height, width = logits.shape[:-1]
+    if not height * width:
+        return jnp.zeros(logits.shape[:-1], jnp.float32)
     labels = jnp.argmax(logits, axis=-1).astype(jnp.int32).reshape(-1, height, width)
     # One image at a time, so that the memory does not grow with the batch.
     impurity = lax.map(lambda image: _label_impurity(image, num_classes, radius), labels)

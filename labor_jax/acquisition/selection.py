@@ -29,15 +29,30 @@ class Selection(NamedTuple):
       valid: bool[count], False for picks for which no available pixel was left.
       query: bool[H, W], the pixels to ask.
       available: bool[H, W], the pixels that later rounds may pick.
-      scores: f32[count], of each pick, never increasing as far as they are valid; None for picks
-        that don't go by a score. A budget over the pool needs them.
     """
 
     centers: jax.Array
     valid: jax.Array
     query: jax.Array
     available: jax.Array
-    scores: jax.Array | None = None
+
+
+class ScoredSelection(NamedTuple):
+    """A `Selection` with the score of each pick, which a budget over the pool goes by.
+
+    Attributes:
+      centers: as of a `Selection`, like `valid`, `query` and `available`.
+      valid: bool[count].
+      query: bool[H, W].
+      available: bool[H, W].
+      scores: f32[count], never increasing as far as the picks are valid; any number after that.
+    """
+
+    centers: jax.Array
+    valid: jax.Array
+    query: jax.Array
+    available: jax.Array
+    scores: jax.Array
 
 
 class MaskSelection(NamedTuple):
@@ -106,7 +121,6 @@ def select_regions(
         valid=valid,
         query=window_reductions.window_any(picked, radius),
         available=available & ~window_reductions.window_any(picked, suppression_radius),
-        scores=_scores_at(score, centers),
     )
 
 
@@ -209,10 +223,3 @@ def _mark(centers: jax.Array, valid: jax.Array, shape: tuple[int, ...]) -> jax.A
     """Marks the valid centres in a mask, bool[H, W]."""
     rows = jnp.where(valid, centers[:, 0], shape[0])
     return jnp.zeros(shape, bool).at[rows, centers[:, 1]].set(True, mode="drop")
-
-
-def _scores_at(score: jax.Array, centers: jax.Array) -> jax.Array:
-    """Scores of centres, f32[count]; any number where a centre is (-1, -1)."""
-    if not score.size:
-        return jnp.zeros(centers.shape[0], jnp.float32)
-    return score[centers[:, 0], centers[:, 1]].astype(jnp.float32)

@@ -16,6 +16,7 @@ from labor_jax.acquisition.pool_image import MASK, PoolImage, Query, ScoredPixel
 from labor_jax.acquisition.registry import Method, function_name
 from labor_jax.acquisition.selection import (
     MaskSelection,
+    ScoredSelection,
     Selection,
     clear_of_asked,
     select_inconsistent,
@@ -120,7 +121,7 @@ def weigh(method: Method, found: Any, image: PoolImage, class_weights: jax.Array
 
 def pick(
     method: Method, scored: ScoredPixels, available: jax.Array, *, count: int, radius: int
-) -> Selection:
+) -> ScoredSelection:
     """Selects points or regions by their scores.
 
     Args:
@@ -132,18 +133,26 @@ def pick(
     """
     reach = radius if method.asks == "regions" else 0
     free = clear_of_asked(available, max(scored.suppression_radius - reach, 0))
-    return select_regions(
+    found = select_regions(
         scored.score,
         free if scored.candidates is None else free & scored.candidates,
         count=count,
         radius=reach,
         suppression_radius=scored.suppression_radius,
     )
+    return ScoredSelection(*found, scores=_scores_at(scored.score, found.centers))
+
+
+def _scores_at(score: jax.Array, centers: jax.Array) -> jax.Array:
+    """Scores of centres, f32[count]; any number where a centre is (-1, -1)."""
+    if not score.size:
+        return jnp.zeros(centers.shape[0], jnp.float32)
+    return score[centers[:, 0], centers[:, 1]].astype(jnp.float32)
 
 
 def _checked(
     method: Method, found: Any, image: PoolImage, count: int | None, radius: int
-) -> ScoredPixels | Query | Selection | MaskSelection | jax.Array:
+) -> ScoredPixels | Query | Selection | ScoredSelection | MaskSelection | jax.Array:
     shape = image.available.shape
     name = function_name(method.function)
     mask = method.asks in ("mask", "full")
@@ -160,7 +169,7 @@ def _checked(
         return found
     if in_parts:
         raise _wrong_result(method, "a Query with parts", found, shape)
-    if isinstance(found, (Selection, MaskSelection)):
+    if isinstance(found, (Selection, ScoredSelection, MaskSelection)):
         check_mask(f"the query of the selection of {name}", found.query, shape)
         return found
     if isinstance(found, ScoredPixels):
@@ -172,6 +181,9 @@ def _checked(
         if mask:
             if not _is_array(found, shape, jnp.bool_):
                 expected = "a mask bool[H, W], ScoredPixels, a Selection or a Query"
+                raise _wrong_result(method, expected, found, shape)
+            if count is not None:
+                expected = f"ScoredPixels, as its budget of {count} pixels needs their order"
                 raise _wrong_result(method, expected, found, shape)
             return found
     if count is None and not mask:
@@ -224,9 +236,9 @@ def _as_query(
             found = pick(method, found, image.available, count=picks, radius=radius)
     if isinstance(found, MaskSelection):
         return Query(found.query, MASK, candidates)
-    if not isinstance(found, Selection):
+    if not isinstance(found, (Selection, ScoredSelection)):
         return Query(found, MASK, found)
-    parts, scores = None, found.scores
+    parts, scores = None, getattr(found, "scores", None)
     if method.asks != "mask":
         parts = _parts(found, image.available.shape, radius if method.asks == "regions" else 0)
     if scores is not None:
@@ -236,7 +248,9 @@ def _as_query(
     )
 
 
-def _parts(selection: Selection, shape: tuple[int, int], radius: int) -> jax.Array:
+def _parts(
+    selection: Selection | ScoredSelection, shape: tuple[int, int], radius: int
+) -> jax.Array:
     """The number of the pick that asks each pixel, -1 for none: int32[H, W].
 
     Windows that share pixels, which those of `select_regions` don't, give them to any of their

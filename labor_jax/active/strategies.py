@@ -207,7 +207,7 @@ def check(config: ConfigDict) -> Method:
       ValueError: unknown method, or a setting that makes no sense for it.
     """
     entry = method(config.method)
-    _check_values(config)
+    _check_values(config, entry)
     _check_budget(config, entry)
     _check_scope(config, entry)
     return entry
@@ -217,8 +217,8 @@ def _settings(config: ConfigDict, entry: Method) -> dict[str, object]:
     return {name: config[name] for name in entry.settings if name in config}
 
 
-def _check_values(config: ConfigDict) -> None:
-    """Checks each field by itself, whichever method reads it."""
+def _check_values(config: ConfigDict, entry: Method) -> None:
+    """Checks each field by itself."""
     for field in ("fraction", "max_fraction"):
         if not 0 <= config[field] <= 1:
             raise ValueError(
@@ -242,7 +242,8 @@ def _check_values(config: ConfigDict) -> None:
                 f"config.acquisition.{field} is {config[field]!r}; choose one of: "
                 f"{', '.join(valid)}."
             )
-    if config.distance not in acquisition.DISTANCES:
+    # Another method may have a setting of that name with other values.
+    if entry.name == "ppl" and config.distance not in acquisition.DISTANCES:
         raise ValueError(
             f"config.acquisition.distance is {config.distance!r}; choose one of: "
             f"{', '.join(acquisition.DISTANCES)}."

@@ -34,6 +34,7 @@ from labor_jax.ops import resize_bilinear_align_corners, reverse_gradient
 from labor_jax.training.terms import Setup, Term
 
 THRESHOLDS = ("constant", "instance_adaptive")
+INPUTS = ("softmax", "logits")
 
 _HEADS = ("head_1", "head_2")
 
@@ -222,15 +223,32 @@ class SelfTraining:
 
 
 @register("discrepancy")
+@dataclasses.dataclass(frozen=True)
 class Discrepancy:
-    """The heads' discrepancy, which they maximise and the backbone minimises (LabOR, Eq. 4)."""
+    """The heads' discrepancy, which they maximise and the backbone minimises (LabOR, Eq. 4).
+
+    Attributes:
+      input: whose L1 distance it is: "softmax", the heads' probabilities, or "logits". The paper
+        doesn't say.
+    """
+
+    input: str = "softmax"
 
     reads = ("pseudo_labelled",)
+
+    def __post_init__(self):
+        """Checks the setting."""
+        one_of("input", self.input, INPUTS)
 
     def loss(self, outputs, batch, memory) -> Term:
         """The mean over the target's pixels."""
         first, second = outputs["pseudo_labelled"].adversarial_logits
-        return Term.of_mean(losses.classifier_discrepancy(first, second), first[..., 0].size)
+        if self.input == "softmax":
+            mean = losses.classifier_discrepancy(first, second)
+        else:
+            distances = jnp.abs(first.astype(jnp.float32) - second.astype(jnp.float32))
+            mean = jnp.mean(jnp.sum(distances, axis=-1))
+        return Term.of_mean(mean, first[..., 0].size)
 
 
 def _perturbed(params, key, noise):

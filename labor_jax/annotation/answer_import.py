@@ -157,6 +157,8 @@ class _Checks:
             self._violated(image, *image.problems)
             return
         query = self._store.query(self._round.names[number], self._round.round)
+        if self._clip:
+            image = image.clipped(query)
         labels = image.labels[query]
         problems = list(image.problems)
         outside = int(np.count_nonzero((image.labels != UNANSWERED) & ~query))

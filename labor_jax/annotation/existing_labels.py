@@ -274,9 +274,8 @@ def _of_one_class(image: ImportedImage) -> ImportedImage:
     several = np.array([len(each) > 1 for each in image.combinations])[image.classes]
     if not several.any():
         return image
-    problem = Problem(CONTRADICTION, int(np.count_nonzero(several)))
     labels = np.where(several, np.uint8(UNANSWERED), image.labels)
-    return image._replace(labels=labels, problems=(*image.problems, problem))
+    return image._replace(labels=labels).with_problem(CONTRADICTION, several)
 
 
 def _described(file: Path, existing: ExistingRound) -> _TheirRound:

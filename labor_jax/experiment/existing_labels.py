@@ -69,8 +69,10 @@ def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: Labe
     if annotation.existing_labels:
         fields = ("existing_labels", "existing_format", "existing_unknown")
         source = json.dumps({field: annotation[field] for field in fields})
+    elif config.warm_start:
+        source = json.dumps({"warm_start": config.warm_start})
     stored = store.database.metadata().get(_SOURCE, "")
-    if stored and stored != source:
+    if stored and stored != source and not folder.begun:
         raise ConfigError(
             f"{folder.labels} holds the existing labels of another config ({stored}), with which "
             "nothing was trained yet. Delete that file, or choose another --workdir."
@@ -83,7 +85,7 @@ def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: Labe
             existing.images,
         )
         return
-    if source:
+    if annotation.existing_labels:
         path = Path(annotation.existing_labels).expanduser()
         existing = describe_pool(config, pair, unknown=annotation.existing_unknown)
         read = read_existing(store, existing, annotation.existing_format, path)
@@ -105,10 +107,10 @@ def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: Labe
                 f"{result.contradicting:,}",
             )
     elif config.warm_start:
-        _take_over(Workdir(config.warm_start).labels, pair, store)
+        _take_over(Workdir(config.warm_start).labels, pair, store, source)
 
 
-def _take_over(path: Path, pair: Pair, store: LabelStore) -> None:
+def _take_over(path: Path, pair: Pair, store: LabelStore, source: str) -> None:
     """Copies another run's existing labels, unless a round asks already."""
     if not path.exists() or store.rounds() or store.existing_images():
         return
@@ -119,9 +121,12 @@ def _take_over(path: Path, pair: Pair, store: LabelStore) -> None:
             )
             for image in other.existing_images()
         ]
+    if not prepared:
+        return
     with store.transaction():
         for labels in prepared:
             store.add_prepared(labels)
+        store.database.set_metadata(_SOURCE, source)
 
 
 @contextlib.contextmanager

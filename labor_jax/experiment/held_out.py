@@ -50,8 +50,9 @@ def check_held_out(config: ConfigDict, pair: Pair) -> None:
     field = f"config.data.evaluation_from_answers is {share}"
     if pair.evaluation is not None:
         raise ConfigError(
-            f"{field}, but there are {len(pair.evaluation)} images with labels to measure on. Set "
-            "it to 0 to measure on those, or leave out the evaluation images."
+            f"{field}, but there are {len(pair.evaluation)} images with labels to measure on. A "
+            "new run may set it to 0 to measure on those; a run that has begun with it goes on "
+            "without the evaluation images."
         )
     count, total = len(held_out_numbers(config, pair.pool)), len(pair.pool)
     if count == 0:

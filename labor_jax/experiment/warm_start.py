@@ -84,7 +84,7 @@ def differences(
     return {
         name: values
         for name, values in differing_fields(theirs, ours).items()
-        if name not in (*FREE_FIELDS, *_OF_MEASURING)
+        if name not in FREE_FIELDS and not _of_measuring(name)
     }
 
 
@@ -100,7 +100,7 @@ def shared_fields(their_config: ConfigDict) -> dict[str, Any]:
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, (_, value) in fields.items()
-        if name not in (*FREE_FIELDS, *_OF_MEASURING)
+        if name not in FREE_FIELDS and not _of_measuring(name)
     }
 
 
@@ -111,8 +111,13 @@ def measured_otherwise(config: ConfigDict, their_config: ConfigDict) -> list[str
     return [
         name
         for name in differing_fields(theirs, ours)
-        if name in _OF_MEASURING and not (whole and name == "evaluation_overlap")
+        if _of_measuring(name) and not (whole and name == "evaluation_overlap")
     ]
+
+
+def _of_measuring(name: str) -> bool:
+    """Whether a field decides what mIoU is measured on, and how, and nothing else."""
+    return name.startswith("data.evaluation.") or name in _OF_MEASURING
 
 
 def _fields_up_to(config: ConfigDict, last: str) -> dict[str, Any]:
@@ -157,8 +162,6 @@ _STAGED = ("supervised", "warmup", "retraining")
 """The sections of the phases before the rounds, in order; joint training comes after them."""
 
 _OF_MEASURING = (
-    "data.evaluation.images",
-    "data.evaluation.labels",
     "data.evaluation_from_answers",
     "data.evaluation_size",
     "evaluation_flip",

@@ -74,5 +74,15 @@ def create_state(
 
 
 def with_players(memory: Memory, parameters: Mapping[str, Mapping[str, Any]]) -> Memory:
-    """The terms' memory with their players' parameters, by term and player."""
+    """The terms' memory with their players' parameters, by term and player.
+
+    Raises:
+      ValueError: a term's own memory has the name of one of its players.
+    """
+    for term, kept in memory.items():
+        for name in sorted(kept.keys() & parameters.get(term, {}).keys()):
+            raise ValueError(
+                f"memory of the term {term!r} returned {name!r}, which is the name of one of its "
+                "players, whose parameters are kept beside it; rename one of the two."
+            )
     return {term: {**kept, **parameters.get(term, {})} for term, kept in memory.items()}

@@ -114,6 +114,11 @@ def make_train_step(
                     found = terms.player_losses_of(
                         term, outputs, batch, remembered, model, terms_key
                     )
+                    if player not in found:
+                        raise ValueError(
+                            f"player_losses of the term {term!r} returned no loss of its player "
+                            f"{player!r}, but of {sorted(found)}; return one of each player."
+                        )
                     return _shares({name: found[player]}, counts, axis_name)[name]
 
                 metrics[name], gradients[term][player] = jax.value_and_grad(loss)(

@@ -195,9 +195,9 @@ class Terms:
           running_statistics: one of `RUNNING_STATISTICS`, see `statistics_views`.
 
         Raises:
-          ValueError: a term reads a view that no other one makes, or two terms make one view; or
-            a view has the images of a domain of which it is not made; or `running_statistics` is
-            none of `RUNNING_STATISTICS`.
+          ValueError: a term reads a view, or has it in `statistics_of`, that no other one makes; or
+            two terms make one view; or a view has the images of a domain of which it is not made;
+            or `running_statistics` is none of `RUNNING_STATISTICS`.
         """
         if running_statistics not in RUNNING_STATISTICS:
             raise ValueError(
@@ -232,11 +232,17 @@ class Terms:
                 self._images_of[view] = domain
         for name, term in self._weighted.items():
             for view in term.reads:
-                if view not in (*DOMAINS, *self._makers):
-                    raise ValueError(
-                        f"Term {name} reads the view {view!r}, which no term of this phase makes; "
-                        "give the term that makes it a weight too."
-                    )
+                self._check_view(f"Term {name} reads the view", view)
+            if asked := _statistics_of(term):
+                self._check_view(f"statistics_of of the term {name} is the view", asked)
+
+    def _check_view(self, said: str, view: str) -> None:
+        """Raises a ValueError if the network can't see a view in this phase."""
+        if view not in (*DOMAINS, *self._makers):
+            raise ValueError(
+                f"{said} {view!r}, which no term of this phase makes; give the term that makes it "
+                "a weight too."
+            )
 
     def _add(self, name: str, terms: Mapping[str, Any]) -> None:
         """Takes a term in, after those that it uses."""
@@ -289,7 +295,7 @@ class Terms:
 
     @property
     def _asked_statistics(self) -> tuple[str, ...]:
-        asked = (getattr(term, "statistics_of", "") for term in self._weighted.values())
+        asked = map(_statistics_of, self._weighted.values())
         return tuple(view for view in asked if view)
 
     @property
@@ -427,6 +433,11 @@ class Terms:
         """One term's part of `player_losses`: all that the gradients of its players need."""
         outputs, model = jax.lax.stop_gradient((outputs, model))
         found = self._called(name, "player_losses", outputs, batch, memory, model, key)
+        if not isinstance(found, dict):
+            raise ValueError(
+                f"player_losses of the term {name!r} returned {_described(found)}; return a dict "
+                "with the loss of each player by its name."
+            )
         for player, loss in found.items():
             _check_term(loss, f"The loss of the player {player!r} of the term {name!r}")
         return found
@@ -484,7 +495,14 @@ def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
     if not hasattr(term, "memory"):
         return {}
     takes_setup = _takes(term.memory, "setup")
-    return term.memory(model, setup) if takes_setup else term.memory(model)
+    found = term.memory(model, setup) if takes_setup else term.memory(model)
+    if not isinstance(found, dict):
+        raise ValueError(f"returned {_described(found)}; return a dict, which may be empty.")
+    return found
+
+
+def _statistics_of(term: Any) -> str:
+    return getattr(term, "statistics_of", "")
 
 
 def _takes(function: Callable, parameter: str) -> bool:

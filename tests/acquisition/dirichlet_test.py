@@ -78,7 +78,6 @@ def test_the_choice_equals_two_sorts(seed, count, factor):
     expected = [[y, x] for x, y in chosen]
     assert found.centers[: len(chosen)].tolist() == expected
     assert found.valid.sum() == found.query.sum() == len(chosen)
-    assert found.scores is None
     np.testing.assert_array_equal(found.available, available & ~np.asarray(found.query))
 
 

@@ -80,7 +80,7 @@ def test_scores_are_weighted_before_they_are_ranked(image):
     best = acquisition.select_points(score, image.available, count=7)
     found = ranker("entropy", 7)(image, jnp.asarray(weights))
     np.testing.assert_array_equal(found.centers, best.centers)
-    np.testing.assert_array_equal(found.scores, best.scores)
+    np.testing.assert_array_equal(found.scores, score[*best.centers.T])
     strategy = acquisition.bind(acquisition.method("entropy"), acquisition.Budget(points=7))
     np.testing.assert_array_equal(strategy(image, weights).pixels, best.query)
     assert (np.asarray(strategy(image).pixels) != best.query).any()
@@ -139,6 +139,12 @@ def test_a_query_with_parts_and_scores_is_a_ranking(image):
 
 
 def test_selections_without_scores_and_weights_of_selections_are_refused(image):
+    def select(logits, available, count):
+        return acquisition.select_points(logits[..., 0], available, count=count)
+
+    method = acquisition.Method("own", select, "points", "points", ("logits", "available", "count"))
+    with pytest.raises(ValueError, match=r"'own' returns no score.*, a ScoredSelection or"):
+        acquisition.bind_ranking(method, 3)(image)
     with pytest.raises(ValueError, match="'ppl' returns no score, which a budget over the pool"):
         ranker("ppl", 3)(image)
     with pytest.raises(ValueError, match="'core_set' selects for itself, so class weights can't"):
@@ -162,6 +168,19 @@ def test_the_core_sets_scores_are_its_distances(image):
     assert chosen.scores[0] == jnp.inf and (jnp.diff(chosen.scores[1:]) <= 0).all()
     later = acquisition.select_core_set(image.features, chosen.available, count=2)
     assert later.scores[0] <= chosen.scores[3]
+
+
+def test_a_selection_with_scores_is_a_ranking(image):
+    def select(logits, available, count):
+        chosen = acquisition.select_points(logits[..., 0], available, count=count)
+        rows, columns = chosen.centers.T
+        return acquisition.ScoredSelection(*chosen, scores=logits[rows, columns, 0])
+
+    method = acquisition.Method("own", select, "points", "points", ("logits", "available", "count"))
+    found = acquisition.bind_ranking(method, 5)(image)
+    best = acquisition.select_points(image.logits[..., 0], image.available, count=5)
+    np.testing.assert_array_equal(found.centers, best.centers)
+    np.testing.assert_array_equal(found.scores, image.logits[*best.centers.T, 0])
 
 
 def test_a_function_chooses_its_candidates_and_its_distance(image):

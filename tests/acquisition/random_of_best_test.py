@@ -34,7 +34,6 @@ def test_pixels_that_are_not_available_make_room_for_others():
     available = SCORE < 150
     found = select(SCORE, available, count=10, share=0.05)
     assert sorted(SCORE[np.asarray(found.query)]) == list(range(140, 150))
-    assert found.scores is None
     np.testing.assert_array_equal(found.available, available & ~np.asarray(found.query))
 
 

@@ -86,6 +86,15 @@ def test_a_mask_asks_what_of_it_is_available():
     assert query.picks == -1
 
 
+@pytest.mark.parametrize(
+    ("budget", "limit"),
+    [("cap", acquisition.Budget(fraction=0.1)), ("points", acquisition.Budget(points=4))],
+)
+def test_a_mask_without_an_order_is_not_cut_to_a_budget(budget, limit):
+    with pytest.raises(ValueError, match="ScoredPixels, as its budget of 4 pixels needs their"):
+        _ask(lambda logits: logits[..., 0] > 0, asks="mask", budget=budget, limit=limit)
+
+
 def test_a_mask_selection_has_no_picks():
     def select(logits, available, count):
         score = logits[..., 0]
@@ -133,7 +142,8 @@ def test_regions_are_parts_without_what_was_asked_before():
         expected[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = rank
     expected[~np.asarray(IMAGE.available)] = -1
     np.testing.assert_array_equal(query.parts, expected)
-    np.testing.assert_array_equal(query.scores[: query.picks], best.scores[: query.picks])
+    rows, columns = best.centers[: query.picks].T
+    np.testing.assert_array_equal(query.scores[: query.picks], IMAGE.logits[rows, columns, 0])
     assert np.isneginf(query.scores[query.picks :]).all()
 
 

@@ -169,6 +169,11 @@ def test_gradients_are_finite(score):
         assert np.isfinite(gradient(_logits(kind, (5, 6, 4)))).all()
 
 
+@pytest.mark.parametrize("score", [acquisition.region_impurity, acquisition.ripu])
+def test_images_without_pixels_have_no_scores(score):
+    assert score(jnp.zeros((2, 0, 5, 3)), 1).shape == (2, 0, 5)
+
+
 def test_impurity_has_no_gradient_and_uncertainty_has():
     logits = _logits("random", (5, 6, 4))
     assert not jax.grad(lambda x: acquisition.region_impurity(x, 1).sum())(logits).any()

@@ -16,11 +16,9 @@ FORMS = {"sequential": greedy_sequential.greedy_centers, "parallel": greedy_para
 
 
 def _assert_selection(selection, expected):
-    centers, valid, query, available = expected
-    np.testing.assert_array_equal(selection.centers, centers)
-    np.testing.assert_array_equal(selection.valid, valid)
-    np.testing.assert_array_equal(selection.query, query)
-    np.testing.assert_array_equal(selection.available, available)
+    assert selection._fields == ("centers", "valid", "query", "available")
+    for found, own in zip(selection, expected, strict=True):
+        np.testing.assert_array_equal(found, own)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))

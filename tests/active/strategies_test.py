@@ -437,3 +437,11 @@ def test_a_setting_of_a_users_function_comes_from_the_config(image, registered):
     config = acquisition_config("scaled", threshold=1.0, distance="cosine")
     pixels = strategies.build(config, 1)(image).pixels
     np.testing.assert_array_equal(pixels, (image.logits[..., 0] > 1.0) & image.available)
+
+
+def test_a_setting_that_ppl_has_too_may_have_other_values(registered):
+    @registered("far")
+    def far(logits, distance="euclidean"):
+        """Never called."""
+
+    assert strategies.check(acquisition_config("far", points=4, distance="manhattan")).name == "far"

@@ -199,6 +199,15 @@ def test_the_backbone_learns_to_make_them_agree():
     assert discrepancy(after) < discrepancy(state)
 
 
+def test_the_discrepancy_may_be_of_logits():
+    first, second = np.random.default_rng(0).normal(size=(2, 1, 3, 4, CLASSES)).astype(np.float32)
+    outputs = {"pseudo_labelled": pixel_selector.SelectorOutputs((), (first, second))}
+    total, count = pixel_selector.Discrepancy(input="logits").loss(outputs, {}, {})
+    np.testing.assert_allclose(total / count, np.abs(first - second).sum(-1).mean(), rtol=1e-6)
+    with pytest.raises(ValueError, match="input is 'classes'"):
+        pixel_selector.Discrepancy(input="classes")
+
+
 @pytest.mark.parametrize("reversal", [1.0, 2.5])
 def test_a_step_follows_equations_3_and_4(reversal):
     """The heads descend on Eq. 3 - w d, φ' on Eq. 3 + reversal w d: gradients taken apart."""

@@ -323,6 +323,33 @@ def test_clip_leaves_out_what_was_not_asked(store, exported, delivery):
     assert labels[-1, -1] == 255 and (labels[store.query(NAMES[0], 2)] == 2).all()
 
 
+@pytest.mark.parametrize(("column", "row", "is_asked"), [(3, 2, False), (1, 0, True)])
+def test_outlines_that_overlap_where_nothing_is_asked_are_clipped(
+    store, exported, tmp_path, column, row, is_asked
+):
+    def outline(category, left, top, right, bottom):
+        corners = [left, top, right, top, right, bottom, left, bottom]
+        return {"image_id": 1, "category_id": category, "segmentation": [corners]}
+
+    document = {
+        "images": [{"id": 1, "file_name": "round2_000000.png", "width": 4, "height": 3}],
+        "categories": [{"id": number, "name": CLASSES[number]} for number in (1, 2)],
+        "annotations": [outline(1, 0, 0, 4, 3), outline(2, column, row, column + 1, row + 1)],
+    }
+    for number, each in enumerate(document["annotations"]):
+        each["id"] = number
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    problem = ("pixels have two different classes", 1)
+    result = import_answers(store, exported, "coco", tmp_path / "coco.json")
+    assert problem in [each.problem[:2] for each in result.violations]
+    result = import_answers(store, exported, "coco", tmp_path / "coco.json", clip=True)
+    if is_asked:
+        assert problem in [each.problem[:2] for each in result.violations]
+    else:
+        assert (result.imported, result.violations) == ([NAMES[0]], [])
+        assert (store.labels(NAMES[0])[store.query(NAMES[0], 2)] == 1).all()
+
+
 def test_other_answers_than_the_stored_ones_need_replace(store, exported, delivery):
     import_answers(store, exported, "png", delivery({0: answers(store, exported, 0)}))
     corrected = answers(store, exported, 0)

@@ -129,6 +129,26 @@ def test_what_cannot_be_read_ends_the_run_before_it_trains(tmp_path):
         experiment.run(config, tmp_path / "other")
 
 
+def test_labels_of_a_warm_start_that_failed_are_no_other_runs(given, tmp_path):
+    start = Workdir.open(tmp_path / "start", config_with(given, rounds=0))
+    start.close()
+    with LabelStore(start.labels, classes=street.CLASSES) as store:
+        existing_labels.read_configured(start, config_with(given, rounds=0), pair(), store)
+        expected = store.existing()
+    config = tiny_config(METHOD)
+    config.warm_start = str(start.path)
+    for _ in range(2):  # which has trained nothing
+        with pytest.raises(
+            ConfigError, match="whose last checkpoint is not the end of phase joint"
+        ):
+            experiment.run(config, tmp_path / "run")
+    with LabelStore(tmp_path / "run/labels.sqlite", classes=street.CLASSES) as store:
+        assert store.existing() == expected
+    config.warm_start = ""
+    with pytest.raises(ConfigError, match=r"existing labels of another config .*warm_start"):
+        experiment.run(config, tmp_path / "run")
+
+
 def test_labels_of_a_config_that_never_ran(given, tmp_path):
     folder = Workdir.open(tmp_path, config_with(given))
     folder.close()

@@ -179,6 +179,14 @@ def test_of_what_was_measured_another_way_the_last_phase_alone_is_measured(warm,
     assert found["unmeasured"] == ["source_only_miou"] and found["warmup_miou"] is not None
 
 
+@pytest.mark.parametrize("field", ["images", "pattern", "label_coding"])
+def test_how_evaluation_images_are_named_and_coded_is_of_measuring_alone(field):
+    ours, theirs = (tiny_config("spl", "folders") for _ in range(2))
+    ours.data.evaluation[field] = "another"
+    assert not warm_start.differences(ours, theirs, "warmup")
+    assert warm_start.measured_otherwise(ours, theirs) == [f"data.evaluation.{field}"]
+
+
 def test_an_overlap_of_no_windows_is_no_other_way_to_measure():
     ours, theirs = tiny_config("spl"), tiny_config("spl")
     theirs.evaluation_overlap = 7

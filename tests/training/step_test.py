@@ -252,6 +252,23 @@ def test_each_of_several_players_descends_on_its_own_loss():
     assert (metrics["twins_a"], metrics["twins_b"]) == (6, -6)
 
 
+def test_a_player_without_a_loss_is_named():
+    class Forgetful(Twins):
+        def player_losses(self, outputs, batch, memory):
+            return {"a": super().player_losses(outputs, batch, memory)["a"]}
+
+    loss, optimizer = Terms({"twins": 1.0}, {"twins": Forgetful()}), optax.sgd(RATE)
+    own = {"twins": {name: optimizer_only(optimizer) for name in "ab"}}
+    memory = {"twins": {"a": jnp.float32(2.0), "b": jnp.float32(3.0)}}
+    state = create_state(variables(), optimizer, jax.random.key(0), memory=memory, players=own)
+    segmenter = tiny_segmenter(CLASSES, auxiliary=True)
+    step = make_train_step(segmenter, optimizer, loss, players=own, axis_name=None)
+    with pytest.raises(
+        ValueError, match=r"of the term 'twins' returned no loss .* 'b', but of \['a"
+    ):
+        jax.eval_shape(step, state, {"source": domain(0)})
+
+
 class Drawing(Twins):
     """A term that draws a number, and a player that has to draw the same one."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labor_jax import adaptation, models
+from labor_jax.training.state import with_players
 from labor_jax.training.terms import Setup, Term, Terms
 from tests.tiny_model import tiny_segmenter
 
@@ -107,6 +108,22 @@ def test_a_loss_may_take_the_model_and_only_the_terms_gradient_reaches_it():
     np.testing.assert_array_equal(jax.grad(lambda w: totals(w)[1])(weights), 0)
 
 
+def test_memory_and_losses_of_players_go_by_name():
+    mine = OfModel("source")
+    mine.memory, mine.player_losses = lambda model: None, lambda outputs, batch, memory: []
+    terms = Terms({"mine": 1.0}, {"mine": mine})
+    with pytest.raises(ValueError, match=r"memory of the term 'mine'.* NoneType; return a"):
+        terms.memory(None)
+    with pytest.raises(ValueError, match=r"player_losses of the term 'mine' .* list; return a"):
+        terms.player_losses({}, {}, {"mine": {}})
+
+
+def test_a_player_may_not_have_the_name_of_what_its_term_remembers():
+    assert with_players({"mine": {"a": 1}}, {"mine": {"b": 2}}) == {"mine": {"a": 1, "b": 2}}
+    with pytest.raises(ValueError, match="memory of the term 'mine' returned 'critic', which is"):
+        with_players({"mine": {"critic": 0}, "other": {}}, {"mine": {"critic": 1}})
+
+
 @pytest.mark.parametrize("shapes", [((2,), ()), ((2, 2), (2, 2)), ((3,), (2,))])
 def test_a_term_of_other_shapes_is_an_error(shapes):
     mine = Reads("source")
@@ -170,6 +187,15 @@ def test_batch_norm_follows_the_target_else_what_is_asked_for_else_the_last_view
     asks.statistics_of = "source"
     both = Terms({"a": 1, "b": 1}, {"a": Reads("target"), "b": asks})
     assert both.statistics_views == ("target",)
+
+
+def test_statistics_of_a_view_that_nobody_makes_are_an_error():
+    asks = Reads("source")
+    asks.statistics_of = "nowhere"
+    with pytest.raises(
+        ValueError, match="statistics_of of the term a is the view 'nowhere', which"
+    ):
+        Terms({"a": 1}, {"a": asks})
 
 
 def test_batch_norm_follows_the_source_where_a_phase_has_it():

@@ -45,12 +45,11 @@ class Canvas:
 
     def finish(self, where: str, number: int, seconds: float | None = None) -> ImportedImage:
         """The result, as an image of number `number`; what contradicts itself is unanswered."""
-        problems = list(self.problems)
-        if self._contradictions is not None and self._contradictions.any():
-            self.labels.reshape(-1)[self._contradictions] = UNANSWERED
-            count = int(np.count_nonzero(self._contradictions))
-            problems.append(Problem(CONTRADICTION, count))
-        return ImportedImage(where, number, self.labels, tuple(problems), seconds)
+        image = ImportedImage(where, number, self.labels, tuple(self.problems), seconds)
+        if self._contradictions is None or not self._contradictions.any():
+            return image
+        self.labels.reshape(-1)[self._contradictions] = UNANSWERED
+        return image.with_problem(CONTRADICTION, self._contradictions.reshape(self.size))
 
 
 class CanvasOfSeveral(Canvas):

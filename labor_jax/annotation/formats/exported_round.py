@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -205,6 +206,7 @@ class ImportedImage(NamedTuple):
         `combinations`, `int64[H, W]`.
       combinations: The sets of classes; an empty one is void or unanswered.
       unlabelled: Of an image that can't be read: whether the file gives it no label either.
+      places: Where problems are that matter at asked pixels alone, `bool[H, W]` by their texts.
     """
 
     where: str
@@ -215,6 +217,25 @@ class ImportedImage(NamedTuple):
     classes: np.ndarray | None = None
     combinations: tuple[frozenset[int], ...] = ()
     unlabelled: bool = False
+    places: Mapping[str, np.ndarray] = MappingProxyType({})
+
+    def with_problem(self, text: str, pixels: np.ndarray) -> "ImportedImage":
+        """Adds a problem of pixels, `bool[H, W]`, that matters where they are asked."""
+        problem = Problem(text, int(np.count_nonzero(pixels)))
+        return self._replace(
+            problems=(*self.problems, problem), places={**self.places, text: pixels}
+        )
+
+    def clipped(self, asked: np.ndarray) -> "ImportedImage":
+        """Leaves out problems of pixels that are not among those of a mask, `bool[H, W]`."""
+        problems = []
+        for each in self.problems:
+            if each.text in self.places:
+                count = int(np.count_nonzero(self.places[each.text] & asked))
+                problems += [each._replace(pixels=count)] if count else []
+            else:
+                problems.append(each)
+        return self._replace(problems=tuple(dict.fromkeys(problems)))
 
 
 def file_number(name: str) -> int:

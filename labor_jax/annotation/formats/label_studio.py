@@ -173,32 +173,36 @@ def _read_task(where: str, exported: ExportedRound, entry: dict[str, Any]) -> Im
             unlabelled = exported.gives_none(names)
             return ImportedImage(where, number, None, problems, unlabelled=unlabelled)
         first = found = seconds = None
-        told = {}  # the problems of all annotations, each once
+        told, places = {}, {}  # the problems of all annotations, each once
+        differing = np.zeros(exported.sizes[number], bool)
         for each in annotations:  # keeps only two label maps in memory
             found = _read_annotation(where, exported, number, each)
             first = first or found
             told.update(dict.fromkeys(found.problems))
+            for text, pixels in found.places.items():
+                places[text] = places.get(text, False) | pixels
             if found.seconds is not None:
                 seconds = min((seconds or 0.0) + found.seconds, MAX_SECONDS)
-            differing = _differing(found, first)
-            if differing:
-                text = f"its {len(annotations)} annotations differ; keep one of them"
-                return ImportedImage(where, number, None, (Problem(text, differing),))
+            differing |= _differing(found, first)
     except _FOREIGN as error:
         problems = problems or (Problem(f"its annotations: {error!r}"),)
         return ImportedImage(where, number, None, problems)
     if found is None:
         return Canvas(exported.sizes[number]).finish(where, number)
-    return found._replace(problems=tuple(told), seconds=seconds)
+    found = found._replace(problems=tuple(told), places=places, seconds=seconds)
+    if not differing.any():
+        return found
+    text = f"its {len(annotations)} annotations differ; keep one of them"
+    return found.with_problem(text, differing)
 
 
-def _differing(image: ImportedImage, other: ImportedImage) -> int:
-    """How many pixels have other classes in two images."""
+def _differing(image: ImportedImage, other: ImportedImage) -> np.ndarray:
+    """Which pixels have other classes in two images, `bool[H, W]`."""
     differing = image.labels != other.labels
     if image.classes is not None:
         for each in set(image.combinations) | set(other.combinations):
             differing |= _has(image, each) != _has(other, each)
-    return int(np.count_nonzero(differing))
+    return differing
 
 
 def _has(image: ImportedImage, classes: frozenset[int]) -> np.ndarray:

@@ -89,6 +89,15 @@ class EventLog:
         )
         return state
 
+    def submitted_by(self, connection: sqlite3.Connection, item: Item) -> str | None:
+        """Who answered an item last; None if that was not in the tool or by an import."""
+        row = connection.execute(
+            "SELECT e.annotator FROM items i JOIN events e ON e.id = i.submitted "
+            "WHERE (i.round, i.image, i.opinion) = (?, ?, ?)",
+            item,
+        ).fetchone()
+        return None if row is None else row[0]
+
     def find_repeated(
         self, connection: sqlite3.Connection, item: Item, step: Step
     ) -> ItemState | None:

@@ -156,7 +156,8 @@ class LabellingService:
                 np.array_equal(submitted, state.labels) and _same(held, state.candidates)
             ):
                 restart = Step("import", content=item_history.packed_labels(submitted, held))
-                state = self._events.record(connection, item, state, annotator, restart)
+                by = self._events.submitted_by(connection, item) or annotator
+                state = self._events.record(connection, item, state, by, restart)
             state = self._events.record(connection, item, state, annotator, step)
             return self._leases.grant(connection, item, annotator), state
 

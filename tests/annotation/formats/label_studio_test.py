@@ -307,6 +307,17 @@ def test_several_annotations_have_to_agree(read):
     assert not read(entry).problems
 
 
+def test_several_annotations_may_differ_where_nothing_is_asked(read):
+    entry = export(region("road"))
+    entry["annotations"] += export(region("void"))["annotations"]
+    found = read(entry)
+    (differing,) = found.places.values()
+    assert differing.sum() == 2 and not found.clipped(~differing).problems
+    first = np.arange(differing.size).reshape(differing.shape) == np.flatnonzero(differing)[0]
+    ((_, pixels, *_),) = found.clipped(first).problems
+    assert pixels == 1
+
+
 def test_of_several_annotations_all_problems_are_told_and_all_times_count(read):
     entry = export(region("road"), region("void", "ellipselabels"), lead_time=50)
     entry["annotations"] += export(region("road"), lead_time=7)["annotations"]

@@ -678,6 +678,18 @@ def test_an_item_counts_for_who_answered_it_and_not_for_who_looked_at_it(service
     assert (annotator.name, annotator.items) == ("ann", 1)
 
 
+def test_nor_for_who_opens_it_after_a_correction_that_was_given_up(service):
+    finish(service, service.next("ann"), seconds=10.0)
+    lease = service.reopen(Item(1, "a"), "ann", one())
+    service.mark(*lease, one(), 2, [0, 1])
+    service.release(*lease)
+    lease = service.reopen(Item(1, "a"), "bob", one())
+    service.release(*lease)
+    service.progress.forget()
+    (annotator,) = service.progress.of_round(1).annotators
+    assert (annotator.name, annotator.items, annotator.seconds_per_item) == ("ann", 1, 10.0)
+
+
 @pytest.mark.parametrize("last", ["submitted", "imported"])
 def test_a_count_that_began_before_an_answer_is_not_kept(service, monkeypatch, last):
     leases = [service.next(name) for name in ("ann", "bob", "cem")]
