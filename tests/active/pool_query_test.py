@@ -130,7 +130,7 @@ def assert_equal(actual, expected):
 @pytest.mark.parametrize(
     "method",
     all_but(
-        ("ppl", "entropy", "multi_hot"),
+        ("ppl", "multi_hot"),
         [
             *("spl", "ppl", "random", "entropy", "impurity", "core_set", "max_herding", "bald"),
             *("superpixels", "multi_hot", "image_entropy"),

@@ -190,6 +190,7 @@ def test_checkpoints_hold_memory_and_players(tmp_path):
     assert np.any(student != teacher) and np.abs(student - teacher).max() < 0.5
 
 
+@pytest.mark.slow
 def test_a_weight_of_zero_is_as_if_the_term_did_not_exist(tmp_path):
     config = tiny_config("warmup")
     assert config.warmup.terms.teacher == 0

@@ -36,6 +36,7 @@ def warm(tmp_path_factory):
     return workdir, experiment.run(tiny_config("warmup"), workdir)
 
 
+@pytest.mark.slow
 def test_a_warm_up_goes_on_from_training_on_the_source_alone(warm, source_only, tmp_path):
     config = tiny_config("warmup")
     config.warm_start = source_only

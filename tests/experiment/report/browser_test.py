@@ -18,10 +18,12 @@ from labor_jax.experiment import report
 from labor_jax.experiment.report import comparison_page
 from tests.annotation.labelling_tool.browser import chromium, set_size
 from tests.finished_runs import UNASKED, answered_store, write_run
+from tests.slow import all_but
 
 FORMS = [
     (width, scheme) for width in (1280, 390) for scheme in ("light", "dark")
 ]  # CSS pixels, and what the reader's system prefers
+FAST = [(1280, "light"), (390, "dark")]
 
 HEIGHTS = {1280: 2300, 390: 1500}  # of the pictures
 
@@ -97,7 +99,7 @@ def picture(chrome, width, height):
     return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
 
 
-@pytest.mark.parametrize(("width", "scheme"), FORMS)
+@pytest.mark.parametrize(("width", "scheme"), all_but(FAST, FORMS))
 def test_the_page_fits_and_can_be_read(chrome, address, tmp_path, width, scheme):
     show(chrome, address, width, scheme)
     assert chrome.execute_script(WIDTH) == width
@@ -160,7 +162,7 @@ def comparison(tmp_path_factory):
     return f"file://{comparison_page.write(runs, folder / 'comparison.html').page}"
 
 
-@pytest.mark.parametrize(("width", "scheme"), FORMS)
+@pytest.mark.parametrize(("width", "scheme"), all_but(FAST, FORMS))
 def test_a_comparison_fits_and_can_be_read(chrome, comparison, width, scheme):
     show(chrome, comparison, width, scheme)
     chrome.execute_script(

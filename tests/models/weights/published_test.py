@@ -325,7 +325,11 @@ def test_ripu_checkpoints(tmp_path, twins, variables_of, head, frozen, prefix):
 
 @pytest.mark.parametrize(
     ("main", "auxiliary", "first_two_only"),
-    [("layer6", True, True), ("layer5", False, True), ("layer6", True, False)],
+    [
+        ("layer6", True, True),
+        pytest.param("layer5", False, True, marks=pytest.mark.slow),
+        ("layer6", True, False),
+    ],
     ids=["adaptsegnet", "adaptsegnet_one_level", "advent"],
 )
 def test_adaptsegnet_and_advent_files(
@@ -347,10 +351,20 @@ def test_adaptsegnet_and_advent_files(
 @pytest.mark.parametrize(
     ("layout", "fields", "twin"),
     [
-        ("ripu", {}, ("ripu", "deeplab_v2", True)),
-        ("ripu", {"batch_norm": "trained"}, ("ripu", "deeplab_v2", False)),
+        pytest.param("ripu", {}, ("ripu", "deeplab_v2", True), marks=pytest.mark.slow),
+        pytest.param(
+            "ripu",
+            {"batch_norm": "trained"},
+            ("ripu", "deeplab_v2", False),
+            marks=pytest.mark.slow,
+        ),
         ("ripu", {"head": "deeplab_v3plus"}, ("ripu", "deeplab_v3plus", True)),
-        ("adaptsegnet", {"variant": "caffe", "first_two_only": True}, ("caffe", "layer5", 0, 2)),
+        pytest.param(
+            "adaptsegnet",
+            {"variant": "caffe", "first_two_only": True},
+            ("caffe", "layer5", 0, 2),
+            marks=pytest.mark.slow,
+        ),
         ("advent", {"variant": "caffe"}, ("caffe", "layer6", 0, 4)),
     ],
 )
