@@ -41,13 +41,15 @@ def guess(number):
 
 
 def selected(score, number, count, radius, reach):
-    return acquisition.select_regions(
+    found = acquisition.select_regions(
         score,
         acquisition.clear_of_asked(available(number), radius - reach),
         count=count,
         radius=reach,
         suppression_radius=radius,
     )
+    rows, columns = np.asarray(found.centers).T
+    return acquisition.ScoredSelection(*found, scores=score[rows, columns])
 
 
 def scorer(scores, radius, reach, calls):
