@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from labor_jax.acquisition.budget import exact
 from labor_jax.acquisition.window_reductions import window_sum
 
 _IGNORE_LABEL = 255  # of a pixel whose prediction is not trusted
@@ -141,8 +142,8 @@ def histogram_thresholds(histogram: np.ndarray, portion: float) -> np.ndarray:
 
 
 def _exact(portion: float) -> Fraction:
-    """The portion as it is written, or next to it: three of its denominator fit into 32 bits."""
-    return Fraction(str(float(portion))).limit_denominator(2**29)
+    """The fraction that a portion means, for `_share_of_counts`."""
+    return exact(portion).limit_denominator(2**29)  # three of which fit into 32 bits
 
 
 def _share_of_counts(portion: float, counts: jax.Array) -> jax.Array:

@@ -187,8 +187,8 @@ class Budget(NamedTuple):
         sizes = collections.Counter(sizes)
         if limited_by == "seconds":
             return PoolLimit(self.seconds * sizes.total() / self.rounds, *self.price)
-        exact = self._exact_pool_picks(kind, sizes, radius)
-        return PoolLimit(math.floor(exact) if kind == "cap" else math.ceil(exact))
+        picks = self._exact_pool_picks(kind, sizes, radius)
+        return PoolLimit(math.floor(picks) if kind == "cap" else math.ceil(picks))
 
     def pool_holds_a_pick(
         self, kind: BudgetKind, sizes: Iterable[tuple[int, int]], *, radius: int
@@ -206,7 +206,7 @@ class Budget(NamedTuple):
         if limited_by is None:
             return 0
         if limited_by == "seconds":
-            return math.ceil(100 * self.rounds * sum(map(_exact, self.price))) / 100
+            return math.ceil(100 * self.rounds * sum(map(exact, self.price))) / 100
         unit = self._replace(**{limited_by: 1})
         least = 1 / unit._exact_pool_picks(kind, collections.Counter(sizes), radius)
         if limited_by == "points":
@@ -245,8 +245,8 @@ class Budget(NamedTuple):
     def _images_until(self, pool: int, round: int) -> int:
         """How many whole images the rounds up to this one may ask."""
         if self.seconds is not None:
-            seconds = _exact(self.seconds) * pool * round / self.rounds + Fraction(1, 10**9)
-            count = math.floor(seconds / (_exact(self.price.image) + _exact(self.price.pick)))
+            seconds = exact(self.seconds) * pool * round / self.rounds + Fraction(1, 10**9)
+            count = math.floor(seconds / (exact(self.price.image) + exact(self.price.pick)))
         elif self.fraction is not None:
             count = math.ceil(_share(pool, 1, self.fraction, self.rounds) * round)
         else:
@@ -255,9 +255,9 @@ class Budget(NamedTuple):
 
     def _paid_picks(self, images: int = 1) -> Fraction:
         """How many picks a round's seconds of some images pay for, after opening one of them."""
-        seconds = images * _exact(self.seconds) / self.rounds - _exact(self.price.image)
+        seconds = images * exact(self.seconds) / self.rounds - exact(self.price.image)
         # A division of the seconds before, by images, may have lost the last digit.
-        return seconds / _exact(self.price.pick) + Fraction(1, 10**9)
+        return seconds / exact(self.price.pick) + Fraction(1, 10**9)
 
 
 def given_budget(
@@ -363,9 +363,9 @@ def pixel_cap(height: int, width: int, *, fraction: float, rounds: int) -> int:
 
 def _share(height: int, width: int, fraction: float, rounds: int) -> Fraction:
     """Pixels per round as an exact fraction, so that rounding errors cannot add a pixel."""
-    return _exact(fraction) * height * width / rounds
+    return exact(fraction) * height * width / rounds
 
 
-def _exact(number: float) -> Fraction:
+def exact(number: float) -> Fraction:
     """The fraction that a decimal number means."""
     return Fraction(str(float(number)))

@@ -43,10 +43,9 @@ def query(
       fraction: Share of each image's pixels to ask, from 0 to 1. The budget of regions.
       points: Number of pixels to ask of each image. Methods of single pixels take either `fraction`
         or `points`.
-      available: bool[B, H, W], the pixels that earlier rounds have not asked, `~asked`; None for
-        all. The methods of RIPU and `random_regions` keep their distance from the others, as they
-        do from each other's picks; so this is not the `available` of a `Selection`, which has that
-        distance in it already.
+      available: bool[B, H, W], False where earlier rounds asked: `~asked`; None for all. RIPU's
+        methods and `random_regions` keep their distance from such pixels. So don't pass the
+        `available` of a `Selection`, which leaves out that distance already.
       key: A JAX random key, for `pixel_pick`, `random` and `random_regions`.
       radius: RIPU's k, static, >= 0: the radius of its windows and of regions.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from fractions import Fraction
 
 import jax
 
 from labor_jax.acquisition import pixel_order, scores
 from labor_jax.acquisition.argument_checks import check_image, check_mask, check_natural
+from labor_jax.acquisition.budget import exact
 from labor_jax.acquisition.selection import Selection, select_points
 
 
@@ -45,7 +45,7 @@ def select_random_of_best(
     count = check_natural("count", count)
     if not 0 < share <= 1:
         raise ValueError(f"share must be above 0 and at most 1, got {share}")
-    pixels = max(count, math.ceil(Fraction(str(float(share))) * score.size))
+    pixels = max(count, math.ceil(exact(share) * score.size))
     order = pixel_order.sort_key(jax.lax.stop_gradient(score), available)
     best = pixel_order.best_mask(order, pixels)
     chosen = select_points(scores.random_score(key, score.shape), best, count=count)

@@ -117,7 +117,7 @@ def make_train_step(
                     if player not in found:
                         raise ValueError(
                             f"player_losses of the term {term!r} returned no loss of its player "
-                            f"{player!r}, but of {sorted(found)}; return one of each player."
+                            f"{player!r}, but of {sorted(found)}; return one for each player."
                         )
                     return _shares({name: found[player]}, counts, axis_name)[name]
 

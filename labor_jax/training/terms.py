@@ -234,7 +234,7 @@ class Terms:
             for view in term.reads:
                 self._check_view(f"Term {name} reads the view", view)
             if asked := _statistics_of(term):
-                self._check_view(f"statistics_of of the term {name} is the view", asked)
+                self._check_view(f"Term {name} has in statistics_of the view", asked)
 
     def _check_view(self, said: str, view: str) -> None:
         """Raises a ValueError if the network can't see a view in this phase."""

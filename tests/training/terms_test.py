@@ -192,9 +192,7 @@ def test_batch_norm_follows_the_target_else_what_is_asked_for_else_the_last_view
 def test_statistics_of_a_view_that_nobody_makes_are_an_error():
     asks = Reads("source")
     asks.statistics_of = "nowhere"
-    with pytest.raises(
-        ValueError, match="statistics_of of the term a is the view 'nowhere', which"
-    ):
+    with pytest.raises(ValueError, match="Term a has in statistics_of the view 'nowhere', which"):
         Terms({"a": 1}, {"a": asks})
 
 

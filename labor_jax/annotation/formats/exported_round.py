@@ -206,7 +206,8 @@ class ImportedImage(NamedTuple):
         `combinations`, `int64[H, W]`.
       combinations: The sets of classes; an empty one is void or unanswered.
       unlabelled: Of an image that can't be read: whether the file gives it no label either.
-      places: Where problems are that matter at asked pixels alone, `bool[H, W]` by their texts.
+      places: Of problems that matter only where something is asked: their pixels, `bool[H, W]`, by
+        their texts.
     """
 
     where: str
@@ -227,7 +228,7 @@ class ImportedImage(NamedTuple):
         )
 
     def clipped(self, asked: np.ndarray) -> "ImportedImage":
-        """Leaves out problems of pixels that are not among those of a mask, `bool[H, W]`."""
+        """Leaves out the problems in `places` that no asked pixel has; `asked` is bool[H, W]."""
         problems = []
         for each in self.problems:
             if each.text in self.places:

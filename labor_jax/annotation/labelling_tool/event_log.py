@@ -90,7 +90,7 @@ class EventLog:
         return state
 
     def submitted_by(self, connection: sqlite3.Connection, item: Item) -> str | None:
-        """Who answered an item last; None if that was not in the tool or by an import."""
+        """Who answered an item last; None if no event says so."""
         row = connection.execute(
             "SELECT e.annotator FROM items i JOIN events e ON e.id = i.submitted "
             "WHERE (i.round, i.image, i.opinion) = (?, ?, ?)",
