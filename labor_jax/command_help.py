@@ -96,7 +96,10 @@ def _sections(
 
 
 def _setting(path: str, value: object) -> str:
-    return f"--config.{path}={shlex.quote(str(value))}"
+    text = str(value)
+    # `shlex.quote` would write each quote of a tuple of texts as five characters.
+    within_double = "'" in text and not set(text) & set('"$`\\!')
+    return f"--config.{path}=" + (f'"{text}"' if within_double else shlex.quote(text))
 
 
 def _usage(flag: flags.Flag) -> str:

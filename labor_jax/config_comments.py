@@ -34,7 +34,14 @@ def read(config: ConfigDict) -> dict[str, str]:
     found: dict[str, str] = {}
     _read_function(config_lib.base_config, {"config": ""}, found)
     if config.pair in registry.PAIRS:
-        _read_function(registry.PAIRS[config.pair].defaults, None, found)
+        own: dict[str, str] = {}
+        _read_function(registry.PAIRS[config.pair].defaults, None, own)
+        # Beyond the data, what a pair says of a field of every config is why it has this value.
+        found |= {
+            path: meaning
+            for path, meaning in own.items()
+            if (meaning and path.startswith("data.")) or not found.get(path)
+        }
     for name, term in adaptation.TERMS.items():
         _add(found, "terms", {name: _first_sentence(term)})
         for base in term.__mro__:

@@ -28,14 +28,20 @@ def test_meanings_are_the_comments_and_docstrings_of_the_source():
     assert meanings["annotator"].endswith("the run stops until they are done.")
     assert meanings["annotation"] == "of people's answers, and of labels that exist"  # a section
     assert meanings["optimizer.momentum"] == "of SGD"  # of a local name for a section
-    assert meanings["data.num_classes"] == "or 19"  # the pair's own
+    assert meanings["data.num_classes"] == "16 or 19"  # the pair's own
     assert meanings["data.skip"] == "names of images to leave out"  # by a function that it calls
     assert (
         "below which a class counts as improbable" in meanings["terms.negative_learning.threshold"]
     )
-    assert meanings["acquisition.distance"] == "of ppl"
+    assert meanings["acquisition.distance"].endswith('by PPL: "euclidean" or "cosine".')
     assert meanings["acquisition.points"] == meanings["acquisition.fraction"]  # one comment above
     assert "mirror left and right" in meanings["data.augment.flip"]
+
+
+def test_a_pairs_reason_for_a_value_is_not_the_fields_meaning():
+    meanings = config_comments.read(labor_jax.get_config("ppl", "gtav"))
+    for field in ("round.steps", "selector.steps", "evaluation_flip", "data.cache_bytes"):
+        assert meanings[field] == config_comments.read(labor_jax.get_config("ppl"))[field]
 
 
 def test_meanings_of_a_users_pair(tmp_path):

@@ -43,7 +43,11 @@ def spl(selector_logits):
 
 @register("ppl", budget="own")
 def ppl(logits, selector_logits, available, distance="euclidean"):
-    """LabOR's PPL: a representative point of each class in the inconsistency mask."""
+    """LabOR's PPL: a representative point of each class in the inconsistency mask.
+
+    Args:
+      distance: of a pixel to the mean of its class, by PPL: "euclidean" or "cosine".
+    """
     mask = scores.inconsistency_mask(*selector_logits)
     chosen = select_representative_points(
         mask & available, jax.nn.softmax(logits), distance=distance
@@ -134,7 +138,11 @@ def halo(logits, radii, radius):
 
 @register("max_herding", most_picks=herding_positions)
 def max_herding(features, available, count, lengthscale=1.0):
-    """MaxHerding: pixels that are like as many others of the image as possible."""
+    """MaxHerding: pixels that are like as many others of the image as possible.
+
+    Args:
+      lengthscale: of MaxHerding's Gaussian kernel, between features of length 1.
+    """
     return select_max_herding(features, available, count=count, lengthscale=lengthscale)
 
 
@@ -157,7 +165,11 @@ def duc(logits, available, count):
 
 @register("pixel_pick")
 def pixel_pick(logits, key, available, count, uncertain_share=0.05):
-    """PixelPick: random pixels among those of smallest margin."""
+    """PixelPick: random pixels among those of smallest margin.
+
+    Args:
+      uncertain_share: the share of an image's pixels among which PixelPick draws.
+    """
     return select_random_of_best(
         key, scores.margin(logits), available, count=count, share=uncertain_share
     )
@@ -184,6 +196,12 @@ def superpixels(
 
     Neighbours that the model finds alike are one part. In the first round, where nothing has
     changed, the parts of largest mean entropy are asked.
+
+    Args:
+      superpixel_size: the side of a superpixel in pixels, about, from 2 to 256.
+      superpixel_compactness: how many CIELAB units of colour weigh as much as the distance
+        `superpixel_size`, from 0 to 1000.
+      superpixel_iterations: of SLIC, 0 or more.
     """
     numbers, bound = _superpixels(
         image, superpixel_size, superpixel_compactness, superpixel_iterations

@@ -125,7 +125,7 @@ def _unit(vectors: jax.Array) -> jax.Array:
 
 def _check(mask: jax.Array, probabilities: jax.Array, distance: str) -> None:
     if distance not in DISTANCES:
-        raise ValueError(f"unknown distance {distance!r}; valid: {', '.join(DISTANCES)}")
+        raise ValueError(f"distance is {distance!r}; choose one of: {', '.join(DISTANCES)}.")
     if probabilities.ndim != 3:
         raise ValueError(
             f"probabilities must be one image [H, W, C], got shape {probabilities.shape}; "

@@ -242,12 +242,6 @@ def _check_values(config: ConfigDict, entry: Method) -> None:
                 f"config.acquisition.{field} is {config[field]!r}; choose one of: "
                 f"{', '.join(valid)}."
             )
-    # Another method may have a setting of that name with other values.
-    if entry.name == "ppl" and config.distance not in acquisition.DISTANCES:
-        raise ValueError(
-            f"config.acquisition.distance is {config.distance!r}; choose one of: "
-            f"{', '.join(acquisition.DISTANCES)}."
-        )
 
 
 def _budget_fields(entry: Method) -> dict[str, str]:

@@ -133,7 +133,7 @@ def test_a_nan_spoils_no_other_pixel(distance, masked):
 def test_wrong_input_is_explained():
     probabilities, mask = _probabilities(0), jnp.ones((9, 11), bool)
     select = acquisition.select_representative_points
-    with pytest.raises(ValueError, match="unknown distance 'manhattan'; valid: euclidean, cosine"):
+    with pytest.raises(ValueError, match="'manhattan'; choose one of: euclidean, cosine"):
         select(mask, probabilities, distance="manhattan")
     with pytest.raises(ValueError, match=r"one image \[H, W, C\]"):
         select(mask[None], probabilities[None])

@@ -318,7 +318,6 @@ def test_no_pixel_is_asked_that_is_not_available(image, method):
             {"method": "core_set", "points": 4, "reference_size": (0, 9)},
             r"reference_size is \(0, 9",
         ),
-        ({"method": "ppl", "distance": "taxicab"}, "euclidean, cosine"),
         ({"method": "spl", "max_fraction": -0.1}, "a share from 0 to 1"),
         ({"method": "margin", "seconds": -1.0}, "seconds is -1.0; it can't be negative"),
         ({"method": "margin", "seconds_per_image": math.inf}, "it can't be infinite"),

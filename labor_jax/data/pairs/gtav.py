@@ -18,12 +18,12 @@ def defaults(config: ConfigDict) -> None:
 
     `model.pretrained` has to name torchvision's ResNet-101 file. The warm-up has ADVENT's 120,000
     steps of batch size 1 as 60,000 of batch size 2, the other phases have a share of that, and
-    sizes are RIPU's.
+    sizes are RIPU's. No images are cached: a whole epoch fits into no memory.
     """
     data = config.data
     driving_pair.set_data_fields(data)
     data.update(source_size=(720, 1280), target_size=(640, 1280), evaluation_size=(640, 1280))
-    data.cache_bytes = 0  # a whole epoch fits into no memory
+    data.cache_bytes = 0
     data.augment.flip = False
     config.source_batch_size = config.target_batch_size = config.evaluation_batch_size = 2
     config.evaluation_flip = True  # as RIPU tests

@@ -18,7 +18,7 @@ def defaults(config: ConfigDict) -> None:
     """The settings of GTAV, with a head of 16 classes; reports mIoU over 16 and 13 of them."""
     gtav.defaults(config)
     config.data.source_size = (760, 1280)  # the images' own
-    config.data.num_classes = 16  # or 19
+    config.data.num_classes = 16  # 16 or 19
     config.terms.clan.local_weight = 10.0  # CLAN's own, where GTAV has 40
 
 
