@@ -16,6 +16,7 @@ Reference:
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models
+from labor_jax.acquisition.budget import exact
 from labor_jax.adaptation import pseudo_labelling
 from labor_jax.adaptation.adversarial import Adversarial, discriminator_input
 from labor_jax.adaptation.labels import cross_entropy
@@ -48,7 +50,7 @@ def easiest(entropies: np.ndarray, share: float) -> np.ndarray:
       for all; of equals the first.
     """
     easy = np.zeros(len(entropies), bool)
-    count = np.clip(int(share * len(entropies)), 1, len(entropies) - 1)
+    count = np.clip(math.floor(exact(share) * len(entropies)), 1, len(entropies) - 1)
     easy[np.argsort(entropies, kind="stable")[:count]] = True
     return easy
 

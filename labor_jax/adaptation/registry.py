@@ -18,6 +18,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from labor_jax import user_code
@@ -123,12 +124,13 @@ def build(name: str, config: Mapping[str, Any]) -> Any:
         term = TERMS[name](**{field: own[field] for field in settings(name) if field in own})
     except Exception as error:
         raise ValueError(f"config.terms.{name}: {user_code.said(error)}") from error
-    _check_names(name, term)
+    with user_code.naming(f"The term {name!r}", or_ours=True):
+        _check_attributes(name, term)
     return term
 
 
-def _check_names(name: str, term: Any) -> None:
-    """Checks the form of what a term reads, uses and makes; a string would be many short names."""
+def _check_attributes(name: str, term: Any) -> None:
+    """Checks the form of what a term says of itself; a string would be many short names."""
     for attribute in ("reads", "uses"):
         value = getattr(term, attribute, ())
         if not isinstance(value, tuple | list):
@@ -145,6 +147,18 @@ def _check_names(name: str, term: Any) -> None:
             f"makes of the term {name!r} is {makes!r}; it maps each view that the term makes to a "
             "tuple of the domains it is made of, such as {'mixed': ('source', 'target')}."
         )
+    images_of = getattr(term, "images_of", {})
+    if not isinstance(images_of, Mapping):
+        raise ValueError(
+            f"images_of of the term {name!r} is {images_of!r}; it maps views that the term makes "
+            "to the domain whose images they have, such as {'pseudo_labelled': 'target'}."
+        )
+    for attribute in ("smallest_image", "smallest_target_batch"):
+        value = getattr(term, attribute, 1)
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ValueError(
+                f"{attribute} of the term {name!r} is {value!r}; it is a whole number."
+            )
 
 
 def build_all(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:

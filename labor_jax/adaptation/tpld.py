@@ -17,6 +17,7 @@ References:
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from labor_jax import losses, models, pseudo_labels
+from labor_jax.acquisition.budget import exact
 from labor_jax.adaptation.cbst import ClassBalancedLabels, histogram_of
 from labor_jax.adaptation.pseudo_labelling import VIEW, PseudoLabelling
 from labor_jax.adaptation.registry import register, register_method, retrain, share
@@ -121,14 +123,15 @@ def easiest(sums: np.ndarray, counts: np.ndarray, portion: float) -> np.ndarray:
       portion: the share of the images to choose.
 
     Returns:
-      bool[N].
+      bool[N], True for floor(portion * N) images.
     """
     present = counts > 0
     in_pool = sums.sum(0) / np.maximum(counts.sum(0), 1)
     relative = sums / np.maximum(counts, 1) / np.where(in_pool > 0, in_pool, 1)
     score = relative.sum(1) / np.maximum(present.sum(1), 1)
     easy = np.zeros(len(sums), bool)
-    easy[np.argsort(-score, kind="stable")[: int(portion * len(sums))]] = True
+    count = math.floor(exact(portion) * len(sums))
+    easy[np.argsort(-score, kind="stable")[:count]] = True
     return easy
 
 

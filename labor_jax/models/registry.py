@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 from flax import linen as nn
 
+from labor_jax import user_code
+
 Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {}
@@ -95,14 +97,18 @@ def build(registry: dict[str, Callable[..., nn.Module]], name: str, values: dict
       The module, after its method `check()`, if it has one, has found nothing wrong.
 
     Raises:
-      ValueError: from `check()`.
+      ValueError: from `check()`; or the class or its `check()` fails otherwise, for want of a value
+        for a field say.
     """
     factory = registry[name]
     fields = {field.name for field in dataclasses.fields(_module_class(factory)) if field.init}
     fields -= {"parent", "name", *_fixed_fields(factory)}
-    module = factory(**{field: values[field] for field in fields if values.get(field) is not None})
-    if hasattr(module, "check"):
-        module.check()
+    given = {field: values[field] for field in fields if values.get(field) is not None}
+    kind = "head" if registry is HEADS else "backbone"
+    with user_code.naming(f"The {kind} {name!r}", beyond=(ValueError,)):
+        module = factory(**given)
+        if hasattr(module, "check"):
+            module.check()
     object.__setattr__(module, _REGISTERED_AS, name)  # no field: it changes nothing computed
     return module
 

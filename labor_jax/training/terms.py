@@ -42,8 +42,9 @@ such as `{"mixed": ("source", "target")}`. A view that only adds labels to a dom
 
 `memory` is a dict of the term's own; a player's parameters are in it under the player's name. It
 starts anew with each schedule, so with each staged phase, and goes on through all of joint
-training; players go on through the whole run. `update` and `before_phase` return memory of the
-structure, shapes and dtypes that `memory` gave it.
+training; players go on through the whole run. `update` and `before_phase` return a dict of the
+entries that they change, of the structure, shapes and dtypes that `memory` gave them. Entries that
+they leave out, such as players' parameters, stay as they are.
 
 `uses` names other terms that the term can't do without, such as ("mean_teacher",): several terms
 then share one teacher. Where such a term has no weight, it brings its memory and its views, but
@@ -197,7 +198,8 @@ class Terms:
         Raises:
           ValueError: a term reads a view, or has it in `statistics_of`, that no other one makes; or
             two terms make one view; or a view has the images of a domain of which it is not made;
-            or `running_statistics` is none of `RUNNING_STATISTICS`.
+            or terms use one another in a circle; or `running_statistics` is none of
+            `RUNNING_STATISTICS`.
         """
         if running_statistics not in RUNNING_STATISTICS:
             raise ValueError(
@@ -244,11 +246,17 @@ class Terms:
                 "a weight too."
             )
 
-    def _add(self, name: str, terms: Mapping[str, Any]) -> None:
-        """Takes a term in, after those that it uses."""
+    def _add(self, name: str, terms: Mapping[str, Any], users: tuple[str, ...] = ()) -> None:
+        """Takes a term in, after those that it uses; `users` are those that need it."""
+        if name in users:
+            circle = [*users[users.index(name) :], name]
+            raise ValueError(
+                f"Terms use one another in a circle: {', which uses '.join(circle)}. Leave one of "
+                "them out of the other's uses."
+            )
         if name not in self.terms:
             for used in getattr(terms[name], "uses", ()):
-                self._add(used, terms)
+                self._add(used, terms, (*users, name))
             self.terms[name] = terms[name]
 
     @property
@@ -485,9 +493,8 @@ def _updated(
     if not hasattr(term, "update"):
         return memory
     with naming(name, "update"):
-        updated = term.update(*(memory, model, measured)[: 3 if hasattr(term, "measure") else 2])
-    _check_memory(name, "update", memory, updated)
-    return updated
+        changed = term.update(*(memory, model, measured)[: 3 if hasattr(term, "measure") else 2])
+    return _changed_memory(name, "update", memory, changed)
 
 
 def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
@@ -539,19 +546,21 @@ def _prepared(name: str, term: Any, passes: Any, memory: dict[str, Any]) -> dict
     if not hasattr(term, "before_phase"):
         return memory
     with naming(name, "before_phase", beyond=(DataError, ProcessError)):
-        prepared = term.before_phase(passes, memory)
-    _check_memory(name, "before_phase", memory, prepared)
-    return prepared
+        changed = term.before_phase(passes, memory)
+    return _changed_memory(name, "before_phase", memory, changed)
 
 
-def _check_memory(name: str, method: str, memory: Any, returned: Any) -> None:
-    """Checks that a method of a term kept the form of its memory."""
-    before, after = (
+def _changed_memory(name: str, method: str, memory: dict[str, Any], changed: Any) -> dict[str, Any]:
+    """A term's memory with the entries that one of its methods changed, of the form they had."""
+    after = {**memory, **changed} if isinstance(changed, Mapping) else changed
+    forms = [
         jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), each)
-        for each in (memory, returned)
-    )
-    if before != after:
+        for each in (memory, after)
+    ]
+    if forms[0] != forms[1]:
         raise ValueError(
             f"{method} of the term {name!r} returned memory of another structure than its "
-            "method memory; return the same names with arrays of the same shapes and dtypes."
+            "method memory; return a dict of some of its names, with arrays of the same shapes "
+            "and dtypes."
         )
+    return after

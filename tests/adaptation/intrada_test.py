@@ -1,6 +1,7 @@
 """IntraDA: which images are easy, and what a batch without easy or hard ones teaches."""
 
 import functools
+from fractions import Fraction
 
 import hypothesis
 import hypothesis.strategies as st
@@ -26,8 +27,12 @@ VIEW = intrada.VIEW
 def test_the_share_of_lowest_entropy_is_easy(entropies, share):
     easy = intrada.easiest(np.array(entropies, np.float32), share)
     ranked = sorted(range(len(entropies)), key=lambda i: (entropies[i], i))
-    count = min(max(int(share * len(entropies)), 1), len(entropies) - 1)
+    count = min(max(int(Fraction(str(share)) * len(entropies)), 1), len(entropies) - 1)
     assert set(np.flatnonzero(easy)) == set(ranked[:count])
+
+
+def test_a_share_is_the_decimal_number_that_is_written():
+    assert intrada.easiest(np.arange(100.0), 0.29).sum() == 29  # 0.29 * 100 is 28.999…
 
 
 @hypothesis.given(st.lists(st.booleans(), min_size=1, max_size=12), st.data())

@@ -37,6 +37,11 @@ def test_the_easy_images_are_those_whose_classes_are_sure():
         assert easy.sum() == count
 
 
+def test_a_share_is_the_decimal_number_that_is_written():
+    ones = np.ones((100, 2))
+    assert tpld.easiest(ones, ones, 0.29).sum() == 29  # 0.29 * 100 is 28.999…
+
+
 def test_nothing_is_easy_in_the_first_stage():
     term = tpld.DensifiedLabels(easy_share=0.4)
     assert not np.any(pool.prepared(term, 0)["easy"])

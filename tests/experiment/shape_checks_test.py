@@ -36,6 +36,7 @@ def test_every_method_gets_what_it_reads(method):
         ("bald", {"acquisition.samples": 0}, "config.acquisition.samples is 0"),
         ("superpixels", {"acquisition.superpixel_size": 1}, "size must be from 2 to 256, got 1"),
         ("pixel_pick", {"acquisition.uncertain_share": 2.0}, "share must be above 0"),
+        ("ppl", {"acquisition.distance": "taxicab"}, "distance is 'taxicab'; choose one of: "),
     ],
 )
 def test_what_does_not_fit_is_named(method, fields, says):
@@ -184,6 +185,10 @@ def test_what_a_term_does_in_a_step_is_tried_before_anything_is_trained(wrong, s
         ({"uses": "mean_teacher"}, r"uses of the term 'own' is 'mean_teacher'"),
         ({"makes": ("own",)}, r"makes of the term 'own' is \('own',\); it maps each view"),
         ({"makes": {"own": ("targets",)}}, "tuple of the domains it is made of"),
+        ({"images_of": ("own",)}, r"images_of of the term 'own' is \('own',\); it maps views"),
+        ({"smallest_image": "8"}, "smallest_image of the term 'own' is '8'; it is a whole number"),
+        ({"uses": ("own",)}, "Terms use one another in a circle: own, which uses own"),
+        ({"reads": property(lambda self: 1 / 0)}, "The term 'own' fails: ZeroDivisionError"),
     ],
 )
 def test_what_a_term_names_has_a_form(wrong, says, monkeypatch):

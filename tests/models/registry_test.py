@@ -122,6 +122,21 @@ def test_each_part_freezes_its_own_batch_norms_and_nothing_else(registered):
     }
 
 
+class Unsure(Pooling):
+    def check(self):
+        assert self.num_classes > 9
+
+
+def test_a_module_that_cannot_be_built_is_named(registered):
+    needs = functools.partial(OneLayer, missing=1)
+    models.register_backbone("needs")(needs)
+    with pytest.raises(ValueError, match=r"^The backbone 'needs' fails: TypeError: .*'missing'"):
+        models.build_segmenter(config(backbone="needs"), 5)
+    models.register_head("unsure")(Unsure)
+    with pytest.raises(ValueError, match=r"^The head 'unsure' fails: AssertionError"):
+        models.build_segmenter(config(head="unsure"), 5)
+
+
 def test_a_taken_name_is_an_error():
     with pytest.raises(ValueError, match="a backbone named 'resnet18' is registered already"):
         models.register_backbone("resnet18")(OneLayer)

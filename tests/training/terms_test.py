@@ -166,6 +166,32 @@ def test_a_term_brings_those_it_uses_before_itself_and_without_their_loss():
     assert updated == {"helper": {"seen": 4}, "user": {"seen": 4}}
 
 
+def test_terms_that_use_one_another_in_a_circle_are_named():
+    terms = {"a": Counted(uses=("b",)), "b": Counted(uses=("c",)), "c": Counted(uses=("b",))}
+    with pytest.raises(ValueError, match="in a circle: b, which uses c, which uses b"):
+        Terms({"a": 1.0}, terms)
+
+
+def test_entries_of_the_memory_that_a_term_leaves_out_stay():
+    mine = Counted("source")
+    before = {"seen": jnp.zeros(()), "critic": {"w": jnp.ones(2)}}  # a player's parameters
+    mine.before_phase = lambda passes, memory: {"seen": memory["seen"] + 2}
+    prepared = Terms({"mine": 1.0}, {"mine": mine}).before_phase(None, {"mine": before})
+    assert prepared == {"mine": {**before, "seen": 2}}
+    updated = Terms({"mine": 1.0}, {"mine": mine}).update(prepared, None, {"mine": jnp.float32(1)})
+    assert updated == {"mine": {**before, "seen": 3}}
+
+
+@pytest.mark.parametrize("wrong", [None, {"others": 0.0}, {"seen": jnp.zeros(2)}, jnp.zeros(())])
+def test_memory_of_another_structure_is_an_error(wrong):
+    mine = Counted("source")
+    mine.update = lambda memory, model, measured: wrong
+    with pytest.raises(ValueError, match="update of the term 'mine' returned memory of another"):
+        Terms({"mine": 1.0}, {"mine": mine}).update(
+            {"mine": {"seen": jnp.zeros(())}}, None, {"mine": 1.0}
+        )
+
+
 def test_void_is_told_to_terms_that_label_the_target_or_make_it_certain():
     def labels_target(**weights):
         return Terms(weights, adaptation.build_all(weights, {})).labels_target

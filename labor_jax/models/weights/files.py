@@ -55,8 +55,8 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     tensors = readers.get(suffix, _read_torch)(path)
     for name, tensor in tensors.items():
-        # Kind "V" covers NumPy's extension types such as bfloat16.
-        if tensor.dtype.kind not in "fiubV":
+        # Extension types such as bfloat16 are of kind "V". An .npz file forgets what they are.
+        if tensor.dtype.kind not in "fiubV" or tensor.dtype.type is np.void:
             raise WeightsError(f"{path}: {name!r} holds {tensor.dtype}, not numbers.")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
@@ -168,7 +168,8 @@ def write_tensors(
       metadata: what a .safetensors file says beside them; the other kinds say nothing.
 
     Raises:
-      WeightsError: for an unknown kind of file, a missing folder, or when torch is missing.
+      WeightsError: for an unknown kind of file, a missing folder or one that can't be written to,
+        or when torch is missing.
     """
     suffix = _suffix(path)
     folder = os.path.dirname(path) or "."
@@ -183,6 +184,8 @@ def write_tensors(
         else:
             _write_torch(path, partial, tensors)
         os.replace(partial, path)
+    except OSError as error:
+        raise WeightsError(f"{path}: can't be written: {error.strerror or error}.") from error
     finally:
         if os.path.exists(partial):
             os.remove(partial)

@@ -44,7 +44,8 @@ def match_tensors(
         if name not in tensors:
             problems["missing"].append(name)
             continue
-        tensor = tensors[name]
+        with np.errstate(over="ignore"):  # what float32 can't hold is not finite
+            tensor = np.asarray(tensors[name], np.float32)
         shape = layout.file_shape(path, np.shape(value))
         if tensor.shape != shape:
             problems["wrong shape"].append(f"{name} (model {shape}, file {tensor.shape})")

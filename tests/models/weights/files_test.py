@@ -2,6 +2,7 @@
 
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -48,4 +49,17 @@ def test_what_cannot_be_written_says_why_and_leaves_nothing(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(WeightsError, match=r"needs torch: pip install 'labor_jax\[pretrained\]'"):
         write_tensors(str(tmp_path / "weights.pth"), TENSORS)
-    assert not list(tmp_path.iterdir())
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(WeightsError, match=r"folder\.npz: can't be written: Is a directory\.$"):
+        write_tensors(str(tmp_path / "folder.npz"), TENSORS)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.npz"]
+
+
+def test_bfloat16_is_read_where_the_file_says_so(tmp_path):
+    tensors = {"a": np.arange(4, dtype=np.float32).astype(jnp.bfloat16)}
+    write_tensors(str(tmp_path / "weights.safetensors"), tensors)
+    read = read_tensors(str(tmp_path / "weights.safetensors"))
+    np.testing.assert_array_equal(read["a"].astype(np.float32), range(4))
+    np.savez(tmp_path / "weights.npz", **tensors)
+    with pytest.raises(WeightsError, match=r"weights\.npz: 'a' holds \|V2, not numbers\."):
+        read_tensors(str(tmp_path / "weights.npz"))
