@@ -58,6 +58,7 @@ def labels_of(workdir):
     return LabelStore(workdir / "labels.sqlite", classes=street.CLASSES, read_only=True)
 
 
+@pytest.mark.slow
 def test_they_are_never_asked_free_and_train(whole, given, tmp_path):
     workdir, summary = whole
     plain = experiment.run(tiny_config(METHOD), tmp_path / "plain")

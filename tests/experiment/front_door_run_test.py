@@ -67,6 +67,7 @@ def test_resuming_it_needs_the_pair_again(run):
         labor_jax.run(config, workdir)
 
 
+@pytest.mark.slow
 def test_a_pair_of_other_classes_is_refused_and_changes_nothing(tmp_path):
     labor_jax.run(tiny_config("random"), tmp_path, weather())
     other = dataclasses.replace(weather(), classes=("sky", "road", "bus"))

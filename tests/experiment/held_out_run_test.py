@@ -154,6 +154,7 @@ def test_a_run_resumes_as_if_nothing_had_happened(whole, tmp_path):
         check_resumes(config_of(), whole, tmp_path)
 
 
+@pytest.mark.slow
 def test_labels_from_before_the_run_measure_before_anything_is_asked(tmp_path):
     number = held_out(config_of())[0]
     other = next(n for n in range(len(pair().pool)) if n not in held_out(config_of()))

@@ -10,7 +10,6 @@ from labor_jax.annotation import LabelStore
 from labor_jax.data import load_pair, street
 from tests.experiment.processes_run_test import finish, kill_in_second_round, start_config
 from tests.runs import check_resumes, interrupt_query
-from tests.slow import all_but
 from tests.tiny import tiny_config
 
 MASK = "unsure_mask"
@@ -49,7 +48,7 @@ def asked_in(workdir, round_number):
         return store.asked_images(round_number)
 
 
-@pytest.fixture(scope="module", params=all_but(["spl"], ["spl", MASK, "ripu_ra"]))
+@pytest.fixture(scope="module", params=["spl", MASK, "ripu_ra"])
 def whole(request, tmp_path_factory):
     """A run that nothing interrupted."""
     register_mask()
@@ -59,6 +58,7 @@ def whole(request, tmp_path_factory):
     acquisition.METHODS.pop(MASK)
 
 
+@pytest.mark.slow
 def test_the_pool_shares_the_budget(whole):
     config, workdir, _ = whole
     for number in (1, 2):

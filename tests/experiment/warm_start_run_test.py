@@ -161,6 +161,7 @@ def warmup_from_other_data(source_only, tmp_path, role, part):
     return config
 
 
+@pytest.mark.slow
 def test_a_start_that_was_measured_on_other_images_is_measured_anew(source_only, tmp_path, caplog):
     config = warmup_from_other_data(source_only, tmp_path, "evaluation", "label")
     with caplog.at_level("WARNING"):

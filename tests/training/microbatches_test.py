@@ -1,5 +1,7 @@
 """A batch in microbatches is the same batch."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from tests.slow import all_but
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import (
     CLASSES,
+    WEIGHTS,
     assert_close,
     both_domains,
     first_state,
@@ -80,21 +83,30 @@ def step_of(loss, number, batch_norm="frozen", devices=1):
     return jax.jit(split_step)
 
 
-@pytest.fixture(scope="module")
-def whole():
-    """A batch and every term; and the state and the metrics of a step on the batch as a whole.
+@functools.cache
+def whole(names):
+    """A batch and terms; and the state and the metrics of a step on the batch as a whole.
 
     Images differ in how many of their pixels count, so means of means would show.
     """
-    batch, loss = both_domains(count=4), terms()
+    batch, loss = both_domains(count=4), terms({name: WEIGHTS[name] for name in names})
     batch["target"]["label"][0] = 255
     batch["source"]["label"][3, :12] = 255
     return batch, loss, *step_of(loss, 1)(first_state(loss, variables("frozen")), batch)
 
 
-@pytest.mark.parametrize(("number", "devices"), all_but([(2, 2)], [(4, 1), (2, 2)]))
-def test_a_step_in_microbatches_is_the_step(number, devices, whole):
-    batch, loss, state, metrics = whole
+# Of counts that the batch gives and the outputs give, and of a player.
+FEW = ("answers", "negative_learning", "adversarial")
+ALL = tuple(WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("number", "devices", "names"),
+    all_but([(2, 2, FEW)], [(2, 2, FEW), (4, 1, ALL), (2, 2, ALL)]),
+    ids=["few", "all-4-1", "all-2-2"],
+)
+def test_a_step_in_microbatches_is_the_step(number, devices, names):
+    batch, loss, state, metrics = whole(names)
     cut, their_metrics = step_of(loss, number, devices=devices)(
         first_state(loss, variables("frozen")), batch
     )

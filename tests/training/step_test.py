@@ -18,6 +18,7 @@ from labor_jax.training import optimizers
 from labor_jax.training.state import create_state
 from labor_jax.training.step import _shares, make_train_step
 from labor_jax.training.terms import RUNNING_STATISTICS, Term, Terms
+from tests.slow import all_but
 from tests.tiny_model import tiny_segmenter
 from tests.training.every_term import (
     CLASSES,
@@ -173,7 +174,7 @@ def patch_losses(source_labels):
     }
 
 
-@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("name", all_but(["source_labels", "clan"], WEIGHTS))
 def test_a_single_term_is_its_loss_and_nothing_else_is_computed(name):
     _, metrics = taken(name)
     players = {f"{name}_{player}" for player in PLAYERS.get(name, ())}
@@ -192,6 +193,7 @@ def test_the_loss_is_the_weighted_sum():
     np.testing.assert_allclose(metrics["loss"], total, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_step_is_the_weighted_sum_of_the_terms_steps():
     single = {name: moved(taken(name)[0]) for name in WEIGHTS}
     for name in WEIGHTS:
