@@ -385,7 +385,7 @@ def test_runs_on_a_mesh():
 @pytest.mark.parametrize(
     "method",
     all_but(
-        ("spl", "ppl", "ripu_ra", "core_set", "multi_hot", "image_core_set"),
+        ("spl", "core_set", "multi_hot"),
         sorted(set(acquisition.METHODS) - {"all", "human_points", "halo"}),
     ),
 )

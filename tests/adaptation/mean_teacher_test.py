@@ -258,6 +258,7 @@ def test_all_terms_have_one_teacher_whose_own_loss_is_off_without_a_weight():
     assert state.memory["mean_teacher"]["steps"] == 1
 
 
+@pytest.mark.slow
 def test_batch_norm_follows_the_target_or_what_a_term_asks_for():
     follows = {
         "target": terms({"class_mix": 1.0, "source_labels": 1.0}),

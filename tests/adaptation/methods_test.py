@@ -48,7 +48,9 @@ def test_a_method_runs_to_its_end(method, tmp_path):
     assert summary["final_miou"] == summary[f"{last}_miou"]
 
 
-@pytest.mark.parametrize("first", adaptation.METHODS)
+@pytest.mark.parametrize(
+    "first", all_but(["adaptsegnet", "dacs", "iast", "ltir"], adaptation.METHODS)
+)
 def test_joined_methods_lose_no_term(first):
     for second in ("advent", "cbst", "fda", "mic", "sim"):  # of each kind one
         joined = labor_jax.get_config(f"uda:{first}+{second}")

@@ -294,6 +294,7 @@ def test_the_model_waits_for_the_prior_and_an_answer_overrides_it():
     assert term.loss(outputs, batch, memory).count == np.sum(batch["target"]["label"] != 255)
 
 
+@pytest.mark.slow
 def test_a_prior_learns_to_rebuild_label_maps():
     term, batch = term_of("conditional_prior"), both_domains()
     kept = memory_of(term, "conditional_prior")

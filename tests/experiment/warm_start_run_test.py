@@ -206,12 +206,18 @@ def test_an_overlap_of_no_windows_is_no_other_way_to_measure():
             r"configured differently up to the end of phase supervised: "
             r"config\.optimizer\.weight_decay is 0\.5 there and 0\.01 here",
         ),
-        ({"supervised.steps": 3}, {}, r"config\.supervised\.steps is 3 there and 4 here"),
-        (
+        pytest.param(
+            {"supervised.steps": 3},
+            {},
+            r"config\.supervised\.steps is 3 there and 4 here",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             {"retraining.steps": 2, "retraining.terms.source_labels": 1.0},
             {},
             r"ends its training in phase retraining_1 .* \(its phases before the rounds: "
             r"supervised, warmup\)",
+            marks=pytest.mark.slow,
         ),
         ({}, {"warmup.steps": 0, "rounds": 0}, r"config\.warm_start .* nothing to do after it"),
     ],

@@ -19,12 +19,22 @@ from tests.training.every_term import PLAYERS, WEIGHTS, first_state, louder, mak
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICES = 8
+# Counts that the batch gives and the outputs give, players, and memory that is measured.
+FEW = (
+    "source_labels",
+    "answers",
+    "auxiliary_source_labels",
+    "negative_learning",
+    "adversarial",
+    "patch_adapt",
+)
 
 
-def everything():
-    """A step with every term and trained batch norm, its first state and two batches."""
+def everything(names):
+    """A step with these terms and trained batch norm, its first state and two batches."""
     segmenter = tiny_segmenter(axis_name="batch", auxiliary=True)
-    optimizer, loss = optax.sgd(0.1, momentum=0.9), terms()
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    loss = terms({name: WEIGHTS[name] for name in names})
     drawn = louder(models.init_variables(segmenter, jax.random.key(0), (32, 32)))
     state = first_state(loss, drawn, optimizer, seed=1)
     step = make_step(loss, segmenter, optimizer, axis_name="batch")
@@ -47,8 +57,8 @@ def batch(seed):
     return {"source": domain(), "target": target}
 
 
-def under_shard_map(devices):
-    step, state, batches = everything()
+def under_shard_map(devices, names):
+    step, state, batches = everything(names)
     mesh = mesh_lib.device_mesh(devices)
     compiled = mesh_lib.data_parallel(step, mesh, batched_arguments=(1,), donate=True)
     state, metrics = mesh_lib.replicate(state, mesh), []
@@ -58,8 +68,8 @@ def under_shard_map(devices):
     return flat((metrics, state.variables, state.memory))
 
 
-def under_pmap(devices):
-    step, state, batches = everything()
+def under_pmap(devices, names):
+    step, state, batches = everything(names)
     compiled = jax.pmap(step, axis_name="batch", devices=devices)
     count = len(devices)
     state, metrics = jax.tree.map(lambda x: jnp.stack([x] * count), state), []
@@ -78,20 +88,30 @@ def flat(tree):
     }
 
 
-@pytest.fixture(scope="module")
-def on_one_device():
-    return under_shard_map(jax.devices()[:1])
+@pytest.fixture(
+    scope="module",
+    params=[FEW, pytest.param(tuple(WEIGHTS), marks=pytest.mark.slow)],
+    ids=["few_terms", "all_terms"],
+)
+def names(request):
+    """Of the terms."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def on_eight_devices(tmp_path_factory):
-    return in_a_process_with_eight_devices("shard_map", tmp_path_factory)
+def on_one_device(names):
+    return under_shard_map(jax.devices()[:1], names)
 
 
-def in_a_process_with_eight_devices(name, tmp_path_factory):
+@pytest.fixture(scope="module")
+def on_eight_devices(names, tmp_path_factory):
+    return in_a_process_with_eight_devices("shard_map", names, tmp_path_factory)
+
+
+def in_a_process_with_eight_devices(name, names, tmp_path_factory):
     path = tmp_path_factory.mktemp("devices") / "values"
     subprocess.run(
-        [sys.executable, __file__, name, str(path)],
+        [sys.executable, __file__, name, str(path), *names],
         check=True,
         env={
             **os.environ,
@@ -115,19 +135,20 @@ def test_eight_devices_as_one(on_one_device, on_eight_devices):
 
 
 @pytest.mark.slow
-def test_pmap_on_eight_devices(on_one_device, tmp_path_factory):
-    assert_same(in_a_process_with_eight_devices("pmap", tmp_path_factory)[0], on_one_device)
+def test_pmap_on_eight_devices(on_one_device, names, tmp_path_factory):
+    found, _ = in_a_process_with_eight_devices("pmap", names, tmp_path_factory)
+    assert_same(found, on_one_device)
 
 
-def test_the_numbers_compared_are_worth_comparing(on_one_device):
-    _, state, _ = everything()
+def test_the_numbers_compared_are_worth_comparing(on_one_device, names):
+    _, state, _ = everything(names)
     first = "[0][0]['{}']"
-    players = [f"{term}_{player}" for term, own in PLAYERS.items() for player in own]
-    for name in (*WEIGHTS, *players):
+    players = [f"{term}_{player}" for term in names for player in PLAYERS.get(term, ())]
+    for name in (*names, *players):
         assert abs(on_one_device[first.format(name)]) > 1e-3, name
     before = flat(([], state.variables, state.memory))
     fixed = {name for name in before if name.endswith(("['steps']", "['centres']"))}
-    assert len(fixed) == 2
+    assert len(fixed) == len({"clan", "patch_adapt"} & set(names))
     for name, value in before.items():
         if "['labeller']" in name:  # frozen
             np.testing.assert_array_equal(on_one_device[name], value)
@@ -208,11 +229,11 @@ def test_devices_may_be_chosen():
         mesh_lib.devices_for(_batches(4, 4), [])
 
 
-def main(name, path):
+def main(name, path, *names):
     devices = jax.devices()
     assert len(devices) == DEVICES
     run = {"shard_map": under_shard_map, "pmap": under_pmap}[name]
-    np.savez(f"{path}.npz", **run(devices))
+    np.savez(f"{path}.npz", **run(devices, names))
     try:
         mesh_lib.shard_batch({"image": np.zeros((6, 2, 2, 3))}, mesh_lib.device_mesh())
     except ValueError as error:

@@ -108,6 +108,7 @@ def test_an_auxiliary_head_in_a_file_is_left_out(variables, segmenter, tmp_path)
     models.read_weights(path, segmenter)
 
 
+@pytest.mark.slow
 def test_weights_of_a_backbone_are_no_whole_model(segmenter, variables, tmp_path):
     resnet = models.Segmenter(models.ResNet(width=8, layout="resnet18"), models.Linear(3))
     whole = models.init_variables(resnet, jax.random.key(0), (32, 32))
