@@ -33,7 +33,7 @@ def test_meanings_are_the_comments_and_docstrings_of_the_source():
     assert (
         "below which a class counts as improbable" in meanings["terms.negative_learning.threshold"]
     )
-    assert meanings["acquisition.distance"].endswith('by PPL: "euclidean" or "cosine".')
+    assert meanings["acquisition.distance"].endswith('mean of its class: "euclidean" or "cosine".')
     assert meanings["acquisition.points"] == meanings["acquisition.fraction"]  # one comment above
     assert "mirror left and right" in meanings["data.augment.flip"]
 

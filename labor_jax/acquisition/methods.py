@@ -46,7 +46,7 @@ def ppl(logits, selector_logits, available, distance="euclidean"):
     """LabOR's PPL: a representative point of each class in the inconsistency mask.
 
     Args:
-      distance: of a pixel to the mean of its class, by PPL: "euclidean" or "cosine".
+      distance: PPL's, of a pixel to the mean of its class: "euclidean" or "cosine".
     """
     mask = scores.inconsistency_mask(*selector_logits)
     chosen = select_representative_points(
@@ -198,7 +198,7 @@ def superpixels(
     changed, the parts of largest mean entropy are asked.
 
     Args:
-      superpixel_size: the side of a superpixel in pixels, about, from 2 to 256.
+      superpixel_size: about how many pixels long a superpixel's side is, from 2 to 256.
       superpixel_compactness: how many CIELAB units of colour weigh as much as the distance
         `superpixel_size`, from 0 to 1000.
       superpixel_iterations: of SLIC, 0 or more.

@@ -97,8 +97,7 @@ def build(registry: dict[str, Callable[..., nn.Module]], name: str, values: dict
       The module, after its method `check()`, if it has one, has found nothing wrong.
 
     Raises:
-      ValueError: from `check()`; or the class or its `check()` fails otherwise, for want of a value
-        for a field say.
+      ValueError: from `check()`; or another error, of which the message names the module.
     """
     factory = registry[name]
     fields = {field.name for field in dataclasses.fields(_module_class(factory)) if field.init}

@@ -36,7 +36,7 @@ def test_every_method_gets_what_it_reads(method):
         ("bald", {"acquisition.samples": 0}, "config.acquisition.samples is 0"),
         ("superpixels", {"acquisition.superpixel_size": 1}, "size must be from 2 to 256, got 1"),
         ("pixel_pick", {"acquisition.uncertain_share": 2.0}, "share must be above 0"),
-        ("ppl", {"acquisition.distance": "taxicab"}, "distance is 'taxicab'; choose one of: "),
+        ("ppl", {"acquisition.distance": "taxicab"}, "'taxicab'; choose one of: euclidean, cosine"),
     ],
 )
 def test_what_does_not_fit_is_named(method, fields, says):

@@ -487,7 +487,8 @@ def test_every_misfit_is_named(tmp_path, variables_of):
     tensors = dict(models.to_torch(segmenter, variables, "ripu"))
     del tensors["feature_extractor.backbone.conv1.weight"]
     tensors["classifier.conv2d_list.0.bias"] = np.zeros(19, np.float32)
-    tensors["classifier.conv2d_list.1.bias"] = np.full(CLASSES, 1e300)
+    tensors["classifier.conv2d_list.1.bias"] = np.full(CLASSES, np.nan, np.float32)
+    tensors["classifier.conv2d_list.2.bias"] = np.full(CLASSES, 1e300)  # float32 has no such number
     tensors["classifier.conv2d_list.4.bias"] = np.zeros(CLASSES, np.float32)
     np.savez(tmp_path / "model.npz", **tensors)
     with pytest.raises(WeightsError) as caught:
@@ -495,7 +496,7 @@ def test_every_misfit_is_named(tmp_path, variables_of):
     message = str(caught.value)
     assert "1 missing: feature_extractor.backbone.conv1.weight" in message
     assert "1 wrong shape: classifier.conv2d_list.0.bias (model (5,), file (19,))" in message
-    assert "1 not finite: classifier.conv2d_list.1.bias" in message
+    assert "2 not finite: classifier.conv2d_list.1.bias, classifier.conv2d_list.2.bias" in message
     assert "1 unexpected: classifier.conv2d_list.4.bias" in message
     assert "number of classes" in message and str(tmp_path) in message
 
