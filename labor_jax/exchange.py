@@ -62,6 +62,12 @@ _UNKNOWN = flags.DEFINE_enum(
     ["error", "void"],
     "With --import and --round 0: a shape whose name is no class is an error, or void.",
 )
+_UNCLEAR = flags.DEFINE_enum(
+    "unclear",
+    "error",
+    ["error", "void"],
+    "With --import of whole images: pixels without a class, or with two, are an error, or void.",
+)
 _ANNOTATOR = flags.DEFINE_string("annotator", "import", "With --import: who answered.")
 
 
@@ -141,6 +147,11 @@ def _import_existing(folder: Workdir) -> None:
 
 
 def _import(store: LabelStore, exported: ExportedRound) -> None:
+    if _UNCLEAR.value == "void" and exported.kind != "full":
+        raise app.UsageError(
+            f"--unclear=void is for rounds that ask whole images; round {exported.round} asks "
+            f"{exported.kind}."
+        )
     result = import_answers(
         store,
         exported,
@@ -150,6 +161,7 @@ def _import(store: LabelStore, exported: ExportedRound) -> None:
         skip_invalid=_SKIP_INVALID.value,
         clip=_CLIP.value,
         replace=_REPLACE.value,
+        unclear=_UNCLEAR.value,
     )
     _print_violations(result.violations)
     print(
@@ -158,6 +170,8 @@ def _import(store: LabelStore, exported: ExportedRound) -> None:
     )
     if result.clipped:
         print(f"Left out {result.clipped} pixels that were not asked")
+    if result.unclear:
+        print(f"Void are {result.unclear} pixels that have no class, or several")
     if result.other_round is not None:
         raise DataError(
             f"{_INPUT.value} looks like an export of round {result.other_round}, not of round "

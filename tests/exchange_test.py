@@ -135,6 +135,7 @@ def test_an_export_goes_to_a_folder_of_its_own(waiting, tmp_path):
     [
         (("--export", "coco", "--import", "coco"), "either --export or --import"),
         (("--import", "coco", "--input", "/nowhere"), "/nowhere can't be read"),
+        (("--import", "coco", "--input", ".", "--unclear", "void"), "round 1 asks points"),
     ],
 )
 def test_mistakes_end_in_a_sentence(waiting, arguments, says):

@@ -1,11 +1,12 @@
 """Imports the answers to a round that were given in another labelling tool."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from labor_jax.annotation.formats import FORMATS, check_kind
+from labor_jax.annotation.formats.canvas import CONTRADICTION
 from labor_jax.annotation.formats.exported_round import (
     UNANSWERED,
     VOID,
@@ -30,6 +31,7 @@ class ImportResult(NamedTuple):
       unchanged: Names of those whose stored answers were the same.
       waiting: Names of those that have no answer in the file.
       clipped: The number of answered pixels that were not asked, and so were left out.
+      unclear: The number of pixels that became void, because they had no class or several.
       violations: What is wrong with the other answers.
       other_round: The number of the round that the file is of, if it is of another one.
     """
@@ -38,6 +40,7 @@ class ImportResult(NamedTuple):
     unchanged: list[str]
     waiting: list[str]
     clipped: int
+    unclear: int
     violations: list[Violation]
     other_round: int | None = None
 
@@ -52,6 +55,7 @@ def import_answers(
     skip_invalid: bool = False,
     clip: bool = False,
     replace: bool = False,
+    unclear: Literal["error", "void"] = "error",
 ) -> ImportResult:
     """Stores the answers from another tool, all in one transaction.
 
@@ -68,6 +72,8 @@ def import_answers(
         prevents the whole import.
       clip: Ignore answers at pixels that were not asked, instead of refusing the image.
       replace: Overwrite stored answers that differ.
+      unclear: Of whole images, which people outline by hand: whether pixels without a class, or
+        with several, prevent the import, or are void.
 
     Returns:
       What was stored, and every violation.
@@ -75,13 +81,20 @@ def import_answers(
     Raises:
       DataError: If the file can't be read, if its format can't say what the round asks, or if
         somebody answered or took an image meanwhile.
-      ValueError: If the annotator's name is invalid.
+      ValueError: If the annotator's name is invalid, or if pixels of other queries than whole
+        images are to be void.
     """
     checked_annotator(annotator)
+    if unclear == "void" and exported.kind != "full":
+        raise ValueError(
+            f"round {exported.round} asks {exported.kind}; only of whole images may unclear pixels "
+            "be void"
+        )
     check_kind(format, exported)
     second_opinion = float(store.database.metadata().get("second_opinion", 0.0))
     service = LabellingService(store, second_opinion=second_opinion)
-    checks = _Checks(store, exported, _holders(service, exported), clip=clip, replace=replace)
+    holders = _holders(service, exported)
+    checks = _Checks(store, exported, holders, clip=clip, replace=replace, unclear=unclear)
     for image in FORMATS[format].read(path, exported):
         checks.check(image)
     if checks.violations and not skip_invalid:
@@ -108,6 +121,7 @@ def import_answers(
         [exported.names[number] for number in checks.unchanged],
         [name for number, name in exported.names.items() if number not in checks.answered],
         checks.clipped,
+        checks.unclear,
         checks.violations,
         other_round(checks.violations, checks.images),
     )
@@ -130,14 +144,17 @@ class _Checks:
         *,
         clip: bool,
         replace: bool,
+        unclear: Literal["error", "void"],
     ):
         self._store, self._round, self._clip, self._replace = store, exported, clip, replace
+        self._unclear_is_void = unclear == "void"
         self._holders = holders
         self._seen: set[int] = set()
         self.answers: dict[int, _Answer] = {}
         self.unchanged: list[int] = []
         self.answered: set[int] = set()
         self.clipped = 0
+        self.unclear = 0
         self.images = 0
         self.violations: list[Violation] = []
 
@@ -170,6 +187,11 @@ class _Checks:
         if missing == labels.size and not problems:
             self.answered.discard(number)
             return
+        unclear = missing if self._unclear_is_void else 0
+        if unclear:
+            problems = [each for each in problems if each.text != CONTRADICTION]
+            labels = np.where(labels == UNANSWERED, VOID, labels)
+            missing = 0
         if missing:
             problems.append(Problem("asked pixels are not answered", missing, round=of_round))
         labels = np.where(labels == VOID, np.uint8(IGNORE_LABEL), labels)
@@ -194,6 +216,7 @@ class _Checks:
             self._violated(image, *problems)
             return
         self.clipped += outside
+        self.unclear += unclear
         if unchanged:
             self.unchanged.append(number)
         else:

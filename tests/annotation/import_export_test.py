@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from labor_jax.annotation import LabelStore, answer_import
-from labor_jax.annotation.formats import FORMATS, png
+from labor_jax.annotation.formats import FORMATS, FORMATS_OF_SEVERAL_CLASSES, png
 from labor_jax.annotation.formats.documents import write_manifest
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ExportedImage, Problem
 from labor_jax.annotation.labelling_tool.item import Item
@@ -310,7 +310,7 @@ def test_violations_are_safe_to_print():
 def test_images_without_answers_wait(store, exported, delivery):
     folder = delivery({0: answers(store, exported, 0), 1: np.full(SIZES[1], UNANSWERED)})
     result = import_answers(store, exported, "png", folder)
-    assert result == ([NAMES[0]], [], [NAMES[1], NAMES[2]], 0, [], None)
+    assert result == ([NAMES[0]], [], [NAMES[1], NAMES[2]], 0, 0, [], None)
 
 
 def test_clip_leaves_out_what_was_not_asked(store, exported, delivery):
@@ -501,7 +501,7 @@ def answer_parts(store, seed=0):
 @pytest.mark.parametrize(
     "format, kind",
     [(format, kind) for format in FORMATS for kind in ("superpixels", "corrections")]
-    + [("label_studio", "classes")],
+    + [(format, "classes") for format in FORMATS_OF_SEVERAL_CLASSES],
 )
 def test_answers_of_parts_arrive_as_they_were_given(format, kind, tmp_path):
     guesses = [np.ones(size, np.uint8) for size in SIZES] if kind == "corrections" else None
@@ -547,14 +547,101 @@ def test_guesses_go_out_as_predictions_or_attributes(tmp_path):
         assert set(np.unique(image).tolist()) == {3, 255}
 
 
-def test_only_some_formats_can_say_several_classes(tmp_path):
+def test_label_maps_cannot_say_several_classes(tmp_path):
+    assert set(FORMATS) - set(FORMATS_OF_SEVERAL_CLASSES) == {"png"}
+    others = "use coco or label_studio or cvat, or the labelling tool"
     with store_of_parts(tmp_path / "labels.sqlite", "classes") as store:
         exported = describe_round(store, CLASSES, PALETTE, 1)
-        for format in set(FORMATS) - {"label_studio"}:
-            with pytest.raises(DataError, match=f"{format} can't say several.*use label_studio"):
-                export_round(store, exported, format, tmp_path / format, pool=None)
-            with pytest.raises(DataError, match="use label_studio"):
-                import_answers(store, exported, format, tmp_path)
+        with pytest.raises(DataError, match=f"png can't say several.*{others}"):
+            export_round(store, exported, "png", tmp_path / "png", pool=None)
+        with pytest.raises(DataError, match=others):
+            import_answers(store, exported, "png", tmp_path)
+
+
+@pytest.mark.parametrize("format", ["coco", "cvat"])
+def test_a_part_of_several_classes_has_a_shape_for_each(tmp_path, format):
+    with store_of_parts(tmp_path / "labels.sqlite", "classes") as store:
+        for number, name in enumerate(NAMES):
+            candidates = np.zeros((STRIPES[number].max() + 1, len(CLASSES)), bool)
+            candidates[0, [1, 3]] = True
+            store.answer(name, 1, np.full(SIZES[number], 255, np.uint8), candidates=candidates)
+        exported = describe_round(store, CLASSES, PALETTE, 1)
+        export_round(store, exported, format, tmp_path / format, pool=None)
+    expected = {CLASSES[1], CLASSES[3], exported.label_names[VOID]}
+    if format == "cvat":
+        root = ElementTree.parse(tmp_path / "cvat" / "annotations.xml").getroot()
+        masks = root.find("image").findall("mask")
+        places = {mask.get("label"): (mask.get("top"), mask.get("rle")) for mask in masks}
+    else:
+        document = json.loads((tmp_path / "coco" / "annotations.json").read_text())
+        names = {each["id"]: each["name"] for each in document["categories"]}
+        masks = [each for each in document["annotations"] if each["image_id"] == 1]
+        places = {names[each["category_id"]]: each["segmentation"]["counts"] for each in masks}
+    assert len(masks) == len(expected) and set(places) == expected
+    assert places[CLASSES[1]] == places[CLASSES[3]]
+
+
+@pytest.fixture
+def outlined(tmp_path):
+    """A round that asks whole images, and what a person outlined in the first one, in COCO.
+
+    A row has no class, and one pixel two.
+    """
+
+    def rectangle(category, left, top, right, bottom):
+        corners = [left, top, right, top, right, bottom, left, bottom]
+        return {"image_id": 1, "category_id": category, "segmentation": [corners]}
+
+    height, width = SIZES[0]
+    document = {
+        "images": [
+            {"id": 1 + number, "file_name": f"round1_{number:06}.png", "width": w, "height": h}
+            for number, (h, w) in enumerate(SIZES[:2])
+        ],
+        "categories": [{"id": number, "name": CLASSES[number]} for number in (0, 1)],
+        "annotations": [rectangle(0, 0, 0, width, 1), rectangle(1, 0, 0, 1, height - 1)],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    with LabelStore(tmp_path / "labels.sqlite", classes=CLASSES) as store:
+        store.open_round(1, NAMES)
+        for name, size in zip(NAMES, SIZES, strict=True):
+            store.ask(name, 1, np.ones(size, bool), kind="full")
+        exported = describe_round(store, CLASSES, PALETTE, 1)
+        yield store, dataclasses.replace(exported, fingerprints={}), tmp_path / "coco.json"
+
+
+def test_gaps_and_overlaps_of_outlined_images_are_void_on_request(outlined):
+    store, exported, file = outlined
+    result = import_answers(store, exported, "coco", file)
+    assert [each.problem[:2] for each in result.violations] == [
+        ("pixels have two different classes", 1),
+        ("asked pixels are not answered", 8),
+    ]
+    result = import_answers(store, exported, "coco", file, unclear="void")
+    assert (result.imported, result.unclear, result.violations) == ([NAMES[0]], 8, [])
+    assert NAMES[1] in result.waiting, "an image without any outline is not answered"
+    assert store.labels(NAMES[0]).tolist() == [
+        [255, 0, 0, 0],
+        [1, 255, 255, 255],
+        [255, 255, 255, 255],
+    ]
+    again = import_answers(store, exported, "coco", file, unclear="void")
+    assert (again.unchanged, again.unclear) == ([NAMES[0]], 8)
+
+
+def test_other_mistakes_of_outlined_images_stay_mistakes(outlined):
+    store, exported, file = outlined
+    document = json.loads(file.read_text())
+    document["categories"][1]["name"] = "nothing"
+    file.write_text(json.dumps(document))
+    (violation,) = import_answers(store, exported, "coco", file, unclear="void").violations
+    assert "'nothing' is not one of the classes" in violation.problem.text
+    assert store.pending(1) == list(NAMES)
+
+
+def test_only_whole_images_have_unclear_pixels(store, exported, delivery):
+    with pytest.raises(ValueError, match="round 2 asks mask; only of whole images"):
+        import_answers(store, exported, "png", delivery({}), unclear="void")
 
 
 def test_a_superpixel_of_two_answers_is_a_violation(tmp_path):

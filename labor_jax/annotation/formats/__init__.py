@@ -7,7 +7,7 @@ from labor_jax.data.base import DataError
 FORMATS = {"png": png, "coco": coco, "label_studio": label_studio, "cvat": cvat}
 """The module of each format, with `write(folder, exported, images)` and `read(path, exported)`."""
 
-FORMATS_OF_SEVERAL_CLASSES = ("label_studio",)
+FORMATS_OF_SEVERAL_CLASSES = ("coco", "label_studio", "cvat")
 """The formats that can say several classes of one region."""
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from labor_jax.annotation.cost import Kind
 from labor_jax.annotation.formats.exported_round import UNANSWERED, VOID, ImportedImage, Problem
 from labor_jax.annotation.formats.run_lengths import compressed_run_lengths, from_columns
 
@@ -84,6 +85,11 @@ class CanvasOfSeveral(Canvas):
         combinations = tuple(self._combinations)
         image = super().finish(where, number, seconds)
         return image._replace(classes=classes, combinations=combinations)
+
+
+def canvas_of(kind: Kind | None, size: tuple[int, int], *, layered: bool = False) -> Canvas:
+    """The canvas of a round that asks in this way; see `Canvas`."""
+    return CanvasOfSeveral(size) if kind == "classes" else Canvas(size, layered=layered)
 
 
 def pixel_at(x: float, y: float, size: tuple[int, int]) -> np.ndarray:

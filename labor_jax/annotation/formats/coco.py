@@ -8,7 +8,8 @@ name and images by file name, because tools renumber both.
 COCO has no predictions, so "asked" annotations of corrections name the guess in `attributes`.
 
 The import reads polygons, and run lengths both as lists and as COCO's compressed strings.
-Annotations of one image must not give a pixel two classes, because COCO does not order them.
+Annotations of one image must not give a pixel two classes, because COCO does not order them. But
+where all classes of a part are asked, it has an annotation for each.
 
 Source: https://cocodataset.org/#format-data
 """
@@ -23,7 +24,7 @@ from pycocotools import mask as coco_mask
 
 from labor_jax.annotation.formats import documents
 from labor_jax.annotation.formats.canvas import (
-    Canvas,
+    canvas_of,
     polygon_pixels,
 )
 from labor_jax.annotation.formats.exported_round import (
@@ -58,10 +59,11 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
         entries.append({**entry, "width": width, "height": height})
         for shape in shapes(image):
             annotation = describe_shape(shape, (height, width))
-            place = {"id": len(annotations) + 1, "image_id": entry["id"]}
             if shape.guess is not None:
                 annotation["attributes"] = {"guess": exported.label_names[shape.guess]}
-            annotations.append({**place, "category_id": categories[shape.label], **annotation})
+            for label in shape.labels:
+                place = {"id": len(annotations) + 1, "image_id": entry["id"]}
+                annotations.append({**place, "category_id": categories[label], **annotation})
     document = {
         "info": {"description": f"labor_jax, round {exported.round}"},
         "licenses": [],
@@ -133,7 +135,7 @@ def _read_image(
         asked = [each for each, name in categories.items() if exported.gives_none([name])]
         unlabelled = all(each.get("category_id") in asked for each in annotations)
         return ImportedImage(where, number, None, problems, unlabelled=unlabelled)
-    canvas = Canvas(exported.sizes[number])
+    canvas = canvas_of(exported.kind, exported.sizes[number])
     for annotation in annotations:
         try:
             label = exported.label_named(categories.get(annotation["category_id"]))

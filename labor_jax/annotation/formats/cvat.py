@@ -10,7 +10,7 @@ Each shape (`shapes.shapes`) is a `<mask>`, or a `<points>` with one point if si
 asked. Its label is "asked" until an annotator changes it to a class or draws shapes over it. The
 import reads masks, polygons and points. Where shapes overlap, the one that CVAT shows on top
 counts: the one with the larger `z_order`, or the later one in the file. A shape that is still
-"asked" never covers another.
+"asked" never covers another. Where all classes of a part are asked, it has a shape for each.
 
 CVAT has no predictions, so "asked" shapes of corrections have the guess as their attribute "guess".
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from labor_jax.annotation.formats import documents
 from labor_jax.annotation.formats.canvas import (
-    Canvas,
+    canvas_of,
     pixel_at,
     polygon_pixels,
 )
@@ -87,7 +87,8 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
         )
         for shape in shapes(image):
             guess = None if shape.guess is None else exported.label_names[shape.guess]
-            add_shape(element, exported.label_names[shape.label], shape, image, guess)
+            for label in shape.labels:
+                add_shape(element, exported.label_names[label], shape, image, guess)
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(
         folder / "annotations.xml", encoding="utf-8", xml_declaration=True
@@ -190,7 +191,7 @@ def _read_image(where: str, exported: ExportedRound, image: ElementTree.Element)
     if problems:
         unlabelled = exported.gives_none(shape.get("label") for shape in found)
         return ImportedImage(where, number, None, problems, unlabelled=unlabelled)
-    canvas = Canvas(size, layered=True)
+    canvas = canvas_of(exported.kind, size, layered=True)
     layers = []
     for shape in found:
         try:

@@ -8,6 +8,7 @@ images/…             read from local storage, where LABEL_STUDIO_LOCAL_FILES_D
 ```
 
 Each shape (`shapes.shapes`) is a region: a brush mask, or a key point if single pixels are asked.
+Whole images may be drawn by polygons too.
 Its label is "asked" until an annotator gives it a class or paints others over it; of corrections
 it is the model's guess. Where all classes of a part are asked, a region has several labels, and a
 pixel those of all regions over it. Tasks without an answer have their regions as `predictions`,
@@ -32,7 +33,7 @@ import numpy as np
 from labor_jax.annotation.formats import documents
 from labor_jax.annotation.formats.canvas import (
     Canvas,
-    CanvasOfSeveral,
+    canvas_of,
     pixel_at,
     polygon_pixels,
 )
@@ -68,7 +69,8 @@ def write(folder: Path, exported: ExportedRound, images: Iterable[ExportedImage]
       DataError: If XML can't contain the name of a class.
     """
     documents.check_xml_names(exported)
-    tasks, tags = [], set()
+    tasks = []
+    tags = {"PolygonLabels"} if exported.kind == "full" else set()
     for image in images:
         tags.add(_tag(image))
         name = exported.file_name(image.number)
@@ -113,8 +115,8 @@ def _region(
 ) -> dict[str, Any]:
     height, width = image.asked.shape
     # The guess is a prediction, as long as nobody has answered.
-    first = shape.label if shape.guess is None else shape.guess
-    names = [exported.label_names[label] for label in (first, *shape.further)]
+    labels = shape.labels if shape.guess is None else (shape.guess,)
+    names = [exported.label_names[label] for label in labels]
     kind = _tag(image).lower()
     if image.is_points:
         row, column = divmod(int(shape.pixels[0]), width)
@@ -215,11 +217,10 @@ def _has(image: ImportedImage, classes: frozenset[int]) -> np.ndarray:
 def _read_annotation(
     where: str, exported: ExportedRound, number: int, annotation: dict
 ) -> ImportedImage:
-    holds_several = exported.kind == "classes"
-    canvas = (CanvasOfSeveral if holds_several else Canvas)(exported.sizes[number])
+    canvas = canvas_of(exported.kind, exported.sizes[number])
     for region in annotation["result"]:
         try:
-            _paint(canvas, exported, region, holds_several)
+            _paint(canvas, exported, region)
         except _FOREIGN as error:
             canvas.problems.append(Problem.about(f"region {region.get('id')}: ", str(error)))
     seconds = annotation.get("lead_time")
@@ -236,13 +237,11 @@ def _names(region: dict[str, Any]) -> Sequence[Any] | None:
     return value.get(region.get("type")) or value.get("labels") or ()
 
 
-def _paint(
-    canvas: Canvas, exported: ExportedRound, region: dict[str, Any], holds_several: bool
-) -> None:
+def _paint(canvas: Canvas, exported: ExportedRound, region: dict[str, Any]) -> None:
     names = _names(region)
     if names is None:
         return
-    if not names or (len(names) > 1 and not holds_several):
+    if not names or (len(names) > 1 and exported.kind != "classes"):
         raise ValueError(f"it has {len(names)} labels instead of one")
     labels = [exported.label_named(name) for name in names]
     size = (region["original_height"], region["original_width"])

@@ -27,6 +27,11 @@ class Shape(NamedTuple):
     further: tuple[int, ...] = ()
     guess: int | None = None
 
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """All that it holds."""
+        return (self.label, *self.further)
+
 
 def shapes(image: ExportedImage) -> Iterator[Shape]:
     """Cuts an image's asked pixels into shapes that an annotator gives one class each.

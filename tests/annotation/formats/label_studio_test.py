@@ -1,5 +1,6 @@
 """Label Studio's tasks and its run lengths."""
 
+import dataclasses
 import itertools
 import json
 from xml.etree import ElementTree
@@ -167,6 +168,15 @@ def test_labelling_interface(tmp_path, kind, tag):
     (entry,) = json.loads((tmp_path / "tasks.json").read_text())
     (annotation,) = entry["annotations"]
     assert {region["from_name"] for region in annotation["result"]} == {labels.get("name")}
+
+
+def test_whole_images_may_be_drawn_by_polygons(tmp_path):
+    image = IMAGE._replace(kind="full")
+    label_studio.write(tmp_path, dataclasses.replace(ROUND, kind="full"), [image])
+    view = ElementTree.parse(tmp_path / "label_config.xml").getroot()
+    names = [*CLASSES, "void_", "asked_"]
+    for tag in ("BrushLabels", "PolygonLabels"):
+        assert [label.get("value") for label in view.find(tag)] == names
 
 
 @pytest.mark.parametrize("order", [1, -1])
