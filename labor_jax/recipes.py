@@ -106,6 +106,8 @@ def active(config: ConfigDict, method: str) -> None:
     if entry.asks == "classes":
         # As in MulActSeg's code, whose answers of a single class weigh 16.
         config.round.terms.update(candidate_classes=8 / 16, prototypical_pixels=1 / 16)
+    if method == "multi_hot":
+        acquisition.class_weights = "predicted"  # PixBal's
     if method == "halo":
         config.model.head = "hyperbolic"
     if method in ("ripu_pa", "ripu_pa_code"):

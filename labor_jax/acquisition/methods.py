@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from labor_jax import ops
 from labor_jax.acquisition import dirichlet, image_scores, registry, scores
+from labor_jax.acquisition.class_weights import weighted
 from labor_jax.acquisition.core_set import select_core_set
 from labor_jax.acquisition.max_herding import herding_positions, select_max_herding
 from labor_jax.acquisition.pool_image import Query, ScoredPixels
@@ -188,6 +189,7 @@ def superpixels(
     first_logits,
     available,
     count,
+    class_weights=None,
     superpixel_size=32,
     superpixel_compactness=10.0,
     superpixel_iterations=5,
@@ -210,6 +212,8 @@ def superpixels(
     change = scores.prediction_change(first_logits, logits)
     unchanged = jnp.nanmean(change) < _NO_CHANGE
     score = jnp.where(unchanged, scores.softmax_entropy(logits), change)
+    if class_weights is not None:
+        score = weighted(score, logits, class_weights)
     means = superpixel_means(score, merged, bound=bound)
     return select_superpixels(means, merged, available, count=count)
 
@@ -220,19 +224,25 @@ def multi_hot(
     logits,
     available,
     count,
+    class_weights=None,
     superpixel_size=32,
     superpixel_compactness=10.0,
     superpixel_iterations=5,
 ):
     """MulActSeg: superpixels of largest mean PixBal, answered by all classes in them.
 
-    The classes' shares are those of the image, as a query is made for one image at a time.
+    PixBal's weights are the class weights "predicted", of the shares in the pool. Without class
+    weights they are of the shares in the image alone.
     """
     numbers, bound = _superpixels(
         image, superpixel_size, superpixel_compactness, superpixel_iterations
     )
-    shares = jnp.nanmean(jax.nn.softmax(logits), axis=(0, 1))
-    means = superpixel_means(scores.pixbal(logits, shares), numbers, bound=bound)
+    if class_weights is None:
+        shares = jnp.nanmean(jax.nn.softmax(logits), axis=(0, 1))
+        score = scores.pixbal(logits, shares)
+    else:
+        score = weighted(scores.best_versus_second(logits, 0.1), logits, class_weights)
+    means = superpixel_means(score, numbers, bound=bound)
     return select_superpixels(means, numbers, available, count=count)
 
 

@@ -13,7 +13,7 @@ from labor_jax.acquisition import pixel_order
 from labor_jax.acquisition.pool_image import PoolImage, Query, Ranking, ScoredPixels
 from labor_jax.acquisition.registry import Method, function_name
 from labor_jax.acquisition.selection import ScoredSelection
-from labor_jax.acquisition.strategy import pick, run_method, weigh
+from labor_jax.acquisition.strategy import pick, run_method
 
 Ranker = Callable[..., Ranking]
 """`ranker(image, class_weights=None, floor=nan) -> Ranking` of a `PoolImage`."""
@@ -43,8 +43,9 @@ def bind_ranking(
     def ranker(
         image: PoolImage, class_weights: jax.Array | None = None, floor: jax.Array = math.nan
     ) -> Ranking:
-        found = run_method(method, image, length, radius=radius, settings=settings)
-        found = weigh(method, found, image, class_weights)
+        found = run_method(
+            method, image, length, radius=radius, settings=settings, class_weights=class_weights
+        )
         candidates = image.available
         if isinstance(found, ScoredPixels):
             if found.candidates is not None:

@@ -29,7 +29,7 @@ _BUDGETS: dict[Asks, tuple[BudgetKind, ...]] = {
 # The fields of `PoolImage` that tell nothing of the model.
 _WITHOUT_MODEL = ("available", "key", "image")
 # The parameters that every method can have; others are settings of its own.
-_PARAMETERS = (*PoolImage._fields, "radius", "count")
+_PARAMETERS = (*PoolImage._fields, "radius", "count", "class_weights")
 GENERAL_FIELDS = (
     "method",
     "random_rounds",
@@ -126,6 +126,8 @@ def register(
       - `radius`: `acquisition.radius` of the config, an int.
       - `count`: the number of picks in this image and round under the budget, an int. With
         `budget="cap"` it is the largest number of pixels, or None for no limit.
+      - `class_weights`: the weights f32[C] of `acquisition.class_weights`, or None for none. A
+        function that names them weighs its scores itself.
       - any other parameter that has a default: a setting of the function itself. A field of that
         name in `config.acquisition` overrides the default. Methods whose settings have one name
         share the field, so their defaults must be equal.
@@ -160,7 +162,8 @@ def register(
         there are pixels or parts.
 
     A function that returns a score or `ScoredPixels` also works with class weights and with a
-    budget over the pool. For the latter one that selects for itself returns a `ScoredSelection`.
+    budget over the pool. For the latter one that selects for itself returns a `ScoredSelection`;
+    for the former it names `class_weights`.
 
     Returns:
       A decorator that returns the function unchanged.

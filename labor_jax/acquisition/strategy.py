@@ -50,8 +50,9 @@ def bind(
 
     def strategy(image: PoolImage, class_weights: jax.Array | None = None) -> Query:
         picks = budget.picks(method.budget, image.available.shape, radius=radius)
-        found = run_method(method, image, picks, radius=radius, settings=settings)
-        found = weigh(method, found, image, class_weights)
+        found = run_method(
+            method, image, picks, radius=radius, settings=settings, class_weights=class_weights
+        )
         query = _as_query(method, found, image, picks, radius)
         pixels = query.pixels & image.available
         parts = None if query.parts is None else jnp.where(pixels, query.parts, -1)
@@ -67,6 +68,7 @@ def run_method(
     *,
     radius: int,
     settings: Mapping[str, Any] | None,
+    class_weights: jax.Array | None,
 ) -> Any:
     """Calls a method's function.
 
@@ -76,6 +78,8 @@ def run_method(
       count: The number of picks, see `register`.
       radius: See `bind`.
       settings: See `bind`.
+      class_weights: The weights f32[C] of the predicted classes, by which the scores are
+        multiplied; None for none.
 
     Returns:
       What the function returned, after checking its shapes and types. A score is wrapped:
@@ -89,7 +93,8 @@ def run_method(
             raise ValueError(
                 f"acquisition method {method.name!r} reads {field}, which is not given."
             )
-    given = {**image._asdict(), "radius": radius, "count": count, **(settings or {})}
+    given = {**image._asdict(), "radius": radius, "count": count, "class_weights": class_weights}
+    given.update(settings or {})
     arguments = {key: given[key] for key in method.parameters if key in given}
     try:
         found = method.function(**arguments)
@@ -99,10 +104,13 @@ def run_method(
             f"the acquisition function {function_name(method.function)} of method "
             f"{method.name!r} fails on an image of {height}x{width} pixels: {user_code.said(error)}"
         ) from error
-    return _checked(method, found, image, count, radius)
+    found = _checked(method, found, image, count, radius)
+    if "class_weights" in method.parameters:
+        return found
+    return _weighed(method, found, image, class_weights)
 
 
-def weigh(method: Method, found: Any, image: PoolImage, class_weights: jax.Array | None) -> Any:
+def _weighed(method: Method, found: Any, image: PoolImage, class_weights: jax.Array | None) -> Any:
     """Multiplies the scores by the weights f32[C] of the predicted classes, if there are any.
 
     Raises:
@@ -114,7 +122,7 @@ def weigh(method: Method, found: Any, image: PoolImage, class_weights: jax.Array
         raise ValueError(
             f"acquisition method {method.name!r} selects for itself, so class weights can't change "
             "its scores; set config.acquisition.class_weights to 'none', or let its function "
-            "return a score or ScoredPixels"
+            "return a score or ScoredPixels, or take class_weights"
         )
     return found._replace(score=weighted(found.score, image.logits, class_weights))
 

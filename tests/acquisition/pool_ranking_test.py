@@ -86,6 +86,22 @@ def test_scores_are_weighted_before_they_are_ranked(image):
     assert (np.asarray(strategy(image).pixels) != best.query).any()
 
 
+def test_a_function_that_takes_class_weights_weighs_itself(image):
+    given = []
+
+    def select(logits, available, count, class_weights):
+        given.append(class_weights)
+        return acquisition.select_points(logits[..., 0], available, count=count)
+
+    parameters = ("logits", "available", "count", "class_weights")
+    method = acquisition.Method("own", select, "points", "points", parameters)
+    strategy = acquisition.bind(method, acquisition.Budget(points=7))
+    plain, weighed = strategy(image), strategy(image, jnp.ones(4))
+    assert given[0] is None and given[1].shape == (4,)
+    np.testing.assert_array_equal(plain.pixels, weighed.pixels)
+    assert method.settings == {}
+
+
 def test_nan_is_listed_unless_there_is_a_floor(image):
     image = image._replace(logits=image.logits.at[:7].set(jnp.nan))
     assert ranker("entropy", 300)(image).valid.sum() == image.available.sum()

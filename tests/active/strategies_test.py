@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from labor_jax import acquisition
+from labor_jax import acquisition, ops
 from labor_jax.active import strategies
 from tests.active.acquisition_config import acquisition_config
 from tests.slow import all_but
@@ -226,6 +226,23 @@ def test_a_broken_pixel_does_not_decide_which_superpixels_are_asked(image, metho
     image = image._replace(logits=logits, first_logits=logits)
     scores = np.asarray(_ask(image, method, points=POINTS, superpixel_size=4).scores)
     assert (scores > 0).all()  # also in the first round, where entropy decides
+
+
+@pytest.mark.parametrize("method", ["superpixels", "multi_hot"])
+def test_superpixels_go_by_scores_times_the_weights_of_classes(image, method):
+    image = image._replace(available=np.ones(SHAPE, bool))
+    counts = np.array([50, 0, 25, 20, 5])
+    weights = acquisition.class_weights_from_predictions(counts)
+    query = jax.jit(_build(method, points=POINTS, superpixel_size=4))(image, weights)
+    if method == "superpixels":
+        score = acquisition.prediction_change(image.first_logits, image.logits)
+        score = np.asarray(score) * weights[np.argmax(image.logits, axis=-1)]
+    else:
+        score = np.asarray(acquisition.pixbal(image.logits, counts / counts.sum()))
+    parts = np.asarray(ops.slic(image.image, size=4, compactness=10.0, iterations=5))
+    means = sorted((score[parts == part].mean() for part in np.unique(parts)), reverse=True)
+    assert query.picks == POINTS_A_ROUND < len(means)
+    np.testing.assert_allclose(query.scores[:POINTS_A_ROUND], means[:POINTS_A_ROUND], rtol=1e-5)
 
 
 def test_superpixels_go_by_what_has_changed(image):
