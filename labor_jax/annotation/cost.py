@@ -1,14 +1,15 @@
 """What labelling costs in people's time and money: counts of what they do, times seconds of each.
 
 `work_of` counts what a person does to answer a query, from the query and its answer: `Work`.
-`Rates` are the seconds of one of each, and `seconds` is their product. There are three of them,
-which tables show side by side:
+`Rates` are the seconds of one of each, and `seconds` is their product. A run's report shows the
+time by both of them, beside the time that was measured:
 
 - `PUBLISHED`, from studies that timed people. The price follows what was answered: a segment of a
   mask that straddles three classes is three clicks, and a whole image costs an outline an object.
 - `LABOR`, LabOR's estimate, from the totals of its cost table. It charges a mask by its share of
   the image, whatever is in it, which suits thin masks on images of 1024x2048 pixels and no others.
-- `measured`, from the labelling tool's own clock, once people have answered.
+- `measured_cost`, from the labelling tool's own clock, once people have answered. It has no rates:
+  people's seconds are counted, not what they do.
 
 References:
   LabOR: Shin et al., ICCV 2021, arXiv 2108.05570, and the talk's cost table.

@@ -30,6 +30,7 @@ COLUMNS_SHOWN = (
     "clicks_per_image",
     "seconds_per_image",
     "annotation_hours",
+    "labor_hours",
 )
 """What the command shows of what runs asked."""
 

@@ -133,14 +133,19 @@ def _sure_sentence(run: RunFiles) -> str:
 
 
 def _cost_sentence(compared: Sequence[cost.CostRow]) -> str:
-    """The run's time, beside that of full labels by the same rates."""
+    """The run's time, beside that of full labels: by the same rates, or by published ones."""
     own = [row for row in compared if row.name == costs.THIS_RUN][:1]
     if not own:
         return ""
     (own,) = own
     by = _CLOCKS.get(own.basis, f"by {_rates(own.basis)}")
-    full = [row.hours for row in compared if (row.name, row.basis) == (costs.FULL, own.basis)]
-    others = f"; full labels would cost {_hours(full[0])}" if full else ""
+    full = {row.basis: row.hours for row in compared if row.name == costs.FULL}
+    others = ""
+    if own.basis in full:
+        others = f"; full labels would cost {_hours(full[own.basis])}"
+    elif cost.PUBLISHED.name in full:
+        hours = _hours(full[cost.PUBLISHED.name])
+        others = f"; full labels would cost {hours} by published rates"
     return f"The labels cost {_hours(own.hours)} of people's time {by}{others}."
 
 

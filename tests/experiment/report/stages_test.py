@@ -22,6 +22,8 @@ def test_measured_times_say_so(summary):
     second.update(annotation_source="partly measured")
     cells = [row[3] for row in report.table_rows(summary)[2:]]
     assert cells == ["1.5 min, measured", "10.0 h, partly measured"]
+    first.update(work={"images": 1}, published_seconds=50.0)
+    assert report.table_rows(summary)[2][3] == "1.5 min, measured; 50 s, published"
     first.update(annotation_source="published")
     assert report.table_rows(summary)[2][3] == "1.5 min"
 
