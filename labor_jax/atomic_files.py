@@ -7,7 +7,8 @@ from pathlib import Path
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file so that a kill leaves the old content or the new, never a part."""
-    replacement = path.with_name(path.name + ".tmp")
+    # Of this process alone: another one may write the same file, as reports are.
+    replacement = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with replacement.open("wb" if isinstance(content, bytes) else "w") as file:
             file.write(content)

@@ -20,9 +20,10 @@ def test_the_runs_data_are_others_once_it_accepts_other_images(tmp_path):
             return tool.run.data
 
     pair = folder.load_pair(["pool"])
-    data_identity.check_and_keep(
+    found = data_identity.checked(
         folder, pair, roles=["pool"], verify="full", begun=False, accept_changes=False
     )
+    data_identity.keep(folder, found)
     before = told()
     assert told() == before
     described = json.loads(folder.data.read_text())

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from labor_jax.annotation.label_store.reader import LabelReader
 from labor_jax.atomic_files import write_atomically
 from labor_jax.data import ROLES, DataError, Pair, fingerprint
 from labor_jax.experiment.workdir import Workdir
@@ -25,7 +26,7 @@ class RunData(NamedTuple):
 _UNKNOWN = RunData({}, {})
 
 
-def check_and_keep(
+def checked(
     folder: Workdir,
     pair: Pair,
     *,
@@ -33,8 +34,8 @@ def check_and_keep(
     verify: str,
     begun: bool,
     accept_changes: bool,
-) -> None:
-    """Compares a run's data with what it began with, and writes down what they are now.
+) -> RunData:
+    """Compares a run's data with what it began with.
 
     Args:
       folder: the run's.
@@ -43,6 +44,9 @@ def check_and_keep(
       verify: `config.data.verify`.
       begun: whether the run has results; before that, data may change.
       accept_changes: `config.data.accept_changes`.
+
+    Returns:
+      What the data are now, for `keep`.
 
     Raises:
       DataError: the data differ; the message names images, or the class table.
@@ -53,8 +57,41 @@ def check_and_keep(
     described = {
         role: _merged(before.images.get(role, {}), images) for role, images in found.images.items()
     }
-    described[_CODINGS] = found.codings
+    return RunData(described, found.codings)
+
+
+def keep(folder: Workdir, data: RunData) -> None:
+    """Writes down what a run's data are."""
+    described = {**data.images, _CODINGS: data.codings}
     write_atomically(folder.data, json.dumps(described) + "\n")
+
+
+def check_open_round(store: LabelReader, names: Collection[str]) -> None:
+    """Checks that a round which isn't over can go on with the pool's images as they are now.
+
+    Args:
+      store: the run's label store.
+      names: of the pool's images.
+
+    Raises:
+      DataError: images are missing that the round asks, or it is still to ask all of the pool and
+        that has changed.
+    """
+    rounds = store.rounds()
+    if not rounds:
+        return
+    pool, asked = set(names), store.images(rounds[-1])
+    if store.unasked(rounds[-1]):
+        changed = [name for name in asked if name not in pool] + sorted(pool - set(asked))
+    else:
+        changed = [name for name in store.pending(rounds[-1]) if name not in pool]
+    if changed:
+        raise DataError(
+            f"Round {rounds[-1]} isn't answered as a whole, and asks about the pool's images as "
+            f"they were when it began. {len(changed)} of them are missing or new now, such as "
+            f"{changed[0]!r}. Restore the pool until the round is answered; after that it may "
+            "change, with --config.data.accept_changes=True."
+        )
 
 
 def check(

@@ -106,7 +106,7 @@ def read_configured(folder: Workdir, config: ConfigDict, pair: Pair, store: Labe
                 path,
                 f"{result.contradicting:,}",
             )
-    elif config.warm_start:
+    elif config.warm_start and not folder.begun:
         _take_over(Workdir(config.warm_start).labels, pair, store, source)
 
 

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from labor_jax import compilation_cache
 from labor_jax import devices as devices_lib
 from labor_jax.annotation import SharedStore
+from labor_jax.annotation.label_store.reader import LabelReader
 from labor_jax.atomic_files import write_atomically
 from labor_jax.data import Pair, load_pair, pair_description
 from labor_jax.experiment import (
@@ -115,7 +116,7 @@ def run(
         stack.enter_context(contextlib.closing(store))
         with processes.fail_together("comparing the data with those of the run"):
             if processes.is_first():  # after the store, which refuses a pair of other classes
-                _keep_data(folder, components)
+                data = _checked_data(folder, components, store.reader)
         with processes.fail_together("reading the existing labels"):
             if processes.is_first():
                 existing_labels.read_configured(folder, config, components.pair, store.reader)
@@ -132,6 +133,8 @@ def run(
                 numbers=session.previews.numbers,
             ).update
         step, handover, state = session.start_or_resume()
+        if processes.is_first():  # not before: a run that can't go on keeps what it began with
+            _keep_data(folder, components, data)
         for phase in session.phases:
             if phase.last_step > step:
                 handover = session.run_phase(phase, handover, state)
@@ -139,10 +142,12 @@ def run(
         return session.finish()
 
 
-def _keep_data(folder: Workdir, components: Components) -> None:
-    """Writes down what the run works with, once it is clear that it is what it began with."""
+def _checked_data(
+    folder: Workdir, components: Components, store: LabelReader
+) -> data_identity.RunData:
+    """What the run works with, once it is clear that it is what it began with."""
     data = components.config.data
-    data_identity.check_and_keep(
+    found = data_identity.checked(
         folder,
         components.pair,
         roles=data_checks.roles_in_use(components.config),
@@ -150,6 +155,13 @@ def _keep_data(folder: Workdir, components: Components) -> None:
         begun=folder.begun,
         accept_changes=data.accept_changes,
     )
+    if components.pair.pool is not None:
+        data_identity.check_open_round(store, components.pair.pool.names)
+    return found
+
+
+def _keep_data(folder: Workdir, components: Components, data: data_identity.RunData) -> None:
+    data_identity.keep(folder, data)
     described = json.dumps(pair_description.describe(components.pair), indent=2)
     write_atomically(folder.pair, described + "\n")
 

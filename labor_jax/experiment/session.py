@@ -121,6 +121,7 @@ class Session:
             step, tree, self.results = restore.load_warm_start(self.components, self.phases)
             (done,) = (phase for phase in self.phases if phase.last_step == step)
             logger.info("Starting after phase %s of %s.", done.name, self.config.warm_start)
+            self._open_metrics(step - 1)  # a start that was interrupted measures again
             if self.results.miou.get(done.name) is None:
                 self._evaluate_phase(done, tree["handover"].model)
             else:
@@ -135,18 +136,25 @@ class Session:
             count = parameter_overview.count_parameters(variables["params"])
             logger.info("The model has %s parameters.", f"{count:,}")
         self.results.measured_on = self._measured_on()
-        self.results.device = devices.describe(
-            list(self.components.mesh.devices.flat), self.config.model.dtype
-        )
         left = self.phases[-1].last_step - step
+        if left or not self.results.device:
+            self.results.device = devices.describe(
+                list(self.components.mesh.devices.flat), self.config.model.dtype
+            )
+            self.results.versions = summary.package_versions()
         if left:
             phases = self._phases_after(step)
             noun = "phase" if phases == 1 else "phases"
             logger.info("%s steps in %d %s to go.", f"{left:,}", phases, noun)
+        self._open_metrics(step)
         if processes.is_first():
-            self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
             self.watch(step)
         return step, tree["handover"], tree["state"]
+
+    def _open_metrics(self, step: int) -> None:
+        """Opens `metrics.jsonl`, if it is not open yet, without what came after a global step."""
+        if self._metrics is None and processes.is_first():
+            self._metrics = metrics.MetricsFile(self.folder.metrics, resume_step=step)
 
     def _phases_after(self, step: int) -> int:
         return sum(phase.last_step > step for phase in self.phases)

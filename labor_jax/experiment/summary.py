@@ -37,7 +37,8 @@ class Results:
         the phase's name; empty with an evaluation split.
       rounds: an entry a round, see `round_entry`.
       seconds: wall time of each phase, by name.
-      device: what the run computes on now.
+      device: what the run computes on now; of one that is over, what it computed on last.
+      versions: of the packages that it computes with, likewise.
     """
 
     miou: dict[str, float | None] = dataclasses.field(default_factory=dict)
@@ -50,6 +51,7 @@ class Results:
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     device: str = ""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def without_measurements(self) -> "Results":
         """The results with no mIoU for any phase, nor what was found with it."""
@@ -196,7 +198,7 @@ def summarise(config: ConfigDict, results: Results, existing: ExistingLabels) ->
         "confusion": results.confusion,
         "device": results.device,
         "wall_seconds": sum(results.seconds.values()),
-        "versions": package_versions(),
+        "versions": results.versions or package_versions(),  # older checkpoints have none
     }
 
 

@@ -162,6 +162,7 @@ _STAGED = ("supervised", "warmup", "retraining")
 """The sections of the phases before the rounds, in order; joint training comes after them."""
 
 _OF_MEASURING = (
+    "data.evaluation_count",
     "data.evaluation_from_answers",
     "data.evaluation_size",
     "evaluation_flip",

@@ -13,22 +13,31 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition, adaptation
 from labor_jax.acquisition.registry import GENERAL_FIELDS
+from labor_jax.annotation.label_store import asks_anything
 from labor_jax.atomic_files import write_atomically
 from labor_jax.config import base_config
 from labor_jax.data import PAIRS, ROLES, Pair, load_pair
 
-WITHOUT_EFFECT = (
-    "checkpoint_every",
+OF_THE_MACHINE = (
     "compilation_cache",
-    "data.accept_changes",
     "data.cache_bytes",
     "data.cache_folder",
     "data.num_threads",
     "data.root",
     "data.source_root",
     "data.target_root",
+)
+"""Fields that say what a machine has and where; processes of one run may differ in them."""
+
+WITHOUT_EFFECT = (
+    *OF_THE_MACHINE,
+    "annotation.lease_seconds",
+    "checkpoint_every",
+    "data.accept_changes",
     "data.verify",
+    "evaluation_batch_size",
     "log_every",
+    "model.remat",
     "warm_start",
 )
 """Fields that change what a run shows or where it reads, and not what it computes."""
@@ -117,7 +126,13 @@ class Workdir:
                 f"{folder.path} has no config.json here, though the first process wrote one: "
                 "--workdir must be a folder that all processes share."
             )
-        check_same(folder.read_config().to_dict(), json.loads(config.to_json()), folder.path)
+        theirs, ours = folder.read_config().to_dict(), json.loads(config.to_json())
+        differing = _listed(theirs, ours, OF_THE_MACHINE)
+        if differing:
+            raise ConfigError(
+                f"The first process runs another config in {folder.path}:\n{differing}\nGive all "
+                "processes the same command."
+            )
         return folder
 
     @classmethod
@@ -187,7 +202,7 @@ class Workdir:
         return load_pair(config.pair, config.data, roles)
 
     def started_config(self) -> dict[str, Any] | None:
-        """The config of the run in this folder; None if it has neither metric nor checkpoint yet.
+        """The config of the run in this folder; None if it has not begun.
 
         Raises:
           ConfigError: see `read_config`.
@@ -212,8 +227,10 @@ class Workdir:
 
     @property
     def begun(self) -> bool:
-        """Whether the run has written its first metric or checkpoint."""
-        return self.metrics.exists() or any(self.checkpoints.glob("*"))
+        """Whether the run has written its first metric or checkpoint, or asked anything."""
+        if self.metrics.exists() and self.metrics.stat().st_size:
+            return True
+        return any(self.checkpoints.glob("*")) or asks_anything(self.labels)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -303,21 +320,22 @@ def check_same(before: dict[str, Any], after: dict[str, Any], path: Path) -> Non
       after: the config now.
       path: the file or folder, for the message.
     """
-    differing = {
-        name: values
-        for name, values in differing_fields(
-            effective_fields(before), effective_fields(after)
-        ).items()
-        if name not in FREE_FIELDS
-    }
+    differing = _listed(before, after, FREE_FIELDS)
     if differing:
-        listed = "\n".join(
-            f"  config.{name}: {old!r} there, {new!r} now" for name, (old, new) in differing.items()
-        )
         raise ConfigError(
-            f"{path} holds a run of another config:\n{listed}\nRun that config again to resume it, "
-            f"choose another --workdir, or delete the folder to start anew."
+            f"{path} holds a run of another config:\n{differing}\nRun that config again to resume "
+            f"it, choose another --workdir, or delete the folder to start anew."
         )
+
+
+def _listed(before: dict[str, Any], after: dict[str, Any], free: Collection[str]) -> str:
+    """The fields in which two configs differ, a line each, but for free ones; empty for none."""
+    differing = differing_fields(effective_fields(before), effective_fields(after))
+    return "\n".join(
+        f"  config.{name}: {old!r} there, {new!r} now"
+        for name, (old, new) in differing.items()
+        if name not in free
+    )
 
 
 def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

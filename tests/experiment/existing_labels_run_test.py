@@ -150,6 +150,21 @@ def test_labels_of_a_warm_start_that_failed_are_no_other_runs(given, tmp_path):
         experiment.run(config, tmp_path / "run")
 
 
+def test_a_run_that_has_begun_takes_over_none(given, tmp_path):
+    start = Workdir.open(tmp_path / "start", config_with(given, rounds=0))
+    start.close()
+    with LabelStore(start.labels, classes=street.CLASSES) as store:
+        existing_labels.read_configured(start, config_with(given, rounds=0), pair(), store)
+    config = tiny_config(METHOD)
+    config.warm_start = str(start.path)
+    folder = Workdir.open(tmp_path / "run", config)
+    folder.close()
+    folder.metrics.write_text("{}\n")
+    with LabelStore(folder.labels, classes=street.CLASSES) as store:
+        existing_labels.read_configured(folder, config, pair(), store)
+        assert not store.existing_images()
+
+
 def test_labels_of_a_config_that_never_ran(given, tmp_path):
     folder = Workdir.open(tmp_path, config_with(given))
     folder.close()

@@ -168,6 +168,10 @@ def test_a_start_that_was_measured_on_other_images_is_measured_anew(source_only,
         found = experiment.run(config, tmp_path / "run")
     assert "measures another way (the evaluation images or labels)" in caplog.text
     assert found["source_only_miou"] is not None
+    lines = map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+    assert [line["miou"] for line in lines if "miou" in line and line["phase"] == "supervised"] == [
+        found["source_only_miou"]
+    ]
 
 
 @pytest.mark.slow
@@ -187,6 +191,13 @@ def test_how_evaluation_images_are_named_and_coded_is_of_measuring_alone(field):
     ours.data.evaluation[field] = "another"
     assert not warm_start.differences(ours, theirs, "warmup")
     assert warm_start.measured_otherwise(ours, theirs) == [f"data.evaluation.{field}"]
+
+
+def test_how_many_evaluation_scenes_there_are_is_of_measuring_alone():
+    ours, theirs = tiny_config("spl"), tiny_config("spl")
+    ours.data.evaluation_count = 8
+    assert not warm_start.differences(ours, theirs, "warmup")
+    assert warm_start.measured_otherwise(ours, theirs) == ["data.evaluation_count"]
 
 
 def test_an_overlap_of_no_windows_is_no_other_way_to_measure():

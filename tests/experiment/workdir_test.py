@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from labor_jax.annotation import LabelStore
 from labor_jax.experiment import workdir
 from labor_jax.experiment.workdir import ConfigError, Workdir
 from tests.tiny import tiny_config
@@ -36,7 +38,7 @@ def test_the_same_config_opens_it_again(tmp_path):
 def start_run(path):
     """A run that has begun to compute."""
     open_and_close(path, tiny_config())
-    (path / "metrics.jsonl").touch()
+    (path / "metrics.jsonl").write_text("{}\n")
 
 
 def test_another_config_is_an_error_that_tells_them_apart(tmp_path):
@@ -60,7 +62,7 @@ def test_settings_of_a_term_that_another_one_uses_are_compared(tmp_path):
     config, other = tiny_config("uda:dacs"), tiny_config("uda:dacs")
     assert config.warmup.terms.mean_teacher == 0  # class_mix uses its teacher
     open_and_close(tmp_path, config)
-    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
     other.terms.mean_teacher.confidence = "class_balanced"
     with pytest.raises(ConfigError, match=r"mean_teacher\.confidence: 'image_share' there"):
         Workdir.open(tmp_path, other)
@@ -95,9 +97,11 @@ def test_a_field_more_or_less_is_a_difference_too(tmp_path):
 def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
     config, other = (tiny_config(pair="gtav") for _ in range(2))
     open_and_close(tmp_path, config)
-    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
     other.update(log_every=7, checkpoint_every=9, warm_start="elsewhere", compilation_cache="")
-    other.update(gradient_accumulation=2, per_device_batch_size=1)
+    other.update(gradient_accumulation=2, per_device_batch_size=1, evaluation_batch_size=1)
+    other.model.remat = not other.model.remat
+    other.annotation.lease_seconds = 5.0
     other.data.update(cache_bytes=1, cache_folder="c", num_threads=3, verify="full")
     other.data.accept_changes = True
     with other.unlocked():  # the fields that follow these are compared, and stay as they are here
@@ -108,6 +112,33 @@ def test_free_fields_may_differ_and_the_last_values_are_kept(tmp_path):
     assert (read.log_every, read.data.root) == (7, "moved")
     changed = workdir.differing_fields(json.loads(config.to_json()), json.loads(other.to_json()))
     assert set(changed) == set(workdir.FREE_FIELDS)
+
+
+def test_a_run_that_failed_in_its_first_step_takes_another_config(tmp_path):
+    open_and_close(tmp_path, tiny_config())
+    (tmp_path / "metrics.jsonl").touch()  # as it is before the first line
+    with LabelStore(tmp_path / "labels.sqlite", classes=("road", "sky")) as store:
+        store.add_existing("a", np.zeros((2, 2), np.uint8), np.ones((2, 2), bool))
+        other = tiny_config()
+        other.source_batch_size = 1
+        open_and_close(tmp_path, other)
+        # What it asked people is worth keeping, though it trained nothing.
+        store.open_round(1, ["a"])
+    with pytest.raises(ConfigError, match=r"source_batch_size: 1 there"):
+        Workdir.open(tmp_path, tiny_config())
+
+
+def test_processes_of_a_run_may_differ_in_what_their_machines_have(tmp_path):
+    first = Workdir.open(tmp_path, tiny_config())
+    other = tiny_config()
+    other.data.update(root="moved", num_threads=3)
+    assert Workdir.join(tmp_path, other).path == first.path
+    for field, value in (("checkpoint_every", 7), ("gradient_accumulation", 2)):
+        other = tiny_config()
+        other[field] = value
+        with pytest.raises(ConfigError, match=f"config.{field}.*{value} now\nGive all processes"):
+            Workdir.join(tmp_path, other)
+    first.close()
 
 
 @pytest.mark.parametrize("left", ["labels.sqlite", "checkpoints/10/state"])
@@ -143,7 +174,7 @@ def test_a_config_of_an_earlier_version_is_an_error_that_names_fields(tmp_path):
     config = json.loads(tiny_config().to_json())
     config["source"] = config.pop("supervised")
     (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(ConfigError, match=r"it has no config\.supervised\.learning_rate"):
         Workdir.open(tmp_path, tiny_config())
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labor_jax.annotation import LabelStore
 from labor_jax.data import ROLES, DataError, Pair, class_table, fingerprint, folders
 from labor_jax.experiment import data_identity
 from labor_jax.experiment.workdir import Workdir
@@ -57,9 +58,10 @@ def folder(data, tmp_path):
 
 def keep(folder, data, *, begun=True, verify="headers", accept_changes=False):
     pair = data if isinstance(data, Pair) else read(data)
-    data_identity.check_and_keep(
+    found = data_identity.checked(
         folder, pair, verify=verify, begun=begun, accept_changes=accept_changes
     )
+    data_identity.keep(folder, found)
 
 
 def repaint(path):
@@ -109,6 +111,29 @@ def test_other_data_are_refused_by_name(folder, data, change):
         data_identity.check(folder, read(data))
     keep(folder, data, begun=False)  # nothing was computed yet
     keep(folder, data)
+
+
+@pytest.mark.parametrize("asked", [1, 3])
+def test_a_round_that_is_open_needs_the_images_that_it_asks(tmp_path, asked):
+    with LabelStore(tmp_path / "labels.sqlite", classes=CLASSES) as store:
+        data_identity.check_open_round(store, "abc")
+        store.open_round(1, "abc")
+        for name in "abc"[:asked]:
+            store.ask(name, 1, np.ones((2, 2), bool))
+            if name == "a":
+                store.answer(name, 1, np.zeros((2, 2), np.uint8))
+        data_identity.check_open_round(store, "cba")
+        with pytest.raises(DataError, match=r"Round 1 isn't .* 1 of them are missing .* 'c'"):
+            data_identity.check_open_round(store, "ab")
+        if asked < 3:  # it is still to ask all of the pool
+            for other in ("bc", "abcd"):
+                with pytest.raises(DataError, match="accept_changes=True"):
+                    data_identity.check_open_round(store, other)
+        else:
+            data_identity.check_open_round(store, "bcd")  # what is answered may go
+            for name in "bc":
+                store.answer(name, 1, np.zeros((2, 2), np.uint8))
+            data_identity.check_open_round(store, "d")
 
 
 def test_a_split_that_is_gone_or_new_is_told(folder, data, caplog):

@@ -1,5 +1,6 @@
 """What a label store's file holds: rounds, queries, answers, and what follows from them."""
 
+import contextlib
 import json
 import os
 import uuid
@@ -21,6 +22,20 @@ from labor_jax.annotation.label_store.queries import AskedRow, Queries
 from labor_jax.annotation.label_store.statistics import AskedImage, RoundStatistics
 from labor_jax.data import label_sets
 from labor_jax.data.base import IGNORE_LABEL, check_classes
+
+
+def asks_anything(path: Path) -> bool:
+    """Whether a label store has a round of questions; also where it is damaged, so perhaps."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    try:
+        database = Database(
+            path, version=schema.VERSION, schema=schema.TABLES, metadata={}, read_only=True
+        )
+    except LabelStoreError:
+        return True
+    with contextlib.closing(database):
+        return any(round != existing.EXISTING_ROUND for round in Queries(database).rounds())
 
 
 class LabelReader:
