@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from labor_jax import ops
 from labor_jax.acquisition import loop_carry, pixel_order
 from labor_jax.acquisition.argument_checks import check_image_features, check_natural
 from labor_jax.acquisition.selection import ScoredSelection
@@ -101,14 +102,6 @@ def select_core_set(features: jax.Array, available: jax.Array, *, count: int) ->
     )
 
 
-class _Axis(NamedTuple):
-    """Linear interpolation along an axis: each output's two inputs, and the second's weight."""
-
-    low: np.ndarray
-    high: np.ndarray
-    weight: np.ndarray
-
-
 class _PixelVectors(NamedTuple):
     """The vectors of all pixels of an image, columns first, stored as the coarse vectors.
 
@@ -121,17 +114,17 @@ class _PixelVectors(NamedTuple):
 
     features: jax.Array
     squared_norms: jax.Array
-    columns: _Axis
-    rows: _Axis
+    columns: ops.Taps
+    rows: ops.Taps
 
     def distances_to_pixel(self, pixel: jax.Array) -> jax.Array:
         """Squared distances f32[W, H] of all pixels to pixel number column * H + row."""
         column, row = jnp.divmod(pixel, self.squared_norms.shape[1])
         ends = []
-        for x in (self.columns.low, self.columns.high):
+        for x in (self.columns.lower, self.columns.upper):
             low, high = (
                 self.features[jnp.asarray(x)[column], jnp.asarray(y)[row]]
-                for y in (self.rows.low, self.rows.high)
+                for y in (self.rows.lower, self.rows.upper)
             )
             ends.append(low + (high - low) * jnp.asarray(self.rows.weight)[row])
         left, right = ends
@@ -158,7 +151,7 @@ class _PixelVectors(NamedTuple):
 
 def _pixel_vectors(features: jax.Array, shape: tuple[int, int]) -> _PixelVectors:
     rows, columns = (
-        _axis(size, out_size) for size, out_size in zip(features.shape[:2], shape, strict=True)
+        ops.taps_align_corners(*sizes) for sizes in zip(features.shape[:2], shape, strict=True)
     )
     features = features.astype(jnp.float32).swapaxes(0, 1)
     # The distances don't depend on the origin, but their rounding errors do. With one of the
@@ -169,7 +162,7 @@ def _pixel_vectors(features: jax.Array, shape: tuple[int, int]) -> _PixelVectors
     return _PixelVectors(features, _squared_norms(features, columns, rows), columns, rows)
 
 
-def _squared_norms(features: jax.Array, columns: _Axis, rows: _Axis) -> jax.Array:
+def _squared_norms(features: jax.Array, columns: ops.Taps, rows: ops.Taps) -> jax.Array:
     """Squared norms f32[W, H] of the interpolated f32[w, h, D], from products of neighbours."""
     right, below = _next(features, 0), _next(features, 1)
     below_right = _next(right, 1)
@@ -183,16 +176,17 @@ def _squared_norms(features: jax.Array, columns: _Axis, rows: _Axis) -> jax.Arra
     return _interpolate_squares(within, across, columns, 0)
 
 
-def _interpolate_squares(squares: jax.Array, products: jax.Array, along: _Axis, axis: int):
+def _interpolate_squares(squares: jax.Array, products: jax.Array, along: ops.Taps, axis: int):
     """Interpolates squared norms, given the products of each vector with the next one."""
-    low, high = (jnp.take(squares, ends, axis) for ends in (along.low, along.high))
-    between = jnp.take(products, along.low, axis)
+    low, high = (jnp.take(squares, ends, axis) for ends in (along.lower, along.upper))
+    between = jnp.take(products, along.lower, axis)
     weight = np.expand_dims(along.weight, 1 - axis)
-    return (1 - weight) ** 2 * low + 2 * weight * (1 - weight) * between + weight**2 * high
+    mixed = (1 - weight) ** 2 * low + 2 * weight * (1 - weight) * between + weight**2 * high
+    return jnp.where(weight > 0, mixed, low)  # the next one may be NaN
 
 
-def _interpolate(plane: jax.Array, along: _Axis, axis: int) -> jax.Array:
-    low, high = (jnp.take(plane, ends, axis) for ends in (along.low, along.high))
+def _interpolate(plane: jax.Array, along: ops.Taps, axis: int) -> jax.Array:
+    low, high = (jnp.take(plane, ends, axis) for ends in (along.lower, along.upper))
     return low + (high - low) * np.expand_dims(along.weight, 1 - axis)
 
 
@@ -204,19 +198,11 @@ def _next(features: jax.Array, axis: int) -> jax.Array:
     return jnp.concatenate(slices, axis)
 
 
-def _axis(size: int, out_size: int) -> _Axis:
-    """Aligned corners: output i lies at input i (size - 1) / (out_size - 1)."""
-    place = np.linspace(0, size - 1, out_size)
-    low = np.minimum(place.astype(np.int32), max(size - 2, 0))
-    high = np.minimum(low + 1, size - 1)
-    return _Axis(low, high, (place - low).astype(np.float32))
-
-
-def _input_shares(along: _Axis, size: int) -> np.ndarray:
+def _input_shares(along: ops.Taps, size: int) -> np.ndarray:
     """Weight of each input in the mean of all outputs, f32[size]."""
-    shares = np.bincount(along.low, 1.0 - along.weight, size)
-    shares += np.bincount(along.high, along.weight, size)
-    return np.float32(shares / len(along.low))
+    shares = np.bincount(along.lower, 1.0 - along.weight, size)
+    shares += np.bincount(along.upper, along.weight, size)
+    return np.float32(shares / len(along.lower))
 
 
 def _check(features: jax.Array, available: jax.Array, count: int) -> int:

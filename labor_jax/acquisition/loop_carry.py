@@ -15,6 +15,8 @@ def initial_carry(value: jax.Array, data: jax.Array) -> jax.Array:
 
     Args:
       value: The initial carry, of any shape.
-      data: Any array that the loop reads; must not be empty.
+      data: Any array that the loop reads.
     """
+    if not data.size:  # it has no value to vary
+        return value
     return jnp.where(False, data.ravel()[0].astype(value.dtype), value)

@@ -41,9 +41,9 @@ def select_max_herding(
     computed in float32. Where a tie or rounding made a gain larger than the one before, the one
     before is given.
 
-    k(x, y) = exp(-|x - y|^2 / (2 lengthscale^2)) of the feature vectors, scaled to length 1. A
-    pixel's vector is the bilinear interpolation of `features` with aligned corners. k is 0 where a
-    vector holds NaN: such a pixel covers none, and gains 0.
+    k(x, y) = exp(-|x - y|^2 / (2 lengthscale^2)) of the feature vectors, scaled to length 1; a
+    zero vector stays one. A pixel's vector is the bilinear interpolation of `features` with
+    aligned corners. k is 0 where a vector holds NaN: such a pixel covers none, and gains 0.
 
     Args:
       features: float[h, w, D], the image's features at any resolution.
@@ -134,8 +134,9 @@ def _kernel(
     vectors = ops.interpolate(lax.stop_gradient(features).astype(jnp.float32), *taps)
     vectors = _unit(vectors.swapaxes(0, 1).reshape(len(rows) * len(columns), -1))
     products = jnp.dot(vectors, vectors.T, precision=lax.Precision.HIGHEST)
-    # Of unit vectors |x - y|^2 is 2 - 2 xy.
-    kernel = jnp.exp(jnp.minimum(products - 1.0, 0.0) / lengthscale**2)
+    # |x - y|^2 is |x|^2 + |y|^2 - 2 xy; a length is 1, or 0 of a zero vector.
+    half = 0.5 * jnp.any(vectors != 0, axis=-1)
+    kernel = jnp.exp(jnp.minimum(products - half[:, None] - half, 0.0) / lengthscale**2)
     return jnp.where(jnp.isnan(kernel), 0.0, kernel)
 
 

@@ -191,6 +191,8 @@ def halo(radii: jax.Array, logits: jax.Array, radius: int) -> jax.Array:
         )
 
     def scaled(score):
+        if not score.size:
+            return score
         least = jnp.nanmin(score, axis=(-2, -1), keepdims=True)
         span = jnp.nanmax(score, axis=(-2, -1), keepdims=True) - least
         return (score - least) / jnp.where(span > 0, span, 1.0)

@@ -102,7 +102,8 @@ class InstanceAdaptiveLabels(PseudoLabelling):
       portion_step: by how much it grows from stage to stage.
       largest_portion: the most that it may become.
       gamma: how much less of a class is labelled whose threshold is low.
-      smoothing: weight of the labelled pixels' divergence from the uniform distribution.
+      smoothing: weight of the labelled pixels' divergence from the uniform distribution. As in the
+        published code, that is a mean over classes, too: `losses.uniform_divergence` / C.
     """
 
     portion: float = 0.2
@@ -140,7 +141,7 @@ class InstanceAdaptiveLabels(PseudoLabelling):
         """The mean over the pixels with a label."""
         logits, label = outputs[VIEW].logits, batch[VIEW]["label"]
         term = cross_entropy(logits, label)
-        divergence = losses.uniform_divergence(logits, label != IGNORE_LABEL)
+        divergence = losses.uniform_divergence(logits, label != IGNORE_LABEL) / logits.shape[-1]
         return term._replace(total=term.total + self.smoothing * divergence * term.count)
 
 

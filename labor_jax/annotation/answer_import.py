@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from labor_jax.annotation.cost import KINDS_OF_PARTS
 from labor_jax.annotation.formats import FORMATS, check_kind
 from labor_jax.annotation.formats.canvas import CONTRADICTION
 from labor_jax.annotation.formats.exported_round import (
@@ -197,10 +198,7 @@ class _Checks:
         labels = np.where(labels == VOID, np.uint8(IGNORE_LABEL), labels)
         before = stored_answer(self._store, self._round, number)
         candidates = None
-        if not missing and self._store.kind(self._round.names[number], self._round.round) in (
-            "superpixels",
-            "classes",
-        ):
+        if not missing and self._round.kind in KINDS_OF_PARTS:
             candidates, split = self._parts(number, query, image)
             if split:
                 problems.append(Problem("parts have several answers; each gets one", split))

@@ -28,6 +28,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from scipy import ndimage
 
+from labor_jax.annotation.parts import commonest
+
 Kind = Literal["points", "regions", "mask", "full", "superpixels", "classes", "corrections"]
 """How a query is answered. "points" and "regions": each class of a point or a region is named.
 "mask": each connected part of one class is named.
@@ -272,7 +274,8 @@ def work_of(
         return Work(images=1, points=len(first), further_classes=int((named - 1).sum()))
     if guess is None:
         raise ValueError("the work of 'corrections' needs the guesses that were shown")
-    right = int(np.count_nonzero((guess == answer)[query][first]))
+    shown = commonest(guess[query], parts[query])  # of a part, as it is answered as a whole
+    right = int(np.count_nonzero(shown == answer[query][first]))
     return Work(images=1, confirmed=right, corrected=len(first) - right)
 
 

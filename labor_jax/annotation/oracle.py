@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from labor_jax.annotation import cost
+from labor_jax.annotation.parts import class_counts
 from labor_jax.data.base import IGNORE_LABEL, DataError, Split, holds_a_class
 
 
@@ -88,20 +89,17 @@ class Oracle:
           name: Name of an image of the split.
           query: The asked pixels, `bool[H, W]`.
           parts: Which part each of them is of, `integer[H, W]`; values elsewhere are ignored.
-          kind: "superpixels": a part gets its commonest label, which may be void; of equally common
-            ones the lowest class. "classes": all classes that it holds. "corrections": the labels
-            as they are.
+          kind: "superpixels" and "corrections": a part gets its commonest label, which may be
+            void; of equally common ones the lowest class. "classes": all classes that it holds.
 
         Raises:
           ValueError: As `answer`.
         """
         labels = self.answer(name, query)
-        if kind == "corrections" or not query.any():
+        if not query.any():
             return PartsAnswer(labels)
-        _, number = np.unique(parts[query], return_inverse=True)
-        counts = np.zeros((number.max() + 1, IGNORE_LABEL + 1), np.int64)
-        np.add.at(counts, (number, labels[query]), 1)
-        if kind == "superpixels":
+        counts, number = class_counts(labels[query], parts[query])
+        if kind != "classes":
             labels[query] = np.argmax(counts, axis=1)[number]
             return PartsAnswer(labels)
         candidates = counts[:, : self._num_classes] > 0

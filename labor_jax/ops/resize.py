@@ -23,10 +23,13 @@ class Taps(NamedTuple):
 
 
 def taps_align_corners(in_size: int, out_size: int) -> Taps:
-    """Returns the `Taps` of bilinear resizing from `in_size` to `out_size`, aligned corners."""
-    position = np.linspace(0.0, in_size - 1.0, out_size) if out_size > 1 else np.zeros(1)
-    low = np.minimum(np.floor(position).astype(np.int64), max(in_size - 2, 0))
-    return Taps(low, np.minimum(low + 1, in_size - 1), (position - low).astype(np.float32))
+    """Returns the `Taps` of bilinear resizing from `in_size` to `out_size`, aligned corners.
+
+    An output at the place of an input reads no other one, which may be NaN.
+    """
+    last = max(out_size - 1, 1)
+    lower, rest = np.divmod(np.arange(out_size) * (in_size - 1), last)
+    return Taps(lower, lower + (rest > 0), (rest / last).astype(np.float32))
 
 
 def interpolate(x: jax.Array, rows: Taps, columns: Taps) -> jax.Array:

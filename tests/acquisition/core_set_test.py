@@ -156,13 +156,22 @@ def test_lower_precision_features_are_accepted():
     np.testing.assert_array_equal(selection.centers, _twin(features, available, 5))
 
 
+def test_a_pixel_beside_a_broken_one_is_sound():
+    features = np.float32([0, 9, np.nan, 5, 3]).reshape(1, 5, 1)
+    available = np.array([[False, True, True, True, True]])
+    for axes in ((0, 1), (1, 0)):
+        found = acquisition.select_core_set(
+            features.transpose(*axes, 2), available.transpose(axes), count=4
+        )
+        assert found.centers[:, axes.index(1)].tolist() == [1, 3, 4, 2]
+        np.testing.assert_array_equal(found.scores, [81, 16, 4, np.nan])
+
+
 @pytest.mark.parametrize(("asked", "value"), [(False, np.nan), (True, np.nan), (False, np.inf)])
 def test_pixels_of_nan_or_inf_features_decide_nothing_and_come_last(asked, value):
     features = np.random.default_rng(5).normal(size=(6, 6, 2)).astype(np.float32)
     features[0, 0] = features[5, 5, 0] = np.nan
-    # A pixel at the border of a broken cell of the map counts as broken.
-    broken = np.zeros((6, 6), bool)
-    broken[0, 0] = broken[4:, 4:] = True
+    broken = np.isnan(features).any(axis=-1)
     available = np.ones((6, 6), bool)
     available[0, 0] = not asked
     spoilt = np.where(np.isnan(features), np.float32(value), features)

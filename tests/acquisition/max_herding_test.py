@@ -12,13 +12,15 @@ from tests.acquisition.batches import assert_batch_equals_single_images
 
 
 def upsampled(features, size):
-    """Bilinear, with aligned corners."""
+    """Bilinear, with aligned corners; at the place of an input nothing but that."""
     for axis, length in enumerate(size):
         place = np.linspace(0, features.shape[axis] - 1, length)
         low = np.minimum(np.int64(place), max(features.shape[axis] - 2, 0))
         high = np.minimum(low + 1, features.shape[axis] - 1)
         weight = np.expand_dims(place - low, (1 - axis, 2))
-        features = features.take(low, axis) * (1 - weight) + features.take(high, axis) * weight
+        lower, upper = features.take(low, axis), features.take(high, axis)
+        mixed = lower * (1 - weight) + upper * weight
+        features = np.where(weight == 0, lower, np.where(weight == 1, upper, mixed))
     return features
 
 
@@ -80,6 +82,18 @@ def test_gains_never_increase_though_ties_are_picked_by_place(seed):
     features = jax.image.resize(coarse, (16, 20, 8), "linear")
     found = acquisition.select_max_herding(features, np.ones((16, 20), bool), count=320)
     assert found.valid.all() and (np.diff(np.asarray(found.scores)) <= 0).all()
+
+
+@pytest.mark.parametrize("zeros", [slice(3, None), slice(None)])
+def test_zero_vectors_are_alike(zeros):
+    features = np.zeros((1, 13, 2), np.float32)
+    features[..., 0] = 1
+    features[:, zeros] = 0
+    available = np.ones((1, 13), bool)
+    found = acquisition.select_max_herding(features, available, count=2, lengthscale=0.5)
+    centers, gains = twin(features, available, 2, 0.5)
+    assert found.centers.tolist() == centers
+    np.testing.assert_allclose(found.scores, gains, atol=1e-6)
 
 
 def test_like_pixels_are_not_asked_twice():

@@ -169,9 +169,13 @@ def test_gradients_are_finite(score):
         assert np.isfinite(gradient(_logits(kind, (5, 6, 4)))).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 0, 5), (0, 4, 5)])
 @pytest.mark.parametrize("score", [acquisition.region_impurity, acquisition.ripu])
-def test_images_without_pixels_have_no_scores(score):
-    assert score(jnp.zeros((2, 0, 5, 3)), 1).shape == (2, 0, 5)
+def test_no_image_and_one_without_pixels_have_no_scores(score, shape):
+    logits = jnp.zeros((*shape, 3))
+    assert score(logits, 1).shape == shape
+    assert acquisition.halo(jnp.zeros(shape), logits, 1).shape == shape
+    assert acquisition.bald(logits[None]).shape == shape
 
 
 def test_impurity_has_no_gradient_and_uncertainty_has():

@@ -118,6 +118,11 @@ def test_parts_that_are_answered_as_wholes():
     shown = work_of("corrections", query, answer, parts=parts, guess=guess)
     assert shown == Work(images=1, confirmed=1, corrected=2)
     assert shown.clicks == 5
+    guess[0, 1:3] = 1  # of a part the commonest guess is shown, here still 0
+    assert work_of("corrections", query, answer, parts=parts, guess=guess) == shown
+    guess[1, 0] = 1
+    right = work_of("corrections", query, answer, parts=parts, guess=guess)
+    assert right == Work(images=1, confirmed=2, corrected=1)
     for kind in cost.KINDS_OF_PARTS:
         assert work_of(kind, query & False, answer) == Work()
 

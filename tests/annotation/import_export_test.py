@@ -644,8 +644,15 @@ def test_only_whole_images_have_unclear_pixels(store, exported, delivery):
         import_answers(store, exported, "png", delivery({}), unclear="void")
 
 
-def test_a_superpixel_of_two_answers_is_a_violation(tmp_path):
-    with store_of_parts(tmp_path / "labels.sqlite", "superpixels") as store:
+@pytest.mark.parametrize("kind", ["superpixels", "corrections"])
+def test_a_part_of_two_answers_is_a_violation(tmp_path, kind):
+    with store_of_parts(tmp_path / "labels.sqlite", "superpixels") as other:
+        parts = {name: other.parts(name, 1) for name in NAMES}
+    with LabelStore(tmp_path / f"{kind}.sqlite", classes=CLASSES) as store:
+        store.open_round(1, NAMES)
+        for name, of_image in parts.items():
+            guess = np.zeros(of_image.shape, np.uint8) if kind == "corrections" else None
+            store.ask(name, 1, of_image >= 0, kind=kind, parts=of_image, guess=guess)
         exported = describe_round(store, CLASSES, PALETTE, 1)
         export_round(store, exported, "png", tmp_path / "png", pool=None)
         for number, name in exported.names.items():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labor_jax.ops import resize_bilinear_align_corners
+from labor_jax.ops import interpolate, resize_bilinear_align_corners, taps_align_corners
 
 
 def naive_resize(x, size):
@@ -46,6 +46,19 @@ def test_resize_works_under_vmap_jit_and_bfloat16():
     np.testing.assert_allclose(resize(x), resize_bilinear_align_corners(x, (5, 7)))
     small = resize_bilinear_align_corners(x.astype(jnp.bfloat16), (3, 4))
     assert small.dtype == jnp.float32
+
+
+def test_at_the_place_of_an_input_its_neighbours_do_not_matter():
+    x = jnp.asarray([0.0, 9.0, jnp.nan, 5.0, 3.0])[None, :, None]
+    (same,) = interpolate(x, taps_align_corners(1, 1), taps_align_corners(5, 5))[..., 0]
+    np.testing.assert_array_equal(same, x[0, :, 0])
+    finer = np.asarray(interpolate(x, taps_align_corners(1, 1), taps_align_corners(5, 9)))[0, :, 0]
+    np.testing.assert_array_equal(finer, [0, 4.5, 9, np.nan, np.nan, np.nan, 5, 4, 3])
+    for in_size, out_size in ((7, 19), (13, 37), (50, 99), (2, 7)):
+        lower, upper, weight = taps_align_corners(in_size, out_size)
+        exact = np.arange(out_size) * (in_size - 1) % (out_size - 1) == 0
+        assert (lower[exact] == upper[exact]).all() and (weight[exact] == 0).all()
+        assert lower[-1] == upper[-1] == in_size - 1
 
 
 def test_resize_rejects_empty_size():
