@@ -50,8 +50,10 @@ from labor_jax.experiment.report.results import Result
 # 2021), Table 1, unless another source is named.
 PUBLISHED = {
     "source only": "36.6",
+    "adaptsegnet": "41.4",  # Tsai et al., CVPR 2018
     "adaptsegnet_two_level": "42.4",
     "advent": "43.8",
+    "bdl": "48.5",  # Li et al., CVPR 2019
     "cbst": "45.9",
     "clan": "43.2",  # Luo et al., CVPR 2019
     "crst": "47.1",  # MRKLD
@@ -63,6 +65,7 @@ PUBLISHED = {
     "max_squares": "45.2",  # image-wise weights, one level; Chen et al., ICCV 2019
     "mic": "59.4",  # on DAFormer's recipe, which reaches 56.0 alone; Hoyer et al., CVPR 2023
     "min_entropy": "42.2",  # Chen et al., ICCV 2019
+    "patch_adapt": "46.5",  # Tsai et al., ICCV 2019
     "pceda": "50.5",
     "sim": "49.2",
     "tpld": "51.2",

@@ -54,10 +54,7 @@ def get_config(
         recipe = "paper" if papers else settings.recipe
     _check_switches(pair, settings, recipe=recipe, schedule=schedule)
     if recipe == "today" and _paper_alone(name):
-        raise ValueError(
-            "config.recipe is 'today', which adds to the training on source and answers in the "
-            f"rounds, and {name} has none. Leave config.recipe out."
-        )
+        raise ValueError(recipes.why_paper_alone(name))
     if not settings.has_source:
         _check_without_source(name, pair, recipe)
     config = base_config()

@@ -207,7 +207,24 @@ WITH_METHOD = ("active", "uda")
 """Those that take a method: "active:METHOD"."""
 
 PAPER_ALONE = ("ripu_source_free", "source_only", "uda", "warmup")
-"""Those that refuse the recipe `today`: they have no rounds, or rounds without source images."""
+"""Those that refuse the recipe `today`.
+
+Their config has no rounds, or rounds without source images.
+"""
+
+
+def why_paper_alone(name: str) -> str:
+    """Says why one of `PAPER_ALONE` refuses the recipe `today`, and what to do."""
+    if name.partition(":")[0] == "uda":
+        return (
+            f"config.recipe is 'today', but {name} has a recipe of its own before the rounds. "
+            "Leave config.recipe out; for what 'today' adds to rounds set "
+            "config.round.terms.class_mix=1."
+        )
+    return (
+        "config.recipe is 'today', which adds to the training on source and answers in the rounds, "
+        f"and {name} has none. Leave config.recipe out."
+    )
 
 
 def find(name: str) -> Recipe:
