@@ -553,7 +553,11 @@ def pooled_logits(
     counted |= ~jnp.any(counted, axis=(-2, -1), keepdims=True)
     scaled = jnp.where(counted[..., None], beta * logits.astype(jnp.float32), -jnp.inf)
     pixels = jnp.sum(counted, axis=(-2, -1), dtype=jnp.float32)
-    return (jax.nn.logsumexp(scaled, axis=(-3, -2)) - jnp.log(pixels)[..., None]) / beta
+    # Of a class that is ruled out everywhere the sum's gradient would be 0 / 0.
+    ruled_out = jnp.all(jnp.isneginf(scaled), axis=(-3, -2), keepdims=True)
+    summed = jax.nn.logsumexp(jnp.where(ruled_out, 0.0, scaled), axis=(-3, -2))
+    summed = jnp.where(ruled_out[..., 0, 0, :], -jnp.inf, summed)
+    return (summed - jnp.log(pixels)[..., None]) / beta
 
 
 def multi_label(logits: jax.Array, present: jax.Array) -> jax.Array:
@@ -650,6 +654,8 @@ def prototypical_pixels(
             f"parts has shape {parts.shape}; logits of shape {logits.shape} need one part a pixel "
             "of an image"
         )
+    if not logits.size:
+        return jnp.zeros(())
     num_classes = logits.shape[-1]
     pixels = logits.shape[-3] * logits.shape[-2]
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))

@@ -260,6 +260,8 @@ def instance_adaptive_thresholds(
         return theta, theta
 
     start = jnp.asarray(thresholds, jnp.float32)
+    if confidence.size:  # in `jax.shard_map` they have to vary over the mesh as the images do
+        start = jnp.where(False, confidence.ravel()[0].astype(jnp.float32), start)
     last, each = jax.lax.scan(adapt, start, (confidence, prediction))
     return AdaptedThresholds(each.reshape(-1, num_classes), last)
 

@@ -453,6 +453,14 @@ def nothing_counts():
     yield "empty phases", lambda z: losses.phase_consistency(z, z + 1), empty
     yield "empty image-wise squares", losses.image_wise_max_squares, empty
     yield "empty discrepancy", lambda z: losses.classifier_discrepancy(z, z + 1), empty
+    without_pixels = np.zeros((2, 0, 5, 4), np.float32)
+    yield (
+        "empty pairs",
+        lambda z: losses.prototypical_pixels(
+            z, np.zeros(z.shape, bool), np.zeros(z.shape[:-1], np.int32), bound=1
+        ),
+        without_pixels,
+    )
     yield "empty adversarial", lambda z: losses.adversarial(z, True), empty
 
 
@@ -806,6 +814,24 @@ def test_pooled_logits_are_of_the_pixels_that_count():
     assert np.isfinite(pooled) and not np.any(gradient[0][~counted[0]])
     with pytest.raises(ValueError, match="counted has shape"):
         losses.pooled_logits(logits, counted[..., :1])
+
+
+def test_a_class_that_is_ruled_out_has_no_gradient_of_pooled_logits():
+    logits, _ = scene(seed=3)
+    ruled_out = logits.copy()
+    ruled_out[..., 0] = -np.inf
+    ruled_out[0, 0, 0, 1] = -np.inf  # elsewhere it is not
+    present = np.arange(logits.shape[-1]) > 0
+    present = np.broadcast_to(present, (len(logits), len(present)))
+
+    def loss(z):
+        return losses.multi_label(losses.pooled_logits(z), present)
+
+    value, gradient = jax.value_and_grad(loss)(ruled_out)
+    low = np.where(np.isneginf(ruled_out), np.float32(-1e4), ruled_out)
+    np.testing.assert_allclose(value, loss(low), rtol=1e-5)
+    np.testing.assert_allclose(gradient, jax.grad(loss)(low), atol=1e-6)
+    assert np.isneginf(losses.pooled_logits(ruled_out)[:, 0]).all()
 
 
 def test_pooled_logits_do_not_overflow():

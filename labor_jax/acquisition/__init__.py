@@ -2,7 +2,8 @@
 
 Pure functions of arrays that need nothing but NumPy and JAX. Scores take any leading batch shape.
 Selections take one image; use `jax.vmap` for a batch. `query` runs a method on a batch of logits,
-and `register` adds a method of your own.
+and `register` adds a method of your own. A batch that is sharded over devices is scored and
+selected inside `jax.shard_map`.
 """
 
 from labor_jax.acquisition import methods as _built_in_methods  # noqa: F401, registers them

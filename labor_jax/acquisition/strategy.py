@@ -202,6 +202,7 @@ def _checked(
     if not _is_array(score, shape, jnp.floating):
         expected = "a score f32[H, W], ScoredPixels, a Selection or a Query"
         raise _wrong_result(method, expected, score, shape)
+    score = jnp.asarray(score)
     if suppression_radius is None:
         suppression_radius = 2 * radius if method.asks == "regions" else 0
     try:

@@ -198,8 +198,8 @@ class Terms:
         Raises:
           ValueError: a term reads a view, or has it in `statistics_of`, that no other one makes; or
             two terms make one view; or a view has the images of a domain of which it is not made;
-            or terms use one another in a circle; or `running_statistics` is none of
-            `RUNNING_STATISTICS`.
+            or terms use one another in a circle; or none of them reads a view; or
+            `running_statistics` is none of `RUNNING_STATISTICS`.
         """
         if running_statistics not in RUNNING_STATISTICS:
             raise ValueError(
@@ -237,6 +237,11 @@ class Terms:
                 self._check_view(f"Term {name} reads the view", view)
             if asked := _statistics_of(term):
                 self._check_view(f"Term {name} has in statistics_of the view", asked)
+        if self.terms and not self.reads:
+            raise ValueError(
+                f"The terms {', '.join(self.weights)} read no view, so the phase would train on no "
+                "image; give one that does a weight too."
+            )
 
     def _check_view(self, said: str, view: str) -> None:
         """Raises a ValueError if the network can't see a view in this phase."""
@@ -505,7 +510,18 @@ def _first_memory(term: Any, model: Any, setup: Setup | None) -> dict[str, Any]:
     found = term.memory(model, setup) if takes_setup else term.memory(model)
     if not isinstance(found, dict):
         raise ValueError(f"returned {_described(found)}; return a dict, which may be empty.")
-    return found
+    return jax.tree.map(_kept, found)
+
+
+def _kept(leaf: Any) -> Any:
+    """A leaf of a term's memory, of a dtype that stays: a weak one would compile a step twice."""
+    dtype = jnp.result_type(leaf)
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise ValueError(
+            "keeps a random key, which a checkpoint can't hold; keep jax.random.key_data(key), and "
+            "use jax.random.wrap_key_data of it."
+        )
+    return jax.lax.convert_element_type(leaf, dtype)
 
 
 def _statistics_of(term: Any) -> str:
@@ -563,4 +579,4 @@ def _changed_memory(name: str, method: str, memory: dict[str, Any], changed: Any
             "method memory; return a dict of some of its names, with arrays of the same shapes "
             "and dtypes."
         )
-    return after
+    return jax.tree.map(_kept, after)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from labor_jax import acquisition
+from labor_jax import acquisition, pseudo_labels
 from labor_jax.acquisition import loop_carry
 from tests.slow import all_but
 
@@ -31,8 +31,14 @@ VALUES = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype(np.float32)
             FREE[0],
         ),
         (lambda values, each: acquisition.merge_alike(each, values, bound=2), SUPERPIXELS),
+        (
+            lambda values, theta: pseudo_labels.instance_adaptive_thresholds(
+                jax.nn.sigmoid(values), jnp.zeros(values.shape, jnp.int32), theta, portion=0.5
+            ),
+            np.full(2, 0.9, np.float32),
+        ),
     ],
-    ids=["core_set", "max_herding", "image_core_set", "merge_alike"],
+    ids=["core_set", "max_herding", "image_core_set", "merge_alike", "adaptive_thresholds"],
 )
 @pytest.mark.parametrize("varying", all_but([0], [0, 1]))
 def test_one_of_two_inputs_varies_over_the_mesh(select, constant, varying):

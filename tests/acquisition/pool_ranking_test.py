@@ -86,6 +86,14 @@ def test_scores_are_weighted_before_they_are_ranked(image):
     assert (np.asarray(strategy(image).pixels) != best.query).any()
 
 
+def test_a_score_may_be_an_array_of_numpy(image):
+    prior = np.random.default_rng(0).random(SHAPE, np.float32)
+    method = acquisition.Method("own", lambda available: prior, "points", "points", ("available",))
+    query = acquisition.bind(method, acquisition.Budget(points=7))(image)
+    best = acquisition.select_points(jnp.asarray(prior), image.available, count=7)
+    np.testing.assert_array_equal(query.pixels, best.query)
+
+
 def test_a_function_that_takes_class_weights_weighs_itself(image):
     given = []
 

@@ -182,6 +182,36 @@ def test_entries_of_the_memory_that_a_term_leaves_out_stay():
     assert updated == {"mine": {**before, "seen": 3}}
 
 
+def test_numbers_of_the_memory_have_a_dtype_that_stays():
+    """A weak one would become another after a step, which would be compiled again."""
+    mine = Counted("source")
+    mine.memory = lambda model: {"seen": jnp.asarray(0.0), "rest": 1.5}
+    mine.before_phase = lambda passes, memory: {"seen": memory["seen"] + 2}
+    mine.update = lambda memory, model, measured: {"seen": jnp.asarray(7.0)}
+    terms = Terms({"mine": 1.0}, {"mine": mine})
+    memory = terms.memory(None)
+    for found in (
+        memory,
+        terms.before_phase(None, memory),
+        terms.update(memory, None, {"mine": jnp.float32(1)}),
+    ):
+        for leaf in jax.tree.leaves(found):
+            assert leaf.dtype == jnp.float32 and not leaf.weak_type
+
+
+def test_a_random_key_in_the_memory_is_an_error():
+    mine = Counted("source")
+    mine.memory = lambda model: {"key": jax.random.key(0)}
+    with pytest.raises(ValueError, match=r"memory of the term 'mine'.*keep jax\.random\.key_data"):
+        Terms({"mine": 1.0}, {"mine": mine}).memory(None)
+
+
+def test_a_phase_needs_a_term_that_reads_a_view():
+    with pytest.raises(ValueError, match="The terms a read no view"):
+        Terms({"a": 1.0, "b": 0.0}, {"a": Reads(), "b": Reads("source")})
+    assert Terms({}, {}).reads == ()
+
+
 @pytest.mark.parametrize("wrong", [None, {"others": 0.0}, {"seen": jnp.zeros(2)}, jnp.zeros(())])
 def test_memory_of_another_structure_is_an_error(wrong):
     mine = Counted("source")
