@@ -170,7 +170,7 @@ def test_a_method_given_as_a_field_names_the_run(name, method):
     assert (config.method, config.acquisition.method) == (method, "entropy")
 
 
-_PART_SIZES = ("radius", "superpixel_size", "random_rounds")
+_OF_THE_METHOD = ("radius", "superpixel_size", "random_rounds", "class_weights")
 
 
 @pytest.mark.parametrize("pair", ["street", "camvid", "folders"])
@@ -184,7 +184,7 @@ _PART_SIZES = ("radius", "superpixel_size", "random_rounds")
         ("uda:min_entropy", "superpixels"),
     ],
 )
-def test_a_method_given_as_a_field_has_parts_of_its_own_size(name, method, pair):
+def test_a_method_given_as_a_field_has_settings_of_its_own(name, method, pair):
     before = config_argument.load(f"{name},{pair}" if ":" in name else f"{name}:{pair}")
     found = before.copy_and_resolve_references()
     rounds = before.rounds + 1
@@ -193,12 +193,12 @@ def test_a_method_given_as_a_field_has_parts_of_its_own_size(name, method, pair)
     )
     own = labor_jax.get_config(f"active:{method}", pair)
     differing = {field for field, value in flat(found) if value != before[field]}
-    assert differing - {f"acquisition.{field}" for field in _PART_SIZES} <= {
+    assert differing - {f"acquisition.{field}" for field in _OF_THE_METHOD} <= {
         "acquisition.method",
         "method",
         "rounds",
     }
-    for field in _PART_SIZES:
+    for field in _OF_THE_METHOD:
         assert found.acquisition[field] == own.acquisition[field]
 
 
