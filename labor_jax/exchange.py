@@ -147,11 +147,6 @@ def _import_existing(folder: Workdir) -> None:
 
 
 def _import(store: LabelStore, exported: ExportedRound) -> None:
-    if _UNCLEAR.value == "void" and exported.kind != "full":
-        raise app.UsageError(
-            f"--unclear=void is for rounds that ask whole images; round {exported.round} asks "
-            f"{exported.kind}."
-        )
     result = import_answers(
         store,
         exported,
@@ -171,7 +166,7 @@ def _import(store: LabelStore, exported: ExportedRound) -> None:
     if result.clipped:
         print(f"Left out {result.clipped} pixels that were not asked")
     if result.unclear:
-        print(f"Void are {result.unclear} pixels that have no class, or several")
+        print(f"Made {result.unclear} pixels void that have no class, or several")
     if result.other_round is not None:
         raise DataError(
             f"{_INPUT.value} looks like an export of round {result.other_round}, not of round "

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from labor_jax.acquisition import loop_carry
 from labor_jax.acquisition.budget import exact
 from labor_jax.acquisition.window_reductions import window_sum
 
@@ -259,9 +260,7 @@ def instance_adaptive_thresholds(
         theta = jnp.minimum(momentum * theta + (1 - momentum) * quantiles, largest)
         return theta, theta
 
-    start = jnp.asarray(thresholds, jnp.float32)
-    if confidence.size:  # in `jax.shard_map` they have to vary over the mesh as the images do
-        start = jnp.where(False, confidence.ravel()[0].astype(jnp.float32), start)
+    start = loop_carry.initial_carry(jnp.asarray(thresholds, jnp.float32), confidence)
     last, each = jax.lax.scan(adapt, start, (confidence, prediction))
     return AdaptedThresholds(each.reshape(-1, num_classes), last)
 

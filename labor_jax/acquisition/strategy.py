@@ -104,10 +104,7 @@ def run_method(
             f"the acquisition function {function_name(method.function)} of method "
             f"{method.name!r} fails on an image of {height}x{width} pixels: {user_code.said(error)}"
         ) from error
-    found = _checked(method, found, image, count, radius)
-    if "class_weights" in method.parameters:
-        return found
-    return _weighed(method, found, image, class_weights)
+    return _weighed(method, _checked(method, found, image, count, radius), image, class_weights)
 
 
 def _weighed(method: Method, found: Any, image: PoolImage, class_weights: jax.Array | None) -> Any:
@@ -116,7 +113,7 @@ def _weighed(method: Method, found: Any, image: PoolImage, class_weights: jax.Ar
     Raises:
       ValueError: The method selects for itself, so that its scores can't be weighted any more.
     """
-    if class_weights is None:
+    if class_weights is None or "class_weights" in method.parameters:  # weighed by the function
         return found
     if not isinstance(found, ScoredPixels):
         raise ValueError(

@@ -80,14 +80,14 @@ def import_answers(
       What was stored, and every violation.
 
     Raises:
-      DataError: If the file can't be read, if its format can't say what the round asks, or if
-        somebody answered or took an image meanwhile.
-      ValueError: If the annotator's name is invalid, or if pixels of other queries than whole
+      DataError: If the file can't be read, if its format can't say what the round asks, if
+        somebody answered or took an image meanwhile, or if pixels of other queries than whole
         images are to be void.
+      ValueError: If the annotator's name is invalid.
     """
     checked_annotator(annotator)
     if unclear == "void" and exported.kind != "full":
-        raise ValueError(
+        raise DataError(
             f"round {exported.round} asks {exported.kind}; only of whole images may unclear pixels "
             "be void"
         )

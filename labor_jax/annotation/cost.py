@@ -274,7 +274,7 @@ def work_of(
         return Work(images=1, points=len(first), further_classes=int((named - 1).sum()))
     if guess is None:
         raise ValueError("the work of 'corrections' needs the guesses that were shown")
-    shown = commonest(guess[query], parts[query])  # of a part, as it is answered as a whole
+    shown, _ = commonest(guess[query], parts[query])  # of a part, as it is answered as a whole
     right = int(np.count_nonzero(shown == answer[query][first]))
     return Work(images=1, confirmed=right, corrected=len(first) - right)
 

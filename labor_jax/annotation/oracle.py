@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from labor_jax.annotation import cost
-from labor_jax.annotation.parts import class_counts
+from labor_jax.annotation.parts import commonest
 from labor_jax.data.base import IGNORE_LABEL, DataError, Split, holds_a_class
 
 
@@ -98,11 +98,13 @@ class Oracle:
         labels = self.answer(name, query)
         if not query.any():
             return PartsAnswer(labels)
-        counts, number = class_counts(labels[query], parts[query])
+        whole, number = commonest(labels[query], parts[query])
         if kind != "classes":
-            labels[query] = np.argmax(counts, axis=1)[number]
+            labels[query] = whole[number]
             return PartsAnswer(labels)
-        candidates = counts[:, : self._num_classes] > 0
+        held = np.zeros((len(whole), IGNORE_LABEL + 1), bool)
+        held[number, labels[query]] = True
+        candidates = held[:, : self._num_classes]
         single = np.count_nonzero(candidates, axis=1) == 1
         named = np.where(single, np.argmax(candidates, axis=1), IGNORE_LABEL)
         labels[query] = named[number]

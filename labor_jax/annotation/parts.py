@@ -2,30 +2,21 @@
 
 import numpy as np
 
-from labor_jax.data.base import IGNORE_LABEL
 
-
-def class_counts(labels: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts each part's labels.
+def commonest(labels: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Finds each part's commonest label, the lowest of equally common ones.
 
     Args:
-      labels: `uint8[N]`, of some pixels, 255 for void.
+      labels: `integer[N]` from 0 to 255, of some pixels.
       parts: Which part each pixel is of, `integer[N]`.
 
     Returns:
-      The counts, `int64[P, 256]`, of the P parts that there are, by ascending number; and which of
-      these each pixel is of, `int64[N]`.
+      The labels, `int64[P]`, of the P parts that there are, by ascending number; and which of these
+      each pixel is of, `int64[N]`.
     """
-    found, number = np.unique(parts, return_inverse=True)
-    counts = np.zeros((len(found), IGNORE_LABEL + 1), np.int64)
-    np.add.at(counts, (number, labels), 1)
-    return counts, number
-
-
-def commonest(labels: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Each part's commonest label, the lowest of equally common ones; see `class_counts`.
-
-    Returns:
-      `int64[P]`.
-    """
-    return np.argmax(class_counts(labels, parts)[0], axis=1)
+    _, number = np.unique(parts, return_inverse=True)
+    pairs, counts = np.unique(256 * number + labels, return_counts=True)
+    part, label = np.divmod(pairs, 256)
+    best = np.lexsort((label, -counts, part))  # of each part the commonest comes first
+    _, first = np.unique(part[best], return_index=True)
+    return label[best][first], number

@@ -88,7 +88,7 @@ def check_open_round(store: LabelReader, names: Collection[str]) -> None:
     if changed:
         raise DataError(
             f"Round {rounds[-1]} isn't answered as a whole, and asks about the pool's images as "
-            f"they were when it began. {len(changed)} of them are missing or new now, such as "
+            f"they were when it began. Missing or new now: {len(changed)}, such as "
             f"{changed[0]!r}. Restore the pool until the round is answered; after that it may "
             "change, with --config.data.accept_changes=True."
         )

@@ -19,7 +19,6 @@ def test_a_part_has_its_commonest_label_and_the_lowest_of_equals(pixels):
         min(set(found), key=lambda label, found=found: (-found.count(label), label))
         for _, found in sorted(by_part.items())
     ]
-    assert parts.commonest(labels.astype(np.uint8), numbers).tolist() == expected
-    counts, row = parts.class_counts(labels.astype(np.uint8), numbers)
-    assert counts.sum() == len(pixels)
+    found, row = parts.commonest(labels.astype(np.uint8), numbers)
+    assert found.tolist() == expected
     np.testing.assert_array_equal(np.unique(numbers)[row], numbers)

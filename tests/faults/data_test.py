@@ -123,7 +123,9 @@ def test_a_round_that_is_open_needs_the_images_that_it_asks(tmp_path, asked):
             if name == "a":
                 store.answer(name, 1, np.zeros((2, 2), np.uint8))
         data_identity.check_open_round(store, "cba")
-        with pytest.raises(DataError, match=r"Round 1 isn't .* 1 of them are missing .* 'c'"):
+        with pytest.raises(
+            DataError, match=r"Round 1 isn't .* Missing or new now: 1, such as 'c'\."
+        ):
             data_identity.check_open_round(store, "ab")
         if asked < 3:  # it is still to ask all of the pool
             for other in ("bc", "abcd"):

@@ -140,12 +140,10 @@ def _cost_sentence(compared: Sequence[cost.CostRow]) -> str:
     (own,) = own
     by = _CLOCKS.get(own.basis, f"by {_rates(own.basis)}")
     full = {row.basis: row.hours for row in compared if row.name == costs.FULL}
-    others = ""
-    if own.basis in full:
-        others = f"; full labels would cost {_hours(full[own.basis])}"
-    elif cost.PUBLISHED.name in full:
-        hours = _hours(full[cost.PUBLISHED.name])
-        others = f"; full labels would cost {hours} by published rates"
+    basis = own.basis if own.basis in full else cost.PUBLISHED.name
+    others = f"; full labels would cost {_hours(full[basis])}" if basis in full else ""
+    if others and basis != own.basis:
+        others += f" by {_rates(basis)}"
     return f"The labels cost {_hours(own.hours)} of people's time {by}{others}."
 
 

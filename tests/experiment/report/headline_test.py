@@ -1,5 +1,7 @@
 """What a reader is told first, and the rules behind what to do next."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,16 @@ def test_the_headline_says_how_good_how_sure_and_what_fails(told):
         "cost 4.5 h.",
     ):
         assert sentence in text, sentence
+
+
+def test_a_measured_time_stands_beside_full_labels_by_published_rates(told):
+    run, _ = told
+    for entry in run.summary["rounds"]:
+        entry.update(annotation_source="measured", work={"images": 1}, published_seconds=60.0)
+        entry.update(labor_seconds=30.0, clicks=3)
+    truth = np.zeros((8, 8), np.uint8)
+    text = headline.headline(*told, costs.compare(run, [truth]))
+    assert re.search(r"full labels would cost [\d.]+ (h|min) by published rates\.", text)
 
 
 def test_a_run_without_labels_to_measure_on_claims_nothing(told):
