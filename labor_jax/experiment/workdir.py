@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 
 from labor_jax import acquisition, adaptation
 from labor_jax.acquisition.registry import GENERAL_FIELDS
-from labor_jax.annotation.label_store import asks_anything
 from labor_jax.atomic_files import write_atomically
 from labor_jax.config import base_config
 from labor_jax.data import PAIRS, ROLES, Pair, load_pair
@@ -230,7 +229,11 @@ class Workdir:
         """Whether the run has written its first metric or checkpoint, or asked anything."""
         if self.metrics.exists() and self.metrics.stat().st_size:
             return True
-        return any(self.checkpoints.glob("*")) or asks_anything(self.labels)
+        if any(self.checkpoints.glob("*")):
+            return True
+        from labor_jax.annotation.label_store import asks_anything  # slow to import
+
+        return asks_anything(self.labels)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
